@@ -1,0 +1,137 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// Limits of SPEC 1 and 6.
+const (
+	MaxChannel   = 255 // bytes of a channel name
+	MaxChannels  = 128 // a connection may be in
+	MaxTrackings = 32  // a connection may have
+)
+
+// Errors whose texts are for the author of a handler.
+var (
+	ErrBadChannel   = fmt.Errorf("a channel name must be 1 to %d bytes of UTF-8 without control characters", MaxChannel)
+	ErrTooMany      = fmt.Errorf("a connection may be in %d channels at most", MaxChannels)
+	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
+	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
+	ErrBadID        = errors.New("not a connection id (a UUID)")
+	ErrGone         = errors.New("this connection is closed")
+	ErrUnavailable  = errors.New("Redis cannot be reached")
+)
+
+// CheckChannel says why a name is not allowed, or nil.
+func CheckChannel(name string) error {
+	if name == "" || len(name) > MaxChannel || !utf8.ValidString(name) {
+		return ErrBadChannel
+	}
+	if strings.IndexFunc(name, func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }) >= 0 {
+		return ErrBadChannel
+	}
+	return nil
+}
+
+// Value is one JSON value on its way to clients (SPEC 1.2): a string leaves as it is, anything else as JSON text.
+type Value struct {
+	Text string
+	JSON bool // Text is the JSON text of a value that is no string; else Text is the string itself
+}
+
+// EventKind tells a broadcast from a presence event.
+type EventKind byte
+
+// What a connection script can receive besides its client's messages.
+const (
+	EventBroadcast EventKind = iota + 1
+	EventPresence
+)
+
+// Event is what recv_any gives a connection script as "channel" or "presence". It is shared: receivers do not change it.
+type Event struct {
+	Kind      EventKind
+	Channel   string
+	Timestamp int64 // ms
+
+	// EventBroadcast
+	Data     Value
+	SenderID string // connection id; "" when sent by the HTTP API
+
+	// EventPresence
+	Type     string // "join", "leave", "update"
+	UserID   string
+	ConnID   string
+	UserInfo []byte // JSON object
+}
+
+// Conn is the client's end; *wsconn.Conn is one. Neither call blocks.
+type Conn interface {
+	Send(wsconn.Frame) error
+	Close(code int, reason string)
+}
+
+// Member describes a connection that enters the hub.
+type Member struct {
+	ID      string // from Hub.NewID
+	Conn    Conn
+	Route   string // as registered, for listings and logs
+	Addr    string // of the client
+	User    []byte // JSON of SPEC 4's user table, for listings
+	Devices bool   // the route has presence = "devices"
+
+	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and
+	// then the hub sends it nothing more (its owner closes the connection with 1013).
+	Events func(*Event) bool
+}
+
+// ActionKind names an action of an event handler (SPEC 1.2). The order is that of SPEC's table.
+type ActionKind byte
+
+// The actions.
+const (
+	ActionLeave ActionKind = iota + 1
+	ActionJoin
+	ActionUntrack
+	ActionTrack
+	ActionSetPresence
+	ActionSend
+	ActionSendPresence
+	ActionBroadcastRoom
+	ActionBroadcastChannel
+	ActionBroadcast
+	ActionClose
+)
+
+var actionNames = [...]string{"", "leave", "join", "untrack", "track", "set_presence", "send", "send_presence",
+	"broadcast_room", "broadcast_channel", "broadcast", "close"}
+
+func (k ActionKind) String() string { return actionNames[k] }
+
+// Action is one validated action of an event handler.
+type Action struct {
+	Kind    ActionKind
+	Channel string          // all but send, broadcast, close; "" in broadcast_room: the room of this return, else the newest
+	UserID  string          // track
+	Fields  presence.Fields // track, set_presence
+	Value   Value           // send and the broadcasts
+	Code    int             // close
+	Reason  string          // close
+}
+
+// ActionError is an action that could not be carried out; the ones after it still are.
+type ActionError struct {
+	Action Action
+	Err    error
+}
+
+func (e ActionError) Error() string { return e.Action.Kind.String() + ": " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e ActionError) Unwrap() error { return e.Err }

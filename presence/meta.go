@@ -1,0 +1,181 @@
+package presence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of SPEC 6: a user id is 1 to 255 bytes like a channel name, one meta at most 4 KiB.
+const (
+	MaxUserID = 255
+	MaxMeta   = 4 << 10
+)
+
+// Errors of a tracking. Their texts are for the author of the handler.
+var (
+	ErrNotTracked  = errors.New("this connection is not tracked in that channel")
+	ErrMetaTooBig  = fmt.Errorf("metadata of one connection is larger than %d bytes", MaxMeta)
+	ErrBadUserID   = fmt.Errorf("user_id must be 1 to %d bytes of UTF-8 without control characters", MaxUserID)
+	ErrUnavailable = errors.New("presence: Redis did not answer")
+)
+
+// Fields are a meta's own fields, name to JSON value. A nil or "null" value handed to SetPresence deletes the field.
+type Fields map[string]json.RawMessage
+
+// reserved are the names that Rollcall itself writes into a meta (SPEC 6); in input they are dropped.
+var reserved = []string{"connection_id", "online_at", "phx_ref"}
+
+// Source says which kind of handler tracked a connection; it decides the two wire shapes of SPEC 1.1 and 1.2.
+type Source byte
+
+// The two kinds of handler.
+const (
+	FromEvent  Source = 'e' // track: Info is the own fields, state among them
+	FromScript Source = 's' // presence.join: Info is user_info as the script gave it
+)
+
+// Meta is one tracked connection of a user. It is never changed after it was made.
+type Meta struct {
+	ConnID   string
+	Inc      string // the incarnation that owns the entry; of no meaning to clients
+	Ref      string // phx_ref
+	JoinedAt int64  // ms, by the clock of the node that tracked it
+	Source   Source
+	NoState  bool   // Info has no "state", so clients are shown "online"
+	Info     string // a JSON object
+}
+
+// same tells whether clients would see a difference.
+func (m *Meta) same(o *Meta) bool {
+	return m.Ref == o.Ref && m.Info == o.Info && m.ConnID == o.ConnID && m.JoinedAt == o.JoinedAt && m.Source == o.Source
+}
+
+// User is one present user: one meta for each tracked connection, oldest first. It is never changed after it was made,
+// but for the cached text that render keeps in it.
+type User struct {
+	ID    string
+	Seq   int64 // of the channel, at this user's last change
+	Metas []Meta
+
+	frag []byte // `"id":{"metas":[…]}`, made when first needed; guarded by the channel's lock
+}
+
+// meta finds the meta with a connection id.
+func (u *User) meta(connID string) *Meta {
+	if u == nil {
+		return nil
+	}
+	for i := range u.Metas {
+		if u.Metas[i].ConnID == connID {
+			return &u.Metas[i]
+		}
+	}
+	return nil
+}
+
+// since is when the user's oldest connection came, in ms.
+func (u *User) since() int64 {
+	if len(u.Metas) == 0 {
+		return 0
+	}
+	return u.Metas[0].JoinedAt
+}
+
+func sortMetas(ms []Meta) {
+	slices.SortFunc(ms, func(a, b Meta) int {
+		if a.JoinedAt != b.JoinedAt {
+			if a.JoinedAt < b.JoinedAt {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Ref, b.Ref)
+	})
+}
+
+// CheckUserID says why an id is not allowed, or nil.
+func CheckUserID(id string) error {
+	if id == "" || len(id) > MaxUserID || !utf8.ValidString(id) || strings.IndexFunc(id, isControl) >= 0 {
+		return ErrBadUserID
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+
+// encode writes the fields as a JSON object, names in order, reserved names and nulls left out.
+func (f Fields) encode() (info string, noState bool, err error) {
+	names := make([]string, 0, len(f))
+	for k, v := range f {
+		if v != nil && !slices.Contains(reserved, k) {
+			names = append(names, k)
+		}
+	}
+	slices.Sort(names)
+	var b bytes.Buffer
+	b.WriteByte('{')
+	noState = true
+	for i, k := range names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(appendString(nil, k))
+		b.WriteByte(':')
+		b.Write(f[k])
+		noState = noState && k != "state"
+	}
+	b.WriteByte('}')
+	if b.Len() > MaxMeta {
+		return "", false, ErrMetaTooBig
+	}
+	return b.String(), noState, nil
+}
+
+// merge is what set_presence does: later fields win, null deletes (SPEC 1.2).
+func merge(info string, f Fields) (Fields, error) {
+	out := Fields{}
+	if err := json.Unmarshal([]byte(info), &out); err != nil {
+		return nil, fmt.Errorf("decode stored metadata: %w", err)
+	}
+	for k, v := range f {
+		if v == nil || string(v) == "null" {
+			delete(out, k)
+		} else {
+			out[k] = v
+		}
+	}
+	return out, nil
+}
+
+// entry is a meta as Redis keeps it: `<inc> <phx_ref> <joined ms> <flags> <info>`. The incarnation stands first, the scripts read it.
+func (m *Meta) entry(inc string) string {
+	return inc + " " + m.body()
+}
+
+func (m *Meta) body() string {
+	flags := string(rune(m.Source))
+	if m.NoState {
+		flags += "-"
+	}
+	return m.Ref + " " + strconv.FormatInt(m.JoinedAt, 10) + " " + flags + " " + m.Info
+}
+
+// parseEntry reads what entry wrote.
+func parseEntry(connID, s string) (Meta, error) {
+	part := strings.SplitN(s, " ", 5)
+	if len(part) != 5 || part[3] == "" {
+		return Meta{}, fmt.Errorf("presence entry of %s is damaged", connID)
+	}
+	at, err := strconv.ParseInt(part[2], 10, 64)
+	if err != nil {
+		return Meta{}, fmt.Errorf("presence entry of %s: %w", connID, err)
+	}
+	return Meta{ConnID: connID, Inc: part[0], Ref: part[1], JoinedAt: at,
+		Source: Source(part[3][0]), NoState: strings.HasSuffix(part[3], "-"), Info: part[4]}, nil
+}

@@ -1,0 +1,13 @@
+// Package app is everything an app's author sees: it loads an app folder (SPEC 1), finds the route or script for a
+// request, and runs event handlers, connection scripts and HTTP handlers with the functions of SPEC 1.1 and 1.3.
+//
+// App is one loaded folder and never changes; Server holds the current one and serves it over HTTP; Scripts keeps the
+// scripts that were registered over HTTP, shared by all nodes through Redis.
+//
+// Goroutines: one for each connection script, from connect to the script's end; with Config.Dev one that watches the
+// folder; one in Scripts that looks whether Redis holds other scripts than this node. Server.Close waits for all.
+// Event handlers run in the goroutine of their connection (wsconn), HTTP handlers in that of the request.
+//
+// The package never writes to a socket but through hub and wsconn, keeps no *http.Request beyond the upgrade, and holds
+// no lock while Lua runs.
+package app

@@ -1,0 +1,267 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// MethodWS is the method of WebSocket routes and connection scripts, beside those of HTTP.
+const MethodWS = "WS"
+
+// Route is one line of config/routes.lua. It does not change once loaded.
+type Route struct {
+	Method  string // MethodWS, "GET", "POST", "PUT", "PATCH", "DELETE"
+	Path    string // as written: "/ws/room/:room_id"
+	Handler string // "websocket#chat_handler"
+	Options Options
+
+	pattern pattern
+	place   string // "config/routes.lua:3"
+	file    string // "handlers/websocket.lua"
+	fn      string // "chat_handler"
+	index   int    // of the function in each VM of the app
+}
+
+// Options are a route's third argument (SPEC 1.2).
+type Options struct {
+	Auth         bool     // a valid token is required, else 401
+	Origins      []string // replace the global list; nil: not given
+	MaxMessage   int64    // bytes; 0: the node's
+	Devices      bool     // presence = "devices"
+	Permissions  []string // for Config.Identify
+	TokenRenewal bool     // for Config.Identify
+}
+
+// Problem is one thing that is wrong with an app, at its place.
+type Problem struct {
+	Place string // "config/routes.lua:3", "handlers/websocket.lua", ""
+	Text  string
+}
+
+func (p Problem) Error() string {
+	if p.Place == "" {
+		return p.Text
+	}
+	return p.Place + ": " + p.Text
+}
+
+// routerMethods names the functions of config/routes.lua.
+var routerMethods = []struct{ function, method string }{
+	{"router_websocket", MethodWS},
+	{"router_get", "GET"},
+	{"router_post", "POST"},
+	{"router_put", "PUT"},
+	{"router_patch", "PATCH"},
+	{"router_delete", "DELETE"},
+}
+
+// router collects what config/routes.lua registers. Every mistake is kept, so that all can be listed at once.
+type router struct {
+	routes   []*Route
+	trees    map[string]*tree[Route] // by method
+	problems []error
+}
+
+func newRouter() *router { return &router{trees: map[string]*tree[Route]{}} }
+
+func (r *router) problem(place, format string, args ...any) {
+	r.problems = append(r.problems, Problem{place, fmt.Sprintf(format, args...)})
+}
+
+// register takes the arguments of one router_… call.
+func (r *router) register(place, function, method string, args []lua.LValue) {
+	arg := func(i int) lua.LValue {
+		if i < len(args) {
+			return args[i]
+		}
+		return lua.LNil
+	}
+	path, ok := arg(0).(lua.LString)
+	if !ok {
+		r.problem(place, "%s: the first argument must be a path like \"/ws/chat\", not %s", function, describe(arg(0)))
+		return
+	}
+	call := fmt.Sprintf("%s(%q)", function, string(path))
+	handler, ok := arg(1).(lua.LString)
+	if !ok {
+		r.problem(place, "%s: the second argument must be a handler like \"websocket#chat_handler\", not %s", call, describe(arg(1)))
+		return
+	}
+	p, err := parsePattern(string(path))
+	if err != nil {
+		r.problem(place, "%s: %v", call, err)
+		return
+	}
+	if name := reserved(p); name != "" {
+		r.problem(place, "%s: %s is Rollcall's own, no route can be there", call, name)
+		return
+	}
+	route := &Route{Method: method, Path: string(path), Handler: string(handler), pattern: p, place: place}
+	if route.file, route.fn, err = splitHandler(string(handler)); err != nil {
+		r.problem(place, "%s: %v", call, err)
+		return
+	}
+	if len(args) > 3 {
+		r.problem(place, "%s: takes a path, a handler and a table of options", call)
+		return
+	}
+	opts, bad := parseOptions(method, arg(2))
+	for _, text := range bad {
+		r.problem(place, "%s: %s", call, text)
+	}
+	route.Options = opts
+	r.add(route, call)
+}
+
+func (r *router) add(route *Route, call string) {
+	t := r.trees[route.Method]
+	if t == nil {
+		t = &tree[Route]{}
+		r.trees[route.Method] = t
+	}
+	if other := t.add(route.pattern, route); other != nil {
+		r.problem(route.place, "%s matches the same paths as %q at %s", call, other.Path, other.place)
+		return
+	}
+	r.routes = append(r.routes, route)
+}
+
+// splitHandler reads "websocket#chat_handler" as handlers/websocket.lua and its function chat_handler.
+func splitHandler(s string) (file, fn string, err error) {
+	file, fn, ok := strings.Cut(s, "#")
+	if !ok || !isName(fn) {
+		return "", "", fmt.Errorf("the handler %q must be written \"file#function\"", s)
+	}
+	for _, part := range strings.Split(file, "/") {
+		if part == "" || strings.HasPrefix(part, ".") || strings.ContainsAny(part, "\\\x00") {
+			return "", "", fmt.Errorf("the handler %q names no file of handlers/", s)
+		}
+	}
+	return "handlers/" + file + ".lua", fn, nil
+}
+
+// reserved names the part of the URL space a pattern lies in when it is the node's own.
+func reserved(p pattern) string {
+	first := p.segments[0]
+	switch {
+	case first.param:
+		return ""
+	case first.text == "_api":
+		return "/_api"
+	case len(p.segments) == 1 && slices.Contains([]string{"healthz", "readyz", "metrics"}, first.text):
+		return "/" + first.text
+	case first.text == "api" && len(p.segments) > 1 && p.segments[1] == segment{text: "custom"}:
+		return "/api/custom (scripts)"
+	}
+	return ""
+}
+
+// parseOptions reads the options of a route; bad lists what is wrong with them.
+func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
+	if v == lua.LNil {
+		return o, nil
+	}
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		return o, []string{"the options must be a table, not " + describe(v)}
+	}
+	fail := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
+	t.ForEach(func(k, v lua.LValue) {
+		name, ok := k.(lua.LString)
+		if !ok {
+			fail("the options must be named, like { auth = true }")
+			return
+		}
+		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" || name == "token_renewal") {
+			fail("the option %q is for WebSocket routes", string(name))
+			return
+		}
+		switch name {
+		case "auth":
+			if o.Auth, ok = luaBool(v); !ok {
+				fail("auth must be true or false, not %s", describe(v))
+			}
+		case "token_renewal":
+			if o.TokenRenewal, ok = luaBool(v); !ok {
+				fail("token_renewal must be true or false, not %s", describe(v))
+			}
+		case "presence":
+			if o.Devices = v == lua.LString("devices"); !o.Devices && v != lua.LString("users") {
+				fail("presence must be \"devices\" (or \"users\", the default), not %s", describe(v))
+			}
+		case "max_message":
+			n, ok := v.(lua.LNumber)
+			if !ok || n != lua.LNumber(int64(n)) || n < 1 {
+				fail("max_message must be a whole number of bytes above 0, not %s", describe(v))
+				return
+			}
+			o.MaxMessage = int64(n)
+		case "origins":
+			list, ok := luaStrings(v)
+			if !ok {
+				fail("origins must be an array of strings, not %s", describe(v))
+				return
+			}
+			o.Origins = make([]string, 0, len(list))
+			for _, s := range list {
+				normal, err := normalOrigin(s)
+				if err != nil {
+					fail("origins: %v", err)
+				}
+				o.Origins = append(o.Origins, normal)
+			}
+		case "permissions":
+			if o.Permissions, ok = luaStrings(v); !ok {
+				fail("permissions must be an array of strings, not %s", describe(v))
+			}
+		default:
+			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, token_renewal)", string(name))
+		}
+	})
+	return o, bad
+}
+
+func luaBool(v lua.LValue) (value, ok bool) {
+	b, ok := v.(lua.LBool)
+	return bool(b), ok
+}
+
+// luaStrings reads an array of strings.
+func luaStrings(v lua.LValue) ([]string, bool) {
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, 0, t.Len())
+	t.ForEach(func(k, v lua.LValue) {
+		s, isString := v.(lua.LString)
+		n, isNumber := k.(lua.LNumber)
+		if !isString || !isNumber || int(n) != len(out)+1 {
+			ok = false
+			return
+		}
+		out = append(out, string(s))
+	})
+	return out, ok
+}
+
+// describe says what a value is, for error texts.
+func describe(v lua.LValue) string {
+	switch v := v.(type) {
+	case *lua.LNilType:
+		return "nil"
+	case lua.LString:
+		if len(v) > 40 {
+			return fmt.Sprintf("the string %q…", string(v[:40]))
+		}
+		return fmt.Sprintf("the string %q", string(v))
+	case lua.LNumber:
+		return "the number " + v.String()
+	case lua.LBool:
+		return v.String()
+	}
+	return "a " + v.Type().String()
+}

@@ -1,0 +1,124 @@
+package app
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// register runs lines of a routes file against a fresh router.
+func register(t *testing.T, source string) *router {
+	t.Helper()
+	r := newRouter()
+	l := lua.NewState()
+	defer l.Close()
+	for _, m := range routerMethods {
+		l.SetGlobal(m.function, l.NewFunction(func(l *lua.LState) int {
+			args := make([]lua.LValue, l.GetTop())
+			for i := range args {
+				args[i] = l.Get(i + 1)
+			}
+			r.register(strings.TrimSuffix(l.Where(1), ":"), m.function, m.method, args)
+			return 0
+		}))
+	}
+	fn, err := l.Load(strings.NewReader(source), "routes.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Push(fn)
+	if err := l.PCall(0, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRegisterRoutes(t *testing.T) {
+	r := register(t, `
+router_websocket("/ws/chat", "websocket#chat_handler")
+router_websocket("/ws/room/:room_id", "admin/rooms#room", { auth = true, origins = {"https://Example.com:443"}, max_message = 4096,
+  presence = "devices", permissions = {"chat"}, token_renewal = true })
+router_get("/rooms/:room_id/users", "rooms#users")
+router_post("/rooms/:id/users", "rooms#add", {auth = false})
+router_put("/a", "a#put") router_patch("/a", "a#patch") router_delete("/a", "a#delete")
+router_websocket("/rooms/:x/users", "a#ws", {origins = {}, presence = "users"})
+`)
+	if r.problems != nil {
+		t.Fatal(r.problems)
+	}
+	var got []string
+	for _, x := range r.routes {
+		got = append(got, fmt.Sprintf("%s %s %s %s %s", x.Method, x.Path, x.file, x.fn, x.place))
+	}
+	want := []string{
+		"WS /ws/chat handlers/websocket.lua chat_handler routes.lua:2",
+		"WS /ws/room/:room_id handlers/admin/rooms.lua room routes.lua:3",
+		"GET /rooms/:room_id/users handlers/rooms.lua users routes.lua:5",
+		"POST /rooms/:id/users handlers/rooms.lua add routes.lua:6",
+		"PUT /a handlers/a.lua put routes.lua:7",
+		"PATCH /a handlers/a.lua patch routes.lua:7",
+		"DELETE /a handlers/a.lua delete routes.lua:7",
+		"WS /rooms/:x/users handlers/a.lua ws routes.lua:8",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	wantOpts := Options{Auth: true, Origins: []string{"https://example.com"}, MaxMessage: 4096, Devices: true,
+		Permissions: []string{"chat"}, TokenRenewal: true}
+	if !reflect.DeepEqual(r.routes[1].Options, wantOpts) {
+		t.Fatalf("options %+v, want %+v", r.routes[1].Options, wantOpts)
+	}
+	if o := r.routes[7].Options.Origins; o == nil || len(o) != 0 {
+		t.Fatalf("an empty list of origins is a list (nobody else), got %#v", o)
+	}
+}
+
+func TestRouteMistakesAreNamed(t *testing.T) {
+	tests := []struct{ name, source, want string }{
+		{"no path", `router_get()`, "router_get: the first argument must be a path like \"/ws/chat\", not nil"},
+		{"number", `router_get(7, "a#b")`, "not the number 7"},
+		{"no handler", `router_get("/a")`, `router_get("/a"): the second argument must be a handler like`},
+		{"a function", `router_get("/a", function() end)`, "not a function"},
+		{"no hash", `router_get("/a", "b")`, `the handler "b" must be written "file#function"`},
+		{"bad function", `router_get("/a", "b#1c")`, "must be written"},
+		{"climbing", `router_get("/a", "../b#c")`, "names no file of handlers/"},
+		{"bad path", `router_get("a", "b#c")`, "does not begin with a slash"},
+		{"reserved api", `router_get("/_api/x", "b#c")`, "/_api is Rollcall's own"},
+		{"reserved health", `router_get("/healthz", "b#c")`, "/healthz is Rollcall's own"},
+		{"reserved scripts", `router_websocket("/api/custom/:x", "b#c")`, "/api/custom (scripts) is Rollcall's own"},
+		{"conflict", "router_get('/a/:x', 'b#c')\nrouter_get('/a/:y', 'b#c')", `routes.lua:2: router_get("/a/:y") matches the same paths as "/a/:x" at routes.lua:1`},
+		{"too many", `router_get("/a", "b#c", {}, 1)`, "takes a path, a handler and a table of options"},
+		{"options", `router_get("/a", "b#c", true)`, "the options must be a table, not true"},
+		{"array of options", `router_get("/a", "b#c", {"auth"})`, "the options must be named"},
+		{"unknown option", `router_get("/a", "b#c", {aut = true})`, `unknown option "aut"`},
+		{"auth", `router_get("/a", "b#c", {auth = "yes"})`, `auth must be true or false, not the string "yes"`},
+		{"presence", `router_websocket("/a", "b#c", {presence = "all"})`, `presence must be "devices"`},
+		{"presence on http", `router_get("/a", "b#c", {presence = "devices"})`, `the option "presence" is for WebSocket routes`},
+		{"max_message", `router_websocket("/a", "b#c", {max_message = 0.5})`, "max_message must be a whole number"},
+		{"max_message zero", `router_websocket("/a", "b#c", {max_message = 0})`, "max_message must be a whole number"},
+		{"origins", `router_websocket("/a", "b#c", {origins = "x"})`, "origins must be an array of strings"},
+		{"origins holds a number", `router_websocket("/a", "b#c", {origins = {1}})`, "origins must be an array of strings"},
+		{"bad origin", `router_websocket("/a", "b#c", {origins = {"example.com"}})`, `"example.com" is no origin`},
+		{"permissions", `router_websocket("/a", "b#c", {permissions = {a = "b"}})`, "permissions must be an array"},
+		{"renewal", `router_websocket("/a", "b#c", {token_renewal = 1})`, "token_renewal must be true or false"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := register(t, tt.source)
+			if len(r.problems) != 1 || !strings.Contains(r.problems[0].Error(), tt.want) || !strings.HasPrefix(r.problems[0].Error(), "routes.lua:") {
+				t.Fatalf("problems %v, want one with %q", r.problems, tt.want)
+			}
+		})
+	}
+}
+
+// One path may have a WebSocket and HTTP routes (SPEC 6).
+func TestMistakesAreAllListed(t *testing.T) {
+	r := register(t, "router_get(1)\nrouter_get('/a', 'b#c', {x=1, y=2})\nrouter_websocket('/a', 'b#c')\nrouter_post('/a', 'b')")
+	if len(r.problems) != 4 || len(r.routes) != 2 {
+		t.Fatalf("problems %v, %d routes", r.problems, len(r.routes))
+	}
+}

@@ -1,0 +1,182 @@
+package wsconn
+
+import (
+	"bufio"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	// readBuffer is the size of a connection's read buffer, in bytes. Longer messages are read past it.
+	readBuffer = 512
+	// noWrites is the size that the write buffer would have, if gorilla ever wrote a message.
+	noWrites = 16
+)
+
+// Options are the settings of one connection.
+type Options struct {
+	ID          string
+	Subprotocol string // named in the answer if the client offered it
+	MaxMessage  int64  // instead of Config.MaxMessage, in bytes; 0: that one
+}
+
+// Accept answers the upgrade request. Origin, authentication and limits are the caller's, before it. On an error the
+// HTTP answer has been sent: 400 or 405 for a request that is no WebSocket handshake, 426 for another version
+// of the protocol, 500 when the connection cannot be taken over, 503 after Close.
+//
+// The caller must call Start. The HTTP handler should then return: its stack and buffers are freed that way.
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
+	c := &Conn{s: s, id: o.ID, limit: o.MaxMessage, slot: -1}
+	if c.limit <= 0 {
+		c.limit = s.cfg.MaxMessage
+	}
+	if s.isClosed() {
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		return nil, ErrServerClosed
+	}
+	var header http.Header
+	if o.Subprotocol != "" && slices.Contains(websocket.Subprotocols(r), o.Subprotocol) {
+		header = http.Header{"Sec-Websocket-Protocol": {o.Subprotocol}}
+	}
+	tap := &wire{c: c}
+	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, tap: tap}, r, header)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	tap.upgraded = true
+	c.ws, c.nc, c.raw = ws, tap.Conn, rawConn(tap.Conn)
+	c.heard.Store(true)
+	c.prepareReading()
+	if !s.register(c) {
+		abortConn(c.nc, true)
+		return nil, ErrServerClosed
+	}
+	return c, nil
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// refuse answers a bad handshake. RFC 6455, 4.4, asks for 426 when only the version is wrong.
+func refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
+	v := r.Header.Get("Sec-Websocket-Version")
+	if status == http.StatusBadRequest && v != "" && v != "13" {
+		status = http.StatusUpgradeRequired
+		w.Header().Set("Upgrade", "websocket")
+	}
+	if status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodGet)
+	}
+	w.Header().Set("Sec-Websocket-Version", "13")
+	http.Error(w, http.StatusText(status), status)
+}
+
+// Start starts the connection's goroutine, which calls h. It is called once. After Server.Close it calls h in
+// the caller's goroutine instead, so that h gets its Open and Closed.
+func (c *Conn) Start(h Handler) {
+	c.h = h
+	c.s.mu.Lock()
+	closed := c.s.closed
+	if !closed {
+		c.s.readers.Go(c.run)
+	}
+	c.s.mu.Unlock()
+	if closed {
+		c.run()
+	}
+}
+
+// hijacker hands the upgrader the socket with a tap on it.
+type hijacker struct {
+	http.ResponseWriter
+	tap *wire
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.tap.Conn = nc
+	return h.tap, rw, nil
+}
+
+// noPool is the upgrader's pool of write buffers, which stays empty since it writes no messages.
+type noPool struct{}
+
+func (noPool) Get() any { return nil }
+func (noPool) Put(any)  {}
+
+// wire is the socket as gorilla sees it. Reads are counted. Writes after the upgrade can only be the close
+// frames of malformed input, which gorilla would write past the outbox: the tap keeps what they say and drops
+// them.
+type wire struct {
+	net.Conn
+	c        *Conn
+	upgraded bool
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	if err := w.c.in.checkFragments(); err != nil {
+		return 0, err
+	}
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.c.in.raw += int64(n)
+		if !w.c.heard.Load() {
+			w.c.heard.Store(true)
+		}
+	}
+	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	if !w.upgraded {
+		return w.Conn.Write(p)
+	}
+	if len(p) >= 4 && p[0] == final|opClose {
+		w.c.in.fault = int(binary.BigEndian.Uint16(p[2:]))
+		w.c.in.faultText = string(p[4:])
+	}
+	return len(p), nil
+}
+
+// newUpgrader returns the part of gorilla that answers upgrade requests. Compression is never negotiated.
+func newUpgrader(cfg Config) websocket.Upgrader {
+	return websocket.Upgrader{
+		HandshakeTimeout: cfg.HandshakeTimeout,
+		ReadBufferSize:   readBuffer,
+		WriteBufferSize:  noWrites,
+		WriteBufferPool:  noPool{},
+		CheckOrigin:      func(*http.Request) bool { return true }, // the caller's, before
+		Error:            refuse,
+	}
+}
+
+// abortConn closes a socket without waiting: below TLS, without its farewell. With reset, what the peer has not
+// taken yet is dropped.
+func abortConn(nc net.Conn, reset bool) {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if l, ok := nc.(interface{ SetLinger(int) error }); ok && reset {
+		_ = l.SetLinger(0)
+	}
+	_ = nc.Close()
+}
+
+// closeWrite ends the stream towards the peer, so that it knows that nothing follows the close frame.
+func closeWrite(nc net.Conn) {
+	if h, ok := nc.(interface{ CloseWrite() error }); ok {
+		_ = h.CloseWrite()
+	}
+}

@@ -1,0 +1,65 @@
+package wsconn
+
+import (
+	"runtime"
+	"time"
+)
+
+// Config sets up a Server. Zero fields take the defaults.
+type Config struct {
+	// MaxMessage is the longest message taken from a client, in bytes, fragments together. Default 64 KiB.
+	MaxMessage int64
+	// SendQueue bounds what waits for one client, in bytes of frames plus 32 for each. One frame of any size
+	// is taken when nothing waits. Default 1 MiB.
+	SendQueue int
+	// Ping is the time between two pings; after two unanswered ones the peer is dead. Default 25 s. Negative:
+	// no pings.
+	Ping time.Duration
+	// MessageRate is how many messages and control frames a client may send per second on average, with bursts
+	// of twice that. 0: no limit.
+	MessageRate int
+	// HandshakeTimeout bounds the write of the answer to the upgrade. Default 10 s.
+	HandshakeTimeout time.Duration
+	// Flushers is the number of goroutines that write. Default: GOMAXPROCS.
+	Flushers int
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxMessage <= 0 {
+		c.MaxMessage = 64 << 10
+	}
+	if c.SendQueue <= 0 {
+		c.SendQueue = 1 << 20
+	}
+	if c.Ping == 0 {
+		c.Ping = 25 * time.Second
+	}
+	if c.HandshakeTimeout <= 0 {
+		c.HandshakeTimeout = 10 * time.Second
+	}
+	if c.Flushers <= 0 {
+		c.Flushers = runtime.GOMAXPROCS(0)
+	}
+	return c
+}
+
+// Observer is told what happens, for metrics and logs. Its methods are called from many goroutines at once and
+// must not block.
+type Observer interface {
+	// Received is called for each complete message, before the Handler gets it.
+	Received(bytes int)
+	// Sent is called with sums, each time some frames have been written.
+	Sent(frames, bytes int)
+	// Closed is called once for each connection, before Handler.Closed.
+	Closed(c *Conn, info CloseInfo)
+	// Panicked is called when a Handler method panicked.
+	Panicked(c *Conn, value any, stack []byte)
+}
+
+// noObserver is the Observer of a Server that was given none.
+type noObserver struct{}
+
+func (noObserver) Received(int)                {}
+func (noObserver) Sent(int, int)               {}
+func (noObserver) Closed(*Conn, CloseInfo)     {}
+func (noObserver) Panicked(*Conn, any, []byte) {}

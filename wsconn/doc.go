@@ -1,0 +1,43 @@
+// Package wsconn serves one side of WebSocket connections: it accepts them, reads them, and writes to them
+// from bounded outboxes.
+//
+// It owns the sockets after the upgrade and everything on the wire: frames, pings, close codes, limits. It
+// knows nothing of channels, users or Redis, and never decides who may connect: origin, authentication and
+// connection limits are the caller's, before Accept.
+//
+// # Goroutines
+//
+// Each connection has one, started by Conn.Start: it reads the socket and calls the Handler. A Server has a
+// few more, whatever the number of connections:
+//
+//   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
+//     for a connection with one system call;
+//   - the pinger turns a wheel that pings every connection once in Config.Ping and finds dead peers;
+//   - the reaper resets the sockets of connections whose closing takes too long.
+//
+// A client that does not take what is written gets a goroutine that writes for it until its outbox is empty.
+// TLS connections, which cannot be written without blocking, always get that one, and only while they send.
+// Server.Close returns after all of them.
+//
+// # The outbox
+//
+//	         Send             a flusher takes all          all written, nothing new
+//	idle ──────────▶ queued ──────────────────▶ writing ───────────────────────────▶ idle
+//	                   ▲                         │   │
+//	                   └──── more has come ──────┘   │ socket full
+//	                                                 ▼
+//	                              a goroutine of its own writes (still "writing") ──▶ idle
+//
+// Only the owner of the state "writing" writes to the socket, so frames are never interleaved and leave in the
+// order of Send. Pongs, pings and the close frame take the same way. The frames that wait or are being written
+// are bounded by Config.SendQueue; a Send beyond it closes the connection with 1013.
+//
+// # The end of a connection
+//
+//	open ── Close, limit passed, error ──▶ closing ── peer's close frame ──▶ closed
+//	  │                                      └────── time is up ── reset ──▶ closed
+//	  ├── peer's close frame, answered ────────────────────────────────────▶ closed
+//	  └── end of stream, reset, two pings unanswered ──────────────────────▶ closed
+//
+// Done is closed when "open" is left, Handler.Closed is called once in "closed".
+package wsconn

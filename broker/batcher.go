@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"context"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	defaultWorkers = 2
+	// queueLimit bounds the commands that wait for one worker; beyond: ErrOverloaded.
+	queueLimit = 1 << 16
+)
+
+// request is one command on its way through a worker.
+//
+//	queued ──▶ taken ──▶ finished         the caller reads the outcome
+//	   │         └─────▶ abandoned        the caller left: outcome unknown
+//	   └───────────────▶ abandoned        the caller left: never sent
+type request struct {
+	cmd   *redis.Cmd
+	state atomic.Int32
+	err   error         // set before finished
+	ready chan struct{} // for a caller who waits; capacity 1
+	timer *time.Timer   // of the caller who waits
+	done  func(error)   // for Submit instead
+	since time.Time     // Submit: when it was queued
+}
+
+const (
+	queued int32 = iota
+	taken
+	finished
+	abandoned
+)
+
+// requests are those of callers who wait, used again.
+var requests = sync.Pool{New: func() any {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &request{ready: make(chan struct{}, 1), timer: timer}
+}}
+
+func newRequest(cmd *redis.Cmd) *request { return &request{cmd: cmd, since: time.Now()} }
+
+// wait returns nil once the request is finished, else why the caller need not wait longer.
+func (r *request) wait(ctx context.Context, timeout time.Duration) error {
+	r.timer.Reset(timeout)
+	defer r.timer.Stop()
+	select {
+	case <-r.ready:
+		return nil
+	case <-ctx.Done():
+	case <-r.timer.C:
+	}
+	switch {
+	case r.state.CompareAndSwap(queued, abandoned):
+		return left(ctx, false)
+	case r.state.CompareAndSwap(taken, abandoned):
+		return left(ctx, true)
+	}
+	<-r.ready // finished just now
+	return nil
+}
+
+// finish gives the outcome to whoever wants it.
+func (r *request) finish(err error) {
+	if r.done != nil {
+		r.done(err)
+		return
+	}
+	r.err = err
+	if r.state.CompareAndSwap(taken, finished) {
+		r.ready <- struct{}{}
+	}
+}
+
+// worker sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in flight
+// makes the next. It never waits to fill one.
+type worker struct {
+	b *Broker
+
+	// owned by run
+	batch []*request
+	cmds  []redis.Cmder
+
+	mu     sync.Mutex
+	more   sync.Cond // on mu: the queue is not empty, or closed
+	queue  []*request
+	closed bool
+}
+
+func newWorker(b *Broker) *worker {
+	w := &worker{b: b}
+	w.more.L = &w.mu
+	return w
+}
+
+// worker returns the one that commands with this command's first key go through.
+func (b *Broker) worker(cmd *redis.Cmd) *worker {
+	n := len(b.workers)
+	if n == 1 {
+		return b.workers[0]
+	}
+	key := routingKey(cmd.Args())
+	if b.kind == Cluster {
+		return b.workers[Slot(key)*n/slots]
+	}
+	return b.workers[maphash.String(b.seed, hashTag(key))%uint64(n)]
+}
+
+// routingKey is the first key of the commands that we use; for others, whatever stands there.
+func routingKey(args []any) string {
+	i := 1
+	if name, _ := args[0].(string); len(args) > 3 && strings.HasPrefix(name, "eval") {
+		i = 3
+	}
+	if i >= len(args) {
+		return ""
+	}
+	key, _ := args[i].(string)
+	return key
+}
+
+func (w *worker) push(r *request) error {
+	w.mu.Lock()
+	switch {
+	case w.closed:
+		w.mu.Unlock()
+		return notSent(ErrClosed)
+	case len(w.queue) >= queueLimit:
+		w.mu.Unlock()
+		return notSent(ErrOverloaded)
+	}
+	w.queue = append(w.queue, r)
+	first := len(w.queue) == 1
+	w.mu.Unlock()
+	if first {
+		w.more.Signal()
+	}
+	return nil
+}
+
+func (w *worker) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.more.Signal()
+}
+
+func (w *worker) run() {
+	pipe := w.b.client.Pipeline()
+	for w.next() {
+		if w.b.ctx.Err() != nil {
+			w.refuse(ErrClosed)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(w.b.ctx, w.b.cfg.Timeout)
+		w.b.execute(ctx, pipe, w.cmds)
+		cancel()
+		for i, r := range w.batch {
+			r.finish(classify(w.cmds[i].Err()))
+		}
+	}
+}
+
+// next waits for commands and takes them, up to perPipeline. False: closed, and none is left.
+func (w *worker) next() bool {
+	clear(w.batch)
+	clear(w.cmds)
+	w.batch, w.cmds = w.batch[:0], w.cmds[:0]
+	w.mu.Lock()
+	for len(w.queue) == 0 && !w.closed {
+		w.more.Wait()
+	}
+	n := min(len(w.queue), perPipeline)
+	late := w.queue[:n]
+	w.batch = append(w.batch, late...)
+	rest := copy(w.queue, w.queue[n:])
+	clear(w.queue[rest:])
+	w.queue = w.queue[:rest]
+	w.mu.Unlock()
+	w.choose()
+	return n > 0
+}
+
+// choose drops from the batch what nobody waits for any more, and fills cmds.
+func (w *worker) choose() {
+	kept := w.batch[:0]
+	var now time.Time
+	for _, r := range w.batch {
+		if r.done == nil {
+			if !r.state.CompareAndSwap(queued, taken) {
+				continue
+			}
+		} else {
+			if now.IsZero() {
+				now = time.Now()
+			}
+			if now.Sub(r.since) > w.b.cfg.Timeout {
+				r.done(notSent(errTimeout))
+				continue
+			}
+		}
+		kept = append(kept, r)
+		w.cmds = append(w.cmds, r.cmd)
+	}
+	w.batch = kept
+}
+
+// refuse ends the batch unsent.
+func (w *worker) refuse(cause error) {
+	for _, r := range w.batch {
+		r.finish(notSent(cause))
+	}
+}

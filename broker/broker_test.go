@@ -1,0 +1,83 @@
+package broker_test
+
+import (
+	"testing"
+	"time"
+
+	"rollcall/broker"
+)
+
+// recorder is a receiver that keeps what it gets.
+type recorder struct {
+	messages chan string
+	again    chan struct{}
+}
+
+func newRecorder() *recorder {
+	return &recorder{messages: make(chan string, 1<<16), again: make(chan struct{}, 1<<10)}
+}
+
+func (r *recorder) Receive(payload string) { r.messages <- payload }
+func (r *recorder) Resubscribed()          { r.again <- struct{}{} }
+
+func (r *recorder) want(t *testing.T, payload string) {
+	t.Helper()
+	select {
+	case got := <-r.messages:
+		if got != payload {
+			t.Fatalf("received %q, want %q", got, payload)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatalf("did not receive %q", payload)
+	}
+}
+
+func (r *recorder) wantAgain(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.again:
+	case <-time.After(15 * time.Second):
+		t.Fatal("Resubscribed was not called")
+	}
+}
+
+func open(t testing.TB, cfg broker.Config) *broker.Broker {
+	t.Helper()
+	b, err := broker.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return b
+}
+
+// SPEC 3: "None given: an embedded in-process Redis, for one node".
+func TestEmbedded(t *testing.T) {
+	b := open(t, broker.Config{})
+	if !b.Embedded() || b.Cluster() {
+		t.Fatalf("embedded %v, cluster %v; want true, false", b.Embedded(), b.Cluster())
+	}
+	r := newRecorder()
+	if err := b.Subscribe(t.Context(), "topic", r); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), "topic", []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	r.want(t, "hello")
+	b.Unsubscribe("topic", r)
+
+	if _, err := b.Do(t.Context(), "set", "key", "value", "px", 20); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := b.Do(t.Context(), "get", "key"); err == broker.Nil {
+			break // expired by the clock
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

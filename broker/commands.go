@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// perPipeline bounds the commands of one pipeline.
+const perPipeline = 512
+
+// Publish sends payload to all who are subscribed to topic. It returns nil once Redis has done so.
+// Messages that one goroutine publishes to one topic arrive in that order. The payload
+// must not change until it returns.
+func (b *Broker) Publish(ctx context.Context, topic string, payload []byte) error {
+	_, err := b.do(ctx, b.publishCommand(ctx, topic, payload))
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// publishCommand is PUBLISH, sent to the master of the topic's slot: messages that enter a Cluster
+// by different nodes have no order between them.
+func (b *Broker) publishCommand(ctx context.Context, topic string, payload any) *redis.Cmd {
+	cmd := redis.NewCmd(ctx, "publish", topic, payload)
+	cmd.SetFirstKeyPos(1)
+	return cmd
+}
+
+// Do runs one command, in a pipeline with those of others, and returns its answer:
+// string, int64, nil or []any of these; HGETALL is a flat []any. No such value: (nil, Nil). In a Cluster the
+// command goes to the slot of its first key; those without a key go to any node.
+//
+// Arguments are strings, []byte, integers, floats. []byte must not change until Do returns without ErrUnknown.
+func (b *Broker) Do(ctx context.Context, args ...any) (any, error) {
+	return b.do(ctx, redis.NewCmd(ctx, args...))
+}
+
+// Run runs a script, like Do. In a Cluster it needs at least one key.
+func (b *Broker) Run(ctx context.Context, s *Script, keys []string, args ...any) (any, error) {
+	return b.do(ctx, s.Command(ctx, keys, args...))
+}
+
+// Submit queues a command without waiting for it: for callers who start many at once. done is called
+// exactly once, from a goroutine of the broker, with nil, Nil or the error; the answer is
+// in cmd. It must not block. Commands that one goroutine submits for the same first key (or the same Cluster slot) run in that order,
+// except that a script Redis did not know runs after the others of its pipeline.
+// An error (ErrUnavailable: the queue is full, or Close was called) means that the command was not queued and done is never called.
+func (b *Broker) Submit(cmd *redis.Cmd, done func(error)) error {
+	r := newRequest(cmd)
+	r.done = done
+	return b.worker(cmd).push(r)
+}
+
+func (b *Broker) do(ctx context.Context, cmd *redis.Cmd) (any, error) {
+	if ctx.Err() != nil {
+		return nil, left(ctx, false)
+	}
+	r := requests.Get().(*request)
+	r.cmd = cmd
+	r.state.Store(queued)
+	if err := b.worker(cmd).push(r); err != nil {
+		return nil, err
+	}
+	if err := r.wait(ctx, b.cfg.Timeout); err != nil {
+		return nil, err // r stays with the worker
+	}
+	err := r.err
+	r.cmd, r.err = nil, nil
+	requests.Put(r)
+	if err != nil {
+		return nil, err
+	}
+	return cmd.Val(), nil
+}
+
+// Batch runs many commands one after another, in as few pipelines as it takes, on a connection of its own. Each command keeps its own answer
+// and error. The error returned is the first ErrUnavailable among them, as other errors are answers; so
+// nil means that Redis has answered every command. The errors in the commands are go-redis's own: see [Classify].
+// A script in it is run again with its source after all others when Redis did not know it.
+// In a Cluster commands of different slots may overtake each other. Batch waits for the answer even if ctx is cancelled, but not beyond its deadline.
+func (b *Broker) Batch(ctx context.Context, cmds []redis.Cmder) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
+	defer cancel()
+	var first error
+	for len(cmds) > 0 {
+		n := min(len(cmds), perPipeline)
+		if b.ctx.Err() != nil {
+			return fmt.Errorf("batch: %w", notSent(ErrClosed))
+		}
+		b.execute(ctx, b.client.Pipeline(), cmds[:n])
+		for _, cmd := range cmds[:n] {
+			if err := classify(cmd.Err()); first == nil && isUnavailable(err) {
+				first = fmt.Errorf("batch: %s: %w", cmd.Name(), err)
+			}
+		}
+		cmds = cmds[n:]
+	}
+	return first
+}
+
+// Classify turns the error of a command of Batch into the errors of this package.
+func Classify(err error) error { return classify(err) }
+
+// execute sends cmds in one pipeline, then once more, with their source, the scripts Redis did
+// not know. Every command has its outcome when it returns. It tells OnBreak when one is unknown.
+func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {
+	b.pipeline(ctx, pipe, cmds)
+	var evals []redis.Cmder
+	var originals []*redis.Cmd
+	broken := false
+	for _, cmd := range cmds {
+		err := cmd.Err()
+		if err == nil || err == Nil {
+			continue
+		}
+		if original, ok := cmd.(*redis.Cmd); ok {
+			if eval := withSource(ctx, cmd); eval != nil {
+				evals = append(evals, eval)
+				originals = append(originals, original)
+				continue
+			}
+		}
+		broken = broken || isUnknown(classify(err))
+	}
+	if len(evals) > 0 {
+		b.pipeline(ctx, pipe, evals)
+		for i, eval := range evals {
+			eval := eval.(*redis.Cmd)
+			originals[i].SetVal(eval.Val())
+			originals[i].SetErr(eval.Err())
+			broken = broken || isUnknown(classify(eval.Err()))
+		}
+	}
+	if broken {
+		b.broke()
+	}
+}
+
+func (b *Broker) pipeline(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {
+	for _, cmd := range cmds {
+		if b.kind == Cluster {
+			cmd = once{cmd}
+		}
+		_ = pipe.Process(ctx, cmd) // queues it; never an error
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+}

@@ -1,0 +1,104 @@
+package broker
+
+import "strings"
+
+// Keys makes every name that Rollcall uses in Redis: keys and topics.
+// No other file of the project spells one.
+//
+// {C} is the channel as Redis hash tag: all keys of one channel, and its topic, live in one
+// Cluster slot, so that one script may touch them. Braces and percent signs
+// of a channel name are escaped (%7B, %7D, %25), so a name can never move the tag.
+type Keys struct{ prefix string }
+
+// NewKeys returns the names that begin with prefix and a colon.
+func NewKeys(prefix string) Keys { return Keys{prefix: prefix + ":"} }
+
+// Nodes is a zset: incarnation → lease deadline, in ms of the Redis clock.
+func (k Keys) Nodes() string { return k.prefix + "{nodes}" }
+
+// Reaping is a zset: incarnations declared dead whose entries are not all removed yet.
+func (k Keys) Reaping() string { return k.prefix + "{nodes}:reaping" }
+
+// Node is a hash: address, version, process id, start, connections, load of one incarnation.
+func (k Keys) Node(inc string) string { return k.prefix + "{nodes}:" + inc }
+
+// NodeChannels is a set: the channels where the incarnation has presence.
+func (k Keys) NodeChannels(inc string) string { return k.prefix + "{nodes}:" + inc + ":channels" }
+
+// Claim is the short-lived key that spares reapers double work on one incarnation.
+func (k Keys) Claim(inc string) string { return k.prefix + "{nodes}:" + inc + ":claim" }
+
+// Head is a hash: epoch and seq of the channel's presence.
+func (k Keys) Head(channel string) string { return k.prefix + "p:{" + escape(channel) + "}" }
+
+// Users is the set of user ids present in the channel.
+func (k Keys) Users(channel string) string { return k.Head(channel) + ":users" }
+
+// User is a hash: connection id → meta of one user in the channel, and the seq of the last change.
+func (k Keys) User(channel, userID string) string { return k.Head(channel) + ":u:" + userID }
+
+// UserPrefix is what all of the channel's User keys begin with; for scripts that make them.
+func (k Keys) UserPrefix(channel string) string { return k.Head(channel) + ":u:" }
+
+// Entries is a set: the incarnation's entries in the channel.
+func (k Keys) Entries(channel, inc string) string { return k.Head(channel) + ":n:" + inc }
+
+// Topic carries everything about one channel, broadcasts and presence changes, in one order.
+func (k Keys) Topic(channel string) string { return k.prefix + "t:{" + escape(channel) + "}" }
+
+// NodeTopic carries calls and answers to one node process.
+func (k Keys) NodeTopic(process string) string { return k.prefix + "t:node:" + process }
+
+// AllTopic carries cluster-wide broadcasts and changes of the script registry.
+func (k Keys) AllTopic() string { return k.prefix + "t:all" }
+
+// watchTopic carries the echo by which one pub/sub connection proves that it hears.
+func (k Keys) watchTopic(id string) string { return k.prefix + "w:" + id }
+
+// Scripts is a hash: the registered scripts.
+func (k Keys) Scripts() string { return k.prefix + "scripts" }
+
+// Store is a key of an app's shared state. The app's name is escaped, the key stays as it is.
+func (k Keys) Store(app, key string) string {
+	return k.prefix + "store:" + appEscaper.Replace(app) + ":" + key
+}
+
+// ChannelOf returns the channel that a name made by Topic or by Head, Users,
+// User, UserPrefix or Entries belongs to; false for every other name.
+func (k Keys) ChannelOf(name string) (channel string, ok bool) {
+	rest, ok := strings.CutPrefix(name, k.prefix)
+	if !ok {
+		return "", false
+	}
+	tag, isTopic := strings.CutPrefix(rest, "t:{")
+	if !isTopic {
+		if tag, ok = strings.CutPrefix(rest, "p:{"); !ok {
+			return "", false
+		}
+	}
+	tag, tail, ok := strings.Cut(tag, "}")
+	if !ok || isTopic && tail != "" {
+		return "", false
+	}
+	return unescape(tag), true
+}
+
+var (
+	tagEscaper   = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
+	tagUnescaper = strings.NewReplacer("%25", "%", "%7B", "{", "%7D", "}")
+	appEscaper   = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", ":", "%3A")
+)
+
+func escape(channel string) string {
+	if !strings.ContainsAny(channel, "%{}") {
+		return channel
+	}
+	return tagEscaper.Replace(channel)
+}
+
+func unescape(tag string) string {
+	if !strings.Contains(tag, "%") {
+		return tag
+	}
+	return tagUnescaper.Replace(tag)
+}

@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+)
+
+// Receiver takes the messages of a topic. All calls for one topic come from one goroutine, one at a time, in the
+// order of Redis. They must not block: every topic of the same connection waits meanwhile. They must not call
+// Subscribe. They may call Unsubscribe. The value must be comparable (a pointer), since it
+// is what Unsubscribe finds the subscription by.
+type Receiver interface {
+	// Receive takes one message.
+	Receive(payload string)
+	// Resubscribed says that messages may have been missed: the subscription had been lost, and Redis has
+	// confirmed it again. Every message after it is received again.
+	Resubscribed()
+}
+
+func (b *Broker) link(topic string) *link {
+	return b.links[maphash.String(b.seed, topic)%uint64(len(b.links))]
+}
+
+// Subscribe returns nil once Redis has confirmed that every later message of topic
+// reaches r. Several receivers of a topic share one Redis subscription; one that is
+// added twice counts once. After an error (ErrUnavailable: no confirmation
+// within Config.Timeout, or ctx ended) r is not subscribed, unless it was before.
+func (b *Broker) Subscribe(ctx context.Context, topic string, r Receiver) error {
+	l := b.link(topic)
+	t, reg := l.register(topic, r, false)
+	if reg == nil {
+		return nil
+	}
+	timeout, stop := b.after()
+	defer stop()
+	var err error
+	select {
+	case <-reg.ready:
+		err = nil
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-timeout:
+		err = errTimeout
+	case <-b.ctx.Done():
+		err = ErrClosed
+	}
+	if err != nil && !l.giveUp(t, reg) {
+		return fmt.Errorf("subscribe: %w", notSent(err))
+	}
+	l.arrived(reg)
+	return nil
+}
+
+// Attach subscribes r without waiting. It reports whether Redis has confirmed the subscription already (others share it); if not,
+// Resubscribed tells when it has, however long that takes. So it may be used while Redis can't be reached.
+func (b *Broker) Attach(topic string, r Receiver) (confirmed bool) {
+	_, reg := b.link(topic).register(topic, r, true)
+	return reg == nil
+}
+
+// Unsubscribe ends the subscription of r. After it has returned r is not called again for this topic:
+// it waits for a call that is running, so the caller must not hold a lock that Receive takes. Called from inside
+// a Receive or Resubscribed (any receiver's) it does not wait, as that could never end; no call starts after it
+// there either, and the one that is running goes on to its end. UNSUBSCRIBE is sent later, with others.
+func (b *Broker) Unsubscribe(topic string, r Receiver) {
+	b.link(topic).unregister(topic, r)
+}
+
+// register adds r to the topic. It returns no registration when the topic is confirmed for r already.
+// attach: nobody waits for the confirmation, so that Resubscribed must tell of it.
+func (l *link) register(name string, r Receiver, attach bool) (*topic, *registration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.topics[name]
+	if t == nil {
+		t = &topic{name: name}
+		l.topics[name] = t
+	}
+	reg := t.find(r)
+	if reg == nil {
+		reg = &registration{receiver: r, ready: make(chan struct{})}
+		t.add(reg)
+		if t.sub.live() {
+			reg.confirm()
+		}
+	}
+	if t.sub.next(true) == subscribe {
+		l.asked = append(l.asked, t)
+		l.nudge()
+	}
+	if reg.confirmed && t.sub.live() {
+		return t, nil
+	}
+	if attach {
+		reg.attached = true
+	} else {
+		reg.waiting++
+	}
+	return t, reg
+}
+
+// arrived ends a wait of Subscribe that had success.
+func (l *link) arrived(reg *registration) {
+	l.mu.Lock()
+	reg.waiting--
+	l.mu.Unlock()
+}
+
+// giveUp ends a wait of Subscribe that had none. It reports true if the confirmation came after all.
+func (l *link) giveUp(t *topic, reg *registration) (confirmed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if reg.confirmed {
+		return true
+	}
+	if reg.waiting--; reg.waiting == 0 && !reg.attached && !reg.gone.Load() {
+		l.removeLocked(t, reg)
+	}
+	return false
+}
+
+func (l *link) unregister(name string, r Receiver) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.topics[name]
+	if t == nil {
+		return
+	}
+	reg := t.find(r)
+	if reg == nil {
+		return
+	}
+	l.removeLocked(t, reg)
+	l.settleLocked(t)
+}
+
+// removeLocked takes reg off the topic and has the topic unsubscribed when it was the last.
+func (l *link) removeLocked(t *topic, reg *registration) {
+	t.remove(reg)
+	if t.wanted() {
+		return
+	}
+	if t.sub.over() {
+		delete(l.topics, t.name)
+		return
+	}
+	l.dropped = append(l.dropped, t)
+	l.nudge()
+}

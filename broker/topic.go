@@ -1,0 +1,121 @@
+package broker
+
+import "sync/atomic"
+
+// order is what a link sends to Redis for a topic.
+type order int
+
+const (
+	nothing order = iota
+	subscribe
+	unsubscribe
+)
+
+// subscription is what one pub/sub connection knows of one topic: a pure value.
+//
+//	         sent SUBSCRIBE             answered, no other due
+//	(zero) ──────────────────▶ asked ───────────────────────────▶ live
+//	  ▲                          ▲ │ sent UNSUBSCRIBE               │
+//	  │ answered                 │ ▼                                │
+//	  └─────────────────────── leaving ◀────────────────────────────┘
+//
+// Redis answers in the order of the commands. So a SUBSCRIBE that follows an UNSUBSCRIBE
+// (or another SUBSCRIBE) whose answer is still on its way is confirmed only by
+// the last answer, never by one of those before it.
+//
+// Invariant: live means that Redis has processed a SUBSCRIBE on this connection and no UNSUBSCRIBE
+// was sent after it.
+type subscription struct {
+	asked  bool // the last command sent was SUBSCRIBE
+	subs   int  // answers to SUBSCRIBE that are due
+	unsubs int  // answers to UNSUBSCRIBE that are due
+}
+
+// next says what to send, given whether anyone wants the topic.
+func (s subscription) next(wanted bool) order {
+	switch {
+	case wanted && !s.asked:
+		return subscribe
+	case !wanted && s.asked:
+		return unsubscribe
+	}
+	return nothing
+}
+
+// sent returns the state after o was written to the connection.
+func (s subscription) sent(o order) subscription {
+	switch o {
+	case subscribe:
+		s.asked, s.subs = true, s.subs+1
+	case unsubscribe:
+		s.asked, s.unsubs = false, s.unsubs+1
+	}
+	return s
+}
+
+// answered returns the state after Redis answered o, and whether that made the topic live.
+func (s subscription) answered(o order) (after subscription, confirmed bool) {
+	switch {
+	case o == subscribe && s.subs > 0:
+		s.subs--
+		return s, s.live()
+	case o == unsubscribe && s.unsubs > 0:
+		s.unsubs--
+	}
+	return s, false
+}
+
+// live: every later message reaches this connection.
+func (s subscription) live() bool { return s.asked && s.subs == 0 }
+
+// over: nothing is subscribed and no answer is due; the topic may be forgotten.
+func (s subscription) over() bool { return !s.asked && s.subs == 0 && s.unsubs == 0 }
+
+// topic is one subscribed topic of a link. All fields are guarded by link.mu.
+//
+// Invariant: it is in link.topics as long as it has a registration or its subscription is not over.
+type topic struct {
+	name string
+	regs []*registration // never changed in place: the reader goes through it without the lock
+	sub  subscription
+}
+
+// registration is one receiver on one topic.
+type registration struct {
+	receiver Receiver
+	ready    chan struct{} // closed with the first confirmation
+	gone     atomic.Bool   // no further call may start
+
+	// guarded by link.mu
+	confirmed bool // ready is closed: from now on a confirmation means Resubscribed
+	attached  bool // the first confirmation means Resubscribed too
+	waiting   int  // calls of Subscribe that wait for ready
+}
+
+func (t *topic) find(r Receiver) *registration {
+	for _, reg := range t.regs {
+		if reg.receiver == r {
+			return reg
+		}
+	}
+	return nil
+}
+
+func (t *topic) add(reg *registration) {
+	regs := make([]*registration, len(t.regs), len(t.regs)+1)
+	copy(regs, t.regs)
+	t.regs = append(regs, reg)
+}
+
+func (t *topic) remove(reg *registration) {
+	reg.gone.Store(true)
+	regs := make([]*registration, 0, len(t.regs))
+	for _, other := range t.regs {
+		if other != reg {
+			regs = append(regs, other)
+		}
+	}
+	t.regs = regs
+}
+
+func (t *topic) wanted() bool { return len(t.regs) > 0 }

@@ -169,15 +169,15 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 		return o, []string{"the options must be a table, not " + describe(v)}
 	}
 	fail := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
-	t.ForEach(func(k, v lua.LValue) {
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
 		name, ok := k.(lua.LString)
 		if !ok {
 			fail("the options must be named, like { auth = true }")
-			return
+			continue
 		}
 		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" || name == "token_renewal") {
 			fail("the option %q is for WebSocket routes", string(name))
-			return
+			continue
 		}
 		switch name {
 		case "auth":
@@ -196,14 +196,14 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			n, ok := v.(lua.LNumber)
 			if !ok || n != lua.LNumber(int64(n)) || n < 1 {
 				fail("max_message must be a whole number of bytes above 0, not %s", describe(v))
-				return
+				continue
 			}
 			o.MaxMessage = int64(n)
 		case "origins":
 			list, ok := luaStrings(v)
 			if !ok {
 				fail("origins must be an array of strings, not %s", describe(v))
-				return
+				continue
 			}
 			o.Origins = make([]string, 0, len(list))
 			for _, s := range list {
@@ -220,7 +220,7 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 		default:
 			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, token_renewal)", string(name))
 		}
-	})
+	}
 	return o, bad
 }
 
@@ -236,16 +236,15 @@ func luaStrings(v lua.LValue) ([]string, bool) {
 		return nil, false
 	}
 	out := make([]string, 0, t.Len())
-	t.ForEach(func(k, v lua.LValue) {
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
 		s, isString := v.(lua.LString)
 		n, isNumber := k.(lua.LNumber)
 		if !isString || !isNumber || int(n) != len(out)+1 {
-			ok = false
-			return
+			return nil, false
 		}
 		out = append(out, string(s))
-	})
-	return out, ok
+	}
+	return out, true
 }
 
 // describe says what a value is, for error texts.

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// flat writes a table's pairs in their order.
+func flat(t *lua.LTable) string {
+	var b strings.Builder
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		b.WriteString(k.String() + "=" + v.String() + ";")
+	}
+	return b.String()
+}
+
+// SPEC 1.2: "params, query, headers: tables, on every event; header names lower-case"; SPEC 6: "Repeated query keys: the
+// last; repeated headers: joined by commas; path segments are percent-decoded".
+func TestRequestTables(t *testing.T) {
+	tests := []struct {
+		name, pattern, url, header             string
+		wantPath, wantParams, wantQ, wantHeads string
+	}{
+		{"plain", "/a", "/a", "", "/a", "", "", "host=h:1;"},
+		{"params", "/r/:id/:x", "/r/a%2Fb/c%20d", "", "/r/a/b/c d", "id=a/b;x=c d;", "", "host=h:1;"},
+		{"query", "/a", "/a?x=1&y=a%20b+c&z", "", "/a", "", "x=1;y=a b c;z=;", "host=h:1;"},
+		{"repeated query", "/a", "/a?x=1&x=2", "", "/a", "", "x=2;", "host=h:1;"},
+		{"bad query parts", "/a", "/a?%zz=1&&a=%ff&ok=1&=v", "", "/a", "", "ok=1;=v;", "host=h:1;"},
+		{"headers", "/a", "/a", "X-One: 1|X-Two: a|X-Two: b", "/a", "", "", "host=h:1;x-one=1;x-two=a, b;"},
+		{"empty header", "/a", "/a", "X-One: ", "/a", "", "", "host=h:1;x-one=;"},
+	}
+	l := lua.NewState()
+	defer l.Close()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := http.NewRequest("GET", "http://h:1"+tt.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range strings.Split(tt.header, "|") {
+				if name, value, ok := strings.Cut(h, ": "); ok {
+					r.Header.Add(name, value)
+				}
+			}
+			p, err := parsePattern(tt.pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := newRequestInfo(r)
+			if got := i.decodedPath(); got != tt.wantPath {
+				t.Errorf("path %q, want %q", got, tt.wantPath)
+			}
+			if got := flat(i.paramTable(l, p)); got != tt.wantParams {
+				t.Errorf("params %q, want %q", got, tt.wantParams)
+			}
+			if got := flat(i.queryTable(l)); got != tt.wantQ {
+				t.Errorf("query %q, want %q", got, tt.wantQ)
+			}
+			if got := flat(i.headerTable(l)); got != tt.wantHeads {
+				t.Errorf("headers %q, want %q", got, tt.wantHeads)
+			}
+		})
+	}
+}

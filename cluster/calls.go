@@ -1,0 +1,227 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Messages on t:node:<process> are texts of fields parted by spaces, the body last:
+//
+//	e                              this node's own echo
+//	o <kind> <body>                one way: no answer
+//	q <id> <from process> <kind> <body>   a question
+//	a <id> <from process> <body>   its answer
+//
+// askWait is how long a question waits for answers (SPEC 2: cluster-wide reads answer within 1 s).
+const askWait = 900 * time.Millisecond
+
+// maxAnswering bounds the questions a node answers at once; beyond it a question is dropped, and the asker names this node as silent.
+const maxAnswering = 64
+
+// Answerer handles what other nodes send. OneWay runs on the reception goroutine, in order, and must not wait.
+type Answerer interface {
+	OneWay(kind, body string)
+	Answer(ctx context.Context, kind, body string) (string, error)
+}
+
+// calls carries messages from node to node.
+type calls struct {
+	c       *Cluster
+	handler Answerer // set before Start
+
+	ctx    context.Context // ends with close; answers run under it
+	cancel context.CancelFunc
+	slots  chan struct{}
+	done   sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	lastID  uint64
+	waiting map[string]chan answer
+}
+
+type answer struct{ from, body string }
+
+func newCalls(c *Cluster) *calls {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering), waiting: map[string]chan answer{}}
+}
+
+// Handle sets what answers other nodes. It is called before Start.
+func (c *Cluster) Handle(h Answerer) { c.calls.handler = h }
+
+// subscribe tries until Redis confirms.
+func (s *calls) subscribe(ctx context.Context) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := s.c.cfg.Broker.Subscribe(ctx, s.c.keys.NodeTopic(s.c.cfg.Process), s)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *calls) close() {
+	s.c.cfg.Broker.Unsubscribe(s.c.keys.NodeTopic(s.c.cfg.Process), s)
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.done.Wait()
+}
+
+// Resubscribed needs nothing: lost questions time out.
+func (s *calls) Resubscribed() {}
+
+// Receive takes one message from the broker.
+func (s *calls) Receive(payload string) {
+	tag, rest, _ := strings.Cut(payload, " ")
+	switch tag {
+	case "e":
+		s.c.echo.Store(time.Now().UnixMilli())
+	case "o":
+		kind, body, _ := strings.Cut(rest, " ")
+		s.handler.OneWay(kind, body)
+	case "q":
+		s.question(rest)
+	case "a":
+		id, rest, _ := strings.Cut(rest, " ")
+		from, body, _ := strings.Cut(rest, " ")
+		s.mu.Lock()
+		ch := s.waiting[id]
+		s.mu.Unlock()
+		if ch != nil {
+			select {
+			case ch <- answer{from, body}:
+			default: // more answers than nodes were asked
+			}
+		}
+	}
+}
+
+func (s *calls) question(text string) {
+	part := strings.SplitN(text, " ", 4)
+	if len(part) != 4 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		s.c.cfg.Log.Warn("too many questions from other nodes; one was dropped", "from", part[1])
+		return
+	}
+	s.done.Go(func() {
+		defer func() { <-s.slots }()
+		ctx, cancel := context.WithTimeout(s.ctx, askWait)
+		defer cancel()
+		body, err := s.handler.Answer(ctx, part[2], part[3])
+		if err == nil {
+			msg := "a " + part[0] + " " + s.c.cfg.Process + " " + body
+			err = s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(part[1]), []byte(msg))
+		}
+		if err != nil && s.ctx.Err() == nil {
+			s.c.cfg.Log.Warn("answer another node failed", "kind", part[2], "to", part[1], "error", err)
+		}
+	})
+}
+
+func (s *calls) sendEcho(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(s.c.cfg.Process), []byte("e")); err != nil && ctx.Err() == nil {
+		s.c.cfg.Log.Warn("send echo failed", "error", err)
+	}
+}
+
+// Send passes a message to one node without waiting for it. Messages to one node from one goroutine arrive in order.
+func (c *Cluster) Send(ctx context.Context, process, kind, body string) error {
+	if process == c.cfg.Process {
+		c.calls.handler.OneWay(kind, body)
+		return nil
+	}
+	if err := c.cfg.Broker.Publish(ctx, c.keys.NodeTopic(process), []byte("o "+kind+" "+body)); err != nil {
+		return fmt.Errorf("send to node %s: %w", process, err)
+	}
+	return nil
+}
+
+// Ask puts a question to every live node, this one included. It gives what answered within a second, by process, and
+// names the nodes that did not.
+func (c *Cluster) Ask(ctx context.Context, kind, body string) (answers map[string]string, silent []string, err error) {
+	nodes := c.Nodes()
+	answers = make(map[string]string, len(nodes)+1)
+	own, err := c.calls.handler.Answer(ctx, kind, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	answers[c.cfg.Process] = own
+	id, ch := c.calls.expect(len(nodes))
+	defer c.calls.forget(id)
+	want := map[string]bool{}
+	var failed error
+	for _, n := range nodes {
+		if n.Process == c.cfg.Process {
+			continue
+		}
+		want[n.Process] = true
+		msg := "q " + id + " " + c.cfg.Process + " " + kind + " " + body
+		if e := c.cfg.Broker.Publish(ctx, c.keys.NodeTopic(n.Process), []byte(msg)); e != nil {
+			failed = e
+		}
+	}
+	if failed != nil {
+		return nil, nil, fmt.Errorf("ask the nodes: %w", failed)
+	}
+	timeout := time.NewTimer(askWait)
+	defer timeout.Stop()
+	for len(want) > 0 {
+		select {
+		case a := <-ch:
+			if want[a.from] {
+				delete(want, a.from)
+				answers[a.from] = a.body
+			}
+			continue
+		case <-timeout.C:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return nil, nil, ctx.Err()
+			}
+		}
+		break
+	}
+	for p := range want {
+		silent = append(silent, p)
+	}
+	return answers, silent, nil
+}
+
+func (s *calls) expect(n int) (id string, ch chan answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastID++
+	id = strconv.FormatUint(s.lastID, 36)
+	ch = make(chan answer, n+1)
+	s.waiting[id] = ch
+	return id, ch
+}
+
+func (s *calls) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, id)
+}

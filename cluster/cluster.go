@@ -1,0 +1,297 @@
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rollcall/broker"
+)
+
+//go:embed scripts/heartbeat.lua
+var heartbeatSrc string
+
+//go:embed scripts/declare.lua
+var declareSrc string
+
+//go:embed scripts/forget.lua
+var forgetSrc string
+
+var (
+	heartbeatScript = broker.NewScript(heartbeatSrc)
+	declareScript   = broker.NewScript(declareSrc)
+	forgetScript    = broker.NewScript(forgetSrc)
+)
+
+// Errors of a lease.
+var (
+	// ErrNoLease says that this node has no incarnation at present; it takes a new one by itself.
+	ErrNoLease = errors.New("cluster: no lease")
+	// ErrClosed says that the node is stopping.
+	ErrClosed = errors.New("cluster: closed")
+)
+
+// Config of a node's place in the cluster. TTL and Heartbeat come from SPEC 3; a heartbeat is at most a third of the TTL.
+type Config struct {
+	Broker    *broker.Broker
+	Process   string // from NewProcess
+	TTL       time.Duration
+	Heartbeat time.Duration
+	Node      Node        // address, version, pid and start; the rest is filled in
+	Load      func() Load // asked at each heartbeat
+	Remover   Remover
+	Log       *slog.Logger
+}
+
+// Cluster is this node among the others.
+type Cluster struct {
+	// static after New
+	cfg   Config
+	keys  broker.Keys
+	calls *calls
+
+	// tells when a new incarnation begins; set before Start
+	onIncarnation func(inc string)
+
+	beats  chan chan error // asks the loop for a heartbeat now
+	wake   chan struct{}   // the lease was renounced
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	reaper *reaper
+	echo   atomic.Int64 // when the last echo came back, unix ms of this node
+	alive  atomic.Pointer[map[string]Node]
+
+	mu    sync.Mutex
+	lease lease
+}
+
+// New makes a cluster member that does nothing until Start.
+func New(cfg Config) *Cluster {
+	c := &Cluster{cfg: cfg, keys: cfg.Broker.Keys(), beats: make(chan chan error), wake: make(chan struct{}, 1),
+		lease: lease{process: cfg.Process, ttl: cfg.TTL}}
+	c.cfg.Node.Process = cfg.Process
+	c.alive.Store(&map[string]Node{})
+	c.calls = newCalls(c)
+	c.reaper = &reaper{c: c, want: make(chan struct{}, 1)}
+	return c
+}
+
+// OnIncarnation sets what is told of each new incarnation, the first included. It is called before Start, and fn runs in
+// the heartbeat's goroutine and must not wait.
+func (c *Cluster) OnIncarnation(fn func(inc string)) { c.onIncarnation = fn }
+
+// Start begins to beat. It does not wait for Redis: until the first heartbeat is answered there is no lease.
+func (c *Cluster) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.done.Go(func() { c.loop(ctx) })
+	c.done.Go(func() { c.reaper.loop(ctx) })
+	c.done.Go(func() { c.calls.subscribe(ctx) })
+}
+
+// Close gives the lease up, so that nobody waits for it to expire, and waits for all goroutines. The caller has removed
+// this node's presence before.
+func (c *Cluster) Close(ctx context.Context) error {
+	c.cancel()
+	c.done.Wait()
+	c.calls.close()
+	c.mu.Lock()
+	inc := c.lease.inc()
+	c.mu.Unlock()
+	if inc == "" {
+		return nil
+	}
+	return c.forget(ctx, inc)
+}
+
+// Process is this node's process id.
+func (c *Cluster) Process() string { return c.cfg.Process }
+
+// Lease gives the present incarnation and its deadline in ms of the Redis clock. held is false while the lease is in
+// doubt or lost: then writes wait.
+func (c *Cluster) Lease() (inc string, deadline int64, held bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lease.inc(), c.lease.deadline, c.lease.phase(time.Now()) == Held
+}
+
+// Phase is the lease's standing.
+func (c *Cluster) Phase() Phase {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lease.phase(time.Now())
+}
+
+// Renew sends a heartbeat now and waits for its answer; a write that was refused calls it. Callers share a heartbeat.
+func (c *Cluster) Renew(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case c.beats <- reply:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Renounce takes a new incarnation as soon as possible: something this node wrote may have been lost, or may still
+// arrive. The old one expires by itself, and what is left of it is reaped.
+func (c *Cluster) Renounce(why string) {
+	c.mu.Lock()
+	first := !c.lease.lost
+	c.lease = c.lease.renounced()
+	c.mu.Unlock()
+	if first {
+		c.cfg.Log.Warn("lease renounced", "why", why)
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Ready tells that the lease is held and that an echo of this node came back in the last three heartbeats.
+func (c *Cluster) Ready() error {
+	if p := c.Phase(); p != Held {
+		return fmt.Errorf("the lease is %s", p)
+	}
+	if ago := time.Since(time.UnixMilli(c.echo.Load())); ago > 3*c.cfg.Heartbeat {
+		return errors.New("no message came back through Redis in the last three heartbeats")
+	}
+	return nil
+}
+
+// loop beats until ctx ends.
+func (c *Cluster) loop(ctx context.Context) {
+	tick := time.NewTicker(c.cfg.Heartbeat)
+	defer tick.Stop()
+	var waiting []chan error
+	for {
+		waiting = c.join(waiting)
+		err := c.beat(ctx)
+		for _, reply := range waiting {
+			reply <- err
+		}
+		waiting = waiting[:0]
+		if err == nil {
+			c.afterBeat(ctx)
+		} else if ctx.Err() == nil {
+			c.cfg.Log.Warn("heartbeat failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-c.wake:
+		case reply := <-c.beats:
+			waiting = append(waiting, reply)
+		}
+	}
+}
+
+// join takes in everyone else who asks for a heartbeat at this moment.
+func (c *Cluster) join(waiting []chan error) []chan error {
+	for {
+		select {
+		case reply := <-c.beats:
+			waiting = append(waiting, reply)
+		default:
+			return waiting
+		}
+	}
+}
+
+// beat renews the lease, or takes a new incarnation when there is none.
+func (c *Cluster) beat(ctx context.Context) error {
+	c.mu.Lock()
+	l := c.lease
+	c.mu.Unlock()
+	if l.gen > 0 && !l.lost {
+		sent := time.Now()
+		deadline, err := c.heartbeat(ctx, l.inc(), "renew")
+		if err != nil {
+			return fmt.Errorf("renew lease: %w", err)
+		}
+		if deadline != 0 {
+			c.mu.Lock()
+			if !c.lease.lost {
+				c.lease = c.lease.renewed(sent, deadline)
+			}
+			c.mu.Unlock()
+			return nil
+		}
+		c.Renounce("declared dead, or Redis was wiped")
+	}
+	return c.register(ctx)
+}
+
+// register takes the next incarnation.
+func (c *Cluster) register(ctx context.Context) error {
+	c.mu.Lock()
+	c.lease = c.lease.next()
+	inc := c.lease.inc()
+	c.mu.Unlock()
+	sent := time.Now()
+	deadline, err := c.heartbeat(ctx, inc, "register")
+	if err != nil {
+		return fmt.Errorf("register incarnation %s: %w", inc, err)
+	}
+	c.mu.Lock()
+	c.lease = c.lease.registered(sent, deadline)
+	c.mu.Unlock()
+	c.cfg.Log.Info("lease held", "incarnation", inc)
+	if c.onIncarnation != nil {
+		c.onIncarnation(inc)
+	}
+	return nil
+}
+
+func (c *Cluster) heartbeat(ctx context.Context, inc, how string) (deadline int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, max(c.cfg.TTL/3, time.Second))
+	defer cancel()
+	n := c.cfg.Node
+	if c.cfg.Load != nil {
+		n.Load = c.cfg.Load()
+	}
+	args := append([]any{inc, c.cfg.TTL.Milliseconds(), how}, n.info()...)
+	res, err := c.cfg.Broker.Run(ctx, heartbeatScript, []string{c.keys.Nodes(), c.keys.Node(inc)}, args...)
+	if err != nil {
+		return 0, err
+	}
+	deadline, ok := res.(int64)
+	if !ok {
+		return 0, fmt.Errorf("unexpected answer %T", res)
+	}
+	return deadline, nil
+}
+
+// afterBeat is what else each heartbeat does: read the registry, send an echo, look for the dead.
+func (c *Cluster) afterBeat(ctx context.Context) {
+	if err := c.refresh(ctx); err != nil && ctx.Err() == nil {
+		c.cfg.Log.Warn("read registry failed", "error", err)
+	}
+	c.calls.sendEcho(ctx)
+	c.mu.Lock()
+	held := c.lease.heldFor(time.Now())
+	c.mu.Unlock()
+	if held >= c.cfg.TTL {
+		c.reaper.kick()
+	}
+}
+
+func (c *Cluster) forget(ctx context.Context, inc string) error {
+	keys := []string{c.keys.Nodes(), c.keys.Reaping(), c.keys.Node(inc), c.keys.NodeChannels(inc)}
+	if _, err := c.cfg.Broker.Run(ctx, forgetScript, keys, inc); err != nil {
+		return fmt.Errorf("forget incarnation %s: %w", inc, err)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. The tracker does it.
+type Remover interface {
+	RemoveIncarnation(ctx context.Context, channel, inc string) error
+}
+
+// claimFor is how long a node keeps others from reaping the same incarnation; it renews the claim as it goes. A claim
+// only saves double work.
+const claimFor = 3 * time.Second
+
+// reaper removes what dead nodes left. It runs after a heartbeat of this node, and only while this node has held its own
+// lease for a whole ttl: when Redis stalls for all, all recover together and nobody's users leave (DESIGN 3).
+type reaper struct {
+	c    *Cluster
+	want chan struct{}
+}
+
+func (r *reaper) kick() {
+	select {
+	case r.want <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reaper) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.want:
+		}
+		if err := r.round(ctx); err != nil && ctx.Err() == nil {
+			r.c.cfg.Log.Warn("reaping failed", "error", err)
+		}
+	}
+}
+
+// round declares the overdue dead and removes what is left of all that are dead.
+func (r *reaper) round(ctx context.Context) error {
+	c := r.c
+	res, err := c.cfg.Broker.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, Grace.Milliseconds())
+	if err != nil {
+		return fmt.Errorf("declare dead nodes: %w", err)
+	}
+	incs, _ := res.([]any)
+	for _, v := range incs {
+		inc, _ := v.(string)
+		if inc == "" {
+			continue
+		}
+		mine, err := r.claim(ctx, inc)
+		if err != nil {
+			return err
+		}
+		if !mine {
+			continue
+		}
+		if err := r.reap(ctx, inc); err != nil {
+			return fmt.Errorf("reap %s: %w", inc, err)
+		}
+	}
+	return nil
+}
+
+func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
+	cmd := redis.NewStatusCmd(ctx, "set", r.c.keys.Claim(inc), r.c.cfg.Process, "nx", "px", claimFor.Milliseconds())
+	if err := r.c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+		return false, fmt.Errorf("claim %s: %w", inc, err)
+	}
+	switch err := cmd.Err(); err {
+	case nil:
+		return true, nil
+	case redis.Nil:
+		return false, nil
+	default:
+		return false, fmt.Errorf("claim %s: %w", inc, err)
+	}
+}
+
+// reap goes through the channels of one incarnation, then forgets it.
+func (r *reaper) reap(ctx context.Context, inc string) error {
+	c := r.c
+	began, claimed := time.Now(), time.Now()
+	channels, err := r.channels(ctx, inc)
+	if err != nil {
+		return err
+	}
+	for _, ch := range channels {
+		if err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc); err != nil {
+			return fmt.Errorf("channel %q: %w", ch, err)
+		}
+		if time.Since(claimed) > claimFor/3 {
+			claimed = time.Now()
+			if _, err := c.cfg.Broker.Do(ctx, "pexpire", c.keys.Claim(inc), claimFor.Milliseconds()); err != nil {
+				return fmt.Errorf("renew claim: %w", err)
+			}
+		}
+	}
+	if err := c.forget(ctx, inc); err != nil {
+		return err
+	}
+	c.cfg.Log.Info("reaped", "incarnation", inc, "channels", len(channels), "took", time.Since(began))
+	return nil
+}
+
+// channels reads where an incarnation had presence, in pages.
+func (r *reaper) channels(ctx context.Context, inc string) ([]string, error) {
+	seen := map[string]struct{}{}
+	for cursor := uint64(0); ; {
+		cmd := redis.NewScanCmd(ctx, nil, "sscan", r.c.keys.NodeChannels(inc), cursor, "count", 500)
+		if err := r.c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+			return nil, fmt.Errorf("list channels: %w", err)
+		}
+		page, next, err := cmd.Result()
+		if err != nil {
+			return nil, fmt.Errorf("list channels: %w", err)
+		}
+		for _, ch := range page {
+			seen[ch] = struct{}{}
+		}
+		if cursor = next; cursor == 0 {
+			break
+		}
+	}
+	out := make([]string, 0, len(seen))
+	for ch := range seen {
+		out = append(out, ch)
+	}
+	return out, nil
+}

@@ -1,0 +1,206 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rollcall/broker"
+	"rollcall/cluster"
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// Config of a hub.
+type Config struct {
+	Broker  *broker.Broker
+	Cluster *cluster.Cluster
+	Tracker *presence.Tracker
+	Linger  time.Duration // SPEC 3, --presence-linger
+	Log     *slog.Logger
+}
+
+// waitForRedis is how long join, track and their like wait for Redis before they succeed all the same (SPEC 5.3).
+const waitForRedis = 3 * time.Second
+
+// Hub is the connections of this node.
+type Hub struct {
+	// static
+	cfg  Config
+	keys broker.Keys
+
+	ctx    context.Context // ends with Close; rooms subscribe under it
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	stats Stats
+
+	mu       sync.RWMutex
+	sessions map[string]*Session
+
+	roomsMu sync.Mutex // taken before a channel's or a room's lock
+	rooms   map[string]*room
+	lingers map[*linger]struct{}
+}
+
+// Stats counts what operators watch.
+type Stats struct {
+	Broadcasts atomic.Int64 // published by this node
+	Fanouts    atomic.Int64 // received from Redis
+	Delivered  atomic.Int64 // frames and events handed to connections
+}
+
+// New makes a hub. Start subscribes it.
+func New(cfg Config) *Hub {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Hub{cfg: cfg, keys: cfg.Broker.Keys(), ctx: ctx, cancel: cancel,
+		sessions: map[string]*Session{}, rooms: map[string]*room{}, lingers: map[*linger]struct{}{}}
+}
+
+// Start subscribes to cluster-wide broadcasts, in the background until Redis has confirmed.
+func (h *Hub) Start() {
+	h.done.Go(func() { h.subscribe(h.ctx, h.keys.AllTopic(), everyone{h}) })
+}
+
+// subscribe tries until Redis confirms or ctx ends; it tells whether it did.
+func (h *Hub) subscribe(ctx context.Context, topic string, r broker.Receiver) bool {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := h.cfg.Broker.Subscribe(ctx, topic, r)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Close ends lingering presences, takes what is left of this node's presence away, and waits for all goroutines.
+// All sessions have exited before.
+func (h *Hub) Close(ctx context.Context) {
+	h.endLingers(ctx)
+	h.cancel()
+	h.done.Wait()
+	h.cfg.Broker.Unsubscribe(h.keys.AllTopic(), everyone{h})
+}
+
+// Stats gives the counters.
+func (h *Hub) Stats() *Stats { return &h.stats }
+
+// NewID makes a connection id that names this node.
+func (h *Hub) NewID() string { return cluster.NewConnID(h.cfg.Cluster.Process()) }
+
+// Load is what heartbeats tell of this node.
+func (h *Hub) Load() cluster.Load {
+	h.mu.RLock()
+	n := len(h.sessions)
+	h.mu.RUnlock()
+	h.roomsMu.Lock()
+	defer h.roomsMu.Unlock()
+	return cluster.Load{Connections: n, Channels: len(h.rooms)}
+}
+
+// session finds a connection of this node, or nil.
+func (h *Hub) session(id string) *Session {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sessions[id]
+}
+
+// Messages on a topic are `<b|j><sender> <ms> <data>`: b for a string as it is, j for JSON text.
+
+// encode writes a broadcast for its topic.
+func encode(v Value, senderID string) []byte {
+	b := make([]byte, 0, len(v.Text)+len(senderID)+24)
+	b = append(b, v.tag())
+	b = append(b, senderID...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, time.Now().UnixMilli(), 10)
+	b = append(b, ' ')
+	return append(b, v.Text...)
+}
+
+func (v Value) tag() byte {
+	if v.JSON {
+		return 'j'
+	}
+	return 'b'
+}
+
+// decode reads what encode wrote.
+func decode(payload string) (v Value, senderID string, ms int64, ok bool) {
+	sender, rest, ok := strings.Cut(payload[1:], " ")
+	if !ok {
+		return Value{}, "", 0, false
+	}
+	at, data, ok := strings.Cut(rest, " ")
+	if !ok {
+		return Value{}, "", 0, false
+	}
+	ms, err := strconv.ParseInt(at, 10, 64)
+	return Value{Text: data, JSON: payload[0] == 'j'}, sender, ms, err == nil
+}
+
+// Broadcast sends a value to all in a channel. senderID is "" for the HTTP API.
+func (h *Hub) Broadcast(ctx context.Context, channel string, v Value, senderID string) error {
+	if err := CheckChannel(channel); err != nil {
+		return err
+	}
+	h.stats.Broadcasts.Add(1)
+	return h.publish(ctx, h.keys.Topic(channel), v, senderID)
+}
+
+// BroadcastAll sends a value to every connection of the cluster.
+func (h *Hub) BroadcastAll(ctx context.Context, v Value) error {
+	h.stats.Broadcasts.Add(1)
+	return h.publish(ctx, h.keys.AllTopic(), v, "")
+}
+
+func (h *Hub) publish(ctx context.Context, topic string, v Value, senderID string) error {
+	if err := h.cfg.Broker.Publish(ctx, topic, encode(v, senderID)); err != nil {
+		return unavailable("broadcast", err)
+	}
+	return nil
+}
+
+// unavailable makes a broker's error one that a handler's author understands.
+func unavailable(what string, err error) error {
+	if errors.Is(err, broker.ErrUnavailable) {
+		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// everyone receives the cluster-wide topic.
+type everyone struct{ h *Hub }
+
+func (e everyone) Receive(payload string) {
+	if payload == "" || payload[0] != 'b' && payload[0] != 'j' {
+		return // of the script registry
+	}
+	v, _, _, ok := decode(payload)
+	if !ok {
+		return
+	}
+	frame := wsconn.TextString(v.Text)
+	e.h.mu.RLock()
+	defer e.h.mu.RUnlock()
+	for _, s := range e.h.sessions {
+		_ = s.conn.Send(frame) // a closed or slow connection takes care of itself
+	}
+	e.h.stats.Fanouts.Add(1)
+	e.h.stats.Delivered.Add(int64(len(e.h.sessions)))
+}
+
+func (e everyone) Resubscribed() {}

@@ -1,0 +1,160 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rollcall/cluster"
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// Kinds of messages between hubs (cluster.Answerer).
+const (
+	callSend      = "send"    // one way: <connection id> <b|j><text>
+	callClose     = "close"   // one way: <connection id> <code> <reason>
+	callClients   = "clients" // question: all connection ids
+	callClientsIn = "in"      // question: the connection ids in a channel
+)
+
+// Send sends to one connection, wherever it is. false: no live node can hold it.
+func (h *Hub) Send(ctx context.Context, connID string, v Value) (bool, error) {
+	return h.toConn(ctx, connID, callSend, string(v.tag())+v.Text)
+}
+
+// CloseConn closes one connection, wherever it is. false: no live node can hold it.
+func (h *Hub) CloseConn(ctx context.Context, connID string, code int, reason string) (bool, error) {
+	return h.toConn(ctx, connID, callClose, strconv.Itoa(code)+" "+reason)
+}
+
+func (h *Hub) toConn(ctx context.Context, connID, kind, rest string) (bool, error) {
+	connID = strings.ToLower(connID)
+	process, ok := cluster.ProcessOf(connID)
+	if !ok {
+		return false, ErrBadID
+	}
+	if process == h.cfg.Cluster.Process() && h.session(connID) == nil {
+		return false, nil
+	}
+	if !h.cfg.Cluster.Alive(ctx, process) {
+		return false, nil
+	}
+	if err := h.cfg.Cluster.Send(ctx, process, kind, connID+" "+rest); err != nil {
+		return false, unavailable("reach connection", err)
+	}
+	return true, nil
+}
+
+// OneWay does what another node asks of a connection here. It runs on the broker's goroutine.
+func (h *Hub) OneWay(kind, body string) {
+	connID, rest, _ := strings.Cut(body, " ")
+	s := h.session(connID)
+	if s == nil {
+		return
+	}
+	switch kind {
+	case callSend:
+		if rest != "" {
+			_ = s.conn.Send(wsconn.TextString(rest[1:])) // a closed or slow connection takes care of itself
+		}
+	case callClose:
+		code, reason, _ := strings.Cut(rest, " ")
+		n, err := strconv.Atoi(code)
+		if err == nil {
+			s.conn.Close(n, reason)
+		}
+	}
+}
+
+// Answer answers another node's question.
+func (h *Hub) Answer(_ context.Context, kind, body string) (string, error) {
+	var ids []string
+	switch kind {
+	case callClients:
+		h.mu.RLock()
+		for id := range h.sessions {
+			ids = append(ids, id)
+		}
+		h.mu.RUnlock()
+	case callClientsIn:
+		h.roomsMu.Lock()
+		r := h.rooms[body]
+		h.roomsMu.Unlock()
+		if r != nil {
+			r.mu.RLock()
+			for _, m := range r.members {
+				if m.joined {
+					ids = append(ids, m.s.id)
+				}
+			}
+			r.mu.RUnlock()
+		}
+	default:
+		return "", fmt.Errorf("unknown question %q", kind)
+	}
+	return strings.Join(ids, " "), nil
+}
+
+// Clients lists all connections of the cluster.
+func (h *Hub) Clients(ctx context.Context) ([]string, error) { return h.ask(ctx, callClients, "") }
+
+// ClientsIn lists the connections that are in a channel, in the whole cluster.
+func (h *Hub) ClientsIn(ctx context.Context, channel string) ([]string, error) {
+	if err := CheckChannel(channel); err != nil {
+		return nil, err
+	}
+	return h.ask(ctx, callClientsIn, channel)
+}
+
+func (h *Hub) ask(ctx context.Context, kind, body string) ([]string, error) {
+	answers, silent, err := h.cfg.Cluster.Ask(ctx, kind, body)
+	if err != nil {
+		return nil, unavailable("ask the nodes", err)
+	}
+	if len(silent) > 0 {
+		h.cfg.Log.Warn("nodes did not answer", "question", kind, "nodes", silent)
+	}
+	ids := []string{}
+	for _, a := range answers {
+		ids = append(ids, strings.Fields(a)...)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Count is the number of connections in the cluster, as of each other node's last heartbeat.
+func (h *Hub) Count() int {
+	n := h.Load().Connections
+	for _, node := range h.cfg.Cluster.Nodes() {
+		if node.Process != h.cfg.Cluster.Process() {
+			n += node.Connections
+		}
+	}
+	return n
+}
+
+// Presence lists who is in a channel, the user who has been here longest first. It answers from this node's view where
+// there is one (so that a connection sees its own writes), else from Redis.
+func (h *Hub) Presence(ctx context.Context, channel string) ([]*presence.User, error) {
+	if err := CheckChannel(channel); err != nil {
+		return nil, err
+	}
+	h.roomsMu.Lock()
+	r := h.rooms[channel]
+	h.roomsMu.Unlock()
+	if r != nil {
+		select {
+		case <-r.presence.Ready():
+			return r.presence.List(), nil
+		default:
+		}
+	}
+	us, err := h.cfg.Tracker.Users(ctx, channel)
+	if err != nil {
+		return nil, unavailable("read presence", err)
+	}
+	return us, nil
+}

@@ -1,0 +1,274 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// room is one channel while someone on this node is in it or tracked there. It receives the channel's topic, and is the
+// audience of its presence.
+//
+// Invariant: members holds each membership that is joined or tracked, at its index.
+type room struct {
+	// static
+	h        *Hub
+	name     string
+	presence *presence.Channel
+	ctx      context.Context // ends when the room is closed
+	cancel   context.CancelFunc
+	first    chan struct{} // closed when the room is open, or when it is clear that Redis does not answer
+
+	refs int // guarded by the hub's roomsMu
+
+	plain, scripts atomic.Int32 // members by kind
+
+	mu      sync.RWMutex
+	members []*membership
+}
+
+// membership is one session's place in a room.
+type membership struct {
+	s    *Session
+	room *room
+
+	// guarded by the room's mu
+	index   int // in members, -1 when not in
+	joined  bool
+	tracked bool
+	waiting bool // for its presence_state, which will hold all that diffs could tell
+
+	// guarded by the session's mu
+	uses  int    // calls under way
+	user  string // tracked as, "" when not
+	order uint64 // of joining, 0 when not joined
+}
+
+// enter gives the room of a channel, made if need be, with one reference more.
+func (h *Hub) enter(name string) *room {
+	h.roomsMu.Lock()
+	defer h.roomsMu.Unlock()
+	r := h.rooms[name]
+	if r == nil {
+		r = &room{h: h, name: name, first: make(chan struct{})}
+		r.ctx, r.cancel = context.WithCancel(h.ctx)
+		r.presence = h.cfg.Tracker.Open(name, r)
+		h.rooms[name] = r
+		h.done.Go(r.open)
+	}
+	r.refs++
+	return r
+}
+
+// leave gives a reference back; the last one closes the room.
+func (h *Hub) leave(r *room) {
+	h.roomsMu.Lock()
+	defer h.roomsMu.Unlock()
+	if r.refs--; r.refs > 0 {
+		return
+	}
+	delete(h.rooms, r.name)
+	r.cancel()
+	h.cfg.Broker.Unsubscribe(h.keys.Topic(r.name), r)
+	r.presence.Detach()
+}
+
+// open subscribes and reads presence; it tries until it has or the room is closed.
+func (r *room) open() {
+	var once sync.Once
+	tell := func() { once.Do(func() { close(r.first) }) }
+	defer tell()
+	giveUp := time.AfterFunc(waitForRedis, tell)
+	defer giveUp.Stop()
+	topic := r.h.keys.Topic(r.name)
+	if err := r.h.cfg.Broker.Subscribe(r.ctx, topic, r); err != nil {
+		tell()
+		if !r.h.subscribe(r.ctx, topic, r) {
+			return
+		}
+	}
+	// The room may have been closed meanwhile: then its subscription is taken back here.
+	if r.ctx.Err() != nil {
+		r.h.cfg.Broker.Unsubscribe(topic, r)
+		return
+	}
+	r.presence.Load()
+	select {
+	case <-r.presence.Ready():
+	case <-r.ctx.Done():
+	}
+}
+
+// wait returns when the room is open, or is known not to be for now.
+func (r *room) wait(ctx context.Context) {
+	select {
+	case <-r.first:
+	case <-ctx.Done():
+	}
+}
+
+// set changes a membership under the room's lock and keeps members right.
+func (r *room) set(m *membership, change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+	in := m.joined || m.tracked
+	switch {
+	case in && m.index < 0:
+		m.index = len(r.members)
+		r.members = append(r.members, m)
+		m.s.viewers(r).Add(1)
+	case !in && m.index >= 0:
+		last := len(r.members) - 1
+		r.members[m.index] = r.members[last]
+		r.members[m.index].index = m.index
+		r.members[last] = nil
+		r.members = r.members[:last]
+		m.index = -1
+		m.s.viewers(r).Add(-1)
+	}
+}
+
+func (s *Session) viewers(r *room) *atomic.Int32 {
+	if s.events != nil {
+		return &r.scripts
+	}
+	return &r.plain
+}
+
+// Receive takes a message of the channel's topic.
+func (r *room) Receive(payload string) {
+	if payload == "" {
+		return
+	}
+	switch payload[0] {
+	case presence.MessagePrefix:
+		r.presence.Receive(payload)
+	case 'b', 'j':
+		r.fanOut(payload)
+	}
+}
+
+// Resubscribed says that messages may have been missed; broadcasts are at most once, presence is read again.
+func (r *room) Resubscribed() { r.presence.Resubscribed() }
+
+// fanOut hands one broadcast to all who joined: one frame, one event, shared by all.
+func (r *room) fanOut(payload string) {
+	v, sender, ms, ok := decode(payload)
+	if !ok {
+		return
+	}
+	var frame wsconn.Frame
+	var made bool
+	var event *Event
+	n := 0
+	r.mu.RLock()
+	for _, m := range r.members {
+		switch {
+		case !m.joined:
+			continue
+		case m.s.events == nil:
+			if !made {
+				frame, made = wsconn.TextString(v.Text), true
+			}
+			_ = m.s.conn.Send(frame) // a closed or slow connection takes care of itself
+		default:
+			if event == nil {
+				event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}
+			}
+			m.s.hear(event)
+		}
+		n++
+	}
+	r.mu.RUnlock()
+	r.h.stats.Fanouts.Add(1)
+	r.h.stats.Delivered.Add(int64(n))
+}
+
+// Viewers tells presence who would see or hear of a change.
+func (r *room) Viewers() (plain, scripts bool) { return r.plain.Load() > 0, r.scripts.Load() > 0 }
+
+// PresenceEvents tells connection scripts, each but the one whose connection caused the event.
+func (r *room) PresenceEvents(es []presence.Event) {
+	now := time.Now().UnixMilli()
+	for _, e := range es {
+		event := &Event{Kind: EventPresence, Channel: r.name, Timestamp: now, Type: e.Type, UserID: e.UserID,
+			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID)}
+		r.mu.RLock()
+		for _, m := range r.members {
+			if m.s.events != nil && m.s.id != event.ConnID {
+				m.s.hear(event)
+			}
+		}
+		r.mu.RUnlock()
+	}
+}
+
+// PresenceDiff sends clients of event handlers what changed.
+func (r *room) PresenceDiff(d *presence.Diff) {
+	common := encodeDiff(d)
+	fresh := map[*presence.Diff]diffFrames{}
+	for _, f := range d.Fresh {
+		if _, ok := fresh[f]; !ok {
+			fresh[f] = encodeDiff(f)
+		}
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, m := range r.members {
+		if m.s.events != nil || m.waiting {
+			continue
+		}
+		f := common
+		if own, ok := d.Fresh[m.s.id]; ok {
+			f = fresh[own]
+		}
+		f.send(m.s)
+	}
+}
+
+// diffFrames are a Diff's texts as frames, for plain routes and for presence = "devices".
+type diffFrames struct {
+	frame [2]wsconn.Frame
+	any   [2]bool
+}
+
+func encodeDiff(d *presence.Diff) (f diffFrames) {
+	for i, text := range [][]byte{d.Plain, d.Devices} {
+		if text != nil {
+			f.frame[i], f.any[i] = wsconn.Text(text), true
+		}
+	}
+	return f
+}
+
+func (f diffFrames) send(s *Session) {
+	i := 0
+	if s.devices {
+		i = 1
+	}
+	if f.any[i] {
+		_ = s.conn.Send(f.frame[i]) // a closed or slow connection takes care of itself
+	}
+}
+
+// PresenceState sends a presence_state to the connections that asked for it.
+func (r *room) PresenceState(connIDs []string, text []byte) {
+	frame := wsconn.Text(text)
+	for _, id := range connIDs {
+		s := r.h.session(id)
+		if s == nil {
+			continue
+		}
+		if m := s.find(r.name); m != nil {
+			r.mu.Lock()
+			m.waiting = false
+			r.mu.Unlock()
+		}
+		_ = s.conn.Send(frame) // a closed or slow connection takes care of itself
+	}
+}

@@ -1,0 +1,393 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"rollcall/presence"
+)
+
+// Session is one connection of this node: the channels it is in and what it tracks. Its calls come one at a time, from
+// its handler; Exit may come at any moment.
+//
+// Invariant: memberships holds one membership a room, each with a reference on it.
+type Session struct {
+	// static
+	h         *Hub
+	id        string
+	conn      Conn
+	events    func(*Event) bool
+	devices   bool
+	route     string
+	addr      string
+	user      []byte
+	connected time.Time
+
+	mu          sync.Mutex
+	closed      bool
+	joins       uint64 // counts joins, for their order
+	memberships []*membership
+}
+
+// Enter takes a connection in.
+func (h *Hub) Enter(m Member) *Session {
+	s := &Session{h: h, id: m.ID, conn: m.Conn, events: m.Events, devices: m.Devices, route: m.Route, addr: m.Addr,
+		user: m.User, connected: time.Now()}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions[s.id] = s
+	return s
+}
+
+// ID is the connection's id.
+func (s *Session) ID() string { return s.id }
+
+// hear hands an event to a connection script. One that is not quick enough is closed by its owner.
+func (s *Session) hear(e *Event) { s.events(e) }
+
+// find gives the membership of a channel, or nil.
+func (s *Session) find(name string) *membership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.findLocked(name)
+}
+
+func (s *Session) findLocked(name string) *membership {
+	for _, m := range s.memberships {
+		if m.room.name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// hold gives the membership of a channel, made if need be, for the time of one call; release ends it.
+func (s *Session) hold(name string) (*membership, error) {
+	for {
+		s.mu.Lock()
+		m := s.findLocked(name)
+		if s.closed {
+			s.mu.Unlock()
+			return nil, ErrGone
+		}
+		if m != nil {
+			m.uses++
+			s.mu.Unlock()
+			return m, nil
+		}
+		if len(s.memberships) >= MaxChannels+MaxTrackings {
+			s.mu.Unlock()
+			return nil, ErrTooMany
+		}
+		s.mu.Unlock()
+
+		m = &membership{s: s, room: s.h.enter(name), index: -1, uses: 1} // not under mu: it takes the rooms' lock
+		s.mu.Lock()
+		if !s.closed && s.findLocked(name) == nil {
+			s.memberships = append(s.memberships, m)
+			s.mu.Unlock()
+			return m, nil
+		}
+		s.mu.Unlock()
+		s.h.leave(m.room)
+	}
+}
+
+// release ends a call on a membership; one that serves nothing any more is dropped.
+func (s *Session) release(m *membership) {
+	s.mu.Lock()
+	m.uses--
+	idle := m.uses == 0 && (s.closed || m.order == 0 && m.user == "")
+	if idle {
+		s.memberships = slices.DeleteFunc(s.memberships, func(o *membership) bool { return o == m })
+	}
+	closed, user := s.closed, m.user
+	s.mu.Unlock()
+	if idle {
+		if closed {
+			s.giveUp(m, user, false)
+			return
+		}
+		s.h.leave(m.room)
+	}
+}
+
+// giveUp ends what a closed session had in one room.
+func (s *Session) giveUp(m *membership, user string, linger bool) {
+	m.room.set(m, func() { m.joined, m.tracked, m.waiting = false, false, false })
+	switch {
+	case user == "":
+		s.h.leave(m.room)
+	case linger && s.h.cfg.Linger > 0:
+		s.h.linger(m.room, s.id, user)
+	default:
+		s.h.untrack(m.room, s.id, user)
+		s.h.leave(m.room)
+	}
+}
+
+// untrack takes a presence away that no session asks for any more.
+func (h *Hub) untrack(r *room, connID, user string) {
+	ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)
+	defer cancel()
+	if err := r.presence.Untrack(ctx, connID, user); err != nil {
+		h.cfg.Log.Error("untrack failed", "channel", r.name, "user", user, "connection", connID, "error", err)
+	}
+}
+
+// Exit releases everything the connection had. linger keeps its presence for a while, as for a page that is being
+// reloaded (SPEC 3, --presence-linger).
+func (s *Session) Exit(linger bool) {
+	s.h.mu.Lock()
+	if s.h.sessions[s.id] == s {
+		delete(s.h.sessions, s.id)
+	}
+	s.h.mu.Unlock()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	var over []*membership
+	var users []string
+	s.memberships = slices.DeleteFunc(s.memberships, func(m *membership) bool {
+		if m.uses > 0 {
+			return false // the call under way gives it up
+		}
+		over, users = append(over, m), append(users, m.user)
+		return true
+	})
+	s.mu.Unlock()
+	for i, m := range over {
+		s.giveUp(m, users[i], linger)
+	}
+}
+
+// Join subscribes the connection to a channel. When it returns, every later broadcast reaches it; while Redis cannot be
+// reached it succeeds too, and takes effect when Redis is back.
+func (s *Session) Join(ctx context.Context, channel string) error {
+	if err := CheckChannel(channel); err != nil {
+		return err
+	}
+	if s.countJoined(channel) >= MaxChannels {
+		return ErrTooMany
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return err
+	}
+	defer s.release(m)
+	m.room.wait(ctx)
+	m.room.set(m, func() { m.joined = true })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.order == 0 {
+		s.joins++
+		m.order = s.joins
+	}
+	return nil
+}
+
+// countJoined counts the channels the connection is in, but for one.
+func (s *Session) countJoined(but string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.memberships {
+		if m.order != 0 && m.room.name != but {
+			n++
+		}
+	}
+	return n
+}
+
+// Leave unsubscribes; also right when the connection is not in the channel. It does not untrack.
+func (s *Session) Leave(channel string) error {
+	if err := CheckChannel(channel); err != nil {
+		return err
+	}
+	if s.find(channel) == nil {
+		return nil
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return err
+	}
+	defer s.release(m)
+	m.room.set(m, func() { m.joined = false })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.order = 0
+	return nil
+}
+
+// Rooms lists the channels the connection is in, in the order of joining.
+func (s *Session) Rooms() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := make([]*membership, 0, len(s.memberships))
+	for _, m := range s.memberships {
+		if m.order != 0 {
+			in = append(in, m)
+		}
+	}
+	slices.SortFunc(in, func(a, b *membership) int { return int(a.order) - int(b.order) })
+	names := make([]string, len(in))
+	for i, m := range in {
+		names[i] = m.room.name
+	}
+	return names
+}
+
+// Track starts tracking this connection as a user's, or replaces its metadata (then it is as set_presence). The client
+// gets a presence_state at the first time.
+func (s *Session) Track(ctx context.Context, channel, userID string, f presence.Fields) error {
+	fresh, pending, err := s.track(ctx, channel, userID, presence.FromEvent, f, true)
+	if err != nil || !fresh {
+		return err
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return err
+	}
+	defer s.release(m)
+	if pending {
+		m.room.set(m, func() { m.waiting = false })
+		m.room.presence.Announce(s.id, userID)
+		return nil
+	}
+	return m.room.presence.State(ctx, s.id)
+}
+
+// PresenceJoin is what presence.join of a connection script does: info is user_info, a JSON object.
+func (s *Session) PresenceJoin(ctx context.Context, channel, userID string, info json.RawMessage) error {
+	f := presence.Fields{}
+	if err := json.Unmarshal(info, &f); err != nil {
+		return err
+	}
+	_, _, err := s.track(ctx, channel, userID, presence.FromScript, f, false)
+	return err
+}
+
+// track makes the connection one of the user's. fresh tells that it was not tracked as that user before.
+func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields, state bool) (fresh, pending bool, err error) {
+	if err := CheckChannel(channel); err != nil {
+		return false, false, err
+	}
+	if err := presence.CheckUserID(userID); err != nil {
+		return false, false, err
+	}
+	if s.countTracked(channel) >= MaxTrackings {
+		return false, false, ErrTooManyTrack
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return false, false, err
+	}
+	defer s.release(m)
+	m.room.wait(ctx)
+	s.mu.Lock()
+	old := m.user
+	s.mu.Unlock()
+	if old != "" && old != userID {
+		if err := m.room.presence.Untrack(ctx, s.id, old); err != nil {
+			return false, false, err
+		}
+	}
+	fresh = old != userID
+	if fresh {
+		m.room.set(m, func() { m.tracked, m.waiting = true, state })
+	}
+	pending, err = m.room.presence.Track(ctx, s.id, userID, src, f)
+	if err != nil {
+		if fresh {
+			m.room.set(m, func() { m.tracked, m.waiting = false, false })
+			s.setUser(m, "")
+		}
+		return false, false, err
+	}
+	s.setUser(m, userID)
+	return fresh, pending, nil
+}
+
+func (s *Session) setUser(m *membership, user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.user = user
+}
+
+func (s *Session) countTracked(but string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.memberships {
+		if m.user != "" && m.room.name != but {
+			n++
+		}
+	}
+	return n
+}
+
+// SetPresence merges metadata of this connection's tracking in a channel; presence.ErrNotTracked without one.
+func (s *Session) SetPresence(ctx context.Context, channel string, f presence.Fields) error {
+	if err := CheckChannel(channel); err != nil {
+		return err
+	}
+	if s.find(channel) == nil {
+		return presence.ErrNotTracked
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return err
+	}
+	defer s.release(m)
+	_, err = m.room.presence.Update(ctx, s.id, s.userIn(m), f)
+	return err
+}
+
+func (s *Session) userIn(m *membership) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return m.user
+}
+
+// Untrack stops tracking; also right when the connection is not tracked. It does not leave the channel.
+func (s *Session) Untrack(ctx context.Context, channel string) error {
+	if err := CheckChannel(channel); err != nil {
+		return err
+	}
+	if s.find(channel) == nil {
+		return nil
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return err
+	}
+	defer s.release(m)
+	user := s.userIn(m)
+	if user == "" {
+		return nil
+	}
+	if err := m.room.presence.Untrack(ctx, s.id, user); err != nil {
+		return err
+	}
+	m.room.set(m, func() { m.tracked, m.waiting = false, false })
+	s.setUser(m, "")
+	return nil
+}
+
+// SendPresence sends the client a presence_state of a channel, whether it is in it or not.
+func (s *Session) SendPresence(ctx context.Context, channel string) error {
+	if err := CheckChannel(channel); err != nil {
+		return err
+	}
+	m, err := s.hold(channel)
+	if err != nil {
+		return err
+	}
+	defer s.release(m)
+	m.room.wait(ctx)
+	return m.room.presence.State(ctx, s.id)
+}

@@ -1,0 +1,244 @@
+package presence
+
+import (
+	"time"
+)
+
+// auditPage is how many channels one pipeline compares; settleTime is how long changes that are on their way have to come.
+const (
+	auditPage  = 500
+	settleTime = 500 * time.Millisecond
+)
+
+// audit compares every view and every set of own entries with Redis: pub/sub may lose a message without a sign.
+func (t *Tracker) audit() {
+	chans := t.all()
+	for len(chans) > 0 && t.ctx.Err() == nil {
+		n := min(len(chans), auditPage)
+		if err := t.auditViews(chans[:n]); err != nil && t.ctx.Err() == nil {
+			t.cfg.Log.Warn("audit failed", "error", err)
+			return
+		}
+		if err := t.auditOwn(chans[:n]); err != nil && t.ctx.Err() == nil {
+			t.cfg.Log.Warn("audit of own entries failed", "error", err)
+			return
+		}
+		chans = chans[n:]
+	}
+}
+
+// view gives where a live channel stands; ok is false when there is nothing to compare.
+func (c *Channel) view() (at Position, empty, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at.Epoch, at.Seq = c.replica.Position()
+	return at, c.replica.Len() == 0, c.phase == live
+}
+
+// auditViews compares positions. A view may be a little behind (messages on their way) but never ahead of Redis.
+func (t *Tracker) auditViews(chans []*Channel) error {
+	var live []*Channel
+	var names []string
+	var had []Position
+	for _, c := range chans {
+		if at, _, ok := c.view(); ok {
+			live, names, had = append(live, c), append(names, c.name), append(had, at)
+			c.mu.Lock()
+			for id := range c.replica.users {
+				t.suspect(c.name, c.replica.users[id])
+			}
+			c.mu.Unlock()
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	redis, err := t.store.Positions(t.ctx, names)
+	if err != nil {
+		return err
+	}
+	var behind []int
+	for i, c := range live {
+		now, empty, ok := c.view()
+		switch want := redis[i]; {
+		case !ok || want == now || want.Epoch == "" && empty:
+		case want.Epoch != had[i].Epoch && want.Epoch != now.Epoch, want.Epoch == had[i].Epoch && want.Seq < had[i].Seq:
+			t.mend(c, had[i], want)
+		case now.Seq < want.Seq:
+			behind = append(behind, i)
+		}
+	}
+	if len(behind) == 0 {
+		return nil
+	}
+	if !t.pause(settleTime) {
+		return nil
+	}
+	for _, i := range behind {
+		if now, _, ok := live[i].view(); ok && now.Epoch == redis[i].Epoch && now.Seq < redis[i].Seq {
+			t.mend(live[i], now, redis[i])
+		}
+	}
+	return nil
+}
+
+func (t *Tracker) mend(c *Channel, have, want Position) {
+	t.stats.Gaps.Add(1)
+	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
+	c.Resubscribed()
+}
+
+func (t *Tracker) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
+}
+
+// confirmed counts the entries that Redis should hold under an incarnation; steady is false while any is being written.
+func (c *Channel) confirmed(inc string) (n int64, steady bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.own {
+		if o.busy != nil || !o.settled(inc) {
+			return 0, false
+		}
+		n++
+	}
+	return n, true
+}
+
+// auditOwn compares the number of own entries in each channel, and repairs the ones that differ.
+func (t *Tracker) auditOwn(chans []*Channel) error {
+	inc, _, held := t.lease.Lease()
+	if !held {
+		return nil
+	}
+	var have []*Channel
+	var names []string
+	for _, c := range chans {
+		if n, steady := c.confirmed(inc); steady && n > 0 {
+			have, names = append(have, c), append(names, c.name)
+		}
+	}
+	if len(have) == 0 {
+		return nil
+	}
+	counts, err := t.store.EntryCounts(t.ctx, inc, names)
+	if err != nil {
+		return err
+	}
+	for i, c := range have {
+		if n, steady := c.confirmed(inc); steady && n != counts[i] {
+			if err := t.repair(c, inc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// repair makes Redis hold exactly what this node's connections track in a channel.
+func (t *Tracker) repair(c *Channel, inc string) error {
+	found, err := t.store.Entries(t.ctx, c.name, inc)
+	if err != nil {
+		return err
+	}
+	var stray []entryRef
+	missing := 0
+	c.mu.Lock()
+	for ref := range found {
+		if c.own[ref] == nil {
+			stray = append(stray, ref)
+		}
+	}
+	for ref, o := range c.own {
+		if !found[ref] && o.busy == nil && o.settled(inc) && !o.gone {
+			o.inc = "" // write it again
+			missing++
+		}
+	}
+	c.mu.Unlock()
+	if missing+len(stray) == 0 {
+		return nil
+	}
+	t.stats.Repairs.Add(int64(missing + len(stray)))
+	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "stray", len(stray))
+	if len(stray) > 0 {
+		if err := t.store.Remove(t.ctx, c.name, inc, stray); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		for _, ref := range stray { // tracked meanwhile: it went with the stray one
+			if o := c.own[ref]; o != nil {
+				o.inc = ""
+			}
+		}
+		c.mu.Unlock()
+	}
+	t.unsettled(c)
+	t.kick()
+	return nil
+}
+
+// orphan is a set of entries whose incarnation may be unknown to the cluster.
+type orphan struct{ channel, inc string }
+
+// suspect notes the owners of a user's entries, to be looked up. The channel's lock is held.
+func (t *Tracker) suspect(channel string, u *User) {
+	t.lists.Lock()
+	defer t.lists.Unlock()
+	for i := range u.Metas {
+		t.suspects[orphan{channel, u.Metas[i].Inc}] = true
+	}
+}
+
+// suspectOrphans notes the owners of everything in a snapshot. The channel's lock is held.
+func (t *Tracker) suspectOrphans(c *Channel, s *Snapshot) {
+	for _, u := range s.Users {
+		t.suspect(c.name, u)
+	}
+}
+
+// checkOrphans looks up the suspects, and removes entries whose incarnation has been unknown for one lease time.
+func (t *Tracker) checkOrphans() {
+	t.lists.Lock()
+	suspects := t.suspects
+	t.suspects = map[orphan]bool{}
+	t.lists.Unlock()
+	for o := range t.orphans {
+		suspects[o] = true
+	}
+	alive := map[string]bool{}
+	for o := range suspects {
+		known, asked := alive[o.inc]
+		if !asked {
+			var err error
+			if known, err = t.lease.IncarnationAlive(t.ctx, o.inc); err != nil {
+				t.lists.Lock()
+				for o := range suspects {
+					t.suspects[o] = true
+				}
+				t.lists.Unlock()
+				return // Redis is away; later
+			}
+			alive[o.inc] = known
+		}
+		first, seen := t.orphans[o]
+		switch {
+		case known:
+			delete(t.orphans, o)
+		case !seen:
+			t.orphans[o] = time.Now()
+		case time.Since(first) >= t.cfg.TTL:
+			if err := t.store.RemoveIncarnation(t.ctx, o.channel, o.inc); err != nil {
+				return
+			}
+			t.stats.Orphans.Add(1)
+			t.cfg.Log.Info("removed orphaned presence", "channel", o.channel, "incarnation", o.inc)
+			delete(t.orphans, o)
+		}
+	}
+}

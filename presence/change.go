@@ -1,0 +1,141 @@
+package presence
+
+import (
+	"errors"
+	"strconv"
+)
+
+// MessagePrefix is the first byte of a presence change on a channel's topic. Broadcasts there begin with another.
+const MessagePrefix = 'p'
+
+// Op says what a change was, for logs; what it means to clients follows from the users in it.
+type Op byte
+
+// The changes that scripts publish.
+const (
+	OpJoin   Op = 'j'
+	OpLeave  Op = 'l'
+	OpUpdate Op = 'u'
+	OpReap   Op = 'r'
+)
+
+// Change is one message of a presence script: every user concerned with all metas after the change.
+//
+// On the wire it is MessagePrefix and then netstrings ("length:bytes"): epoch, seq, op, the connections taken away (count, ids),
+// the users (count; each: id, count of metas; each: connection id, entry). Scripts build it by joining strings.
+type Change struct {
+	Epoch string
+	Seq   int64
+	Op    Op
+	Gone  []string // connection ids that left by this change
+	Users []User   // no Metas: the user has left
+}
+
+var errBadMessage = errors.New("presence message is damaged")
+
+// maxList bounds counts in a message before they are believed.
+const maxList = 1 << 16
+
+// parseChange reads a message; the strings in the result are parts of it.
+func parseChange(msg string) (Change, error) {
+	r := reader{rest: msg}
+	if !r.prefix(MessagePrefix) {
+		return Change{}, errBadMessage
+	}
+	var c Change
+	c.Epoch = r.str()
+	c.Seq = r.num()
+	if op := r.str(); len(op) == 1 {
+		c.Op = Op(op[0])
+	} else {
+		r.bad = true
+	}
+	for range r.count() {
+		c.Gone = append(c.Gone, r.str())
+	}
+	n := r.count()
+	if !r.bad && n > 0 {
+		c.Users = make([]User, 0, min(n, 64))
+	}
+	for range n {
+		u := User{ID: r.str(), Seq: c.Seq}
+		k := r.count()
+		if r.bad {
+			break
+		}
+		if k > 0 {
+			u.Metas = make([]Meta, 0, min(k, 64))
+		}
+		for range k {
+			conn := r.str()
+			m, err := parseEntry(conn, r.str())
+			if r.bad {
+				break
+			}
+			if err != nil {
+				return Change{}, err
+			}
+			u.Metas = append(u.Metas, m)
+		}
+		sortMetas(u.Metas)
+		c.Users = append(c.Users, u)
+	}
+	if r.bad || r.rest != "" {
+		return Change{}, errBadMessage
+	}
+	return c, nil
+}
+
+// reader takes netstrings from a text; after the first fault it gives zero values.
+type reader struct {
+	rest string
+	bad  bool
+}
+
+func (r *reader) prefix(b byte) bool {
+	if r.rest == "" || r.rest[0] != b {
+		return false
+	}
+	r.rest = r.rest[1:]
+	return true
+}
+
+func (r *reader) str() string {
+	n := 0
+	for i := 0; i < len(r.rest) && !r.bad; i++ {
+		switch c := r.rest[i]; {
+		case c == ':' && i > 0:
+			if i+1+n > len(r.rest) {
+				r.bad = true
+				return ""
+			}
+			s := r.rest[i+1 : i+1+n]
+			r.rest = r.rest[i+1+n:]
+			return s
+		case c >= '0' && c <= '9' && i < 8:
+			n = n*10 + int(c-'0')
+		default:
+			r.bad = true
+		}
+	}
+	r.bad = true
+	return ""
+}
+
+func (r *reader) num() int64 {
+	n, err := strconv.ParseInt(r.str(), 10, 64)
+	if err != nil {
+		r.bad = true
+		return 0
+	}
+	return n
+}
+
+func (r *reader) count() int {
+	n := r.num()
+	if n < 0 || n > maxList {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}

@@ -1,0 +1,18 @@
+// Package presence knows who is in a channel, on which connections, in the whole cluster, and tells every change once.
+//
+// The truth is what each node's own connections track; Redis is the shared index of it, and a Replica is one node's view of
+// the index (DESIGN 3). The parts:
+//
+//	store.go     the index: one Redis script for each change, which writes and publishes in one step; snapshots in pages
+//	replica.go   pure: a channel's view; Apply and Reset return what changed
+//	window.go    pure: gathers changes between two flushes, and what each client has been told
+//	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
+//	channel.go   one channel on this node: loads, applies, flushes
+//	own.go       what this node's connections track there, and writing it
+//	tracker.go   all channels of this node: writes again after a lost lease, audits, removes orphans
+//
+// Goroutines: the tracker runs one for upkeep and a bounded number that load channels or write entries; Close waits for
+// all. Timers run only while a channel has something to flush. Messages come in on the broker's goroutine.
+//
+// It never opens a connection, knows nothing of WebSockets, and never uses a node's clock to decide whether a lease is over.
+package presence

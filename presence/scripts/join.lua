@@ -1,0 +1,35 @@
+-- Adds a connection to a user, or replaces its meta, and tells the channel.
+-- KEYS    1 head  2 users  3 the user  4 entries of this incarnation
+-- ARGV    1 deadline  2 epoch for a new channel  3 topic  4 connection id  5 user id  6 incarnation  7 body  8 key of entries without incarnation
+-- RETURNS {'ok', epoch, seq}: written, or held already (then nothing was published)
+--         {'fenced'}: the deadline is past   {'stale'}: a later incarnation of the same process owns the entry
+if past(ARGV[1]) then return {'fenced'} end
+local conn, uid, inc = ARGV[4], ARGV[5], ARGV[6]
+local entry = inc .. ' ' .. ARGV[7]
+local cur = redis.call('HGET', KEYS[3], conn)
+local op = 'j'
+if cur then
+  local old = owner(cur)
+  if old ~= inc then
+    if generation(old) > generation(inc) then return {'stale'} end
+    redis.call('SREM', ARGV[8] .. old, conn .. ' ' .. uid)
+    redis.call('SADD', KEYS[4], conn .. ' ' .. uid)
+  end
+  if string.sub(cur, #old + 2) == ARGV[7] then
+    if old ~= inc then redis.call('HSET', KEYS[3], conn, entry) end
+    local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+    return {'ok', head[1], tonumber(head[2])}
+  end
+  op = 'u'
+else
+  if redis.call('SADD', KEYS[2], uid) == 1 and redis.call('SCARD', KEYS[2]) == 1 then
+    redis.call('PERSIST', KEYS[1])
+  end
+  redis.call('SADD', KEYS[4], conn .. ' ' .. uid)
+end
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+if seq == 1 then redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) end
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+redis.call('HSET', KEYS[3], conn, entry, 's', seq)
+publish(ARGV[3], epoch, seq, op, 0, '', 1, (part(uid, KEYS[3])))
+return {'ok', epoch, seq}

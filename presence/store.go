@@ -1,0 +1,354 @@
+package presence
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/broker"
+)
+
+//go:embed scripts/message.lua
+var messageSrc string
+
+//go:embed scripts/join.lua
+var joinSrc string
+
+//go:embed scripts/leave.lua
+var leaveSrc string
+
+//go:embed scripts/reap.lua
+var reapSrc string
+
+//go:embed scripts/register.lua
+var registerSrc string
+
+var (
+	joinScript     = broker.NewScript(messageSrc + joinSrc)
+	leaveScript    = broker.NewScript(messageSrc + leaveSrc)
+	reapScript     = broker.NewScript(messageSrc + reapSrc)
+	registerScript = broker.NewScript(registerSrc)
+)
+
+// Answers of the presence scripts that are no success.
+var (
+	errFenced = errors.New("the lease was over when the write arrived")
+	errStale  = errors.New("a later incarnation of this node owns the entry")
+)
+
+// pageSize is how many members one command reads or one script removes: never one long script.
+const pageSize = 200
+
+// Redis is what the store needs of the broker.
+type Redis interface {
+	Run(ctx context.Context, s *broker.Script, keys []string, args ...any) (any, error)
+	Batch(ctx context.Context, cmds []redis.Cmder) error
+}
+
+// Lease is the right to write: an incarnation and its deadline in ms of the Redis clock.
+type Lease struct {
+	Inc      string
+	Deadline int64
+}
+
+// Position is a point in a channel's history.
+type Position struct {
+	Epoch string
+	Seq   int64
+}
+
+// Store is presence in Redis: the keys p:{…} and the channels of an incarnation. Every change is one script that writes
+// and publishes.
+type Store struct {
+	redis Redis
+	keys  broker.Keys
+}
+
+// NewStore makes a store on a broker.
+func NewStore(r Redis, keys broker.Keys) *Store { return &Store{r, keys} }
+
+// Join writes a meta of a user: a new connection or a change of one. epoch begins the channel's history if it has none.
+func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, epoch string) (Position, error) {
+	k := s.keys
+	return s.write(ctx, joinScript,
+		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
+		l.Deadline, epoch, k.Topic(channel), m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""))
+}
+
+// Leave removes a connection of a user.
+func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID string) (Position, error) {
+	k := s.keys
+	return s.write(ctx, leaveScript,
+		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
+		l.Deadline, k.Topic(channel), connID, userID, l.Inc, k.Entries(channel, ""))
+}
+
+func (s *Store) write(ctx context.Context, script *broker.Script, keys []string, args ...any) (Position, error) {
+	res, err := s.redis.Run(ctx, script, keys, args...)
+	if err != nil {
+		return Position{}, err
+	}
+	out, _ := res.([]any)
+	if len(out) == 0 {
+		return Position{}, fmt.Errorf("unexpected answer %v", res)
+	}
+	switch out[0] {
+	case "ok":
+		if len(out) == 3 {
+			epoch, _ := out[1].(string)
+			seq, _ := out[2].(int64)
+			return Position{epoch, seq}, nil
+		}
+	case "fenced":
+		return Position{}, errFenced
+	case "stale":
+		return Position{}, errStale
+	}
+	return Position{}, fmt.Errorf("unexpected answer %v", res)
+}
+
+// Register notes that the incarnation has presence in a channel. held is false when it has been declared dead.
+func (s *Store) Register(ctx context.Context, inc, channel string) (held bool, err error) {
+	res, err := s.redis.Run(ctx, registerScript, []string{s.keys.Nodes(), s.keys.NodeChannels(inc)}, inc, channel)
+	if err != nil {
+		return false, fmt.Errorf("register channel: %w", err)
+	}
+	return res == int64(1), nil
+}
+
+// Unregister takes channels without entries off an incarnation's list.
+func (s *Store) Unregister(ctx context.Context, inc string, channels []string) error {
+	args := []any{"srem", s.keys.NodeChannels(inc)}
+	for _, c := range channels {
+		args = append(args, c)
+	}
+	cmd := redis.NewIntCmd(ctx, args...)
+	if err := s.batch(ctx, cmd); err != nil {
+		return fmt.Errorf("unregister channels: %w", err)
+	}
+	return nil
+}
+
+// batch runs commands and gives the first error of any.
+func (s *Store) batch(ctx context.Context, cmds ...redis.Cmder) error {
+	if err := s.redis.Batch(ctx, cmds); err != nil {
+		return err
+	}
+	for _, c := range cmds {
+		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Positions reads where the channels stand; the zero Position for one that Redis knows nothing of.
+func (s *Store) Positions(ctx context.Context, channels []string) ([]Position, error) {
+	cmds := make([]redis.Cmder, len(channels))
+	for i, c := range channels {
+		cmds[i] = redis.NewSliceCmd(ctx, "hmget", s.keys.Head(c), "epoch", "seq")
+	}
+	if err := s.batch(ctx, cmds...); err != nil {
+		return nil, fmt.Errorf("read positions: %w", err)
+	}
+	out := make([]Position, len(channels))
+	for i, c := range cmds {
+		out[i] = positionOf(c.(*redis.SliceCmd).Val())
+	}
+	return out, nil
+}
+
+func positionOf(v []any) Position {
+	if len(v) != 2 {
+		return Position{}
+	}
+	epoch, _ := v[0].(string)
+	text, _ := v[1].(string)
+	seq, _ := strconv.ParseInt(text, 10, 64)
+	return Position{epoch, seq}
+}
+
+// errMoved says that the channel's history was replaced while a snapshot was read.
+var errMoved = errors.New("the channel was wiped while it was read")
+
+// Snapshot reads who is in a channel, in pages. The caller has subscribed to the topic before, so every change after the
+// snapshot's Seq reaches it.
+func (s *Store) Snapshot(ctx context.Context, channel string) (*Snapshot, error) {
+	at, err := s.Positions(ctx, []string{channel})
+	if err != nil {
+		return nil, err
+	}
+	snap := &Snapshot{Epoch: at[0].Epoch, Seq: at[0].Seq, Users: map[string]*User{}}
+	if snap.Epoch == "" {
+		return snap, nil
+	}
+	err = s.scan(ctx, s.keys.Users(channel), func(ids []string) error {
+		for len(ids) > 0 {
+			n := min(len(ids), pageSize)
+			if err := s.readUsers(ctx, channel, ids[:n], snap.Users); err != nil {
+				return err
+			}
+			ids = ids[n:]
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	if at, err = s.Positions(ctx, []string{channel}); err != nil {
+		return nil, err
+	}
+	if at[0].Epoch != snap.Epoch || at[0].Seq < snap.Seq {
+		return nil, errMoved
+	}
+	return snap, nil
+}
+
+// scan goes through a set in pages; members that were there all the time are met at least once.
+func (s *Store) scan(ctx context.Context, key string, page func(members []string) error) error {
+	for cursor := uint64(0); ; {
+		cmd := redis.NewScanCmd(ctx, nil, "sscan", key, cursor, "count", pageSize)
+		if err := s.batch(ctx, cmd); err != nil {
+			return err
+		}
+		members, next, err := cmd.Result()
+		if err != nil {
+			return err
+		}
+		if err := page(members); err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *Store) readUsers(ctx context.Context, channel string, ids []string, into map[string]*User) error {
+	cmds := make([]redis.Cmder, len(ids))
+	for i, id := range ids {
+		cmds[i] = redis.NewStringSliceCmd(ctx, "hgetall", s.keys.User(channel, id))
+	}
+	if err := s.batch(ctx, cmds...); err != nil {
+		return err
+	}
+	for i, id := range ids {
+		u, err := userFrom(id, cmds[i].(*redis.StringSliceCmd).Val())
+		if err != nil {
+			return err
+		}
+		if u != nil {
+			into[id] = u
+		}
+	}
+	return nil
+}
+
+// userFrom reads a user's hash, nil when it is empty.
+func userFrom(id string, pairs []string) (*User, error) {
+	u := &User{ID: id}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i] == "s" {
+			u.Seq, _ = strconv.ParseInt(pairs[i+1], 10, 64)
+			continue
+		}
+		m, err := parseEntry(pairs[i], pairs[i+1])
+		if err != nil {
+			return nil, err
+		}
+		u.Metas = append(u.Metas, m)
+	}
+	if len(u.Metas) == 0 {
+		return nil, nil
+	}
+	sortMetas(u.Metas)
+	return u, nil
+}
+
+// User reads one user, nil when absent.
+func (s *Store) User(ctx context.Context, channel, id string) (*User, error) {
+	got := map[string]*User{}
+	if err := s.readUsers(ctx, channel, []string{id}, got); err != nil {
+		return nil, fmt.Errorf("read user: %w", err)
+	}
+	return got[id], nil
+}
+
+// entryRef names an entry: a member of p:{C}:n:<inc>.
+type entryRef struct{ conn, user string }
+
+func parseRef(member string) (entryRef, bool) {
+	conn, user, ok := strings.Cut(member, " ")
+	return entryRef{conn, user}, ok
+}
+
+// Entries lists the entries of an incarnation in a channel.
+func (s *Store) Entries(ctx context.Context, channel, inc string) (map[entryRef]bool, error) {
+	out := map[entryRef]bool{}
+	err := s.scan(ctx, s.keys.Entries(channel, inc), func(members []string) error {
+		for _, m := range members {
+			if ref, ok := parseRef(m); ok {
+				out[ref] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list entries: %w", err)
+	}
+	return out, nil
+}
+
+// EntryCounts counts the entries of an incarnation in each channel.
+func (s *Store) EntryCounts(ctx context.Context, inc string, channels []string) ([]int64, error) {
+	cmds := make([]redis.Cmder, len(channels))
+	for i, c := range channels {
+		cmds[i] = redis.NewIntCmd(ctx, "scard", s.keys.Entries(c, inc))
+	}
+	if err := s.batch(ctx, cmds...); err != nil {
+		return nil, fmt.Errorf("count entries: %w", err)
+	}
+	out := make([]int64, len(channels))
+	for i, c := range cmds {
+		out[i] = c.(*redis.IntCmd).Val()
+	}
+	return out, nil
+}
+
+// Remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
+// no lease is asked for.
+func (s *Store) Remove(ctx context.Context, channel, inc string, refs []entryRef) error {
+	k := s.keys
+	keys := []string{k.Head(channel), k.Users(channel), k.Entries(channel, inc)}
+	for len(refs) > 0 {
+		n := min(len(refs), pageSize)
+		args := make([]any, 0, 3+2*n)
+		args = append(args, k.Topic(channel), inc, k.UserPrefix(channel))
+		for _, r := range refs[:n] {
+			args = append(args, r.conn, r.user)
+		}
+		if _, err := s.redis.Run(ctx, reapScript, keys, args...); err != nil {
+			return fmt.Errorf("remove entries: %w", err)
+		}
+		refs = refs[n:]
+	}
+	return nil
+}
+
+// RemoveIncarnation removes all entries of a dead incarnation in a channel.
+func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) error {
+	refs, err := s.Entries(ctx, channel, inc)
+	if err != nil {
+		return err
+	}
+	list := make([]entryRef, 0, len(refs))
+	for r := range refs {
+		list = append(list, r)
+	}
+	return s.Remove(ctx, channel, inc, list)
+}

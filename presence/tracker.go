@@ -1,0 +1,341 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Leaser is this node's lease; the cluster holds it.
+type Leaser interface {
+	// Lease gives the incarnation and its deadline in ms of the Redis clock; held is false while writes have to wait.
+	Lease() (inc string, deadline int64, held bool)
+	Renew(ctx context.Context) error
+	Renounce(why string)
+	// IncarnationAlive tells whether an incarnation holds a lease or waits to be reaped.
+	IncarnationAlive(ctx context.Context, inc string) (bool, error)
+}
+
+// Config of a tracker.
+type Config struct {
+	Store  *Store
+	Lease  Leaser
+	TTL    time.Duration // of a lease: how long removals are held back
+	Window time.Duration // SPEC 3, --presence-window; 0: every change is a frame
+	Audit  time.Duration // how often replicas are compared with Redis; 0: 30 s
+	Log    *slog.Logger
+}
+
+// Stats counts what operators watch.
+type Stats struct{ Loads, Gaps, Orphans, Repairs atomic.Int64 }
+
+// Concurrency of work that the tracker does by itself.
+const (
+	maxLoads  = 64  // snapshots read at once
+	maxWrites = 128 // entries written again at once
+	upkeep    = time.Second
+)
+
+// Tracker owns the presence of all channels of this node.
+type Tracker struct {
+	// static
+	cfg   Config
+	store *Store
+	lease Leaser
+	stats Stats
+
+	ctx    context.Context // ends with Close; loads and writes run under it
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	loads  chan struct{}
+	wake   chan struct{} // entries wait to be written
+	doubt  atomic.Int64  // until when (unix ms) Redis is suspected to have lost data
+
+	orphans map[orphan]time.Time // owned by the loop: when first seen without a lease
+
+	mu       sync.Mutex // taken before a channel's
+	channels map[string]*Channel
+
+	lists    sync.Mutex        // taken after a channel's
+	pending  map[*Channel]bool // with unsettled entries
+	idle     map[*Channel]bool // without entries: to be unregistered or forgotten
+	suspects map[orphan]bool   // to be looked up
+}
+
+// NewTracker makes a tracker and starts its upkeep.
+func NewTracker(cfg Config) *Tracker {
+	if cfg.Audit == 0 {
+		cfg.Audit = 30 * time.Second
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel,
+		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
+		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]bool{},
+		suspects: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
+	t.done.Go(t.loop)
+	return t
+}
+
+// Close ends all work and waits for it. Presence of this node's connections was removed before, or is left to the reaper.
+func (t *Tracker) Close() {
+	t.cancel()
+	t.done.Wait()
+	for _, c := range t.all() {
+		c.Detach()
+	}
+}
+
+// Stats gives the counters.
+func (t *Tracker) Stats() *Stats { return &t.stats }
+
+// Open gives a channel an audience. A channel has one at a time; it is Detached before it is opened again.
+func (t *Tracker) Open(name string, aud Audience) *Channel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.channels[name]
+	if c == nil {
+		c = &Channel{t: t, name: name, replica: NewReplica(), own: map[entryRef]*own{}}
+		t.channels[name] = c
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.aud = aud
+	c.ready = make(chan struct{})
+	return c
+}
+
+// NewIncarnation is told by the cluster that this node has a new incarnation: all entries are written again, and, since
+// something may have been lost, all replicas are read again.
+func (t *Tracker) NewIncarnation(first bool) {
+	if !first {
+		t.Suspect()
+	}
+	chans := t.all()
+	t.lists.Lock()
+	for _, c := range chans {
+		t.pending[c] = true
+	}
+	t.lists.Unlock()
+	t.kick()
+	if first {
+		return
+	}
+	for _, c := range chans {
+		c.Resubscribed()
+	}
+}
+
+// Suspect notes that a connection to Redis broke: for one lease time removals found by reading again are held back,
+// since a failover may have lost writes.
+func (t *Tracker) Suspect() {
+	t.doubt.Store(time.Now().Add(t.cfg.TTL).UnixMilli())
+}
+
+func (t *Tracker) suspicious() bool { return time.Now().UnixMilli() < t.doubt.Load() }
+
+func (t *Tracker) all() []*Channel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	chans := make([]*Channel, 0, len(t.channels))
+	for _, c := range t.channels {
+		chans = append(chans, c)
+	}
+	return chans
+}
+
+// spawn runs fn on a goroutine that Close waits for, at most maxLoads at once. It is false after Close.
+func (t *Tracker) spawn(fn func(ctx context.Context)) bool {
+	if t.ctx.Err() != nil {
+		return false
+	}
+	t.done.Go(func() {
+		select {
+		case t.loads <- struct{}{}:
+			defer func() { <-t.loads }()
+			fn(t.ctx)
+		case <-t.ctx.Done():
+		}
+	})
+	return true
+}
+
+// unsettled notes a channel with entries that wait to be written.
+func (t *Tracker) unsettled(c *Channel) {
+	t.lists.Lock()
+	defer t.lists.Unlock()
+	t.pending[c] = true
+}
+
+// tidy notes a channel that may have no entries left. The channel's lock is held.
+func (t *Tracker) tidy(c *Channel) {
+	if len(c.own) > 0 {
+		return
+	}
+	t.lists.Lock()
+	defer t.lists.Unlock()
+	t.idle[c] = true
+}
+
+func (t *Tracker) kick() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// loop is the upkeep: writes what waits, tidies, audits.
+func (t *Tracker) loop() {
+	tick := time.NewTicker(upkeep)
+	defer tick.Stop()
+	audit := time.NewTicker(t.cfg.Audit)
+	defer audit.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-t.wake:
+			t.writePending()
+		case <-tick.C:
+			t.writePending()
+			t.tidyIdle()
+			t.checkOrphans()
+		case <-audit.C:
+			t.audit()
+		}
+	}
+}
+
+// writePending settles the entries that wait, maxWrites at once.
+func (t *Tracker) writePending() {
+	if _, _, held := t.lease.Lease(); !held {
+		return
+	}
+	t.lists.Lock()
+	pending := t.pending
+	t.pending = map[*Channel]bool{}
+	t.lists.Unlock()
+	if len(pending) == 0 {
+		return
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxWrites)
+	for c := range pending {
+		for ref, o := range c.unsettled() {
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				t.writeAgain(c, ref, o)
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// writeAgain settles one entry, and sends the presence_state that is owed for it.
+func (t *Tracker) writeAgain(c *Channel, ref entryRef, o *own) {
+	at, err := c.settle(t.ctx, ref, o)
+	if err != nil {
+		if !errors.Is(err, ErrUnavailable) {
+			t.cfg.Log.Error("write presence again failed", "channel", c.name, "user", ref.user, "error", err)
+		}
+		if t.ctx.Err() == nil {
+			t.unsettled(c)
+		}
+		return
+	}
+	c.mu.Lock()
+	owed := o.announce && !o.gone
+	o.announce = false
+	c.mu.Unlock()
+	if owed {
+		c.await(t.ctx, at)
+		_ = c.State(t.ctx, ref.conn) // ends early only when the node stops or the channel is closed
+	}
+}
+
+// unsettled lists the entries that Redis does not hold under the present incarnation.
+func (c *Channel) unsettled() map[entryRef]*own {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	inc, _, _ := c.t.lease.Lease()
+	out := map[entryRef]*own{}
+	for ref, o := range c.own {
+		if !o.settled(inc) || o.announce {
+			out[ref] = o
+		}
+	}
+	return out
+}
+
+// tidyIdle takes channels without entries off the incarnation's list, and forgets those that nobody here is in.
+func (t *Tracker) tidyIdle() {
+	inc, _, held := t.lease.Lease()
+	t.lists.Lock()
+	idle := t.idle
+	t.idle = map[*Channel]bool{}
+	t.lists.Unlock()
+	var names []string
+	var chans []*Channel
+	for c := range idle {
+		c.mu.Lock()
+		if len(c.own) == 0 && c.reg.busy == nil {
+			if c.reg.inc != inc {
+				c.reg.inc = "" // an older list, which ends with its incarnation
+			}
+			if c.reg.inc != "" && held {
+				c.reg.busy = make(chan struct{})
+				names, chans = append(names, c.name), append(chans, c)
+			}
+		}
+		c.mu.Unlock()
+	}
+	if len(names) > 0 {
+		err := t.store.Unregister(t.ctx, inc, names)
+		for _, c := range chans {
+			c.mu.Lock()
+			c.reg.inc = "" // also when unsure: it is then registered again before the next entry
+			close(c.reg.busy)
+			c.reg.busy = nil
+			c.mu.Unlock()
+		}
+		if err != nil && t.ctx.Err() == nil {
+			t.cfg.Log.Warn("unregister channels failed", "error", err)
+		}
+	}
+	for c := range idle {
+		t.forget(c)
+	}
+}
+
+// forget drops a channel that has neither audience nor entries.
+func (t *Tracker) forget(c *Channel) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.aud == nil && len(c.own) == 0 && c.reg.busy == nil && t.channels[c.name] == c {
+		delete(t.channels, c.name)
+	}
+}
+
+// RemoveIncarnation removes what a dead incarnation left in a channel.
+func (t *Tracker) RemoveIncarnation(ctx context.Context, channel, inc string) error {
+	return t.store.RemoveIncarnation(ctx, channel, inc)
+}
+
+// Users reads a channel that nobody on this node is in, the one who has been here longest first.
+func (t *Tracker) Users(ctx context.Context, channel string) ([]*User, error) {
+	snap, err := t.store.Snapshot(ctx, channel)
+	if err != nil {
+		return nil, err
+	}
+	us := make([]*User, 0, len(snap.Users))
+	for _, u := range snap.Users {
+		us = append(us, u)
+	}
+	sortUsers(us)
+	return us, nil
+}

@@ -1,0 +1,396 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/broker"
+	"rollcall/integration_test/redistest"
+)
+
+// place is one Redis that the conformance suite runs on.
+type place struct {
+	redis *redistest.Redis
+	cfg   broker.Config
+}
+
+func (p place) open(t testing.TB) *broker.Broker { return open(t, p.cfg) }
+
+// TestConformance is one suite for every kind of Redis: STYLE 21.
+func TestConformance(t *testing.T) {
+	kinds := []struct {
+		name  string
+		start func(testing.TB) *redistest.Redis
+	}{
+		{"mini", redistest.Mini},
+		{"standalone", func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) }},
+		{"cluster", redistest.Cluster},
+		{"sentinel", redistest.Sentinel},
+	}
+	tests := []struct {
+		name string
+		run  func(t *testing.T, p place)
+	}{
+		{"a confirmed subscriber receives every later message in order", testOrder},
+		{"topics of one channel and of its presence scripts have one order", testScriptOrder},
+		{"several receivers share a topic and a receiver counts once", testSharing},
+		{"subscribe and unsubscribe of one topic may race", testChurn},
+		{"unsubscribe from inside a receiver", testUnsubscribeInside},
+		{"attach is told of the confirmation", testAttach},
+		{"commands answer", testCommands},
+		{"scripts run after the cache was emptied", testScriptFlush},
+		{"submitted commands of one key keep their order", testSubmit},
+		{"a batch answers each command", testBatch},
+		{"a publish without subscribers is no error", testNoSubscribers},
+	}
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			r := kind.start(t)
+			for i, test := range tests {
+				t.Run(test.name, func(t *testing.T) {
+					test.run(t, place{redis: r, cfg: broker.Config{
+						URL: r.URL(), Prefix: fmt.Sprintf("test%d", i), WatchEvery: 200 * time.Millisecond,
+					}})
+				})
+			}
+		})
+	}
+}
+
+// SPEC 5.3: broadcasts are "in the same order for all subscribers of a channel from one sender".
+func testOrder(t *testing.T, p place) {
+	const topics, messages = 8, 200
+	sender := p.open(t)
+	var receivers [2][topics]*recorder
+	for i := range receivers {
+		b := p.open(t)
+		for j := range topics {
+			receivers[i][j] = newRecorder()
+			if err := b.Subscribe(t.Context(), b.Keys().Topic(fmt.Sprint(j)), receivers[i][j]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var senders sync.WaitGroup
+	for j := range topics {
+		senders.Go(func() {
+			for n := range messages {
+				if err := sender.Publish(t.Context(), sender.Keys().Topic(fmt.Sprint(j)), fmt.Append(nil, n)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+	for i := range receivers {
+		for j := range topics {
+			for n := range messages {
+				receivers[i][j].want(t, fmt.Sprint(n))
+			}
+		}
+	}
+}
+
+// DESIGN 2, t:{C}: "everything about one channel: broadcasts and presence changes, one order".
+func testScriptOrder(t *testing.T, p place) {
+	b, listener := p.open(t), p.open(t)
+	script := broker.NewScript(`redis.call('INCR', KEYS[1]) redis.call('PUBLISH', ARGV[1], ARGV[2]) return 1`)
+	for _, channel := range []string{"room", "{}", "a%b", "x{y}z"} {
+		topic, head := b.Keys().Topic(channel), b.Keys().Head(channel)
+		r := newRecorder()
+		if err := listener.Subscribe(t.Context(), topic, r); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 50 {
+			if _, err := b.Run(t.Context(), script, []string{head}, topic, fmt.Sprint("script ", n)); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Publish(t.Context(), topic, fmt.Append(nil, "broadcast ", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 50 {
+			r.want(t, fmt.Sprint("script ", n))
+			r.want(t, fmt.Sprint("broadcast ", n))
+		}
+	}
+}
+
+func testSharing(t *testing.T, p place) {
+	b := p.open(t)
+	one, two := newRecorder(), newRecorder()
+	for _, r := range []*recorder{one, two, one} {
+		if err := b.Subscribe(t.Context(), "topic", r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func(text string) {
+		t.Helper()
+		if err := b.Publish(t.Context(), "topic", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("both, once")
+	one.want(t, "both, once")
+	two.want(t, "both, once")
+	b.Unsubscribe("topic", one)
+	publish("two only")
+	two.want(t, "two only")
+	if len(one.messages) != 0 {
+		t.Fatalf("an unsubscribed receiver got %q", <-one.messages)
+	}
+	b.Unsubscribe("topic", one) // twice is once
+	b.Unsubscribe("nobody's topic", one)
+	if len(one.again)+len(two.again) != 0 {
+		t.Fatal("Resubscribed was called without a loss")
+	}
+}
+
+// After Subscribe has returned the receiver hears, whatever other SUBSCRIBE and UNSUBSCRIBE of the topic are on their way.
+func testChurn(t *testing.T, p place) {
+	b := p.open(t)
+	sender := p.open(t)
+	rounds := 150
+	var users sync.WaitGroup
+	for u := range 4 {
+		users.Go(func() {
+			for n := range rounds {
+				r := newRecorder()
+				topic := fmt.Sprint("topic", n%2)
+				if err := b.Subscribe(t.Context(), topic, r); err != nil {
+					t.Error(err)
+					return
+				}
+				text := fmt.Sprint(u, " ", n)
+				if err := sender.Publish(t.Context(), topic, []byte(text)); err != nil {
+					t.Error(err)
+					return
+				}
+				for got := ""; got != text; {
+					select {
+					case got = <-r.messages:
+					case <-time.After(10 * time.Second):
+						t.Errorf("user %d round %d: subscribed, but nothing received", u, n)
+						return
+					}
+				}
+				b.Unsubscribe(topic, r)
+				if n%10 == 0 {
+					time.Sleep(broker.LazyAfter * time.Duration(u) / 3) // lets UNSUBSCRIBEs leave
+				}
+			}
+		})
+	}
+	users.Wait()
+}
+
+// inside unsubscribes itself and another from inside Receive.
+type inside struct {
+	b     *broker.Broker
+	other *recorder
+	calls chan string
+}
+
+func (r *inside) Receive(payload string) {
+	r.b.Unsubscribe("topic", r)
+	r.b.Unsubscribe("topic", r.other)
+	r.calls <- payload
+}
+func (r *inside) Resubscribed() {}
+
+func testUnsubscribeInside(t *testing.T, p place) {
+	b := p.open(t)
+	other, last := newRecorder(), newRecorder()
+	in := &inside{b: b, other: other, calls: make(chan string, 10)}
+	for _, r := range []broker.Receiver{in, other, last} {
+		if err := b.Subscribe(t.Context(), "topic", r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{"one", "two"} {
+		if err := b.Publish(t.Context(), "topic", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last.want(t, "one")
+	last.want(t, "two")
+	if len(in.calls) != 1 || len(other.messages) != 0 {
+		t.Fatalf("%d and %d calls, want 1 and 0", len(in.calls), len(other.messages))
+	}
+}
+
+func testAttach(t *testing.T, p place) {
+	b := p.open(t)
+	r := newRecorder()
+	if b.Attach("topic", r) {
+		t.Fatal("confirmed before Redis was asked")
+	}
+	r.wantAgain(t)
+	if err := b.Publish(t.Context(), "topic", []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	r.want(t, "hello")
+	second := newRecorder()
+	if !b.Attach("topic", second) {
+		t.Fatal("not confirmed, though another receiver's subscription is")
+	}
+}
+
+func testCommands(t *testing.T, p place) {
+	b := p.open(t)
+	ctx := t.Context()
+	for _, test := range []struct {
+		args []any
+		want any
+		err  string
+	}{
+		{[]any{"set", "k", "v"}, "OK", ""},
+		{[]any{"get", "k"}, "v", ""},
+		{[]any{"get", "none"}, nil, "redis: nil"},
+		{[]any{"incr", "n"}, int64(1), ""},
+		{[]any{"hset", "h", "a", 1}, int64(1), ""},
+		{[]any{"hgetall", "h"}, []any{"a", "1"}, ""},
+		{[]any{"hgetall", "k"}, nil, "WRONGTYPE"},
+		{[]any{"del", "k", "k"}, int64(1), ""},
+		{[]any{"nonsense", "k"}, nil, "ERR unknown command"},
+	} {
+		got, err := b.Do(ctx, test.args...)
+		if fmt.Sprint(got) != fmt.Sprint(test.want) || (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
+			t.Errorf("%v: %v, %v; want %v, %q", test.args, got, err, test.want, test.err)
+		}
+		if errors.Is(err, broker.ErrUnavailable) {
+			t.Errorf("%v: an answer counts as unavailable: %v", test.args, err)
+		}
+	}
+	if _, err := b.Do(ctx, "get", "none"); err != broker.Nil {
+		t.Errorf("no value: %v, want Nil", err)
+	}
+	if b.Breaks() != 0 {
+		t.Errorf("%d breaks, want 0", b.Breaks())
+	}
+}
+
+var addScript = broker.NewScript(`local n = redis.call('INCRBY', KEYS[1], ARGV[1]) return {KEYS[1], n}`)
+
+// SPEC 5.2: "Redis restarted, wiped": the script cache is empty while nodes run.
+func testScriptFlush(t *testing.T, p place) {
+	b := p.open(t)
+	ctx := t.Context()
+	flush := func() {
+		t.Helper()
+		if p.redis.Mini() != nil {
+			if err := p.redis.Client().ScriptFlush(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, node := range p.redis.Nodes() {
+			_ = node.Client().ScriptFlush(ctx).Err() // a replica refuses or follows
+		}
+	}
+	total := 0
+	for range 3 {
+		flush()
+		got, err := b.Run(ctx, addScript, []string{"alone"}, 1)
+		if total++; err != nil || fmt.Sprint(got) != fmt.Sprintf("[alone %d]", total) {
+			t.Fatalf("run: %v, %v", got, err)
+		}
+		flush()
+		cmds := []redis.Cmder{
+			addScript.Command(ctx, []string{"first"}, 1),
+			redis.NewStringCmd(ctx, "get", "first"),
+			addScript.Command(ctx, []string{"second"}, 1),
+		}
+		if err := b.Batch(ctx, cmds); err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range []string{0: "first", 2: "second"} {
+			if cmd, ok := cmds[i].(*redis.Cmd); ok && (cmd.Err() != nil || fmt.Sprint(cmd.Val()) != fmt.Sprintf("[%s %d]", name, total)) {
+				t.Fatalf("batch: %v, %v", cmd.Val(), cmd.Err())
+			}
+		}
+		flush()
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				if got, err := b.Run(ctx, addScript, []string{fmt.Sprint("many", i)}, 1); err != nil || fmt.Sprint(got) != fmt.Sprintf("[many%d %d]", i, total) {
+					t.Errorf("run %d: %v, %v", i, got, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+func testSubmit(t *testing.T, p place) {
+	b := p.open(t)
+	const n = 1000
+	var all sync.WaitGroup
+	var results [n]*redis.Cmd
+	for i := range n {
+		results[i] = redis.NewCmd(t.Context(), "rpush", fmt.Sprint("list", i%10), i/10)
+		all.Add(1)
+		if err := b.Submit(results[i], func(err error) {
+			if err != nil {
+				t.Errorf("submit %d: %v", i, err)
+			}
+			all.Done()
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+	for i, cmd := range results {
+		if cmd.Val() != int64(i/10+1) {
+			t.Fatalf("command %d was number %v on its key, want %d", i, cmd.Val(), i/10+1)
+		}
+	}
+}
+
+func testBatch(t *testing.T, p place) {
+	b := p.open(t)
+	ctx := t.Context()
+	var cmds []redis.Cmder
+	for i := range 1200 {
+		cmds = append(cmds, redis.NewStatusCmd(ctx, "set", fmt.Sprint("k", i), i))
+	}
+	wrong := redis.NewIntCmd(ctx, "llen", "k0")
+	none := redis.NewStringCmd(ctx, "get", "none")
+	last := redis.NewStringCmd(ctx, "get", "k1199")
+	if err := b.Batch(ctx, append(cmds, wrong, none, last)); err != nil {
+		t.Fatalf("batch: %v", err)
+	}
+	if err := wrong.Err(); err == nil || !strings.HasPrefix(err.Error(), "WRONGTYPE") {
+		t.Errorf("wrong type: %v", err)
+	}
+	if err := none.Err(); err != broker.Nil {
+		t.Errorf("no value: %v", err)
+	}
+	if got, err := last.Result(); err != nil || got != "1199" {
+		t.Errorf("last: %q, %v", got, err)
+	}
+	if err := b.Batch(ctx, nil); err != nil {
+		t.Errorf("empty batch: %v", err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := b.Batch(ended, []redis.Cmder{redis.NewStringCmd(ctx, "get", "k1")}); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("batch with an ended ctx: %v", err)
+	}
+}
+
+// SPEC 1.1, broadcast: "true also with no subscribers".
+func testNoSubscribers(t *testing.T, p place) {
+	b := p.open(t)
+	if err := b.Publish(t.Context(), "nobody", []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,4 @@
+package broker
+
+// LazyAfter is how long an UNSUBSCRIBE waits.
+const LazyAfter = lazyAfter

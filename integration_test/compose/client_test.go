@@ -1,0 +1,234 @@
+package compose_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// A client is one WebSocket to the chat example, through the balancer. It keeps the
+// room's user list the way SPEC 1.2 tells clients to: a presence_state is the whole
+// list, joins replace users, leaves delete them.
+type client struct {
+	// Static after construction.
+	user    string
+	server  string // the balancer's name of the node it is on
+	process string // that node's name of itself
+	ws      *websocket.Conn
+	done    chan struct{} // closed when the connection has ended
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	channel string // of the first presence_state; "" before it
+	online  map[string]bool
+	came    map[string]int // users that entered the list by a diff
+	went    map[string]int // users that left it by a diff
+	wrong   []string       // what no right server sends
+	changed chan struct{}  // closed and made anew at every change
+}
+
+// view is what a client sees at one moment.
+type view struct {
+	online     []string // sorted
+	came, went map[string]int
+	wrong      []string
+}
+
+// connect opens a client and returns once its list holds itself.
+func connect(ctx context.Context, s *stack, room, user string) (*client, error) {
+	at := url.URL{Scheme: "ws", Host: s.addr, Path: "/ws/chat",
+		RawQuery: url.Values{"room": {room}, "user": {user}}.Encode()}
+	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
+	ws, answer, err := dialer.DialContext(ctx, at.String(), nil)
+	if err != nil {
+		if answer != nil {
+			return nil, fmt.Errorf("connect %s: %s: %w", user, answer.Status, err)
+		}
+		return nil, fmt.Errorf("connect %s: %w", user, err)
+	}
+	c := &client{
+		user:    user,
+		server:  answer.Header.Get("X-Served-By"),
+		process: answer.Header.Get("X-Rollcall-Node"),
+		ws:      ws,
+		done:    make(chan struct{}),
+		online:  map[string]bool{},
+		came:    map[string]int{},
+		went:    map[string]int{},
+		changed: make(chan struct{}),
+	}
+	go c.read()
+	if err := c.await(ctx, func(v view) bool { return slices.Contains(v.online, user) }); err != nil {
+		c.close()
+		return nil, fmt.Errorf("connect %s: own presence: %w", user, err)
+	}
+	return c, nil
+}
+
+// reconnect connects until it works, as a page would.
+func reconnect(ctx context.Context, s *stack, room, user string) (*client, error) {
+	every := time.NewTicker(100 * time.Millisecond)
+	defer every.Stop()
+	for {
+		c, err := connect(ctx, s, room, user)
+		if err == nil {
+			return c, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-every.C:
+		}
+	}
+}
+
+// close ends the connection with a close handshake and waits for the reader.
+func (c *client) close() {
+	bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	_ = c.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
+	_ = c.ws.SetReadDeadline(time.Now().Add(2 * time.Second))
+	<-c.done
+	_ = c.ws.Close()
+}
+
+// read is the client's goroutine; it ends with the connection.
+func (c *client) read() {
+	defer close(c.done)
+	for {
+		kind, data, err := c.ws.ReadMessage()
+		if err != nil {
+			return
+		}
+		if kind == websocket.TextMessage {
+			c.take(data)
+		}
+	}
+}
+
+// take applies one frame. What is no presence frame of the room is none of its business.
+func (c *client) take(data []byte) {
+	var frame struct {
+		Event   string          `json:"event"`
+		Channel string          `json:"channel"`
+		Payload json.RawMessage `json:"payload"`
+	}
+	if json.Unmarshal(data, &frame) != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	switch {
+	case frame.Event == "presence_state" && (c.channel == "" || c.channel == frame.Channel):
+		c.channel = frame.Channel
+		err = c.resetLocked(frame.Payload)
+	case frame.Event == "presence_diff" && c.channel == frame.Channel:
+		err = c.applyLocked(frame.Payload)
+	default:
+		return
+	}
+	if err != nil {
+		c.wrong = append(c.wrong, fmt.Sprintf("%v: %s", err, data))
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// users is the shape of a presence_state and of each half of a diff.
+type users map[string]struct {
+	Metas []json.RawMessage `json:"metas"`
+}
+
+func (c *client) resetLocked(payload []byte) error {
+	var all users
+	if err := json.Unmarshal(payload, &all); err != nil {
+		return err
+	}
+	clear(c.online)
+	for u := range all {
+		c.online[u] = true
+	}
+	return nil
+}
+
+func (c *client) applyLocked(payload []byte) error {
+	var diff struct{ Joins, Leaves users }
+	if err := json.Unmarshal(payload, &diff); err != nil {
+		return err
+	}
+	for u := range diff.Joins {
+		if !c.online[u] {
+			c.came[u]++
+		}
+		c.online[u] = true
+	}
+	for u := range diff.Leaves {
+		if !c.online[u] {
+			return fmt.Errorf("a leave of %s, who was not there", u)
+		}
+		c.went[u]++
+		delete(c.online, u)
+	}
+	return nil
+}
+
+// view returns a copy of what the client sees now.
+func (c *client) view() (v view, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return view{
+		online: slices.Sorted(maps.Keys(c.online)),
+		came:   maps.Clone(c.came),
+		went:   maps.Clone(c.went),
+		wrong:  slices.Clone(c.wrong),
+	}, c.changed
+}
+
+// await returns when the view is as wanted. The error tells the last view.
+func (c *client) await(ctx context.Context, want func(view) bool) error {
+	for {
+		v, changed := c.view()
+		if want(v) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-c.done:
+			return fmt.Errorf("%s on %s: the connection ended; saw %+v", c.user, c.server, v)
+		case <-ctx.Done():
+			return fmt.Errorf("%s on %s: %w; saw %+v", c.user, c.server, ctx.Err(), v)
+		}
+	}
+}
+
+// forget sets the counters to nothing: from here on they count.
+func (c *client) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.came)
+	clear(c.went)
+}
+
+// mustConnect is connect or reconnect for the test's own goroutine; the client is
+// closed at the test's end, before the stack is removed.
+func mustConnect(ctx context.Context, t *testing.T, s *stack, room, user string,
+	how func(context.Context, *stack, string, string) (*client, error)) *client {
+	t.Helper()
+	c, err := how(ctx, s, room, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	if !slices.Contains(nodes, c.server) || c.process == "" {
+		t.Fatalf("%s: X-Served-By %q, X-Rollcall-Node %q: both must tell the node", user, c.server, c.process)
+	}
+	return c
+}

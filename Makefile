@@ -1,0 +1,63 @@
+# What CI runs are these same targets; see .ci/run.
+
+GO          ?= go
+STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Two packages at a time; the end-to-end tests one at a time, since they measure time.
+TESTFLAGS   ?= -race -timeout 10m
+BENCH       ?= .
+
+UNIT = $$($(GO) list ./... | grep -v /integration_test)
+E2E  = ./integration_test/...
+
+.DEFAULT_GOAL := help
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e compose-test bench smoke images ci clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## a node with the chat example on :6745
+	$(GO) run ./cmd/node --dev
+
+build: ## the binary bin/node
+	$(GO) build -trimpath -o bin/node ./cmd/node
+
+fmt: ## format the code
+	gofmt -w .
+
+fmt-check:
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(STATICCHECK) ./...
+
+lint: fmt-check vet staticcheck ## format, vet, staticcheck: all must be silent
+
+test: ## every test; those whose tools are missing skip
+	$(GO) test $(TESTFLAGS) ./...
+
+unit: ## every test but the end-to-end ones
+	$(GO) test $(TESTFLAGS) -p 2 $(UNIT)
+
+e2e: ## many nodes, real Redis, the browser, docker-compose
+	$(GO) test $(TESTFLAGS) -p 1 $(E2E)
+
+compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
+	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/
+
+bench: ## benchmarks; BENCH=regexp chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(UNIT)
+
+smoke: ## the README's commands, on the binary
+	.ci/smoke
+
+images: ## images for docker-compose without a registry, from this machine's packages
+	deploy/local-images.sh
+
+ci: ## all of it, as CI does; installs Debian packages, needs root
+	bash .ci/run
+
+clean: ## what building left
+	rm -rf bin

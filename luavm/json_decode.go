@@ -1,0 +1,388 @@
+package luavm
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// SyntaxError is what DecodeJSON returns for text that is not JSON.
+type SyntaxError struct {
+	Position int // of the first byte that is wrong, from 1
+	Message  string
+}
+
+func (e *SyntaxError) Error() string {
+	return "invalid JSON at position " + strconv.Itoa(e.Position) + ": " + e.Message
+}
+
+// DecodeJSON decodes JSON text. Arrays are marked as such, null is Null, also
+// at the top. Nesting deeper than 200 is an error. What it takes counts for the
+// memory of vm, which may be nil. The error is a *SyntaxError.
+func DecodeJSON(vm *VM, text string) (lua.LValue, error) {
+	d := decoder{s: text, clone: len(text) > 512}
+	d.space()
+	v, err := d.value()
+	if err == nil {
+		d.space()
+		if d.i < len(d.s) {
+			err = d.unexpected()
+		}
+	}
+	if vm != nil {
+		vm.bytes += len(text) * 4
+		vm.steps -= len(text) >> 4
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+type decoder struct {
+	s     string
+	i     int
+	depth int
+	clone bool // so that a short string of a long text does not hold all of it
+	// values of the arrays and objects that are being read
+	stack []lua.LValue
+}
+
+func (d *decoder) fail(at int, format string, args ...any) error {
+	return &SyntaxError{Position: at + 1, Message: fmt.Sprintf(format, args...)}
+}
+
+func (d *decoder) unexpected() error {
+	if d.i >= len(d.s) {
+		return d.fail(d.i, "unexpected end of text")
+	}
+	r, _ := utf8.DecodeRuneInString(d.s[d.i:])
+	return d.fail(d.i, "unexpected %q", r)
+}
+
+func (d *decoder) space() {
+	for d.i < len(d.s) {
+		switch d.s[d.i] {
+		case ' ', '\t', '\n', '\r':
+			d.i++
+		default:
+			return
+		}
+	}
+}
+
+func (d *decoder) value() (lua.LValue, error) {
+	if d.i >= len(d.s) {
+		return nil, d.unexpected()
+	}
+	switch c := d.s[d.i]; c {
+	case '{':
+		return d.object()
+	case '[':
+		return d.array()
+	case '"':
+		s, err := d.str()
+		return lua.LString(s), err
+	case 't':
+		return lua.LTrue, d.word("true")
+	case 'f':
+		return lua.LFalse, d.word("false")
+	case 'n':
+		return Null, d.word("null")
+	default:
+		if c == '-' || c >= '0' && c <= '9' {
+			return d.number()
+		}
+		return nil, d.unexpected()
+	}
+}
+
+func (d *decoder) word(w string) error {
+	if !strings.HasPrefix(d.s[d.i:], w) {
+		for j := 0; d.i < len(d.s) && d.s[d.i] == w[j]; j++ {
+			d.i++
+		}
+		return d.unexpected()
+	}
+	d.i += len(w)
+	return nil
+}
+
+// smallNumbers saves the allocation of a number as a value.
+var smallNumbers = func() (n [256]lua.LValue) {
+	for i := range n {
+		n[i] = lua.LNumber(i)
+	}
+	return n
+}()
+
+func (d *decoder) number() (lua.LValue, error) {
+	start := d.i
+	if d.s[d.i] == '-' {
+		d.i++
+	}
+	first := d.i
+	n := d.digits()
+	if d.i == first || d.s[first] == '0' && d.i > first+1 {
+		if d.i > first {
+			d.i = first + 1
+		}
+		return nil, d.unexpected()
+	}
+	whole := d.i
+	if d.i < len(d.s) && d.s[d.i] == '.' {
+		d.i++
+		if at := d.i; true {
+			if d.digits(); d.i == at {
+				return nil, d.unexpected()
+			}
+		}
+	}
+	if d.i < len(d.s) && (d.s[d.i] == 'e' || d.s[d.i] == 'E') {
+		d.i++
+		if d.i < len(d.s) && (d.s[d.i] == '+' || d.s[d.i] == '-') {
+			d.i++
+		}
+		if at := d.i; true {
+			if d.digits(); d.i == at {
+				return nil, d.unexpected()
+			}
+		}
+	}
+	if d.i == whole && whole-first <= 15 {
+		if first > start {
+			return lua.LNumber(-n), nil
+		}
+		if n < int64(len(smallNumbers)) {
+			return smallNumbers[n], nil
+		}
+		return lua.LNumber(n), nil
+	}
+	f, err := strconv.ParseFloat(d.s[start:d.i], 64)
+	if err != nil {
+		return nil, d.fail(start, "number out of range")
+	}
+	return lua.LNumber(f), nil
+}
+
+// digits skips digits, and returns their value if there are few of them.
+func (d *decoder) digits() (n int64) {
+	for d.i < len(d.s) && d.s[d.i] >= '0' && d.s[d.i] <= '9' {
+		n = n*10 + int64(d.s[d.i]-'0')
+		d.i++
+	}
+	return n
+}
+
+// str reads a string; text that needs no change is not copied, unless it would
+// hold a long source.
+func (d *decoder) str() (string, error) {
+	d.i++
+	start := d.i
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		if c == '"' {
+			s := d.s[start:d.i]
+			d.i++
+			if d.clone && len(s) < len(d.s)/2 {
+				s = strings.Clone(s)
+			}
+			return s, nil
+		}
+		if c == '\\' || c < ' ' {
+			break
+		}
+		d.i++
+	}
+	buf := append(make([]byte, 0, d.i-start+32), d.s[start:d.i]...)
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		switch {
+		case c == '"':
+			d.i++
+			return string(buf), nil
+		case c < ' ':
+			return "", d.fail(d.i, "control character in a string")
+		case c == '\\':
+			var err error
+			if buf, err = d.escape(buf); err != nil {
+				return "", err
+			}
+		default:
+			buf = append(buf, c)
+			d.i++
+		}
+	}
+	return "", d.unexpected()
+}
+
+func (d *decoder) escape(buf []byte) ([]byte, error) {
+	d.i++
+	if d.i >= len(d.s) {
+		return nil, d.unexpected()
+	}
+	c := d.s[d.i]
+	switch c {
+	case '"', '\\', '/':
+	case 'n':
+		c = '\n'
+	case 'r':
+		c = '\r'
+	case 't':
+		c = '\t'
+	case 'b':
+		c = '\b'
+	case 'f':
+		c = '\f'
+	case 'u':
+		return d.unicode(buf)
+	default:
+		return nil, d.fail(d.i, "unknown escape")
+	}
+	d.i++
+	return append(buf, c), nil
+}
+
+// unicode reads \uXXXX, and the second half of a surrogate pair after it. Half
+// a pair alone becomes U+FFFD.
+func (d *decoder) unicode(buf []byte) ([]byte, error) {
+	r, ok := d.hex4(d.i + 1)
+	if !ok {
+		return nil, d.fail(d.i, "\\u needs four hexadecimal digits")
+	}
+	d.i += 5
+	if utf16.IsSurrogate(r) {
+		low, ok := rune(0), false
+		if strings.HasPrefix(d.s[d.i:], `\u`) {
+			low, ok = d.hex4(d.i + 2)
+		}
+		if r = utf16.DecodeRune(r, low); ok && r != utf8.RuneError {
+			d.i += 6
+		}
+	}
+	return utf8.AppendRune(buf, r), nil
+}
+
+func (d *decoder) hex4(at int) (rune, bool) {
+	if at+4 > len(d.s) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(d.s[at:at+4], 16, 32)
+	return rune(n), err == nil && d.s[at] != '+'
+}
+
+func (d *decoder) enter() error {
+	if d.depth++; d.depth > maxDepth {
+		return d.fail(d.i, "nested deeper than %d", maxDepth)
+	}
+	d.i++
+	d.space()
+	return nil
+}
+
+func (d *decoder) array() (lua.LValue, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	base := len(d.stack)
+	if d.i < len(d.s) && d.s[d.i] == ']' {
+		d.i++
+		d.depth--
+		return &lua.LTable{Metatable: arrayMark}, nil
+	}
+	for {
+		v, err := d.value()
+		if err != nil {
+			return nil, err
+		}
+		d.stack = append(d.stack, v)
+		more, err := d.comma(']')
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+	}
+	d.depth--
+	if len(d.stack)-base >= maxArray {
+		return nil, d.fail(d.i-1, "array of more than %d elements", maxArray-1)
+	}
+	t := &lua.LTable{Metatable: arrayMark}
+	view(t).array = append(make([]lua.LValue, 0, len(d.stack)-base), d.stack[base:]...)
+	d.drop(base)
+	return t, nil
+}
+
+func (d *decoder) object() (lua.LValue, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	base := len(d.stack)
+	if d.i < len(d.s) && d.s[d.i] == '}' {
+		d.i++
+		d.depth--
+		return &lua.LTable{Metatable: lua.LNil}, nil
+	}
+	for {
+		if d.i >= len(d.s) || d.s[d.i] != '"' {
+			return nil, d.unexpected()
+		}
+		k, err := d.str()
+		if err != nil {
+			return nil, err
+		}
+		d.space()
+		if d.i >= len(d.s) || d.s[d.i] != ':' {
+			return nil, d.unexpected()
+		}
+		d.i++
+		d.space()
+		v, err := d.value()
+		if err != nil {
+			return nil, err
+		}
+		d.stack = append(d.stack, lua.LString(k), v)
+		more, err := d.comma('}')
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+	}
+	d.depth--
+	o := newObject((len(d.stack) - base) / 2)
+	for j := base; j < len(d.stack); j += 2 {
+		o.setValue(string(d.stack[j].(lua.LString)), d.stack[j], d.stack[j+1])
+	}
+	d.drop(base)
+	return o.table(), nil
+}
+
+// drop empties the stack down to base.
+func (d *decoder) drop(base int) {
+	clear(d.stack[base:])
+	d.stack = d.stack[:base]
+}
+
+// comma reads what comes after an element: whether there are more.
+func (d *decoder) comma(end byte) (more bool, err error) {
+	d.space()
+	if d.i < len(d.s) {
+		switch d.s[d.i] {
+		case ',':
+			d.i++
+			d.space()
+			return true, nil
+		case end:
+			d.i++
+			return false, nil
+		}
+	}
+	return false, d.unexpected()
+}

@@ -1,0 +1,464 @@
+package luavm
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// baseFunctions are the global functions of Lua 5.1, without those that load
+// code, read files, reach environments or drive the collector.
+func baseFunctions() map[string]lua.LValue {
+	all := functions(map[string]lua.LGFunction{
+		"assert":       baseAssert,
+		"error":        baseError,
+		"getmetatable": baseGetMetatable,
+		"next":         baseNext,
+		"pcall":        basePCall,
+		"print":        basePrint,
+		"rawequal":     baseRawEqual,
+		"rawget":       baseRawGet,
+		"rawlen":       baseRawLen,
+		"rawset":       baseRawSet,
+		"require":      baseRequire,
+		"select":       baseSelect,
+		"setmetatable": baseSetMetatable,
+		"tonumber":     baseToNumber,
+		"tostring":     baseToString,
+		"type":         baseType,
+		"unpack":       tableUnpack,
+		"xpcall":       baseXPCall,
+	})
+	next, ipairsNext := all["next"], function(ipairsStep)
+	all["pairs"] = function(func(L *lua.LState) int {
+		t := L.CheckTable(1)
+		if vm := Of(L); t == vm.globals {
+			t = vm.allGlobals(L)
+		}
+		L.Push(next)
+		L.Push(t)
+		L.Push(lua.LNil)
+		return 3
+	})
+	all["ipairs"] = function(func(L *lua.LState) int {
+		t := readable(L, 1)
+		L.Push(ipairsNext)
+		L.Push(t)
+		L.Push(lua.LNumber(0))
+		return 3
+	})
+	return all
+}
+
+func baseAssert(L *lua.LState) int {
+	if L.ToBool(1) {
+		return L.GetTop()
+	}
+	L.CheckAny(1)
+	switch v := L.Get(2); v.Type() {
+	case lua.LTNil:
+		raise(L, lua.LString("assertion failed!"), 1)
+	default:
+		raise(L, v, 1)
+	}
+	return 0
+}
+
+func baseError(L *lua.LState) int {
+	raise(L, L.Get(1), L.OptInt(2, 1))
+	return 0
+}
+
+// raise raises a script's own error. A string gets the position of the function
+// at the level: 1 is the one that called the library function.
+func raise(L *lua.LState, v lua.LValue, level int) {
+	vm := Of(L)
+	if s, ok := v.(lua.LString); ok && level > 0 {
+		if where := L.Where(level); where != "" && !strings.HasPrefix(where, "[G]") {
+			if len(s) < vm.limits.Value {
+				v = lua.LString(where + " " + string(s))
+			}
+		}
+	}
+	vm.spend(L, 50)
+	vm.raised = v
+	L.Error(v, 0)
+}
+
+func baseGetMetatable(L *lua.LState) int {
+	L.Push(visibleMetatable(L, L.CheckAny(1)))
+	return 1
+}
+
+// visibleMetatable is what getmetatable returns: the mark of JSON arrays is not
+// to be seen, and metatables that VMs share stay out of reach.
+func visibleMetatable(L *lua.LState, v lua.LValue) lua.LValue {
+	if t, ok := v.(*lua.LTable); ok && t.Metatable == lua.LValue(arrayMark) {
+		return lua.LNil
+	}
+	mt, ok := rawMetatable(L, v).(*lua.LTable)
+	if !ok {
+		return lua.LNil
+	}
+	if mt.Metatable == lua.LValue(sharedMark) {
+		return lua.LFalse
+	}
+	if hidden := mt.RawGetString("__metatable"); hidden != lua.LNil {
+		return hidden
+	}
+	return mt
+}
+
+func rawMetatable(L *lua.LState, v lua.LValue) lua.LValue {
+	switch v := v.(type) {
+	case *lua.LTable:
+		return v.Metatable
+	case *lua.LUserData:
+		return v.Metatable
+	case lua.LString:
+		return stringMetatable
+	}
+	return lua.LNil
+}
+
+func baseSetMetatable(L *lua.LState) int {
+	t := L.CheckTable(1)
+	L.CheckTypes(2, lua.LTNil, lua.LTTable)
+	if mt, ok := t.Metatable.(*lua.LTable); ok {
+		if mt.Metatable == lua.LValue(sharedMark) || mt.RawGetString("__metatable") != lua.LNil {
+			L.RaiseError("cannot change a protected metatable")
+		}
+	}
+	writable(L, 1)
+	t.Metatable = L.Get(2)
+	L.SetTop(1)
+	return 1
+}
+
+func baseNext(L *lua.LState) int {
+	t := readable(L, 1)
+	if L.GetTop() < 2 {
+		L.Push(lua.LNil)
+	}
+	k, v := nextEntry(t, L.Get(2))
+	if k == lua.LNil {
+		L.Push(lua.LNil)
+		return 1
+	}
+	L.Push(k)
+	L.Push(v)
+	return 2
+}
+
+// nextEntry is LTable.Next, which panics for a table whose hash part has lost
+// all that it ever held.
+func nextEntry(t *lua.LTable, key lua.LValue) (lua.LValue, lua.LValue) {
+	if v := view(t); len(v.keys) == 0 && len(v.array) == 0 {
+		return lua.LNil, lua.LNil
+	}
+	return t.Next(key)
+}
+
+func ipairsStep(L *lua.LState) int {
+	t := readable(L, 1)
+	i := L.CheckInt(2) + 1
+	v := t.RawGetInt(i)
+	if v == lua.LNil {
+		L.Push(lua.LNil)
+		return 1
+	}
+	L.Push(lua.LNumber(i))
+	L.Push(v)
+	return 2
+}
+
+func basePCall(L *lua.LState) int {
+	fn := L.CheckAny(1)
+	if !callable(L, fn) {
+		L.Push(lua.LFalse)
+		L.Push(lua.LString("attempt to call a " + fn.Type().String() + " value"))
+		return 2
+	}
+	if err := protect(L, L.GetTop()-1); err != nil {
+		L.Push(lua.LFalse)
+		L.Push(err.Object)
+		return 2
+	}
+	L.Insert(lua.LTrue, 1)
+	return L.GetTop()
+}
+
+// baseXPCall calls the handler when the stack has been unwound: without the
+// debug library nothing could tell the difference. Arguments after the handler
+// go to the function, as in Lua 5.2.
+func baseXPCall(L *lua.LState) int {
+	fn, handler := L.CheckAny(1), L.CheckAny(2)
+	if !callable(L, fn) {
+		L.RaiseError("attempt to call a %s value", fn.Type())
+	}
+	L.Remove(2)
+	if err := protect(L, L.GetTop()-1); err != nil {
+		L.Push(lua.LFalse)
+		L.Push(handler)
+		L.Push(err.Object)
+		L.Call(1, lua.MultRet)
+		return L.GetTop()
+	}
+	L.Insert(lua.LTrue, 1)
+	return L.GetTop()
+}
+
+// protect calls the function below n arguments on top of the stack, and passes
+// on at once the errors that nothing may catch.
+func protect(L *lua.LState, n int) *lua.ApiError {
+	vm := Of(L)
+	err := L.PCall(n, lua.MultRet, nil)
+	if err == nil {
+		return nil
+	}
+	vm.spend(L, 50)
+	api := err.(*lua.ApiError)
+	if vm.fatal == nil && (api.Type == lua.ApiErrorPanic || isOverflow(api.Object) && api.Object != vm.raised) {
+		vm.fatal = vm.failure(api)
+		vm.steps = -1
+	}
+	vm.raiseFatal(L)
+	return api
+}
+
+func basePrint(L *lua.LState) int {
+	vm := Of(L)
+	var buf strings.Builder
+	for i := 1; i <= L.GetTop(); i++ {
+		if i > 1 {
+			buf.WriteByte('\t')
+		}
+		s := toString(L, L.Get(i))
+		vm.chargeString(L, buf.Len()+len(s))
+		buf.WriteString(s)
+	}
+	if vm.print != nil {
+		vm.print(vm, buf.String())
+	}
+	return 0
+}
+
+func baseRawEqual(L *lua.LState) int {
+	a, b := L.CheckAny(1), L.CheckAny(2)
+	if s, ok := a.(lua.LString); ok {
+		Of(L).spend(L, len(s)>>8)
+	}
+	L.Push(lua.LBool(a == b))
+	return 1
+}
+
+func baseRawGet(L *lua.LState) int {
+	L.Push(readable(L, 1).RawGet(L.CheckAny(2)))
+	return 1
+}
+
+func baseRawLen(L *lua.LState) int {
+	if s, ok := L.Get(1).(lua.LString); ok {
+		L.Push(lua.LNumber(len(s)))
+		return 1
+	}
+	L.Push(lua.LNumber(readable(L, 1).Len()))
+	return 1
+}
+
+func baseRawSet(L *lua.LState) int {
+	t := writable(L, 1)
+	rawSet(L, t, L.CheckAny(2), L.CheckAny(3))
+	L.SetTop(1)
+	return 1
+}
+
+// rawSet assigns within the memory limit; the caller has asked writable.
+func rawSet(L *lua.LState, t *lua.LTable, key, value lua.LValue) {
+	vm := Of(L)
+	switch k := key.(type) {
+	case *lua.LNilType:
+		L.RaiseError("table index is nil")
+	case lua.LNumber:
+		if math.IsNaN(float64(k)) {
+			L.RaiseError("table index is NaN")
+		}
+	}
+	vm.beforeWrite(t, key)
+	vm.spend(L, 1)
+	t.RawSet(key, value)
+}
+
+func baseSelect(L *lua.LState) int {
+	n := L.GetTop() - 1
+	if s, ok := L.Get(1).(lua.LString); ok && s == "#" {
+		L.Push(lua.LNumber(n))
+		return 1
+	}
+	i := L.CheckInt(1)
+	if i < 0 {
+		i += n + 1
+	}
+	if i < 1 {
+		L.ArgError(1, "index out of range")
+	}
+	return max(n-i+1, 0)
+}
+
+func baseToNumber(L *lua.LState) int {
+	base := L.OptInt(2, 10)
+	v := L.CheckAny(1)
+	if n, ok := v.(lua.LNumber); ok && base == 10 {
+		L.Push(n)
+		return 1
+	}
+	if base < 2 || base > 36 {
+		L.ArgError(2, "base out of range")
+	}
+	if !lua.LVCanConvToString(v) {
+		L.Push(lua.LNil)
+		return 1
+	}
+	s := v.String()
+	Of(L).spend(L, len(s)>>4)
+	s = strings.Trim(s, " \t\n\v\f\r")
+	if base == 10 {
+		L.Push(parseNumber(s))
+		return 1
+	}
+	if base == 16 && len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
+		s = s[2:]
+	}
+	n, err := strconv.ParseInt(s, base, 64)
+	if err != nil || strings.Contains(s, "_") {
+		L.Push(lua.LNil)
+		return 1
+	}
+	L.Push(lua.LNumber(n))
+	return 1
+}
+
+// parseNumber reads a decimal or hexadecimal number, or gives LNil. Go's
+// parsers know underscores, "inf", "nan" and other bases, which Lua does not.
+func parseNumber(s string) lua.LValue {
+	if s == "" || strings.ContainsAny(s, "_iInN") {
+		return lua.LNil
+	}
+	digits := strings.TrimLeft(s, "+-")
+	if len(s)-len(digits) > 1 {
+		return lua.LNil
+	}
+	if strings.HasPrefix(digits, "0x") || strings.HasPrefix(digits, "0X") {
+		n, err := strconv.ParseUint(digits[2:], 16, 64)
+		if err != nil {
+			return lua.LNil
+		}
+		if s[0] == '-' {
+			return -lua.LNumber(n)
+		}
+		return lua.LNumber(n)
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil && !math.IsInf(f, 0) {
+		return lua.LNil
+	}
+	return lua.LNumber(f)
+}
+
+func baseToString(L *lua.LState) int {
+	L.Push(lua.LString(toString(L, L.CheckAny(1))))
+	return 1
+}
+
+// toString is tostring: it asks __tostring, which must give a string.
+func toString(L *lua.LState, v lua.LValue) string {
+	switch v := v.(type) {
+	case lua.LString:
+		return string(v)
+	case lua.LNumber:
+		return v.String()
+	case *lua.LUserData:
+		if v == Null {
+			return "null"
+		}
+	}
+	if f, ok := L.GetMetaField(v, "__tostring").(*lua.LFunction); ok {
+		L.Push(f)
+		L.Push(v)
+		L.Call(1, 1)
+		s := L.Get(-1)
+		L.Pop(1)
+		if !lua.LVCanConvToString(s) {
+			L.RaiseError("'__tostring' must return a string")
+		}
+		return s.String()
+	}
+	return v.String()
+}
+
+func baseType(L *lua.LState) int {
+	L.Push(lua.LString(L.CheckAny(1).Type().String()))
+	return 1
+}
+
+// baseRequire runs a file of the app once for each VM. In a turn the file runs
+// as if it had been there before the turn: what it defines is everybody's.
+func baseRequire(L *lua.LState) int {
+	vm, name := Of(L), L.CheckString(1)
+	if v, ok := vm.loaded[name]; ok {
+		if v == nil {
+			L.RaiseError("loop in require of '%s'", name)
+		}
+		L.Push(v)
+		return 1
+	}
+	if vm.require == nil {
+		L.RaiseError("module '%s' not found", name)
+	}
+	p, err := vm.require(name)
+	if err != nil {
+		L.RaiseError("%s", err.Error())
+	}
+	if vm.loaded == nil {
+		vm.loaded = map[string]lua.LValue{}
+	}
+	vm.loaded[name] = nil
+	v, err := vm.load(L, p)
+	if err != nil {
+		delete(vm.loaded, name)
+		vm.Reraise(L, err)
+	}
+	if v == lua.LNil {
+		v = lua.LTrue
+	}
+	vm.loaded[name] = v
+	if vm.turn != nil {
+		vm.turn.sealLoaded(v)
+	}
+	L.Push(v)
+	return 1
+}
+
+// load runs a required file outside of the turn, if there is one.
+func (vm *VM) load(L *lua.LState, p *Program) (v lua.LValue, err error) {
+	if vm.turn != nil {
+		resume := vm.turn.suspend()
+		defer resume()
+	}
+	return vm.Call1(L.NewFunctionFromProto(p.proto), lua.LString(p.name))
+}
+
+// allGlobals copies what scripts see as globals, for iteration.
+func (vm *VM) allGlobals(L *lua.LState) *lua.LTable {
+	all := L.CreateTable(0, 64)
+	add := func(k, v lua.LValue) { all.RawSet(k, v) }
+	vm.library.content.ForEach(add)
+	if vm.base != nil {
+		vm.base.ForEach(add)
+	}
+	vm.globals.ForEach(add)
+	vm.charge(L, 16<<10)
+	return all
+}

@@ -1,0 +1,178 @@
+package luavm
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+var coroutineFunctions = map[string]lua.LGFunction{
+	"create":  coroutineCreate,
+	"resume":  coroutineResume,
+	"running": coroutineRunning,
+	"status":  coroutineStatus,
+	"wrap":    coroutineWrap,
+	"yield":   coroutineYield,
+}
+
+// maxResumes is how many coroutines may resume each other. Each is a loop of
+// the interpreter on the Go stack.
+const maxResumes = 32
+
+// thread is a coroutine before it was first resumed, and after.
+func newThread(L *lua.LState) *lua.LState {
+	vm, fn := Of(L), L.CheckFunction(1)
+	if fn.IsG {
+		L.ArgError(1, "Lua function expected")
+	}
+	vm.charge(L, threadBytes)
+	vm.spend(L, 100)
+	// With a context, NewThread would derive one, in a goroutine of its own.
+	ctx := L.RemoveContext()
+	th, _ := L.NewThread()
+	L.SetContext(ctx)
+	th.SetContext(newMeter(vm, th))
+	// Resume pushes the first frame itself, so the function waits in the
+	// coroutine's own registers.
+	th.Push(fn)
+	return th
+}
+
+func coroutineCreate(L *lua.LState) int {
+	L.Push(newThread(L))
+	return 1
+}
+
+// status is what coroutine.status says.
+func (vm *VM) status(th *lua.LState) string {
+	switch {
+	case th.Dead:
+		return "dead"
+	case th == vm.thread():
+		return "running"
+	case th == vm.main || slices.Contains(vm.threads, th):
+		return "normal"
+	}
+	return "suspended"
+}
+
+func coroutineStatus(L *lua.LState) int {
+	L.Push(lua.LString(Of(L).status(L.CheckThread(1))))
+	return 1
+}
+
+func coroutineRunning(L *lua.LState) int {
+	if L == Of(L).main {
+		L.Push(lua.LNil)
+	} else {
+		L.Push(L)
+	}
+	return 1
+}
+
+// resume runs a coroutine on with args, and returns what it yielded or
+// returned, or what it raised.
+func resume(L *lua.LState, th *lua.LState, args []lua.LValue) (values []lua.LValue, raised lua.LValue) {
+	vm := Of(L)
+	if status := vm.status(th); status != "suspended" {
+		return nil, lua.LString("cannot resume " + status + " coroutine")
+	}
+	if vm.turn != nil {
+		if _, ok := vm.sealed.threads[th]; ok {
+			return nil, lua.LString("cannot resume a coroutine made while the file was loaded")
+		}
+	}
+	if len(vm.threads) >= maxResumes {
+		vm.fail(Depth, "stack overflow (too many coroutines resume each other)")
+		vm.raiseFatal(L)
+	}
+	vm.spend(L, 20)
+	var fn *lua.LFunction
+	if (*framePointer(th)) == nil {
+		fn = th.Get(1).(*lua.LFunction)
+	}
+	vm.threads = append(vm.threads, th)
+	_, err, values := L.Resume(th, fn, args...)
+	vm.threads = vm.threads[:len(vm.threads)-1]
+	if err == nil {
+		vm.raiseFatal(L)
+		return values, nil
+	}
+	api := err.(*lua.ApiError)
+	if vm.fatal == nil && isOverflow(api.Object) && api.Object != vm.raised {
+		vm.fatal = overflowed(api)
+		vm.steps = -1
+	}
+	vm.raiseFatal(L)
+	return nil, api.Object
+}
+
+// arguments copies the stack from n on.
+func arguments(L *lua.LState, n int) []lua.LValue {
+	args := make([]lua.LValue, 0, max(L.GetTop()-n+1, 0))
+	for ; n <= L.GetTop(); n++ {
+		args = append(args, L.Get(n))
+	}
+	return args
+}
+
+func coroutineResume(L *lua.LState) int {
+	values, raised := resume(L, L.CheckThread(1), arguments(L, 2))
+	if raised != nil {
+		L.Push(lua.LFalse)
+		L.Push(raised)
+		return 2
+	}
+	L.Push(lua.LTrue)
+	for _, v := range values {
+		L.Push(v)
+	}
+	return 1 + len(values)
+}
+
+func coroutineWrap(L *lua.LState) int {
+	th := newThread(L)
+	L.Push(function(func(L *lua.LState) int {
+		values, raised := resume(L, th, arguments(L, 1))
+		if raised != nil {
+			L.Error(raised, 0)
+		}
+		for _, v := range values {
+			L.Push(v)
+		}
+		return len(values)
+	}))
+	return 1
+}
+
+func coroutineYield(L *lua.LState) int {
+	switch {
+	case L == Of(L).main:
+		L.RaiseError("attempt to yield from outside a coroutine")
+	case !yieldable():
+		L.RaiseError("attempt to yield across metamethod/C-call boundary")
+	}
+	return -1
+}
+
+// yieldable tells whether the interpreter's innermost loop is the one that the
+// coroutine was resumed with. A loop in between belongs to a Go function or a
+// metamethod that called back into Lua; gopher-lua does not notice that a yield
+// would leave it half done. As the loops are on the Go stack, that is where
+// to look.
+func yieldable() bool {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, ".mainLoopWithContext") {
+			f, _ = frames.Next()
+			return strings.HasSuffix(f.Function, ".threadRun")
+		}
+		if !more {
+			return false
+		}
+	}
+}

@@ -1,0 +1,362 @@
+package luavm
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// How often a running VM looks at the clock, in steps. A step is one Lua
+// instruction, or a piece of work of a library function that takes about as
+// long. The number adapts: it shrinks while steps turn out to be slow.
+const (
+	minSteps = 8
+	maxSteps = 1024
+)
+
+// maxLook is the most that one look adds to the time used. A process that was
+// frozen, or a VM that had no core, sees a long gap in which it did not run.
+const maxLook = 5 * time.Millisecond
+
+// clock counts from the start of the process.
+var clockBase = time.Now()
+
+func now() time.Duration { return time.Since(clockBase) }
+
+// meter stands in for the context of one Lua thread. gopher-lua asks Done
+// before every instruction, which is where the VM counts, and raises Err when
+// Done is closed. It is no real context: nothing may be derived from it.
+type meter struct {
+	vm    *VM
+	frame **frameView
+	regs  *registryView
+}
+
+func newMeter(vm *VM, L *lua.LState) *meter {
+	return &meter{vm: vm, frame: framePointer(L), regs: registryOf(L)}
+}
+
+var _ context.Context = (*meter)(nil)
+
+func (m *meter) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (m *meter) Value(any) any               { return nil }
+
+// closed is what Done returns to stop a script.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// watched has a bit for each instruction whose cost does not follow from its
+// kind alone, or that a turn must know of.
+const watched uint64 = 1<<lua.OP_SETTABLE | 1<<lua.OP_SETTABLEKS | 1<<lua.OP_SETGLOBAL | 1<<lua.OP_SETUPVAL |
+	1<<lua.OP_NEWTABLE | 1<<lua.OP_CLOSURE | 1<<lua.OP_SETLIST | 1<<lua.OP_CONCAT | 1<<lua.OP_LEN | 1<<lua.OP_GETTABLE |
+	1<<lua.OP_EQ | 1<<lua.OP_LT | 1<<lua.OP_LE |
+	1<<lua.OP_ADD | 1<<lua.OP_SUB | 1<<lua.OP_MUL | 1<<lua.OP_DIV | 1<<lua.OP_MOD | 1<<lua.OP_POW | 1<<lua.OP_UNM
+
+// Done counts the instruction that is about to run.
+func (m *meter) Done() <-chan struct{} {
+	vm := m.vm
+	cf := *m.frame
+	inst := cf.Fn.Proto.Code[cf.Pc-1]
+	if watched>>(inst>>26)&1 != 0 {
+		m.watch(cf, inst)
+	}
+	vm.steps--
+	if vm.steps < 0 {
+		vm.look()
+		if vm.fatal != nil {
+			return closed
+		}
+	}
+	return nil
+}
+
+// Err is the message that gopher-lua raises after Done was closed.
+func (m *meter) Err() error {
+	if m.vm.fatal == nil {
+		return nil
+	}
+	return m.vm.fatal
+}
+
+// look takes the time, and does all that need not be done at every step.
+func (vm *VM) look() {
+	if vm.fatal != nil {
+		vm.steps = -1
+		return
+	}
+	if vm.stop.Load() {
+		vm.fail(Exit, "ended by the host")
+		return
+	}
+	t := now()
+	elapsed := t - vm.looked
+	vm.looked = t
+	vm.used += min(elapsed, maxLook)
+	switch {
+	case elapsed > maxLook/5:
+		vm.quantum = max(vm.quantum/8, minSteps)
+	case elapsed < maxLook/25:
+		vm.quantum = min(vm.quantum*2, maxSteps)
+	}
+	vm.steps = vm.quantum
+	if vm.used > vm.limits.Budget {
+		vm.fail(Budget, "time budget of "+vm.limits.Budget.String()+" used up")
+		return
+	}
+	if vm.bytes >= vm.walkAt {
+		vm.checkMemory()
+	}
+	if t-vm.entered > giveWayAfter && vm.fatal == nil && vm.gate.giveWay() {
+		vm.entered = now()
+		vm.looked = vm.entered
+	}
+}
+
+// fail stops the script with an error that it cannot catch. The place is that
+// of the Lua code running now.
+func (vm *VM) fail(kind Kind, message string) {
+	if vm.fatal != nil {
+		return
+	}
+	vm.steps = -1
+	e := &Error{Kind: kind}
+	e.File, e.Line, e.Traceback = trace(vm.thread())
+	e.Message = position(e.File, e.Line) + message
+	vm.fatal = e
+}
+
+// raiseFatal unwinds a library function when the script has been stopped.
+func (vm *VM) raiseFatal(L *lua.LState) {
+	if vm.fatal != nil {
+		L.Error(lua.LString(vm.fatal.Message), 0)
+	}
+}
+
+// spend counts n steps of work in a library function, and unwinds it when the
+// script has run out of time. L is the thread that called the function.
+func (vm *VM) spend(L *lua.LState, n int) {
+	vm.steps -= n
+	if vm.steps < 0 {
+		vm.look()
+		vm.raiseFatal(L)
+	}
+}
+
+// charge counts bytes that a library function is about to take.
+func (vm *VM) charge(L *lua.LState, n int) {
+	vm.bytes += n
+	vm.spend(L, n>>8)
+	if vm.bytes >= vm.walkAt {
+		vm.checkMemory()
+		vm.raiseFatal(L)
+	}
+}
+
+// chargeString is charge for one string, whose size is limited.
+func (vm *VM) chargeString(L *lua.LState, n int) {
+	if n > vm.limits.Value {
+		vm.tooLong()
+		vm.raiseFatal(L)
+	}
+	vm.charge(L, n+16)
+}
+
+func (vm *VM) tooLong() {
+	vm.fail(Value, "string longer than "+strconv.Itoa(vm.limits.Value)+" bytes")
+}
+
+// register returns R(i) of the frame; nil when there is none.
+func (m *meter) register(cf *frameView, i int) lua.LValue {
+	if i += cf.LocalBase; i < len(m.regs.array) {
+		return m.regs.array[i]
+	}
+	return nil
+}
+
+// operand returns RK(i) of the frame.
+func (m *meter) operand(cf *frameView, i int) lua.LValue {
+	if i&0x100 != 0 {
+		return cf.Fn.Proto.Constants[i&0xff]
+	}
+	return m.register(cf, i)
+}
+
+// watch looks at the operands of an instruction that may be costly.
+func (m *meter) watch(cf *frameView, inst uint32) {
+	vm := m.vm
+	a, b, c := int(inst>>18)&0xff, int(inst&0x1ff), int(inst>>9)&0x1ff
+	switch int(inst >> 26) {
+	case lua.OP_ADD, lua.OP_SUB, lua.OP_MUL, lua.OP_DIV, lua.OP_MOD, lua.OP_POW:
+		m.longString(m.operand(cf, b), 2)
+		m.longString(m.operand(cf, c), 2)
+	case lua.OP_UNM:
+		m.longString(m.operand(cf, b), 2)
+	case lua.OP_EQ, lua.OP_LT, lua.OP_LE:
+		m.longString(m.operand(cf, b), 8)
+	case lua.OP_GETTABLE:
+		m.longString(m.operand(cf, c), 32)
+	case lua.OP_LEN:
+		if t, ok := m.operand(cf, b).(*lua.LTable); ok {
+			if array := view(t).array; len(array) > 64 && array[len(array)-1] == lua.LNil {
+				vm.steps -= len(array) >> 4
+			}
+		}
+	case lua.OP_SETTABLE:
+		key := m.operand(cf, b)
+		m.longString(key, 32)
+		m.beforeSet(m.register(cf, a), key)
+	case lua.OP_SETTABLEKS:
+		m.beforeSet(m.register(cf, a), m.operand(cf, b))
+	case lua.OP_SETGLOBAL:
+		m.beforeSet(cf.Fn.Env, cf.Fn.Proto.Constants[inst&0x3ffff])
+	case lua.OP_SETUPVAL:
+		if vm.turn != nil {
+			vm.turn.beforeUpvalue(cf.Fn.Upvalues[b])
+		}
+	case lua.OP_NEWTABLE:
+		m.take(tableBytes + b*16 + c*48)
+	case lua.OP_CLOSURE:
+		m.take(128)
+	case lua.OP_SETLIST:
+		if b == 0 {
+			b = max(m.regs.top-cf.LocalBase-a-1, 0)
+		}
+		m.take(b * 16)
+		vm.steps -= b >> 3
+	case lua.OP_CONCAT:
+		m.beforeConcat(cf, b, c)
+	}
+}
+
+// longString counts the work of reading a whole string once, n bytes a step.
+func (m *meter) longString(v lua.LValue, n int) {
+	if s, ok := v.(lua.LString); ok && len(s) > 256 {
+		m.vm.steps -= len(s) / (n * 8)
+	}
+}
+
+// take counts bytes that an instruction is about to allocate.
+func (m *meter) take(n int) {
+	m.vm.bytes += n
+	if m.vm.bytes >= m.vm.walkAt {
+		m.vm.steps = -1
+	}
+}
+
+// beforeConcat keeps the result of R(b)..…..R(c) under the size limit. A value
+// that is no string has __concat or is an error; its result is a string that
+// was checked when it was made.
+func (m *meter) beforeConcat(cf *frameView, b, c int) {
+	total := 0
+	for i := b; i <= c; i++ {
+		switch v := m.register(cf, i).(type) {
+		case lua.LString:
+			total += len(v)
+		case lua.LNumber:
+			total += 24
+		}
+	}
+	vm := m.vm
+	if total > vm.limits.Value {
+		vm.tooLong()
+		return
+	}
+	vm.steps -= total >> 8
+	m.take(total + 32)
+}
+
+// beforeSet is told of every assignment to a table that Lua code makes. It
+// follows __newindex to the table that will be written, as the library does.
+func (m *meter) beforeSet(v, key lua.LValue) {
+	for range lua.MaxTableGetLoop {
+		t, ok := v.(*lua.LTable)
+		if !ok {
+			return
+		}
+		mt, ok := t.Metatable.(*lua.LTable)
+		if !ok {
+			m.vm.beforeWrite(t, key)
+			return
+		}
+		next := mt.RawGetString("__newindex")
+		if next == lua.LNil || t.RawGet(key) != lua.LNil {
+			m.vm.beforeWrite(t, key)
+			return
+		}
+		v = next
+	}
+}
+
+// beforeWrite is called before t[key] is assigned, by Lua code or by a library
+// function: it counts the bytes, refuses what would fill half the memory, and
+// lets a turn save the table's content.
+func (vm *VM) beforeWrite(t *lua.LTable, key lua.LValue) {
+	v := view(t)
+	n := 48
+	switch k := key.(type) {
+	case lua.LNumber:
+		n = vm.arrayGrowth(v, k)
+	case lua.LString:
+		if v.strdict == nil {
+			n = emptyMapBytes
+		}
+	}
+	vm.bytes += n
+	if vm.bytes >= vm.walkAt {
+		vm.steps = -1
+	}
+	if vm.turn != nil {
+		vm.turn.beforeTable(t)
+	}
+}
+
+// arrayGrowth is what assigning to an integer key takes: gopher-lua fills the
+// array part up to it.
+func (vm *VM) arrayGrowth(v *tableView, k lua.LNumber) int {
+	if k < 1 || k > maxArray || k != lua.LNumber(int(k)) {
+		return 96
+	}
+	if k == maxArray {
+		if len(v.array) == maxArray-1 {
+			vm.fail(Memory, "array longer than "+strconv.Itoa(maxArray-1)+" elements")
+		}
+		return 96
+	}
+	gap := int(k) - len(v.array)
+	if gap <= 1 {
+		return 16
+	}
+	vm.steps -= gap >> 3
+	if n := gap * 24; n < vm.limits.Memory {
+		return n
+	}
+	vm.fail(Memory, "more than "+strconv.Itoa(vm.limits.Memory)+" bytes of memory used")
+	return 0
+}
+
+// trace describes where L is: the innermost Lua line, and the whole stack.
+func trace(L *lua.LState) (file string, line int, traceback string) {
+	buf := []byte("stack traceback:")
+	for level := range 64 {
+		dbg, ok := L.GetStack(level)
+		if !ok {
+			break
+		}
+		if _, err := L.GetInfo("nSl", dbg, lua.LNil); err != nil {
+			break
+		}
+		if level < 20 {
+			buf = append(buf, "\n\t"...)
+			if dbg.What == "G" {
+				buf = append(buf, "[G]: in function '"+dbg.Name+"'"...)
+			} else {
+				buf = append(buf, dbg.Source+":"+strconv.Itoa(dbg.CurrentLine)+": in "+dbg.Name...)
+			}
+		}
+		if dbg.What != "G" && dbg.Source != "" && file == "" {
+			file, line = dbg.Source, dbg.CurrentLine
+		}
+	}
+	return file, line, string(buf)
+}

@@ -1,0 +1,101 @@
+package luavm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// maxSource is the length of a program's source, in bytes.
+const maxSource = 1 << 20
+
+// Program is compiled Lua. It never changes, so any number of VMs may run it at
+// once.
+type Program struct {
+	name  string
+	proto *lua.FunctionProto
+}
+
+// Name returns the name that errors show, as given to Compile.
+func (p *Program) Name() string { return p.name }
+
+// Compile compiles source text. Name is what errors show as the file, without
+// line breaks and colons. The error is a *CompileError. Bytecode is refused,
+// and so is source that would take the compiler too deep or too long.
+func Compile(name, source string) (p *Program, err error) {
+	defer func() {
+		// The compiler has ways to panic on source that it accepts.
+		if r := recover(); r != nil {
+			p, err = nil, &CompileError{File: name, Message: fmt.Sprintf("cannot be compiled: %v", r)}
+		}
+	}()
+	useLibrary()
+	if len(source) > maxSource {
+		return nil, &CompileError{File: name, Message: fmt.Sprintf("longer than %d bytes", maxSource)}
+	}
+	if strings.HasPrefix(source, "\x1b") {
+		return nil, &CompileError{File: name, Message: "is not source text"}
+	}
+	if strings.HasPrefix(source, "#") { // a Unix script's first line
+		end := strings.IndexByte(source, '\n')
+		if end < 0 {
+			end = len(source)
+		}
+		source = source[end:]
+	}
+	chunk, err := parse.Parse(strings.NewReader(source), name)
+	if err != nil {
+		return nil, compileError(name, err)
+	}
+	if err := checkSyntax(name, chunk); err != nil {
+		return nil, err
+	}
+	proto, err := lua.Compile(chunk, name)
+	if err != nil {
+		return nil, compileError(name, err)
+	}
+	if err := checkProto(name, proto); err != nil {
+		return nil, err
+	}
+	return &Program{name: name, proto: proto}, nil
+}
+
+// compileError makes one shape of the library's two.
+func compileError(name string, err error) *CompileError {
+	var parsed *parse.Error
+	if errors.As(err, &parsed) {
+		e := &CompileError{File: name, Line: parsed.Pos.Line, Message: parsed.Message}
+		if parsed.Pos.Line == parse.EOF {
+			e.Line = 0
+			e.Message += " at the end of the file"
+		} else if parsed.Token != "" {
+			e.Message += " near '" + clip(parsed.Token) + "'"
+		}
+		return e
+	}
+	var compiled *lua.CompileError
+	if errors.As(err, &compiled) {
+		return &CompileError{File: name, Line: compiled.Line, Message: compiled.Message}
+	}
+	return &CompileError{File: name, Message: err.Error()}
+}
+
+func clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "…"
+	}
+	return s
+}
+
+// emptyProgram is a chunk that does nothing.
+var emptyProgram = sync.OnceValue(func() *Program {
+	p, err := Compile("[luavm]", "")
+	if err != nil {
+		panic(err)
+	}
+	return p
+})

@@ -14,20 +14,22 @@ import (
 //	        of a partition that ends before a timeout does.
 //	Cut     every connection is closed now; new ones work, unless Drop or Hold are on.
 //	Refuse  as Cut, and new ones are closed at once, until Resume.
+//	Retarget
+//	        New connections lead to another server, old ones stay: a failover behind one address.
 //	Resume  new connections work again. One that has lost bytes stays half-open
 //	        until it is closed: a stream with a hole would be no TCP.
 //
 // Invariant: a connection either delivers every byte in order or, from some byte on, none.
 type Proxy struct {
-	t        testing.TB
-	target   string
 	listener net.Listener
 	running  sync.WaitGroup
 
 	mu     sync.Mutex
 	change sync.Cond // on mu: mode or closed has changed
 	mode   mode
+	target string
 	closed bool
+	count  int
 	pairs  map[*pair]struct{}
 }
 
@@ -53,7 +55,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatalf("proxy: %v", err)
 	}
-	p := &Proxy{t: t, target: target, listener: l, pairs: make(map[*pair]struct{})}
+	p := &Proxy{target: target, listener: l, pairs: make(map[*pair]struct{})}
 	p.change.L = &p.mu
 	p.running.Go(p.accept)
 	t.Cleanup(p.close)
@@ -85,11 +87,25 @@ func (p *Proxy) Cut() {
 	p.cutLocked()
 }
 
+// Retarget leads new connections to another server (host:port).
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 // Len is the number of open connections through the proxy.
 func (p *Proxy) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.pairs)
+}
+
+// Count is the number of connections that were led to the target so far.
+func (p *Proxy) Count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
 }
 
 func (p *Proxy) set(m mode, cut bool) {
@@ -131,7 +147,10 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) serve(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
@@ -143,6 +162,7 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	p.pairs[c] = struct{}{}
+	p.count++
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()

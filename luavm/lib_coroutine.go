@@ -101,12 +101,27 @@ func resume(L *lua.LState, th *lua.LState, args []lua.LValue) (values []lua.LVal
 		return values, nil
 	}
 	api := err.(*lua.ApiError)
-	if vm.fatal == nil && isOverflow(api.Object) && api.Object != vm.raised {
-		vm.fatal = overflowed(api)
-		vm.steps = -1
+	if vm.fatal == nil && api.Object != vm.raised {
+		vm.threadFailed(th, api)
 	}
 	vm.raiseFatal(L)
 	return nil, api.Object
+}
+
+// threadFailed stops the script when what ended a coroutine was no error of
+// Lua's. gopher-lua passes on no more than the message.
+func (vm *VM) threadFailed(th *lua.LState, api *lua.ApiError) {
+	e := &Error{Kind: Depth}
+	message := "stack overflow"
+	if s := api.Object.String(); strings.HasPrefix(s, "runtime error: ") {
+		e.Kind, message = Panic, "internal error: "+s
+		vm.broken = true
+	} else if !isOverflow(api.Object) {
+		return
+	}
+	e.File, e.Line, e.Traceback = trace(th)
+	e.Message = position(e.File, e.Line) + message
+	vm.fatal, vm.steps = e, -1
 }
 
 // arguments copies the stack from n on.

@@ -8,6 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/hub"
+	"rollcall/luavm"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -21,8 +22,7 @@ var ignoredFields = map[string]bool{"phx_ref": true, "connection_id": true, "onl
 
 // actionReader turns what a handler returned into actions. It validates everything before anything runs.
 type actionReader struct {
-	encode func(lua.LValue) ([]byte, error) // JSON
-	null   lua.LValue                       // json.null
+	limit int // of one value's JSON, in bytes
 
 	actions []hub.Action
 	closing *hub.Action // runs after the others, wherever it stood
@@ -32,7 +32,7 @@ type actionReader struct {
 // read takes a handler's return value: nil, a table of actions, or an array of such tables.
 // The error says what is wrong with it; then no action may run.
 func (r *actionReader) read(v lua.LValue) error {
-	if v == lua.LNil || v == r.null {
+	if v == lua.LNil || v == luavm.Null {
 		return nil
 	}
 	t, ok := v.(*lua.LTable)
@@ -173,7 +173,7 @@ func (r *actionReader) readTrack(kind hub.ActionKind, t *lua.LTable) error {
 		case name == "user_id" || ignoredFields[string(name)]:
 			r.notes = append(r.notes, fmt.Sprintf("%s: the field %q is ignored", kind, string(name)))
 		default:
-			text, err := r.encode(v)
+			text, err := luavm.EncodeJSON(v, r.limit)
 			if err != nil {
 				return fmt.Errorf("field %q: %w", string(name), err)
 			}
@@ -246,7 +246,7 @@ func (r *actionReader) value(v lua.LValue) (hub.Value, error) {
 		}
 		return hub.Value{Text: string(s)}, nil
 	}
-	text, err := r.encode(v)
+	text, err := luavm.EncodeJSON(v, r.limit)
 	return hub.Value{Text: string(text), JSON: true}, err
 }
 

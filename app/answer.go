@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/luavm"
 )
 
 // answer is what an HTTP handler or script answered.
@@ -22,7 +24,7 @@ const (
 
 // readAnswer turns a handler's return value into an answer (SPEC 1.3, 6): a string is text, nil (or json.null) no
 // content, {status, headers, body} with an integer status from 100 to 599 and no other keys says all, any other value is JSON.
-func readAnswer(v, null lua.LValue, encode func(lua.LValue) ([]byte, error)) (answer, error) {
+func readAnswer(v lua.LValue, limit int) (answer, error) {
 	a := answer{status: http.StatusOK, header: http.Header{}}
 	if t, ok := v.(*lua.LTable); ok {
 		if status, ok := statusOf(t); ok {
@@ -30,21 +32,21 @@ func readAnswer(v, null lua.LValue, encode func(lua.LValue) ([]byte, error)) (an
 				return answer{}, fmt.Errorf("the status %d cannot end an answer", status)
 			}
 			a.status = status
-			if err := readHeaders(a.header, t.RawGetString("headers"), null); err != nil {
+			if err := readHeaders(a.header, t.RawGetString("headers")); err != nil {
 				return answer{}, err
 			}
 			v = t.RawGetString("body")
-			if v == lua.LNil || v == null {
+			if v == lua.LNil || v == luavm.Null {
 				return a, nil
 			}
-			return a, a.setBody(v, encode)
+			return a, a.setBody(v, limit)
 		}
 	}
-	if v == lua.LNil || v == null {
+	if v == lua.LNil || v == luavm.Null {
 		a.status = http.StatusNoContent
 		return a, nil
 	}
-	return a, a.setBody(v, encode)
+	return a, a.setBody(v, limit)
 }
 
 // statusOf tells whether the table is {status, headers, body}.
@@ -59,12 +61,12 @@ func statusOf(t *lua.LTable) (int, bool) {
 	return status, ok && lua.LNumber(status) == n && status >= 100 && status <= 599
 }
 
-func (a *answer) setBody(v lua.LValue, encode func(lua.LValue) ([]byte, error)) error {
+func (a *answer) setBody(v lua.LValue, limit int) error {
 	kind := typeJSON
 	if s, ok := v.(lua.LString); ok {
 		kind, a.body = typeText, []byte(s)
 	} else {
-		body, err := encode(v)
+		body, err := luavm.EncodeJSON(v, limit)
 		if err != nil {
 			return fmt.Errorf("encode the answer: %w", err)
 		}
@@ -77,8 +79,8 @@ func (a *answer) setBody(v lua.LValue, encode func(lua.LValue) ([]byte, error)) 
 }
 
 // readHeaders takes {name = value}; a value is a string, a number, or an array of them.
-func readHeaders(h http.Header, v, null lua.LValue) error {
-	if v == lua.LNil || v == null {
+func readHeaders(h http.Header, v lua.LValue) error {
+	if v == lua.LNil || v == luavm.Null {
 		return nil
 	}
 	t, ok := v.(*lua.LTable)

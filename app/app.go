@@ -1,0 +1,305 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/luavm"
+)
+
+// ErrMissing is the error of an app folder that is not there.
+var ErrMissing = errors.New("the app folder does not exist")
+
+// LoadOptions say what an app is loaded with.
+type LoadOptions struct {
+	Name    string       // of the app, for its keys in store; "": the folder's name
+	HasKeys bool         // tokens can be checked, so routes may have auth = true
+	Limits  luavm.Limits // of the files while they are loaded
+}
+
+// App is a loaded folder. It never changes; a changed folder is loaded as another App.
+type App struct {
+	Name string
+	Dir  string
+
+	routes  []*Route
+	trees   map[string]*tree[Route]   // by method
+	files   map[string]*handlerFile   // that routes name, by path
+	modules map[string]*luavm.Program // of handlers/ and lib/, by path
+	broken  map[string]struct{}       // of handlers/ and lib/ that do not compile
+	scripts []*script                 // of scripts/
+	static  static                    // public/
+	load    LoadOptions               // as given
+}
+
+// handlerFile is one file of handlers/ with the functions that routes name.
+type handlerFile struct {
+	path    string // "handlers/websocket.lua"
+	program *luavm.Program
+	fns     []string
+}
+
+// Load reads an app folder. All that is wrong with it is listed, each with its place; then there is no App.
+func Load(dir string, o LoadOptions) (*App, []error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, []error{err}
+	}
+	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+		return nil, []error{fmt.Errorf("%w: %s", ErrMissing, dir)}
+	}
+	a := &App{Name: o.Name, Dir: abs, load: o, files: map[string]*handlerFile{}, static: static{filepath.Join(abs, "public")}}
+	if a.Name == "" {
+		a.Name = filepath.Base(abs)
+	}
+	l := &loader{app: a, fs: os.DirFS(abs)}
+	l.modules()
+	l.routes()
+	l.handlers()
+	l.scripts()
+	if len(l.problems) > 0 {
+		return nil, l.problems
+	}
+	return a, nil
+}
+
+// Routes lists the routes in the order of config/routes.lua.
+func (a *App) Routes() []Route {
+	out := make([]Route, len(a.routes))
+	for i, r := range a.routes {
+		out[i] = *r
+	}
+	return out
+}
+
+// ScriptFiles lists the scripts of the folder.
+func (a *App) ScriptFiles() []ScriptName {
+	out := make([]ScriptName, len(a.scripts))
+	for i, s := range a.scripts {
+		out[i] = s.name
+	}
+	return out
+}
+
+// loader collects an app and what is wrong with it.
+type loader struct {
+	app      *App
+	fs       fs.FS
+	problems []error
+}
+
+func (l *loader) problem(place, format string, args ...any) {
+	l.problems = append(l.problems, Problem{place, fmt.Sprintf(format, args...)})
+}
+
+// compile reads and compiles one file; nil when that failed.
+func (l *loader) compile(file string) *luavm.Program {
+	source, err := fs.ReadFile(l.fs, file)
+	if err != nil {
+		l.problem(file, "%v", err)
+		return nil
+	}
+	p, err := luavm.Compile(file, string(source))
+	if err != nil {
+		l.problems = append(l.problems, err)
+		return nil
+	}
+	return p
+}
+
+// modules compiles all of handlers/ and lib/.
+func (l *loader) modules() {
+	l.app.modules, l.app.broken = map[string]*luavm.Program{}, map[string]struct{}{}
+	for _, dir := range []string{"handlers", "lib"} {
+		err := fs.WalkDir(l.fs, dir, func(file string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil && file == dir && errors.Is(err, fs.ErrNotExist):
+				return fs.SkipAll
+			case err != nil:
+				return err
+			case strings.HasPrefix(d.Name(), ".") && d.IsDir():
+				return fs.SkipDir
+			case d.IsDir() || strings.HasPrefix(d.Name(), ".") || !strings.HasSuffix(file, ".lua"):
+				return nil
+			}
+			if p := l.compile(file); p != nil {
+				l.app.modules[file] = p
+			} else {
+				l.app.broken[file] = struct{}{}
+			}
+			return nil
+		})
+		if err != nil {
+			l.problem(dir, "%v", err)
+		}
+	}
+}
+
+// findModule is require: "util", "lib.util" and "lib/util" are lib/util.lua; handlers/ is looked at first.
+func (a *App) findModule(name string) (*luavm.Program, error) {
+	path := strings.ReplaceAll(name, ".", "/") + ".lua"
+	tried := []string{"handlers/" + path, "lib/" + path}
+	if strings.HasPrefix(path, "handlers/") || strings.HasPrefix(path, "lib/") {
+		tried = append(tried, path)
+	}
+	for _, file := range tried {
+		if p := a.modules[file]; p != nil {
+			return p, nil
+		}
+		if _, ok := a.broken[file]; ok {
+			return nil, fmt.Errorf("module '%s': %s does not compile", name, file)
+		}
+	}
+	return nil, fmt.Errorf("module '%s' not found (looked for %s)", name, strings.Join(tried, ", "))
+}
+
+// routes runs config/routes.lua. Without the file there are no routes.
+func (l *loader) routes() {
+	const file = "config/routes.lua"
+	r := newRouter()
+	l.app.trees = r.trees
+	if _, err := fs.Stat(l.fs, file); errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	program := l.compile(file)
+	if program == nil {
+		return
+	}
+	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule})
+	defer vm.Close()
+	for _, m := range routerMethods {
+		vm.SetGlobal(m.function, luavm.Func(func(s *lua.LState) int {
+			args := make([]lua.LValue, s.GetTop())
+			for i := range args {
+				args[i] = s.Get(i + 1)
+			}
+			r.register(strings.TrimSuffix(strings.TrimSpace(s.Where(1)), ":"), m.function, m.method, args)
+			return 0
+		}))
+	}
+	if _, err := vm.Run(program); err != nil {
+		l.problems = append(l.problems, err)
+	}
+	l.problems = append(l.problems, r.problems...)
+	l.app.routes = r.routes
+	for _, route := range r.routes {
+		if route.Options.Auth && !l.app.load.HasKeys {
+			l.problem(route.place, "%s %s has auth = true, but no key can check tokens: set --jwt-secret, --jwt-public-key or --jwks-url", route.Method, route.Path)
+		}
+	}
+}
+
+// handlers runs every handler file once and looks for the functions that routes name.
+func (l *loader) handlers() {
+	ran := map[string]*luavm.VM{}
+	defer func() {
+		for _, vm := range ran {
+			if vm != nil {
+				vm.Close()
+			}
+		}
+	}()
+	for _, route := range l.app.routes {
+		program := l.app.modules[route.file]
+		if program == nil {
+			if _, ok := l.app.broken[route.file]; !ok {
+				l.problem(route.place, "%s %s: the file %s does not exist", route.Method, route.Path, route.file)
+			}
+			continue
+		}
+		f := l.app.files[route.file]
+		if f == nil {
+			f = &handlerFile{path: route.file, program: program}
+			l.app.files[route.file] = f
+			ran[route.file] = l.run(f)
+		}
+		vm := ran[route.file]
+		if vm == nil {
+			continue
+		}
+		if handlerFunction(vm, route.fn) == nil {
+			l.problem(route.place, "%s %s: %s has no function %q", route.Method, route.Path, route.file, route.fn)
+			continue
+		}
+		route.index = f.index(route.fn)
+	}
+}
+
+// index gives a function its place in the workers of the file.
+func (f *handlerFile) index(fn string) int {
+	for i, name := range f.fns {
+		if name == fn {
+			return i
+		}
+	}
+	f.fns = append(f.fns, fn)
+	return len(f.fns) - 1
+}
+
+// run loads a handler file in a VM of its own; nil when it raised.
+func (l *loader) run(f *handlerFile) *luavm.VM {
+	common, _ := libraries()
+	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Library: common, Require: l.app.findModule})
+	if err := loadHandlers(vm, f); err != nil {
+		l.problems = append(l.problems, err)
+		vm.Close()
+		return nil
+	}
+	return vm
+}
+
+// returnedTable is the global under which a VM keeps the table that its handler file returned, so that it is part of
+// what all turns share.
+const returnedTable = "(handlers)"
+
+// loadHandlers runs a handler file in a new VM.
+func loadHandlers(vm *luavm.VM, f *handlerFile) error {
+	results, err := vm.Run(f.program)
+	if err != nil {
+		return err
+	}
+	if len(results) > 0 {
+		if t, ok := results[0].(*lua.LTable); ok {
+			vm.SetGlobal(returnedTable, t)
+		}
+	}
+	return nil
+}
+
+// handlerFunction finds a function in the table that the file returned, else among the globals it defined; or nil.
+func handlerFunction(vm *luavm.VM, name string) lua.LValue {
+	if t, ok := vm.Global(returnedTable).(*lua.LTable); ok {
+		if fn, ok := t.RawGetString(name).(*lua.LFunction); ok {
+			return fn
+		}
+	}
+	if fn, ok := vm.Global(name).(*lua.LFunction); ok && !fn.IsG {
+		return fn
+	}
+	return nil
+}
+
+// scripts compiles scripts/.
+func (l *loader) scripts() {
+	found, problems := scanScripts(l.fs)
+	l.problems = append(l.problems, problems...)
+	for _, f := range found {
+		source, err := fs.ReadFile(l.fs, f.file)
+		if err != nil {
+			l.problem(f.file, "%v", err)
+			continue
+		}
+		s := compileScript(f.name, f.file, 0, string(source))
+		if s.err != nil {
+			l.problems = append(l.problems, s.err)
+			continue
+		}
+		l.app.scripts = append(l.app.scripts, s)
+	}
+}

@@ -1,0 +1,166 @@
+package app
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"rollcall/broker"
+	"rollcall/hub"
+	"rollcall/luavm"
+	"rollcall/wsconn"
+)
+
+// Config is what a Server is built from.
+type Config struct {
+	App     *App           // to serve first; required
+	Hub     *hub.Hub       // required
+	Sockets *wsconn.Server // required
+	Redis   Redis          // for store; required
+	Keys    broker.Keys
+	Scripts *Scripts // registered scripts; nil: none
+
+	Gate   *luavm.Gate   // nil: one of its own with a place for each core
+	Limits luavm.Limits  // of every run; zero fields: luavm's defaults
+	Events int           // that may wait for one connection script; 0: 1024
+	MaxVMs int           // for the handlers of one file; 0: 64
+	Body   int64         // bytes of a request to an HTTP handler; 0: 1 MiB
+	Reload time.Duration // quiet time after a change of the folder before it is loaded again, with Dev; 0: 100 ms
+
+	Dev            bool     // verbose errors to clients, reload on change
+	Node           string   // process id, the header X-Rollcall-Node of upgrades
+	AllowedOrigins []string // as ParseOrigins made them; routes may replace them
+	Identify       Identify // nil: everybody is anonymous
+
+	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
+	RemoteAddr func(*http.Request) string
+	// Admit is asked before each upgrade; false: it has answered the request. release is called when the
+	// connection has ended. nil: all are admitted.
+	Admit func(http.ResponseWriter, *http.Request) (release func(), ok bool)
+
+	Observer Observer     // nil: nobody
+	Log      *slog.Logger // nil: slog.Default()
+}
+
+// Identify says who makes a request (SPEC 4). An error means 401 with its text.
+type Identify func(r *http.Request, route RouteInfo) (Identity, error)
+
+// RouteInfo is what Identify may want to know of the route.
+type RouteInfo struct {
+	Path         string
+	Auth         bool
+	Permissions  []string
+	TokenRenewal bool
+	WebSocket    bool
+}
+
+// Identity is who makes a request.
+type Identity struct {
+	User          []byte // JSON of the user table; nil: anonymous
+	Authenticated bool   // a valid token was given
+	Subprotocol   string // to name in the answer to the upgrade
+}
+
+// anonymousUser is the user table of requests without a token.
+var anonymousUser = []byte(`{"authenticated":false,"username":""}`)
+
+// Observer is told what handlers do, for metrics. Its methods are called from many goroutines and must not block.
+type Observer interface {
+	// Ran is called after each turn of an event handler, each HTTP handler and each connection script.
+	Ran(kind RunKind, route string, took time.Duration)
+	// Failed is called for each failure that is counted.
+	Failed(f Failure)
+}
+
+// RunKind is what ran; it is a metric's label.
+type RunKind string
+
+// What can run.
+const (
+	RunConnect    RunKind = "connect"
+	RunMessage    RunKind = "message"
+	RunDisconnect RunKind = "disconnect"
+	RunHTTP       RunKind = "http"
+	RunScript     RunKind = "script"
+)
+
+// Failure is one failed run or action.
+type Failure struct {
+	Kind    RunKind
+	Route   string // "/ws/chat", "WS _system/chat"
+	Version int64  // of a registered script
+	File    string // "" when unknown
+	Line    int    // 0 when unknown
+	Reason  Reason
+	Message string
+}
+
+// Reason is why something failed; it is a metric's label. Failures of Lua have the name of their luavm.Kind.
+type Reason string
+
+// Reasons besides those of luavm.
+const (
+	ReasonActions  Reason = "actions"  // what a handler returned is not valid
+	ReasonAction   Reason = "action"   // an action could not be carried out
+	ReasonAnswer   Reason = "answer"   // what an HTTP handler returned is not valid
+	ReasonOverflow Reason = "overflow" // a script's queue ran over
+	ReasonLoad     Reason = "load"     // a VM could not be started, a script does not compile here
+)
+
+// noObserver is the Observer of a Server that was given none.
+type noObserver struct{}
+
+func (noObserver) Ran(RunKind, string, time.Duration) {}
+func (noObserver) Failed(Failure)                     {}
+
+// validate fills in defaults.
+func (c Config) validate() (Config, error) {
+	if c.App == nil || c.Hub == nil || c.Sockets == nil || c.Redis == nil {
+		return c, errors.New("app: Config needs App, Hub, Sockets and Redis")
+	}
+	if c.Gate == nil {
+		c.Gate = luavm.NewGate(runtime.GOMAXPROCS(0))
+	}
+	if c.Limits.Value == 0 {
+		c.Limits.Value = 1 << 20
+	}
+	if c.Events == 0 {
+		c.Events = 1024
+	}
+	if c.MaxVMs == 0 {
+		c.MaxVMs = 64
+	}
+	if c.Body == 0 {
+		c.Body = 1 << 20
+	}
+	if c.Reload == 0 {
+		c.Reload = 100 * time.Millisecond
+	}
+	if c.Identify == nil {
+		c.Identify = func(*http.Request, RouteInfo) (Identity, error) { return Identity{}, nil }
+	}
+	if c.RemoteAddr == nil {
+		c.RemoteAddr = peerAddr
+	}
+	if c.Admit == nil {
+		c.Admit = func(http.ResponseWriter, *http.Request) (func(), bool) { return func() {}, true }
+	}
+	if c.Observer == nil {
+		c.Observer = noObserver{}
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c, nil
+}
+
+func peerAddr(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

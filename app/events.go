@@ -1,0 +1,356 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/hub"
+	"rollcall/luavm"
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// eventConn is one connection of an event handler (SPEC 1.2). It has no goroutine of its own: its events run in that of
+// the connection, one at a time and in order.
+//
+//	Open ── connect handler ──▶ accepted ── messages ──▶ Closed: disconnect handler, then rooms and presence go
+//	             └────────────▶ refused ───────────────▶ Closed: nothing
+type eventConn struct {
+	// Static.
+	server  *Server
+	in      *instance
+	route   *Route
+	ws      *wsconn.Conn
+	req     requestInfo
+	user    []byte // JSON; nil: anonymous
+	addr    string
+	release func() // nil: nothing to release
+
+	// Owned by the connection's goroutine.
+	sess     *hub.Session
+	refused  bool
+	state    *lua.LTable    // a copy of what the handler keeps in event.state; nil: nothing
+	globals  *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
+	home     *worker        // the worker whose VM globals belong to; nil without globals
+	unwholly bool           // it was logged that something in state cannot be kept
+}
+
+// event is one call of the handler.
+type event struct {
+	kind    RunKind
+	message string
+	binary  bool
+	code    int
+	reason  string
+}
+
+// Open runs the connect handler.
+func (c *eventConn) Open() {
+	h := c.server.cfg.Hub
+	user := c.user
+	if user == nil {
+		user = anonymousUser
+	}
+	c.sess = h.Enter(hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: user, Devices: c.route.Options.Devices})
+	actions, err := c.run(event{kind: RunConnect})
+	var invalid *invalidReturn
+	if err != nil && !errors.As(err, &invalid) {
+		c.refused = true
+		c.ws.Close(wsconn.CodeInternal, "handler error")
+		return
+	}
+	if i := closing(actions); i >= 0 {
+		c.refuse(actions, actions[i])
+		return
+	}
+	c.do(RunConnect, actions)
+}
+
+// closing finds the close action, or -1.
+func closing(actions []hub.Action) int {
+	for i := range actions {
+		if actions[i].Kind == hub.ActionClose {
+			return i
+		}
+	}
+	return -1
+}
+
+// refuse ends a connection whose connect handler returned close: only its sends run (SPEC 6).
+func (c *eventConn) refuse(actions []hub.Action, end hub.Action) {
+	c.refused = true
+	sends := make([]hub.Action, 0, len(actions))
+	for _, a := range actions {
+		if a.Kind == hub.ActionSend {
+			sends = append(sends, a)
+		}
+	}
+	c.do(RunConnect, sends)
+	if end.Code == 0 {
+		end.Code = wsconn.CodeRefused
+	}
+	c.ws.Close(end.Code, end.Reason)
+}
+
+// Message runs the message handler.
+func (c *eventConn) Message(binary bool, data []byte) {
+	if c.refused {
+		return
+	}
+	actions, err := c.run(event{kind: RunMessage, message: string(data), binary: binary})
+	if err != nil {
+		if ends(err) {
+			c.ws.Close(wsconn.CodeInternal, "handler error")
+		}
+		return
+	}
+	c.do(RunMessage, actions)
+}
+
+// Closed runs the disconnect handler; rooms and presence are released after its actions.
+func (c *eventConn) Closed(info wsconn.CloseInfo) {
+	if c.release != nil {
+		defer c.release()
+	}
+	if c.sess == nil {
+		return
+	}
+	defer c.sess.Exit(lingers(info))
+	if c.refused {
+		return
+	}
+	actions, err := c.run(event{kind: RunDisconnect, code: info.Code, reason: info.Reason})
+	if err == nil {
+		c.do(RunDisconnect, actions)
+	}
+}
+
+// lingers tells whether the presence of a connection that ended so stays for --presence-linger (SPEC 3): it dropped
+// without a close handshake, or the client closed with 1001, as when a page is loaded again.
+func lingers(info wsconn.CloseInfo) bool {
+	return info.ByPeer && (!info.Clean || info.Code == wsconn.CodeGoingAway)
+}
+
+// run calls the handler for one event, and gives the actions it returned. An error has been reported.
+func (c *eventConn) run(e event) ([]hub.Action, error) {
+	start := time.Now()
+	pool := c.in.pools[c.route.file]
+	w, err := pool.get(c.home)
+	if err != nil {
+		c.fail(e.kind, err, reasonOf(err, ReasonLoad), 0)
+		return nil, err
+	}
+	if w != c.home {
+		c.globals = nil
+	}
+	w.call = call{server: c.server, app: c.in.app, pool: pool, route: c.route.Path, connID: c.ws.ID(), sess: c.sess}
+	r := actionReader{limit: c.server.cfg.Limits.Value}
+	err = c.turn(w, &r, e)
+	if err == nil {
+		for _, note := range r.notes {
+			c.log().Warn(note, "event", string(e.kind))
+		}
+	}
+	line := 0
+	if fn, ok := w.fns[c.route.index].(*lua.LFunction); ok && fn.Proto != nil {
+		line = fn.Proto.LineDefined
+	}
+	pool.put(w)
+	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
+	if err != nil {
+		c.fail(e.kind, err, reasonOf(err, ReasonActions), line)
+		return nil, err
+	}
+	return r.actions, nil
+}
+
+// turn is the part of run for which the worker is needed.
+func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
+	vm := w.vm
+	vm.Data = &w.call
+	vm.BeginTurn(c.globals)
+	arg := c.eventTable(vm, e)
+	v, err := vm.Call1(w.fns[c.route.index], arg)
+	if err == nil {
+		if err = r.read(v); err != nil {
+			err = &invalidReturn{err}
+		}
+	}
+	c.keepState(arg.RawGetString("state"), e)
+	c.globals, c.home = vm.EndTurn(), nil
+	if vm.Broken() {
+		c.globals = nil
+	}
+	if c.globals != nil {
+		c.home = w
+	}
+	vm.Data = nil
+	return err
+}
+
+// keepState copies what the handler left in event.state, so that the next event may have it in any VM.
+func (c *eventConn) keepState(v lua.LValue, e event) {
+	t, ok := v.(*lua.LTable)
+	if !ok || isEmpty(t) {
+		c.state = nil
+		return
+	}
+	kept, whole := luavm.Copy(t)
+	c.state, _ = kept.(*lua.LTable)
+	if !whole && !c.unwholly {
+		c.unwholly = true
+		c.log().Warn("event.state holds functions, coroutines or metatables, which are not kept", "event", string(e.kind))
+	}
+}
+
+func isEmpty(t *lua.LTable) bool {
+	k, _ := t.Next(lua.LNil)
+	return k == lua.LNil
+}
+
+// eventTable makes the argument of the handler (SPEC 1.2).
+func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
+	l := vm.L()
+	o := luavm.NewObject(12)
+	o.Set("type", lua.LString(e.kind))
+	o.Set("connection_id", lua.LString(c.ws.ID()))
+	switch e.kind {
+	case RunMessage:
+		o.Set("message", lua.LString(e.message))
+		if e.binary {
+			o.Set("binary", lua.LTrue)
+		}
+	case RunDisconnect:
+		o.Set("code", lua.LNumber(e.code))
+		o.Set("reason", lua.LString(e.reason))
+	}
+	o.Set("params", c.req.paramTable(l, c.route.pattern))
+	o.Set("query", c.req.queryTable(l))
+	o.Set("headers", c.req.headerTable(l))
+	o.Set("user", userTable(vm, c.user))
+	o.Set("path", lua.LString(c.req.decodedPath()))
+	o.Set("remote_addr", lua.LString(c.addr))
+	if c.state != nil {
+		o.Set("state", c.state)
+	} else {
+		o.Set("state", l.CreateTable(0, 0))
+	}
+	return o.Table()
+}
+
+// userTable makes the user of SPEC 4 from its JSON; nil is anonymous.
+func userTable(vm *luavm.VM, user []byte) lua.LValue {
+	if user != nil {
+		if v, err := luavm.DecodeJSON(vm, string(user)); err == nil {
+			return v
+		}
+	}
+	o := luavm.NewObject(2)
+	o.Set("authenticated", lua.LFalse)
+	o.Set("username", lua.LString(""))
+	return o.Table()
+}
+
+// do carries out the actions of one return.
+func (c *eventConn) do(kind RunKind, actions []hub.Action) {
+	if len(actions) == 0 {
+		return
+	}
+	for i := range actions {
+		if actions[i].Kind == hub.ActionClose && actions[i].Code == 0 {
+			actions[i].Code = wsconn.CodeNormal
+		}
+	}
+	for _, e := range c.sess.Do(c.server.ctx, actions) {
+		switch {
+		case errors.Is(e.Err, wsconn.ErrClosed), errors.Is(e.Err, wsconn.ErrSlow), errors.Is(e.Err, hub.ErrGone):
+		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
+			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event", string(kind), "error", e.Err)
+		default:
+			c.fail(kind, e, ReasonAction, 0)
+		}
+	}
+}
+
+// invalidReturn is what is wrong with a handler's return value. The connection stays.
+type invalidReturn struct{ err error }
+
+func (e *invalidReturn) Error() string { return "bad return value: " + e.err.Error() }
+func (e *invalidReturn) Unwrap() error { return e.err }
+
+func (c *eventConn) log() *slog.Logger {
+	return c.server.cfg.Log.With("route", c.route.Path, "connection", c.ws.ID())
+}
+
+// fail logs and counts a failure; with Dev the client is told (SPEC 1.2). line is that of the handler, for failures
+// that have no line of their own.
+func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
+	file := c.route.file
+	if f, l := place(err); f != "" {
+		file, line = f, l
+	}
+	c.server.failed(Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason, Message: err.Error()},
+		"connection", c.ws.ID(), "handler", c.route.Handler, "traceback", traceback(err))
+	if !c.server.cfg.Dev {
+		return
+	}
+	frame, jerr := json.Marshal(struct {
+		Event   string `json:"event"`
+		Message string `json:"message"`
+		Route   string `json:"route"`
+		Line    int    `json:"line"`
+	}{"error", err.Error(), c.route.Path, line})
+	if jerr == nil {
+		_ = c.ws.Send(wsconn.Text(frame)) // a closed client need not know
+	}
+}
+
+// failed logs and counts a failure.
+func (s *Server) failed(f Failure, attrs ...any) {
+	s.cfg.Observer.Failed(f)
+	attrs = append([]any{"kind", string(f.Kind), "route", f.Route, "reason", string(f.Reason), "file", f.File, "line", f.Line, "error", f.Message}, attrs...)
+	if f.Version != 0 {
+		attrs = append(attrs, "version", f.Version)
+	}
+	s.cfg.Log.Error("handler failed", attrs...)
+}
+
+// ends tells whether an error ends the connection: all but what the script itself could have caught (SPEC 1.4).
+func ends(err error) bool {
+	var e *luavm.Error
+	return errors.As(err, &e) && e.Kind != luavm.Raised
+}
+
+// place is where an error of Lua happened.
+func place(err error) (file string, line int) {
+	var e *luavm.Error
+	var ce *luavm.CompileError
+	switch {
+	case errors.As(err, &e):
+		return e.File, e.Line
+	case errors.As(err, &ce):
+		return ce.File, ce.Line
+	}
+	return "", 0
+}
+
+func traceback(err error) string {
+	var e *luavm.Error
+	if errors.As(err, &e) {
+		return e.Traceback
+	}
+	return ""
+}
+
+// reasonOf labels an error.
+func reasonOf(err error, other Reason) Reason {
+	var e *luavm.Error
+	if errors.As(err, &e) {
+		return Reason(e.Kind.String())
+	}
+	return other
+}

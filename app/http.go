@@ -1,0 +1,291 @@
+package app
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/luavm"
+	"rollcall/wsconn"
+)
+
+// ServeHTTP answers everything but the node's own paths: scripts below /api/custom/, routes, then files of public/.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, err := splitPath(r.URL.EscapedPath())
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	in := s.current.Load()
+	if len(path) > 1 && path[0] == "api" && path[1] == "custom" {
+		s.serveScripts(w, r, in, path)
+		return
+	}
+	s.serveRoutes(w, r, in, path)
+}
+
+func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
+	socket := findRoute(in.app, MethodWS, path)
+	if socket != nil && websocket.IsWebSocketUpgrade(r) {
+		o := socket.Options
+		info := RouteInfo{Path: socket.Path, Auth: o.Auth, Permissions: o.Permissions, TokenRenewal: o.TokenRenewal, WebSocket: true}
+		s.upgrade(w, r, info, o, func(ws *wsconn.Conn, id Identity, release func()) wsconn.Handler {
+			return &eventConn{server: s, in: in, route: socket, ws: ws, req: newRequestInfo(r), user: id.User, addr: s.cfg.RemoteAddr(r), release: release}
+		})
+		return
+	}
+	if route := findRoute(in.app, handlerMethod(r.Method), path); route != nil {
+		info := RouteInfo{Path: route.Path, Auth: route.Options.Auth, Permissions: route.Options.Permissions}
+		s.runHTTP(w, r, info, httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern, index: route.index})
+		return
+	}
+	if !websocket.IsWebSocketUpgrade(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && in.app.static.serve(w, r) {
+		return
+	}
+	s.answerNoMatch(w, r, socket != nil, func(method string) bool { return findRoute(in.app, method, path) != nil })
+}
+
+func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
+	table := s.scriptTable(in)
+	socket := table.find(MethodWS, path)
+	if socket != nil && websocket.IsWebSocketUpgrade(r) {
+		s.upgrade(w, r, RouteInfo{Path: socket.name.URLPath(), WebSocket: true}, Options{}, func(ws *wsconn.Conn, id Identity, release func()) wsconn.Handler {
+			return &scriptConn{server: s, in: in, script: socket, ws: ws, req: newRequestInfo(r), user: id.User, addr: s.cfg.RemoteAddr(r), release: release,
+				inbox: newInbox(inboxLimit{events: s.cfg.Events, messages: waitingMessages, bytes: waitingBytes})}
+		})
+		return
+	}
+	if sc := table.find(handlerMethod(r.Method), path); sc != nil {
+		s.runHTTP(w, r, RouteInfo{Path: sc.name.URLPath()}, httpRun{pool: in.scripts, app: in.app, route: sc.name.String(), file: sc.file, pattern: sc.pattern, script: sc})
+		return
+	}
+	s.answerNoMatch(w, r, socket != nil, func(method string) bool { return table.find(method, path) != nil })
+}
+
+// answerNoMatch answers a request that no handler takes: 426 for a plain GET where there is a WebSocket, 405 where there are
+// other methods, else 404.
+func (s *Server) answerNoMatch(w http.ResponseWriter, r *http.Request, socket bool, has func(method string) bool) {
+	if socket && r.Method == http.MethodGet && !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		writeProblem(w, http.StatusUpgradeRequired, "this path takes WebSocket connections")
+		return
+	}
+	var allowed []string
+	for _, method := range scriptMethods[1:] {
+		if has(method) {
+			allowed = append(allowed, method)
+		}
+	}
+	if socket && !slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodGet)
+	}
+	if slices.Contains(allowed, handlerMethod(r.Method)) || len(allowed) == 0 {
+		writeProblem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	writeProblem(w, http.StatusMethodNotAllowed, "the method "+r.Method+" is not for "+r.URL.Path)
+}
+
+// handlerMethod is the method whose handler answers: HEAD is a GET without its body.
+func handlerMethod(method string) string {
+	if method == http.MethodHead {
+		return http.MethodGet
+	}
+	return method
+}
+
+func findRoute(a *App, method string, path []string) *Route {
+	if t := a.trees[method]; t != nil {
+		return t.find(path)
+	}
+	return nil
+}
+
+// upgrade makes a request a connection: origin, identity and limits first, then the handshake.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, info RouteInfo, o Options, handler func(*wsconn.Conn, Identity, func()) wsconn.Handler) {
+	if s.cfg.Node != "" {
+		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
+	}
+	allowed := s.cfg.AllowedOrigins
+	if o.Origins != nil {
+		allowed = o.Origins
+	}
+	if origin := r.Header.Get("Origin"); !originAllowed(origin, r.Host, r.TLS != nil, allowed) {
+		writeProblem(w, http.StatusForbidden, "the origin "+origin+" is not allowed")
+		return
+	}
+	id, ok := s.identify(w, r, info)
+	if !ok {
+		return
+	}
+	release, ok := s.cfg.Admit(w, r)
+	if !ok {
+		return
+	}
+	ws, err := s.cfg.Sockets.Accept(w, r, wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: id.Subprotocol, MaxMessage: o.MaxMessage})
+	if err != nil {
+		if release != nil {
+			release()
+		}
+		s.cfg.Log.Debug("upgrade failed", "route", info.Path, "error", err)
+		return
+	}
+	ws.Start(handler(ws, id, release))
+}
+
+// identify asks who it is; false: 401 has been answered.
+func (s *Server) identify(w http.ResponseWriter, r *http.Request, info RouteInfo) (Identity, bool) {
+	id, err := s.cfg.Identify(r, info)
+	if err == nil && info.Auth && !id.Authenticated {
+		err = errors.New("a token is required")
+	}
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		writeProblem(w, http.StatusUnauthorized, err.Error())
+		return Identity{}, false
+	}
+	return id, true
+}
+
+// httpRun is one run of an HTTP handler or script.
+type httpRun struct {
+	pool    *pool
+	app     *App
+	route   string
+	file    string
+	pattern pattern
+	index   int     // of the function, for handlers
+	script  *script // for scripts
+}
+
+func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, info RouteInfo, h httpRun) {
+	start := time.Now()
+	id, ok := s.identify(w, r, info)
+	if !ok {
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.Body))
+	if err != nil {
+		var big *http.MaxBytesError
+		if errors.As(err, &big) {
+			writeProblem(w, http.StatusRequestEntityTooLarge, "the body is too large")
+			return
+		}
+		writeProblem(w, http.StatusBadRequest, "the body could not be read")
+		return
+	}
+	req := request{info: newRequestInfo(r), pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
+		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
+	a, err := s.call(h, req)
+	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
+	if err != nil {
+		s.failedHTTP(w, h, err)
+		return
+	}
+	a.write(w)
+}
+
+// call runs the handler in a worker.
+func (s *Server) call(h httpRun, req request) (answer, error) {
+	if h.script != nil && h.script.err != nil {
+		return answer{}, h.script.err
+	}
+	wk, err := h.pool.get(nil)
+	if err != nil {
+		return answer{}, err
+	}
+	defer h.pool.put(wk)
+	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route}
+	vm := wk.vm
+	vm.Data = &wk.call
+	vm.BeginTurn(nil)
+	defer func() {
+		vm.EndTurn()
+		vm.Data = nil
+	}()
+	table := requestTable(vm, req)
+	if _, err := vm.Call1(wk.setRequest, table); err != nil {
+		return answer{}, err
+	}
+	var v lua.LValue
+	if h.script != nil {
+		v = lua.LNil
+		var results []lua.LValue
+		if results, err = vm.Run(h.script.program); len(results) > 0 {
+			v = results[0]
+		}
+	} else {
+		v, err = vm.Call1(wk.fns[h.index], table)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := readAnswer(v, s.cfg.Limits.Value)
+	if err != nil {
+		return answer{}, &invalidReturn{err}
+	}
+	return a, nil
+}
+
+// failedHTTP reports a failed handler and answers 500.
+func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, err error) {
+	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}
+	if h.script != nil {
+		f.Version = h.script.version
+	}
+	if file, line := place(err); file != "" {
+		f.File, f.Line = file, line
+	}
+	s.failed(f, "traceback", traceback(err))
+	detail := "the handler failed"
+	if s.cfg.Dev {
+		detail = err.Error()
+	}
+	writeProblem(w, http.StatusInternalServerError, detail)
+}
+
+// request is what the `request` of scripts and HTTP handlers is made from (SPEC 1.3).
+type request struct {
+	info      requestInfo
+	pattern   pattern
+	method    string
+	user      []byte
+	addr      string
+	body      string
+	json      bool // the body claims to be JSON
+	websocket bool
+}
+
+func requestTable(vm *luavm.VM, r request) *lua.LTable {
+	l := vm.L()
+	o := luavm.NewObject(9)
+	o.Set("method", lua.LString(r.method))
+	o.Set("path", lua.LString(r.info.decodedPath()))
+	o.Set("query", r.info.queryTable(l))
+	o.Set("params", r.info.paramTable(l, r.pattern))
+	o.Set("headers", r.info.headerTable(l))
+	o.Set("body", lua.LString(r.body))
+	if r.json {
+		if v, err := luavm.DecodeJSON(vm, r.body); err == nil {
+			o.Set("body", v)
+		}
+	}
+	o.Set("user", userTable(vm, r.user))
+	o.Set("remote_addr", lua.LString(r.addr))
+	o.Set("is_websocket", lua.LBool(r.websocket))
+	return o.Table()
+}
+
+func isJSON(contentType string) bool {
+	t, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
+}

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"unicode/utf8"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/hub"
+	"rollcall/luavm"
+)
+
+// call is what the functions of SPEC 1.1 and 1.3 need to know of the run that calls them: the VM's Data.
+type call struct {
+	server *Server
+	app    *App
+	pool   *pool  // nil in connection scripts
+	route  string // for logs: "/ws/chat", "WS _system/chat"
+	connID string // "" in HTTP handlers
+	sess   *hub.Session
+	script *scriptConn // only in connection scripts
+}
+
+// libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.
+var libraries = sync.OnceValues(func() (common, script *luavm.Library) {
+	globals := map[string]lua.LValue{"log": luavm.SharedTable(logFunctions, nil), "store": luavm.SharedTable(storeFunctions, nil)}
+	for name, f := range wsFunctions {
+		globals[name] = luavm.Func(f)
+	}
+	common = luavm.NewLibrary(globals)
+	globals["solidb"] = luavm.SharedTable(nil, map[string]lua.LValue{"ws": solidbWS()})
+	return common, luavm.NewLibrary(globals)
+})
+
+// callOf finds the run that calls a function.
+func callOf(l *lua.LState) (*luavm.VM, *call) {
+	vm := luavm.Of(l)
+	c, ok := vm.Data.(*call)
+	if !ok {
+		l.RaiseError("this function cannot be called while the file is loaded, only from handlers")
+	}
+	return vm, c
+}
+
+// wait runs f outside of Lua's time and raises its error under the function's name.
+func (c *call) wait(l *lua.LState, function string, f func(ctx context.Context) error) {
+	if c.script != nil {
+		c.script.checkOver(l)
+	}
+	if err := c.block(l, f); err != nil {
+		l.RaiseError("%s: %s", function, err.Error())
+	}
+}
+
+// block runs f outside of Lua's time; another turn may have the place meanwhile.
+func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err error) {
+	luavm.Of(l).Block(func() {
+		if c.pool != nil {
+			c.pool.block(1)
+			defer c.pool.block(-1)
+		}
+		err = f(c.server.ctx)
+	})
+	return err
+}
+
+// log is the logger that names route and connection.
+func (c *call) log() *slog.Logger {
+	if c.connID == "" {
+		return c.server.cfg.Log.With("route", c.route)
+	}
+	return c.server.cfg.Log.With("route", c.route, "connection", c.connID)
+}
+
+// args reads the arguments of one function and raises errors that name function and argument.
+type args struct {
+	l        *lua.LState
+	function string
+}
+
+func (a args) fail(format string, values ...any) {
+	a.l.RaiseError("%s: %s", a.function, fmt.Sprintf(format, values...))
+}
+
+func (a args) str(i int, name string) string {
+	s, ok := a.l.Get(i).(lua.LString)
+	if !ok {
+		a.fail("%s must be a string, not %s", name, describe(a.l.Get(i)))
+	}
+	return string(s)
+}
+
+// optStr is str for an argument that may be left out.
+func (a args) optStr(i int, name string) string {
+	if v := a.l.Get(i); v == lua.LNil || v == luavm.Null {
+		return ""
+	}
+	return a.str(i, name)
+}
+
+func (a args) channel(i int) string {
+	name, err := channelOf(a.l.Get(i))
+	if err != nil {
+		a.fail("%s", err.Error())
+	}
+	return name
+}
+
+func (a args) userID(i int) string {
+	id, err := userIDOf(a.l.Get(i))
+	if err != nil {
+		a.fail("%s", err.Error())
+	}
+	return id
+}
+
+// number reads a whole number of at least least.
+func (a args) number(i int, name string, least int64) int64 {
+	n, ok := wholeNumber(a.l.Get(i))
+	if !ok || n < least {
+		a.fail("%s must be a whole number of at least %d, not %s", name, least, describe(a.l.Get(i)))
+	}
+	return n
+}
+
+// wholeNumber reads an integer that a float64 holds exactly.
+func wholeNumber(v lua.LValue) (int64, bool) {
+	n, ok := v.(lua.LNumber)
+	if !ok || n < -1<<53 || n > 1<<53 || n != lua.LNumber(int64(n)) {
+		return 0, false
+	}
+	return int64(n), true
+}
+
+// table reads a table that is no array, or nil when it was left out.
+func (a args) optTable(i int, name string) *lua.LTable {
+	switch v := a.l.Get(i).(type) {
+	case *lua.LNilType:
+		return nil
+	case *lua.LTable:
+		return v
+	default:
+		a.fail("%s must be a table, not %s", name, describe(v))
+	}
+	return nil
+}
+
+// message reads a value that clients get: a string as it is, any other JSON value encoded. nil is none.
+func (a args) message(i int, name string) hub.Value {
+	v := a.l.Get(i)
+	if v == lua.LNil {
+		a.fail("%s must not be nil (json.null is a value)", name)
+	}
+	if s, ok := v.(lua.LString); ok {
+		if !utf8.ValidString(string(s)) {
+			a.fail("%s: %s", name, errNotUTF8.Error())
+		}
+		return hub.Value{Text: string(s)}
+	}
+	return hub.Value{Text: string(a.json(v, name)), JSON: true}
+}
+
+// json encodes a value.
+func (a args) json(v lua.LValue, name string) []byte {
+	_, c := callOf(a.l)
+	text, err := luavm.EncodeJSON(v, c.server.cfg.Limits.Value)
+	if err != nil {
+		a.fail("%s: %s", name, err.Error())
+	}
+	return text
+}
+
+// decode turns JSON text into a value.
+func (a args) decode(text string) lua.LValue {
+	v, err := luavm.DecodeJSON(luavm.Of(a.l), text)
+	if err != nil {
+		a.fail("%s", err.Error())
+	}
+	return v
+}
+
+// value gives Lua what travelled as a hub.Value.
+func (a args) value(v hub.Value) lua.LValue {
+	if v.JSON {
+		return a.decode(v.Text)
+	}
+	return lua.LString(v.Text)
+}
+
+func (a args) push(v lua.LValue) int {
+	a.l.Push(v)
+	return 1
+}

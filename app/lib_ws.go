@@ -1,0 +1,193 @@
+package app
+
+import (
+	"context"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/hub"
+	"rollcall/luavm"
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// wsFunctions are the ws_… functions of SPEC 1.3.
+var wsFunctions = map[string]lua.LGFunction{
+	"ws_send":           wsSend,
+	"ws_close":          wsClose,
+	"ws_broadcast":      wsBroadcast,
+	"ws_broadcast_room": wsBroadcastRoom,
+	"ws_count":          wsCount,
+	"ws_join":           wsJoin,
+	"ws_leave":          wsLeave,
+	"ws_clients":        wsClients,
+	"ws_clients_in":     wsClientsIn,
+	"ws_list_presence":  wsListPresence,
+	"ws_presence_count": wsPresenceCount,
+	"ws_get_presence":   wsGetPresence,
+}
+
+// ws_send(connection_id, message) -> false when no live node can hold that connection, else true
+func wsSend(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_send"}
+	id, message := a.str(1, "connection_id"), a.message(2, "message")
+	var ok bool
+	c.wait(l, a.function, func(ctx context.Context) (err error) {
+		ok, err = c.server.cfg.Hub.Send(ctx, id, message)
+		return err
+	})
+	return a.push(lua.LBool(ok))
+}
+
+// ws_close(connection_id, reason) -> as ws_send
+func wsClose(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_close"}
+	id, reason := a.str(1, "connection_id"), a.optStr(2, "reason")
+	var ok bool
+	c.wait(l, a.function, func(ctx context.Context) (err error) {
+		ok, err = c.server.cfg.Hub.CloseConn(ctx, id, wsconn.CodeNormal, reason)
+		return err
+	})
+	return a.push(lua.LBool(ok))
+}
+
+// ws_broadcast(message) -> true
+func wsBroadcast(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_broadcast"}
+	message := a.message(1, "message")
+	c.wait(l, a.function, func(ctx context.Context) error { return c.server.cfg.Hub.BroadcastAll(ctx, message) })
+	return a.push(lua.LTrue)
+}
+
+// ws_broadcast_room(channel, message) -> true
+func wsBroadcastRoom(l *lua.LState) int {
+	_, c := callOf(l)
+	return c.broadcast(args{l, "ws_broadcast_room"}, "message")
+}
+
+// broadcast takes a channel and a value.
+func (c *call) broadcast(a args, name string) int {
+	channel, message := a.channel(1), a.message(2, name)
+	c.wait(a.l, a.function, func(ctx context.Context) error {
+		return c.server.cfg.Hub.Broadcast(ctx, channel, message, c.connID)
+	})
+	return a.push(lua.LTrue)
+}
+
+// ws_count() -> connections in the cluster
+func wsCount(l *lua.LState) int {
+	_, c := callOf(l)
+	l.Push(lua.LNumber(c.server.cfg.Hub.Count()))
+	return 1
+}
+
+// session is the current connection's; it raises where there is none.
+func (c *call) session(a args) *hub.Session {
+	if c.sess == nil {
+		a.fail("there is no current connection in an HTTP handler")
+	}
+	return c.sess
+}
+
+// ws_join(channel) -> true
+func wsJoin(l *lua.LState) int {
+	_, c := callOf(l)
+	return c.join(args{l, "ws_join"})
+}
+
+func (c *call) join(a args) int {
+	sess, channel := c.session(a), a.channel(1)
+	c.wait(a.l, a.function, func(ctx context.Context) error { return sess.Join(ctx, channel) })
+	return a.push(lua.LTrue)
+}
+
+// ws_leave(channel) -> true
+func wsLeave(l *lua.LState) int {
+	_, c := callOf(l)
+	return c.leave(args{l, "ws_leave"})
+}
+
+func (c *call) leave(a args) int {
+	sess, channel := c.session(a), a.channel(1)
+	c.wait(a.l, a.function, func(context.Context) error { return sess.Leave(channel) })
+	return a.push(lua.LTrue)
+}
+
+// ws_clients() -> ids
+func wsClients(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_clients"}
+	var ids []string
+	c.wait(l, a.function, func(ctx context.Context) (err error) {
+		ids, err = c.server.cfg.Hub.Clients(ctx)
+		return err
+	})
+	return a.push(luavm.Strings(ids))
+}
+
+// ws_clients_in(channel) -> ids
+func wsClientsIn(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_clients_in"}
+	channel := a.channel(1)
+	var ids []string
+	c.wait(l, a.function, func(ctx context.Context) (err error) {
+		ids, err = c.server.cfg.Hub.ClientsIn(ctx, channel)
+		return err
+	})
+	return a.push(luavm.Strings(ids))
+}
+
+// presence reads who is in a channel.
+func (c *call) presence(a args, channel string) (users []*presence.User) {
+	c.wait(a.l, a.function, func(ctx context.Context) (err error) {
+		users, err = c.server.cfg.Hub.Presence(ctx, channel)
+		return err
+	})
+	return users
+}
+
+// ws_list_presence(channel) -> array of {user_id, metas}, oldest user first
+func wsListPresence(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_list_presence"}
+	users := c.presence(a, a.channel(1))
+	list := make([]lua.LValue, len(users))
+	for i, u := range users {
+		list[i] = a.user(u)
+	}
+	return a.push(luavm.NewArray(list...))
+}
+
+// ws_presence_count(channel) -> unique users
+func wsPresenceCount(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_presence_count"}
+	return a.push(lua.LNumber(len(c.presence(a, a.channel(1)))))
+}
+
+// ws_get_presence(channel, user_id) -> {user_id, metas} or nil
+func wsGetPresence(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_get_presence"}
+	channel, id := a.channel(1), a.userID(2)
+	for _, u := range c.presence(a, channel) {
+		if u.ID == id {
+			return a.push(a.user(u))
+		}
+	}
+	return a.push(lua.LNil)
+}
+
+// user makes {user_id, metas}.
+func (a args) user(u *presence.User) lua.LValue {
+	t, ok := a.decode(string(u.AppendMetas(nil))).(*lua.LTable)
+	if !ok {
+		return lua.LNil
+	}
+	t.RawSetString("user_id", lua.LString(u.ID))
+	return t
+}

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"rollcall/luavm"
+)
+
+// Server serves an app over HTTP: everything but the node's own paths (/_api, /healthz, /readyz, /metrics).
+type Server struct {
+	// Static after NewServer.
+	cfg    Config
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	current atomic.Pointer[instance]
+	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
+	running sync.WaitGroup              // connection scripts and the watcher
+	watch   *watcher                    // nil without Dev
+}
+
+// instance is an App at work: with its VMs. Connections keep the one they began with.
+type instance struct {
+	app     *App
+	pools   map[string]*pool // by handler file
+	scripts *pool            // for HTTP scripts
+}
+
+// NewServer begins to serve cfg.App. With Dev it follows changes of the app's folder. The caller must Close it.
+func NewServer(cfg Config) (*Server, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.current.Store(s.newInstance(cfg.App))
+	if cfg.Dev {
+		if s.watch, err = newWatcher(s); err != nil {
+			s.cancel()
+			return nil, err
+		}
+		s.running.Go(s.watch.run)
+	}
+	return s, nil
+}
+
+// Close waits for all connection scripts and the watcher. Connections have been closed before (wsconn.Server.Close);
+// scripts then have nothing to wait for, and those that do not end are ended.
+func (s *Server) Close() {
+	s.cancel()
+	s.running.Wait()
+}
+
+// App is the one that new connections get.
+func (s *Server) App() *App { return s.current.Load().app }
+
+func (s *Server) newInstance(a *App) *instance {
+	in := &instance{app: a, pools: map[string]*pool{}}
+	soft := 2 * runtime.GOMAXPROCS(0)
+	for path, f := range a.files {
+		in.pools[path] = newPool(soft, s.cfg.MaxVMs, func() (*worker, error) { return s.newWorker(a, f) })
+	}
+	in.scripts = newPool(soft, s.cfg.MaxVMs, func() (*worker, error) { return s.newWorker(a, nil) })
+	return in
+}
+
+// newWorker makes a VM that has run a handler file; nil: none, for HTTP scripts.
+func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
+	common, _ := libraries()
+	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Library: common, Require: a.findModule, Print: printLine})}
+	results, err := w.vm.Run(requestSetter())
+	if err != nil {
+		w.vm.Close()
+		return nil, err
+	}
+	w.setRequest = results[0]
+	if f == nil {
+		return w, nil
+	}
+	if err := loadHandlers(w.vm, f); err != nil {
+		w.vm.Close()
+		return nil, err
+	}
+	for _, name := range f.fns {
+		w.fns = append(w.fns, handlerFunction(w.vm, name))
+	}
+	return w, nil
+}
+
+// printLine is print.
+func printLine(vm *luavm.VM, text string) {
+	if c, ok := vm.Data.(*call); ok {
+		c.log().Info(text)
+	}
+}
+
+// requestSetter gives a turn its global request. Being Lua, it is undone at the turn's end like all that a turn writes.
+var requestSetter = sync.OnceValue(func() *luavm.Program {
+	p, err := luavm.Compile("[request]", "return function(r) request = r end")
+	if err != nil {
+		panic(err)
+	}
+	return p
+})

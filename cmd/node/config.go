@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/auth"
+	"rollcall/broker"
+)
+
+// Config is what `node serve` can be told (SPEC 3): by flags, and by ROLLCALL_… in the environment.
+type Config struct {
+	Listen string `default:":6745" help:"Address to listen on: host:port, or :port."`
+	Redis  string `placeholder:"URL" help:"Redis: redis://, rediss:// or unix://; several hosts: Cluster; redis+sentinel://host,host/master. None: an embedded in-process Redis, for one node."`
+	App    string `placeholder:"DIR" help:"The app folder. With --dev: examples/chat, and reloaded on change."`
+	Dev    bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
+
+	APIKey         string   `name:"api-key" placeholder:"KEY" help:"Key that back ends use for /_api."`
+	APIKeyFile     string   `name:"api-key-file" placeholder:"FILE" help:"File with that key."`
+	AllowedOrigins []string `placeholder:"ORIGIN" help:"Origins of other hosts whose pages may connect, such as https://example.com; * allows every one."`
+	TrustedProxies []string `placeholder:"NET" help:"Networks whose X-Forwarded-For and Forwarded are believed."`
+
+	LeaseTTL       time.Duration `name:"lease-ttl" default:"6s" help:"How long after its last heartbeat a node counts as dead."`
+	Heartbeat      time.Duration `default:"2s" help:"Time between two heartbeats; at most a third of --lease-ttl."`
+	PresenceWindow time.Duration `default:"50ms" help:"Presence changes that come within it leave as one diff; 0 turns it off."`
+	PresenceLinger time.Duration `default:"0s" help:"How long a connection that dropped, or closed with 1001, stays present."`
+
+	MaxMessage  Size          `default:"64KiB" help:"Longest message of a client; beyond: close 1009."`
+	MessageRate int           `default:"100" help:"Messages a second a client may send, twice that in a burst; beyond: close 1008. 0: no limit."`
+	SendQueue   Size          `default:"1MiB" help:"What may wait for one client; beyond: close 1013."`
+	Ping        time.Duration `default:"25s" help:"Time between pings; two unanswered: the client is dead."`
+
+	ScriptBudget time.Duration `default:"250ms" help:"Time a handler may run between two calls that wait."`
+	Drain        time.Duration `default:"10s" help:"Time over which clients are sent away after SIGTERM (close 1012)."`
+	RedisPrefix  string        `default:"rollcall" help:"What all names in Redis begin with."`
+
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level of the log: debug, info, warn, error."`
+	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
+
+	proxies auth.Proxies
+}
+
+// Size is a number of bytes: "65536", "64KiB", "1MiB", "64k", "1M".
+type Size int64
+
+// UnmarshalText reads a size.
+func (s *Size) UnmarshalText(text []byte) error {
+	t := strings.TrimSpace(string(text))
+	unit := int64(1)
+	for _, u := range []struct {
+		suffix string
+		bytes  int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"k", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"B", 1}} {
+		if rest, ok := strings.CutSuffix(t, u.suffix); ok {
+			t, unit = strings.TrimSpace(rest), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(t, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/unit {
+		return fmt.Errorf("%q is no size, such as 64KiB", text)
+	}
+	*s = Size(n * unit)
+	return nil
+}
+
+// usage is an error of the configuration: one line that names the flag and the mend, exit code 2.
+type usage struct{ text string }
+
+func (u usage) Error() string { return u.text }
+
+func usagef(format string, args ...any) error { return usage{fmt.Sprintf(format, args...)} }
+
+// validate completes the configuration and says what is wrong with it.
+func (c *Config) validate() error {
+	if c.APIKeyFile != "" {
+		if c.APIKey != "" {
+			return usagef("--api-key-file: give a key or a file with the key, not both")
+		}
+		key, err := os.ReadFile(c.APIKeyFile)
+		if err != nil {
+			return usagef("--api-key-file: %v: name a file that can be read", err)
+		}
+		if c.APIKey = strings.TrimSpace(string(key)); c.APIKey == "" {
+			return usagef("--api-key-file: %s is empty: write the key into it", c.APIKeyFile)
+		}
+	}
+	if c.App == "" {
+		if !c.Dev {
+			return usagef("--app: no app folder given: name one, or try --dev")
+		}
+		c.App = "examples/chat"
+	}
+	if info, err := os.Stat(c.App); err != nil || !info.IsDir() {
+		return usagef("--app: %s is no folder: name the folder that holds config/, handlers/, scripts/ or public/", c.App)
+	}
+	for _, d := range []struct {
+		flag     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"--lease-ttl", c.LeaseTTL, 300 * time.Millisecond, time.Hour},
+		{"--heartbeat", c.Heartbeat, 50 * time.Millisecond, time.Hour},
+		{"--presence-window", c.PresenceWindow, 0, 10 * time.Second},
+		{"--presence-linger", c.PresenceLinger, 0, time.Hour},
+		{"--ping", c.Ping, 100 * time.Millisecond, time.Hour},
+		{"--script-budget", c.ScriptBudget, time.Millisecond, time.Minute},
+		{"--drain", c.Drain, 0, time.Hour},
+	} {
+		if d.value < d.min || d.value > d.max {
+			return usagef("%s: %v is out of range: give a time from %v to %v", d.flag, d.value, d.min, d.max)
+		}
+	}
+	if 3*c.Heartbeat > c.LeaseTTL {
+		return usagef("--heartbeat: %v is too long for --lease-ttl %v: give at most a third of it", c.Heartbeat, c.LeaseTTL)
+	}
+	if c.MaxMessage < 1 || c.MaxMessage > 1<<30 {
+		return usagef("--max-message: %d is out of range: give 1 byte to 1GiB", c.MaxMessage)
+	}
+	if c.SendQueue < 1<<10 || c.SendQueue > 1<<30 {
+		return usagef("--send-queue: %d is out of range: give 1KiB to 1GiB", c.SendQueue)
+	}
+	if c.MessageRate < 0 {
+		return usagef("--message-rate: %d is negative: give 0 for no limit", c.MessageRate)
+	}
+	if c.RedisPrefix == "" || strings.ContainsAny(c.RedisPrefix, "{} \t\r\n") {
+		return usagef("--redis-prefix: %q: give a name without braces and spaces", c.RedisPrefix)
+	}
+	if c.Redis != "" {
+		if _, err := broker.ParseURL(c.Redis); err != nil {
+			return usagef("--redis: %v", err)
+		}
+	}
+	for _, o := range c.AllowedOrigins {
+		if o != "*" && !strings.Contains(o, "://") {
+			return usagef("--allowed-origins: %q: give scheme and host, such as https://example.com, or *", o)
+		}
+	}
+	proxies, err := auth.ParseProxies(c.TrustedProxies)
+	if err != nil {
+		return usagef("--trusted-proxies: %v", err)
+	}
+	c.proxies = proxies
+	return nil
+}
+
+// exitCode tells a bad configuration (2) from what went wrong at work (1).
+func exitCode(err error) int {
+	var u usage
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &u):
+		return 2
+	}
+	return 1
+}

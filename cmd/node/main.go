@@ -1,0 +1,94 @@
+// Command node is one node of Rollcall: it takes WebSockets, runs the app's handlers, and knows who is present in the whole
+// cluster. See README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when a release is built.
+var version = ""
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node (the default command)."`
+	Check   checkCmd   `cmd:"" help:"Load an app and report every error in it."`
+	Health  healthCmd  `cmd:"" help:"Ask a node on this machine whether it is ready; for container health checks."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(k *kong.Kong) error {
+	_, err := fmt.Fprintln(k.Stdout, "rollcall", versionText())
+	return err
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments; it gives the exit code: 1 what went wrong at work, 2 bad configuration.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exited := -1
+	var c cli
+	parser, err := kong.New(&c, kong.Name("node"), kong.Description("Rollcall: presence and real-time messages over WebSockets."),
+		kong.DefaultEnvars("ROLLCALL"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		fmt.Fprintln(stderr, "node:", err)
+		return 1
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "node:", err)
+		return 2
+	}
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(stderr, "node:", err)
+		return exitCode(err)
+	}
+	return 0
+}
+
+type serveCmd struct{ Config }
+
+func (s *serveCmd) Run(ctx context.Context, k *kong.Kong) error {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	return serve(ctx, &s.Config, newLog(&s.Config, k.Stderr))
+}
+
+func newLog(c *Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
+	opts := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

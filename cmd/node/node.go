@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"rollcall/api"
+	"rollcall/app"
+	"rollcall/auth"
+	"rollcall/broker"
+	"rollcall/cluster"
+	"rollcall/hub"
+	"rollcall/luavm"
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// afterDrain is how long after --drain the last clients may take to go (SPEC 3).
+const afterDrain = 2 * time.Second
+
+// node is one running node: the rooms of DESIGN 1, built from the ground up and closed in reverse.
+type node struct {
+	cfg *Config
+	log *slog.Logger
+
+	broker  *broker.Broker
+	cluster *cluster.Cluster
+	tracker *presence.Tracker
+	hub     *hub.Hub
+	sockets *wsconn.Server
+	scripts *app.Scripts
+	app     *app.Server
+	http    *http.Server
+	ln      net.Listener
+	served  chan error // of http.Serve
+
+	draining atomic.Bool
+}
+
+// serve runs a node until ctx ends, then sends its clients away.
+func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
+	n, err := start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-n.served:
+		err = fmt.Errorf("serve: %w", err)
+	}
+	n.close()
+	return err
+}
+
+// start builds a node and lets it listen. What was built is closed again when it fails.
+func start(ctx context.Context, cfg *Config, log *slog.Logger) (n *node, err error) {
+	n = &node{cfg: cfg, log: log}
+	loaded, err := loadApp(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.closeRooms()
+		}
+	}()
+	if n.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, usagef("--listen: %v: give a free address", err)
+	}
+	if n.broker, err = openBroker(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	process := cluster.NewProcess()
+	store := presence.NewStore(n.broker, n.broker.Keys())
+	n.cluster = cluster.New(cluster.Config{
+		Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: store, Log: log,
+		Node: cluster.Node{Address: n.ln.Addr().String(), Version: versionText(), PID: os.Getpid(), StartedAt: time.Now()},
+		Load: func() cluster.Load { return n.hub.Load() },
+	})
+	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
+	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, Log: log})
+	n.wire()
+	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, observer{log})
+	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
+		return nil, fmt.Errorf("read registered scripts: %w", err)
+	}
+	origins, err := app.ParseOrigins(cfg.AllowedOrigins)
+	if err != nil {
+		return nil, usagef("--allowed-origins: %v", err)
+	}
+	n.app, err = app.NewServer(app.Config{
+		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
+		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: origins,
+		RemoteAddr: n.remoteAddr, Admit: n.admit, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("serve the app: %w", err)
+	}
+	n.listen()
+	log.Info("node is up", "address", n.ln.Addr().String(), "node", process, "app", cfg.App, "version", versionText())
+	if cfg.Dev {
+		log.Info("open " + devURL(n.ln.Addr()))
+	}
+	return n, nil
+}
+
+// loadApp loads the app folder; its errors are listed, one a line.
+func loadApp(cfg *Config) (*app.App, error) {
+	a, problems := app.Load(cfg.App, app.LoadOptions{})
+	if len(problems) == 0 {
+		return a, nil
+	}
+	if errors.Is(problems[0], app.ErrMissing) {
+		return nil, usagef("--app: %v", problems[0])
+	}
+	return nil, fmt.Errorf("the app has %d errors:\n%w", len(problems), errors.Join(problems...))
+}
+
+// openBroker connects to Redis; while it cannot be reached, the node waits for it.
+func openBroker(ctx context.Context, cfg *Config, log *slog.Logger) (*broker.Broker, error) {
+	for {
+		b, err := broker.Open(ctx, broker.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Log: log})
+		switch {
+		case err == nil:
+			return b, nil
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("connect to Redis: %w", ctx.Err())
+		case !errors.Is(err, broker.ErrUnavailable):
+			return nil, usagef("--redis: %v", err)
+		}
+		log.Warn("waiting for Redis", "error", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// wire lets the rooms hear of each other and starts them.
+func (n *node) wire() {
+	first := true
+	n.cluster.OnIncarnation(func(string) {
+		n.tracker.NewIncarnation(first)
+		first = false
+	})
+	n.cluster.Handle(n.hub)
+	n.broker.OnBreak(func() {
+		n.tracker.Suspect()
+		n.cluster.Renounce("a connection to Redis broke")
+	})
+	n.cluster.Start()
+	n.hub.Start()
+}
+
+// listen begins to serve HTTP.
+func (n *node) listen() {
+	apiServer := api.New(api.Config{Scripts: n.scripts, Keys: auth.NewKeys(n.cfg.APIKey), Dev: n.cfg.Dev, Ready: n.ready, Log: n.log})
+	n.http = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if api.Serves(r.URL.Path) {
+				apiServer.ServeHTTP(w, r)
+				return
+			}
+			n.app.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+	n.served = make(chan error, 1)
+	go func() { n.served <- n.http.Serve(n.ln) }()
+}
+
+// ready says why this node should get no new clients; nil when it should.
+func (n *node) ready() error {
+	if n.draining.Load() {
+		return errors.New("draining")
+	}
+	return n.cluster.Ready()
+}
+
+// remoteAddr is the client's address as handlers see it.
+func (n *node) remoteAddr(r *http.Request) string {
+	addr := n.cfg.proxies.Client(r)
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
+}
+
+// admit decides about one upgrade.
+func (n *node) admit(w http.ResponseWriter, _ *http.Request) (release func(), ok bool) {
+	if n.draining.Load() {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "this node is going away", http.StatusServiceUnavailable)
+		return nil, false
+	}
+	return func() {}, true
+}
+
+// close sends the clients away and closes everything.
+func (n *node) close() {
+	n.draining.Store(true)
+	n.log.Info("draining", "connections", n.sockets.Len(), "time", n.cfg.Drain)
+	n.drain()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = n.http.Shutdown(ctx) // requests that are still under way after that are cut
+	_ = n.http.Close()
+	n.closeRooms()
+	n.log.Info("node is down")
+}
+
+// drain closes the connections one after another over the drain time, and waits until all are gone.
+func (n *node) drain() {
+	deadline := time.Now().Add(n.cfg.Drain + afterDrain)
+	var conns []*wsconn.Conn
+	n.sockets.Each(func(c *wsconn.Conn) { conns = append(conns, c) })
+	began := time.Now()
+	for i, c := range conns {
+		time.Sleep(time.Until(began.Add(n.cfg.Drain * time.Duration(i) / time.Duration(len(conns)))))
+		c.Close(wsconn.CodeRestart, "the node restarts; connect again")
+	}
+	for time.Now().Before(deadline) {
+		left := 0
+		n.sockets.Each(func(c *wsconn.Conn) {
+			left++
+			c.Close(wsconn.CodeRestart, "the node restarts; connect again") // it came in meanwhile
+		})
+		if left == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// closeRooms closes what was built, in reverse.
+func (n *node) closeRooms() {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if n.ln != nil {
+		_ = n.ln.Close() // closed already when HTTP was served
+	}
+	if n.sockets != nil {
+		n.sockets.Close()
+	}
+	if n.app != nil {
+		n.app.Close()
+	}
+	if n.scripts != nil {
+		n.scripts.Close()
+	}
+	if n.hub != nil {
+		n.hub.Close(ctx)
+		n.tracker.Close()
+		if err := n.cluster.Close(ctx); err != nil {
+			n.log.Warn("give up the lease failed", "error", err)
+		}
+	}
+	if n.broker != nil {
+		if err := n.broker.Close(); err != nil {
+			n.log.Warn("close Redis failed", "error", err)
+		}
+	}
+}
+
+// devURL is where the page is.
+func devURL(addr net.Addr) string {
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	return "http://localhost:" + port + "/"
+}
+
+// observer logs what sockets have to say.
+type observer struct{ log *slog.Logger }
+
+func (o observer) Received(int)  {}
+func (o observer) Sent(int, int) {}
+func (o observer) Closed(c *wsconn.Conn, info wsconn.CloseInfo) {
+	o.log.Debug("connection closed", "connection", c.ID(), "code", info.Code, "reason", info.Reason, "why", info.Why)
+}
+func (o observer) Panicked(c *wsconn.Conn, value any, stack []byte) {
+	o.log.Error("handler panicked", "connection", c.ID(), "panic", value, "stack", string(stack))
+}

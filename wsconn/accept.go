@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,12 +13,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const (
-	// readBuffer is the size of a connection's read buffer, in bytes. Longer messages are read past it.
-	readBuffer = 512
-	// noWrites is the size that the write buffer would have, if gorilla ever wrote a message.
-	noWrites = 16
-)
+// noWrites is the size that gorilla's write buffer would have, if it ever wrote a message.
+const noWrites = 16
+
+var errEarly = errors.New("client sent data before the handshake was complete")
 
 // Options are the settings of one connection.
 type Options struct {
@@ -44,13 +43,16 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 	if o.Subprotocol != "" && slices.Contains(websocket.Subprotocols(r), o.Subprotocol) {
 		header = http.Header{"Sec-Websocket-Protocol": {o.Subprotocol}}
 	}
-	tap := &wire{c: c}
-	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, tap: tap}, r, header)
+	c.wire.c = c
+	c.lendBuffer()
+	defer c.returnBuffer()
+	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, c: c}, r, header)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	tap.upgraded = true
-	c.ws, c.nc, c.raw = ws, tap.Conn, rawConn(tap.Conn)
+	c.wire.upgraded = true
+	c.ws, c.nc = ws, c.wire.Conn
+	c.raw, c.waits = rawConn(c.nc), waitable(c.nc)
 	c.heard.Store(true)
 	c.prepareReading()
 	if !s.register(c) {
@@ -80,25 +82,29 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// Start starts the connection's goroutine, which calls h. It is called once. After Server.Close it calls h in
+// Start starts the connection's goroutine, which calls h. It is called once and does not block. After Server.Close it calls h in
 // the caller's goroutine instead, so that h gets its Open and Closed.
 func (c *Conn) Start(h Handler) {
 	c.h = h
 	c.s.mu.Lock()
 	closed := c.s.closed
 	if !closed {
-		c.s.readers.Go(c.run)
+		c.s.readers.Add(1)
 	}
 	c.s.mu.Unlock()
 	if closed {
-		c.run()
+		c.waits = nil
+		c.s.readers.Add(1)
+		c.turn()
+		return
 	}
+	c.s.workers.serve(c)
 }
 
-// hijacker hands the upgrader the socket with a tap on it.
+// hijacker hands the upgrader the socket with a tap on it, and the connection's own reader.
 type hijacker struct {
 	http.ResponseWriter
-	tap *wire
+	c *Conn
 }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -106,8 +112,12 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.tap.Conn = nc
-	return h.tap, rw, nil
+	if rw.Reader.Buffered() > 0 {
+		_ = nc.Close()
+		return nil, nil, errEarly
+	}
+	h.c.wire.Conn = nc
+	return &h.c.wire, bufio.NewReadWriter(&h.c.br, rw.Writer), nil
 }
 
 // noPool is the upgrader's pool of write buffers, which stays empty since it writes no messages.
@@ -154,7 +164,7 @@ func (w *wire) Write(p []byte) (int, error) {
 func newUpgrader(cfg Config) websocket.Upgrader {
 	return websocket.Upgrader{
 		HandshakeTimeout: cfg.HandshakeTimeout,
-		ReadBufferSize:   readBuffer,
+		ReadBufferSize:   0, // what hijacker gives it
 		WriteBufferSize:  noWrites,
 		WriteBufferPool:  noPool{},
 		CheckOrigin:      func(*http.Request) bool { return true }, // the caller's, before

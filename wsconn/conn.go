@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"bufio"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,8 +34,15 @@ type Conn struct {
 	limit int64           // of a message, in bytes
 	h     Handler
 
-	// Owned by the connection's goroutine.
-	in reading
+	// waits is the socket if it can be waited for without reading, else nil (TLS). Static after Accept.
+	waits syscall.RawConn
+
+	// Owned by the goroutine that has the connection in hand; see turn.go.
+	in     reading
+	br     bufio.Reader  // gorilla's; usable while lent is set
+	lent   *bufio.Reader // whose buffer br uses
+	wire   wire
+	opened bool
 
 	// heard: something came from the peer since the pinger's last visit. busy: the goroutine is in the Handler.
 	heard, busy atomic.Bool

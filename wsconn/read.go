@@ -50,14 +50,6 @@ func (c *Conn) prepareReading() {
 	c.ws.SetCloseHandler(c.gotClose)
 }
 
-// run is the connection's goroutine.
-func (c *Conn) run() {
-	c.handle(c.h.Open)
-	for c.readMessage() {
-	}
-	c.finish()
-}
-
 // readMessage reads one message and gives it to the Handler; false when the connection is at its end.
 func (c *Conn) readMessage() bool {
 	kind, r, err := c.ws.NextReader()

@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,13 +18,15 @@ type Server struct {
 	start    time.Time
 	tick     time.Duration // of the wheel
 
-	ready  readyList
-	reaper reaper
-	stop   chan struct{}
+	ready   readyList
+	workers workers
+	reaper  reaper
+	stop    chan struct{}
 
 	// frozen is the time, in ns, in which the process did not run; beat is when the wheel last turned.
 	frozen, beat atomic.Int64
 
+	// readers counts started connections and waiting goroutines.
 	readers, flushers, drains, others sync.WaitGroup
 
 	// Invariant: wheel[c.slot][c.index] == c for each registered c; count is their number.
@@ -44,6 +47,7 @@ func NewServer(cfg Config, obs Observer) *Server {
 	}
 	s := &Server{cfg: cfg, obs: obs, upgrader: newUpgrader(cfg), start: time.Now(), stop: make(chan struct{})}
 	s.ready.wake.L = &s.ready.mu
+	s.workers.most = 2 * runtime.GOMAXPROCS(0)
 	s.reaper.init()
 	s.initWheel()
 	for range cfg.Flushers {
@@ -125,6 +129,7 @@ func (s *Server) Close() {
 			c.beginClose(CloseInfo{Code: CodeGoingAway, Why: WhyShutdown})
 		}
 		s.readers.Wait()
+		s.workers.close()
 		s.reaper.close() // ends when it has seen off the connections that were never started
 		close(s.stop)
 		s.others.Wait()

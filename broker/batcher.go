@@ -12,7 +12,11 @@ import (
 )
 
 const (
-	defaultWorkers = 2
+	// defaultWorkers and clusterWorkers are the defaults of Config.Workers. For one Redis one pipeline in flight is best (BenchmarkDo: more
+	// of them are smaller); a Cluster gets more so that a dead master holds up the commands of few other slots.
+	defaultWorkers = 1
+	clusterWorkers = 8
+
 	// queueLimit bounds the commands that wait for one worker; beyond: ErrOverloaded.
 	queueLimit = 1 << 16
 )

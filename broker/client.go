@@ -87,3 +87,11 @@ func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) 
 type once struct{ redis.Cmder }
 
 func (once) NoRetry() bool { return true }
+
+func onceEach(cmds []redis.Cmder) []redis.Cmder {
+	marked := make([]redis.Cmder, len(cmds))
+	for i, cmd := range cmds {
+		marked[i] = once{cmd}
+	}
+	return marked
+}

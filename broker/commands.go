@@ -140,11 +140,9 @@ func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis
 }
 
 func (b *Broker) pipeline(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {
-	for _, cmd := range cmds {
-		if b.kind == Cluster {
-			cmd = once{cmd}
-		}
-		_ = pipe.Process(ctx, cmd) // queues it; never an error
+	if b.kind == Cluster {
+		cmds = onceEach(cmds)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_ = pipe.BatchProcess(ctx, cmds...) // queues them; never an error
+	_, _ = pipe.Exec(ctx)               // each command has its own error
 }

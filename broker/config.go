@@ -18,7 +18,7 @@ type Config struct {
 	// Receivers is the number of pub/sub connections that topics are spread over. Default 2.
 	Receivers int
 	// Workers is the number of pipelines that may be in flight at once.
-	// Default 2, in a Cluster 8 (so that a dead master holds up few others).
+	// Default 1, in a Cluster 8 (so that a dead master holds up few others).
 	Workers int
 	// WatchEvery is the interval at which each pub/sub connection is checked. A connection
 	// that stays silent for two of them is replaced. Default 1 s.
@@ -29,9 +29,6 @@ type Config struct {
 	// Log takes the few lines the broker has to say. Default: none.
 	Log *slog.Logger
 }
-
-// clusterWorkers is the default of Workers in a Cluster.
-const clusterWorkers = 8
 
 // defaults returns c with every zero value replaced, but Workers (see Open).
 func (c Config) defaults() Config {

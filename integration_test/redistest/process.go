@@ -129,7 +129,8 @@ func (p *Process) await(exited <-chan struct{}, logFile string) error {
 	defer cancel()
 	for {
 		err := p.Client().Ping(ctx).Err()
-		if err == nil {
+		var answer redis.Error // that it wants a password, too
+		if err == nil || errors.As(err, &answer) && !redis.IsLoadingError(err) {
 			return nil
 		}
 		select {

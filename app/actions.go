@@ -138,7 +138,7 @@ func (r *actionReader) readTracks(kind hub.ActionKind, v lua.LValue) error {
 	if !ok {
 		return fmt.Errorf("must be a table with a channel, or an array of such, not %s", describe(v))
 	}
-	if first, _ := t.Next(lua.LNil); first.Type() == lua.LTString {
+	if t.RawGetInt(1) == lua.LNil && !isEmpty(t) {
 		return r.readTrack(kind, t)
 	}
 	return eachElement(t, func(i int, v lua.LValue) error {

@@ -1,0 +1,569 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+
+	"rollcall/luavm"
+	"rollcall/wsconn"
+)
+
+// handler is an app with one route, /ws/:room, whose handler has this body.
+func handler(body string) map[string]string {
+	return map[string]string{
+		"config/routes.lua": `router_websocket("/ws/:room", "chat#chat")`,
+		"handlers/chat.lua": "function chat(event)\n" + body + "\nend",
+	}
+}
+
+func dev(c *Config) { c.Dev = true }
+
+// chat joins the room of the path and passes messages on.
+const chat = `
+  if event.type == "connect" then return { join = event.params.room, send = "ready" } end
+  if event.type == "message" then return { broadcast_room = event.message } end`
+
+func TestBroadcastToTheRoom(t *testing.T) {
+	n := startNode(t, handler(chat))
+	a, b, other := n.dial("/ws/red"), n.dial("/ws/red"), n.dial("/ws/blue")
+	for _, c := range []*client{a, b, other} {
+		c.expect("ready")
+	}
+	a.say("hello")
+	a.expect("hello")
+	b.expect("hello")
+	other.say("x")
+	other.expect("x")
+}
+
+// SPEC 1.2, the table of event fields; SPEC 4: `{authenticated=false, username=""}` without a token.
+func TestEventFields(t *testing.T) {
+	n := startNode(t, handler(`if event.type == "disconnect" then return {broadcast = event} end return {send = event}`))
+	watch := n.dial("/ws/watch")
+	watch.next()
+	c := n.dial("/ws/a%2Fb?x=1&x=2&y=z%20z", "X-Two: a", "X-Two: b")
+	var e map[string]any
+	read := func(text string) {
+		t.Helper()
+		e = nil
+		check(t, json.Unmarshal([]byte(text), &e))
+	}
+	field := func(path ...string) string {
+		var v any = e
+		for _, p := range path {
+			m, _ := v.(map[string]any)
+			v = m[p]
+		}
+		b, err := json.Marshal(v)
+		check(t, err)
+		return string(b)
+	}
+	common := func() {
+		t.Helper()
+		for want, got := range map[string]string{
+			`{"room":"a/b"}`:                        field("params"),
+			`{"x":"2","y":"z z"}`:                   field("query"),
+			`"a, b"`:                                field("headers", "x-two"),
+			`"websocket"`:                           field("headers", "upgrade"),
+			`{"authenticated":false,"username":""}`: field("user"),
+			`"/ws/a/b"`:                             field("path"),
+			`"127.0.0.1"`:                           field("remote_addr"),
+			`{}`:                                    field("state"),
+			`"` + strings.TrimPrefix(n.http.URL, "http://") + `"`: field("headers", "host"),
+		} {
+			if got != want {
+				t.Errorf("field is %s, want %s", got, want)
+			}
+		}
+		if _, err := uuid.Parse(strings.Trim(field("connection_id"), `"`)); err != nil {
+			t.Errorf("connection_id %s is no UUID", field("connection_id"))
+		}
+	}
+	read(c.next())
+	common()
+	if field("type") != `"connect"` || field("message") != "null" || field("code") != "null" {
+		t.Errorf("connect: %v", e)
+	}
+	c.say("hi")
+	read(c.next())
+	common()
+	if field("type") != `"message"` || field("message") != `"hi"` || field("binary") != "null" {
+		t.Errorf("message: %v", e)
+	}
+	check(t, c.WriteMessage(websocket.BinaryMessage, []byte("b")))
+	read(c.next())
+	if field("message") != `"b"` || field("binary") != "true" {
+		t.Errorf("binary: %v", e)
+	}
+	check(t, c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4321, "so long"), time.Now().Add(time.Second)))
+	read(watch.next())
+	common()
+	if field("type") != `"disconnect"` || field("code") != "4321" || field("reason") != `"so long"` || field("message") != "null" {
+		t.Errorf("disconnect: %v", e)
+	}
+}
+
+// SPEC 1.2: "state: a table of the handler's own, kept for the connection's life: what the handler sets there the next
+// event sees."
+func TestState(t *testing.T) {
+	n := startNode(t, handler(`
+  local s = event.state
+  if event.type == "connect" then s.n = 0; s.list = {}; s.name = event.params.room; return {send = "ready"} end
+  s.n = s.n + 1
+  table.insert(s.list, event.message)
+  return { send = s.name .. " " .. s.n .. " " .. table.concat(s.list, ",") }`))
+	var clients []*client
+	for i := range 8 {
+		c := n.dial(fmt.Sprintf("/ws/c%d", i))
+		c.expect("ready")
+		clients = append(clients, c)
+	}
+	var done sync.WaitGroup
+	for i, c := range clients {
+		done.Go(func() {
+			var list []string
+			for j := range 30 {
+				list = append(list, fmt.Sprint(j))
+				c.say(fmt.Sprint(j))
+				if got, want := c.next(), fmt.Sprintf("c%d %d %s", i, j+1, strings.Join(list, ",")); got != want {
+					t.Errorf("got %s, want %s", got, want)
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
+}
+
+func TestStateReplacedAndEmptied(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.message == "set" then event.state = {a = {1, 2}, e = json.array({})} return {} end
+  if event.message == "nil" then event.state = nil return {} end
+  if event.message == "bad" then event.state.f = print event.state.g = 1 return {} end
+  return {send = event.state}`))
+	c := n.dial("/ws/x")
+	c.expect("{}")
+	c.say("set", "?")
+	c.expect(`{"a":[1,2],"e":[]}`)
+	c.say("nil", "?")
+	c.expect("{}")
+	c.say("bad", "?")
+	c.expect(`{"g":1}`)
+	n.logged("event.state holds functions")
+}
+
+// SPEC 1.4: "Two connections never see each other's globals; library tables are read-only."
+func TestGlobalsStayWithTheirConnection(t *testing.T) {
+	n := startNode(t, map[string]string{
+		"config/routes.lua": `router_websocket("/ws", "chat#chat")`,
+		"handlers/chat.lua": `
+local calls = 0
+seen = { n = 0 }
+function chat(event)
+  calls = calls + 1
+  seen.n = seen.n + 1
+  count = (count or 0) + 1
+  return { send = calls .. " " .. seen.n .. " " .. count }
+end`,
+	}, nodeOptions{config: func(c *Config) { c.MaxVMs = 1 }})
+	a, b := n.dial("/ws"), n.dial("/ws")
+	a.expect("1 1 1")
+	b.expect("1 1 1")
+	a.say("x", "x")
+	a.expect("2 2 2", "3 3 3")
+	b.say("x")
+	b.expect("2 2 2")
+	n.dial("/ws").expect("1 1 1")
+}
+
+func TestLibraryTablesAreReadOnly(t *testing.T) {
+	n := startNode(t, handler(`
+  local out = {}
+  for _, f in ipairs({
+    function() string.len = nil end, function() json.null = 1 end, function() log.info = print end,
+    function() store.get = nil end, function() rawset(store, "get", 1) end,
+  }) do out[#out + 1] = tostring((pcall(f))) end
+  return {send = table.concat(out, " ")}`))
+	n.dial("/ws/a").expect("false false false false false")
+}
+
+// SPEC 1.2: "A connect handler that raises, or returns close, refuses the connection (close 1011, or the given code)";
+// SPEC 6: "A refused connect runs only its send; no disconnect event follows"; SPEC 4: 4403 without a code.
+func TestRefusedConnect(t *testing.T) {
+	tests := []struct {
+		name, answer string
+		want         []string
+	}{
+		{"raises", `error("no")`, []string{"closed 1011 handler error"}},
+		{"raises a table", `error({code = 1})`, []string{"closed 1011 handler error"}},
+		{"reason", `return {close = "go away"}`, []string{"closed 4403 go away"}},
+		{"empty reason", `return {close = ""}`, []string{"closed 4403"}},
+		{"code", `return {close = {code = 4005, reason = "full"}}`, []string{"closed 4005 full"}},
+		{"only send runs", `return {join = "r", track = {channel = "r", user_id = "u"}, send = "sorry", broadcast = "x", close = "no"}`, []string{"sorry", "closed 4403 no"}},
+		{"sends of an array", `return {{send = "1"}, {close = "no"}, {send = "2"}}`, []string{"1", "2", "closed 4403 no"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := startNode(t, handler(`
+  if event.params.room == "watch" then return {join = "watch"} end
+  if event.type == "disconnect" then return {broadcast_channel = {channel = "watch", message = "disconnect event"}} end
+  `+tt.answer))
+			watch := n.dial("/ws/watch")
+			c := n.dial("/ws/x")
+			c.expect(tt.want...)
+			eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })
+			if got := n.get("/"); !strings.HasPrefix(got, "404") {
+				t.Fatal(got)
+			}
+			check(t, n.hub.Broadcast(t.Context(), "watch", hubText("end"), ""))
+			watch.expect("end")
+			if users, err := n.hub.Presence(t.Context(), "r"); err != nil || len(users) != 0 {
+				t.Fatalf("present: %v, %v", users, err)
+			}
+		})
+	}
+}
+
+// SPEC 1.2: "disconnect actions still go out, and rooms and presence are released after them."
+func TestDisconnectActions(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.type == "connect" then return {join = "r", send = "ready"} end
+  if event.type == "disconnect" then return {send = "nobody hears", broadcast_room = "left with " .. event.code} end`))
+	a, b := n.dial("/ws/a"), n.dial("/ws/b")
+	a.expect("ready")
+	b.expect("ready")
+	a.leave(1000)
+	b.expect("left with 1000")
+	if f := n.seen.all(); len(f) > 0 {
+		t.Fatalf("a send to the client that left is no failure: %v", f)
+	}
+	c := n.dial("/ws/c")
+	c.expect("ready")
+	_ = c.UnderlyingConn().Close()
+	b.expect("left with 1006")
+}
+
+// SPEC 1.2: "close: closes after the other actions"; SPEC 6: "A handler's close without a code: 1000."
+func TestCloseAction(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.message == "reason" then return {close = "enough", send = "bye"} end
+  if event.message == "code" then return {close = {code = 4001, reason = "enough"}} end`))
+	c := n.dial("/ws/x")
+	c.say("reason")
+	c.expect("bye", "closed 1000 enough")
+	c = n.dial("/ws/x")
+	c.say("code")
+	c.expect("closed 4001 enough")
+}
+
+// SPEC 1.2: "An unknown key or a wrong type: the connection stays, the error is logged with route, line and event, and
+// counted; with --dev the client also gets {"event":"error", ...}"; SPEC 6: "carry message, route, line".
+func TestHandlerErrors(t *testing.T) {
+	tests := []struct {
+		name, answer string
+		line         int
+		message      string
+		reason       Reason
+	}{
+		{"unknown key", `return {sned = "x"}`, 1, `bad return value: unknown action \"sned\"`, ReasonActions},
+		{"wrong type", `return {join = 5}`, 1, `bad return value: join: the channel must be a string, not the number 5`, ReasonActions},
+		{"nothing runs", `return {send = "no", track = 1}`, 1, `bad return value: track: must be a table`, ReasonActions},
+		{"raises", "\nerror('oh')", 4, `handlers/chat.lua:4: oh`, "raised"},
+		{"raises nil index", "local x\nreturn x.y", 4, `handlers/chat.lua:4: attempt to index`, "raised"},
+		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 0, `join: a connection may be in 128 channels`, ReasonAction},
+	}
+	for _, tt := range tests {
+		for _, mode := range []string{"dev", "production"} {
+			t.Run(tt.name+" "+mode, func(t *testing.T) {
+				n := startNode(t, handler("if event.message == 'ok' then return {send = 'ok'} end if event.type == 'message' then\n"+tt.answer+"\nend"),
+					nodeOptions{config: func(c *Config) { c.Dev = mode == "dev" }})
+				c := n.dial("/ws/x")
+				c.say("go")
+				if mode == "dev" {
+					c.expectLike(`{"event":"error","message":"` + tt.message)
+				}
+				c.say("ok")
+				c.expect("ok")
+				f := n.seen.all()
+				if len(f) != 1 || f[0].Reason != tt.reason || f[0].Kind != RunMessage || f[0].Route != "/ws/:room" || f[0].Line != tt.line || f[0].File != "handlers/chat.lua" {
+					t.Fatalf("failures %+v", f)
+				}
+				n.logged("kind=message route=/ws/:room")
+			})
+		}
+	}
+}
+
+func TestErrorFrame(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.type == "message" then error("oh") end`), nodeOptions{config: dev})
+	c := n.dial("/ws/x")
+	c.say("go")
+	c.expect(`{"event":"error","message":"handlers/chat.lua:3: oh","route":"/ws/:room","line":3}`)
+}
+
+// A bad return of connect does not refuse: "the connection stays".
+func TestBadReturnOfConnectStays(t *testing.T) {
+	n := startNode(t, handler(`if event.type == "connect" then return {sned = 1} end return {send = "here"}`))
+	c := n.dial("/ws/x")
+	c.say("go")
+	c.expect("here")
+}
+
+// SPEC 1.2: "set_presence … without tracking: no effect, logged", "broadcast_room … in no room: no effect, logged".
+func TestActionsWithoutEffect(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.message == "state" then return {set_presence = {channel = "c", state = "away"}, send = "1"} end
+  if event.message == "room" then return {broadcast_room = "x", send = "2"} end`), nodeOptions{config: dev})
+	c := n.dial("/ws/x")
+	c.say("state", "room")
+	c.expect("1", "2")
+	n.logged("action without effect")
+	n.logged("action=set_presence")
+	n.logged("action=broadcast_room")
+	if f := n.seen.all(); len(f) != 0 {
+		t.Fatal(f)
+	}
+}
+
+// SPEC 1.4: "passing one raises an error that names the line, closes that connection (1011) and touches nobody else".
+func TestLimitsOfHandlers(t *testing.T) {
+	tests := []struct{ name, body, reason string }{
+		{"loop", `while true do end`, "budget"},
+		{"loop in pcall", `while true do pcall(function() while true do end end) end`, "budget"},
+		{"recursion", `local function f() return 1 + f() end return f()`, "depth"},
+		{"doubling string", `local s = "x" while true do s = s .. s end`, "value"},
+		{"string.rep", `return {send = string.rep("x", 1e9)}`, "value"},
+		{"memory", `local t = {} for i = 1, 1e9 do t[i] = {} end`, "memory"},
+		{"backtracking pattern", `return {send = string.find(string.rep("a", 60000), ".-.-.-b")}`, "budget"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := startNode(t, handler(`if event.type == "message" and event.message ~= "ok" then
+`+tt.body+`
+end
+if event.message == "ok" then return {send = "ok"} end`), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
+			bad, good := n.dial("/ws/x"), n.dial("/ws/x")
+			bad.say("go")
+			for range 3 {
+				good.say("ok")
+				good.expect("ok")
+			}
+			bad.expect("closed 1011 handler error")
+			f := n.seen.all()
+			if len(f) != 1 || string(f[0].Reason) != tt.reason && tt.reason != "memory" || f[0].Line != 3 {
+				t.Fatalf("failures %+v, want %s in line 3", f, tt.reason)
+			}
+			good.say("ok")
+			good.expect("ok")
+		})
+	}
+}
+
+// SPEC 6: "Events of one connection run one at a time, in order."
+func TestEventsOfAConnectionKeepOrder(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.type == "connect" then return end
+  event.state.n = (event.state.n or 0) + 1
+  if event.state.n % 10 == 0 then ws_count(); store.get("x") end
+  return {send = event.state.n .. " " .. event.message}`))
+	c := n.dial("/ws/x")
+	for i := range 100 {
+		c.say(fmt.Sprint(i))
+	}
+	for i := range 100 {
+		c.expect(fmt.Sprintf("%d %d", i+1, i))
+	}
+}
+
+// A handler that waits does not hold up those of other connections, also when they are more than the VMs that may run.
+func TestSlowHandlersHoldUpNobody(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.message == "slow" then while not store.get("go") do end return {send = "done"} end
+  if event.message == "quick" then return {send = "quick"} end`),
+		nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 5 * time.Second} }})
+	var slow []*client
+	for range 12 {
+		c := n.dial("/ws/x")
+		c.say("slow")
+		slow = append(slow, c)
+	}
+	quick := n.dial("/ws/x")
+	quick.say("quick")
+	quick.expect("quick")
+	check(t, n.redis.Set(n.broker.Keys().Store(n.server.App().Name, "go"), "true"))
+	for _, c := range slow {
+		c.expect("done")
+	}
+	if size := n.server.current.Load().pools["handlers/chat.lua"].size(); size > 64 {
+		t.Fatalf("%d VMs", size)
+	}
+}
+
+// SPEC 1.2: `{ max_message = 4096 }`; SPEC 4: 1009 too big.
+func TestMaxMessageOfARoute(t *testing.T) {
+	n := startNode(t, map[string]string{
+		"config/routes.lua": `router_websocket("/ws", "chat#chat", {max_message = 10})`,
+		"handlers/chat.lua": `function chat(event) return {send = event.message} end`,
+	})
+	c := n.dial("/ws")
+	c.say("0123456789")
+	c.expect("0123456789")
+	c.say("0123456789x")
+	c.expectLike("closed 1009")
+}
+
+// SPEC 1.2: "Presence frames to clients of event handlers" (what they hold is the hub's to test).
+func TestTrackSendsFrames(t *testing.T) {
+	n := startNode(t, handler(`
+  if event.type == "connect" then return {join = "r", track = {channel = "r", user_id = event.query.user, name = "N"}} end
+  if event.message == "away" then return {set_presence = {channel = "r", state = "away"}} end
+  if event.message == "out" then return {untrack = "r"} end
+  if event.message == "who" then return {send_presence = "r"} end`))
+	a := n.dial("/ws/x?user=ann")
+	a.expectLike(`{"event":"presence_state","channel":"r","payload":{"ann":{"metas":[{"phx_ref":`)
+	b := n.dial("/ws/x?user=bob")
+	b.expectLike(`"bob":{"metas":[`)
+	a.expectLike(`{"event":"presence_diff","channel":"r","payload":{"joins":{"bob":{"metas":[`)
+	b.say("away")
+	a.expectLike(`"state":"away"`)
+	b.expectLike(`"state":"away"`)
+	b.say("who")
+	b.expectLike(`{"event":"presence_state","channel":"r"`)
+	b.say("out")
+	a.expectLike(`"leaves":{"bob"`)
+}
+
+// SPEC 4: "A drop" and a clean close are told apart for --presence-linger (SPEC 3).
+func TestLingers(t *testing.T) {
+	tests := []struct {
+		name string
+		info wsconn.CloseInfo
+		want bool
+	}{
+		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, false},
+		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, true},
+		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, true},
+		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, true},
+		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, false},
+		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, false},
+	}
+	for _, tt := range tests {
+		if got := lingers(tt.info); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// SPEC 4 and 1.2: who may connect.
+func TestUpgradeRefusals(t *testing.T) {
+	files := map[string]string{
+		"config/routes.lua": `
+router_websocket("/ws", "chat#chat")
+router_websocket("/auth", "chat#chat", {auth = true})
+router_websocket("/only", "chat#chat", {origins = {"https://only.example"}})
+router_websocket("/any", "chat#chat", {origins = {"*"}})
+router_get("/both", "chat#get")
+router_websocket("/both", "chat#chat")
+router_post("/post", "chat#get")`,
+		"handlers/chat.lua": "function chat(event) return {send = event.user.username} end function get() return 'got' end",
+	}
+	n := startNode(t, files, nodeOptions{load: LoadOptions{HasKeys: true}, config: func(c *Config) {
+		c.AllowedOrigins = []string{"https://global.example"}
+		c.Identify = func(r *http.Request, info RouteInfo) (Identity, error) {
+			switch r.URL.Query().Get("token") {
+			case "":
+				return Identity{}, nil
+			case "good":
+				return Identity{User: []byte(`{"authenticated":true,"username":"ann"}`), Authenticated: true}, nil
+			}
+			return Identity{}, fmt.Errorf("bad token for %s", info.Path)
+		}
+	}})
+	tests := []struct {
+		path, origin string
+		status       int
+	}{
+		{"/ws", "", 101},
+		{"/ws", "null", 403},
+		{"/ws", n.http.URL, 101},
+		{"/ws", "https://global.example", 101},
+		{"/ws", "https://only.example", 403},
+		{"/only", "https://only.example", 101},
+		{"/only", "https://global.example", 403},
+		{"/only", n.http.URL, 101},
+		{"/any", "https://whoever.example", 101},
+		{"/any", "null", 403},
+		{"/auth", "", 401},
+		{"/auth?token=bad", "", 401},
+		{"/auth?token=good", "", 101},
+		{"/ws?token=bad", "", 401},
+		{"/ws?token=good", "", 101},
+		{"/nowhere", "", 404},
+		{"/ws/", "", 404},
+		{"/post", "", 405},
+		{"/both", "", 101},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path+" "+tt.origin, func(t *testing.T) {
+			var header []string
+			if tt.origin != "" {
+				header = []string{"Origin: " + tt.origin}
+			}
+			c, resp, err := n.tryDial(tt.path, header...)
+			if resp == nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != tt.status {
+				t.Fatalf("status %d, want %d", resp.StatusCode, tt.status)
+			}
+			if c != nil && strings.HasSuffix(tt.path, "good") {
+				c.expect("ann")
+			}
+		})
+	}
+	// "a plain GET on a WebSocket route: 426"; "One path may have a WebSocket and HTTP routes."
+	if got, h := n.request("GET", "/ws", ""); !strings.HasPrefix(got, "426 ") || h.Get("Upgrade") != "websocket" {
+		t.Errorf("plain GET: %s, %v", got, h)
+	}
+	if got := n.get("/both"); got != "200 got" {
+		t.Error(got)
+	}
+	if got, h := n.request("PUT", "/post", ""); !strings.HasPrefix(got, "405 ") || h.Get("Allow") != "POST" {
+		t.Errorf("%s, %v", got, h)
+	}
+}
+
+// SPEC 3: connection limits are asked before the upgrade, and given back at the end.
+func TestAdmit(t *testing.T) {
+	var mu sync.Mutex
+	open := 0
+	n := startNode(t, handler(chat), nodeOptions{config: func(c *Config) {
+		c.Admit = func(w http.ResponseWriter, _ *http.Request) (func(), bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			if open == 1 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return nil, false
+			}
+			open++
+			return func() { mu.Lock(); open--; mu.Unlock() }, true
+		}
+	}})
+	c := n.dial("/ws/a")
+	c.expect("ready")
+	if _, resp, err := n.tryDial("/ws/a"); err == nil || resp.StatusCode != 503 {
+		t.Fatalf("a second connection was admitted: %v", resp)
+	}
+	c.leave(1000)
+	eventually(t, "release", func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 })
+	n.dial("/ws/a").expect("ready")
+}

@@ -43,7 +43,7 @@ func baseFunctions() map[string]lua.LValue {
 		return 3
 	})
 	all["ipairs"] = function(func(L *lua.LState) int {
-		t := readable(L, 1)
+		t := L.CheckTable(1)
 		L.Push(ipairsNext)
 		L.Push(t)
 		L.Push(lua.LNumber(0))

@@ -178,16 +178,14 @@ func coroutineYield(L *lua.LState) int {
 // would leave it half done. As the loops are on the Go stack, that is where
 // to look.
 func yieldable() bool {
-	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, ".mainLoopWithContext") {
-			f, _ = frames.Next()
-			return strings.HasSuffix(f.Function, ".threadRun")
+	var pcs [8]uintptr
+	inLoop := false
+	for _, pc := range pcs[:runtime.Callers(2, pcs[:])] {
+		name := runtime.FuncForPC(pc - 1).Name()
+		if inLoop {
+			return strings.HasSuffix(name, ".threadRun")
 		}
-		if !more {
-			return false
-		}
+		inLoop = strings.HasSuffix(name, ".mainLoopWithContext")
 	}
+	return false
 }

@@ -59,8 +59,10 @@ func jsonArray(L *lua.LState) int {
 		L.Push(NewArray())
 		return 1
 	}
-	if L.CheckTable(1).Metatable == lua.LNil {
-		Array(writable(L, 1))
+	if t := L.CheckTable(1); t.Metatable != lua.LValue(arrayMark) {
+		if Array(writable(L, 1)); t.Metatable != lua.LValue(arrayMark) {
+			L.ArgError(1, "table has a metatable")
+		}
 	}
 	L.SetTop(1)
 	return 1

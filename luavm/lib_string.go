@@ -143,7 +143,7 @@ func stringSub(L *lua.LState) int {
 func newMatcher(L *lua.LState, src, pat string) *matcher {
 	vm := Of(L)
 	vm.charge(L, len(src)>>6)
-	return &matcher{src: src, pat: pat, fuel: 256, refuel: func() { vm.spend(L, stepsPerFuel/4) }}
+	return &matcher{src: src, pat: pat, fuel: 256, vm: vm, L: L}
 }
 
 // search finds the first match at or after init. Its error is one of the

@@ -53,7 +53,7 @@ func SharedTable(functions map[string]lua.LGFunction, values map[string]lua.LVal
 func SharedTableWith(functions map[string]lua.LGFunction, values map[string]lua.LValue, field func(vm *VM, key string) lua.LValue) *lua.LTable {
 	t := SharedTable(functions, values)
 	content, _ := contentOf(t)
-	content.Metatable = frozen(map[string]lua.LValue{"__index": Func(func(L *lua.LState) int {
+	mt := frozen(map[string]lua.LValue{"__newindex": refusal, "__index": Func(func(L *lua.LState) int {
 		key, ok := L.Get(2).(lua.LString)
 		if !ok {
 			L.Push(lua.LNil)
@@ -62,6 +62,8 @@ func SharedTableWith(functions map[string]lua.LGFunction, values map[string]lua.
 		L.Push(field(Of(L), string(key)))
 		return 1
 	})})
+	mt.Metatable = sharedMark
+	content.Metatable = mt
 	return t
 }
 
@@ -73,12 +75,24 @@ func shared(all map[string]lua.LValue, metamethods map[string]lua.LValue) *lua.L
 	if fields == nil {
 		fields = map[string]lua.LValue{}
 	}
-	fields["__index"] = frozen(all)
-	fields["__newindex"] = function(refuseWrite)
+	content := frozen(all)
+	content.Metatable = locked
+	fields["__index"] = content
+	fields["__newindex"] = refusal
 	mt := frozen(fields)
 	mt.Metatable = sharedMark
 	return &lua.LTable{Metatable: mt}
 }
+
+// refusal is what assignments to shared tables call.
+var refusal = function(refuseWrite)
+
+// locked is the metatable of content: a second line of defence.
+var locked = func() *lua.LTable {
+	mt := &lua.LTable{Metatable: sharedMark}
+	mt.RawSetString("__newindex", refusal)
+	return mt
+}()
 
 // frozen makes a table in the order of the keys, so that iteration is the same
 // everywhere.
@@ -101,8 +115,10 @@ func contentOf(t *lua.LTable) (*lua.LTable, bool) {
 	if mt.RawGetString("__newindex") == lua.LNil { // a VM's globals
 		return t, false
 	}
-	content, _ := mt.RawGetString("__index").(*lua.LTable)
-	return content, true
+	if content, ok := mt.RawGetString("__index").(*lua.LTable); ok {
+		return content, true
+	}
+	return t, true // content itself; no script gets hold of one
 }
 
 // isShared reports whether t may not be written.

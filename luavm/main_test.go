@@ -46,7 +46,7 @@ func runError(t testing.TB, vm *VM, source string) *Error {
 	t.Helper()
 	values, err := vm.Run(compile(t, source))
 	if err == nil {
-		t.Fatalf("no error, but %v", values)
+		t.Fatalf("%s: no error, but %v", source, values)
 	}
 	return asError(err)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // Lua 5.1 patterns, after lstrlib.c of PUC Lua, with a count of steps: a
@@ -14,13 +16,13 @@ const (
 	maxCaptures   = 32
 	maxMatchDepth = 200 // items of a pattern that may have to be tried again
 
-	captureOpen     = -1
-	capturePosition = -2
+	captureOpen     int32 = -1
+	capturePosition int32 = -2
 )
 
 type capture struct {
-	start  int
-	length int // or one of the constants above
+	start  int32
+	length int32 // or one of the constants above
 }
 
 // matcher matches one pattern against one string.
@@ -29,8 +31,9 @@ type matcher struct {
 	level    int // captures begun
 	captures [maxCaptures]capture
 	depth    int
-	fuel     int    // steps until refuel
-	refuel   func() // counts stepsPerFuel steps; unwinds when there is no more
+	fuel     int // steps until they are counted
+	vm       *VM // counts steps, and unwinds when there are no more; may be nil
+	L        *lua.LState
 }
 
 // stepsPerFuel is how many steps of the matcher are counted at once.
@@ -57,8 +60,8 @@ func malformed(err *error) {
 func (m *matcher) step() {
 	if m.fuel--; m.fuel < 0 {
 		m.fuel = stepsPerFuel
-		if m.refuel != nil {
-			m.refuel()
+		if m.vm != nil {
+			m.vm.spend(m.L, stepsPerFuel/4)
 		}
 	}
 }
@@ -273,11 +276,11 @@ func (m *matcher) minExpand(s, p, end int) int {
 	}
 }
 
-func (m *matcher) startCapture(s, p, what int) int {
+func (m *matcher) startCapture(s, p int, what int32) int {
 	if m.level >= maxCaptures {
 		m.fail("too many captures")
 	}
-	m.captures[m.level] = capture{s, what}
+	m.captures[m.level] = capture{int32(s), what}
 	m.level++
 	r := m.match(s, p)
 	if r < 0 {
@@ -293,7 +296,7 @@ func (m *matcher) endCapture(s, p int) int {
 	if l < 0 {
 		m.fail("invalid pattern capture")
 	}
-	m.captures[l].length = s - m.captures[l].start
+	m.captures[l].length = int32(s) - m.captures[l].start
 	r := m.match(s, p)
 	if r < 0 {
 		m.captures[l].length = captureOpen
@@ -329,10 +332,10 @@ func (m *matcher) matchBack(s int, digit byte) int {
 	if l < 0 || l >= m.level || m.captures[l].length == captureOpen {
 		m.fail("invalid capture index")
 	}
-	n := max(m.captures[l].length, 0)
+	n := int(max(m.captures[l].length, 0))
 	m.fuel -= n >> 4
 	m.step()
-	start := m.captures[l].start
+	start := int(m.captures[l].start)
 	if s+n <= len(m.src) && m.src[start:start+n] == m.src[s:s+n] {
 		return s + n
 	}
@@ -354,7 +357,7 @@ func (m *matcher) captured(i, s, e int) (text string, position int, err error) {
 	case captureOpen:
 		return "", 0, errOpenCapture
 	case capturePosition:
-		return "", c.start + 1, nil
+		return "", int(c.start) + 1, nil
 	default:
 		return m.src[c.start : c.start+c.length], 0, nil
 	}

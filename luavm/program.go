@@ -72,6 +72,8 @@ func compileError(name string, err error) *CompileError {
 		if parsed.Pos.Line == parse.EOF {
 			e.Line = 0
 			e.Message += " at the end of the file"
+		} else if parsed.Message == "unterminated string" {
+			e.Line-- // the line break that ends it has been read
 		} else if parsed.Token != "" {
 			e.Message += " near '" + clip(parsed.Token) + "'"
 		}

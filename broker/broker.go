@@ -122,7 +122,9 @@ func (b *Broker) start() {
 		b.links = append(b.links, l)
 		b.running.Go(func() { l.run(b.ctx) })
 	}
-	b.running.Go(b.keep)
+	if b.embedded == nil {
+		b.running.Go(b.keep)
+	}
 }
 
 // Close ends all connections and waits for all goroutines. Commands that still wait

@@ -12,7 +12,7 @@ const perPipeline = 512
 
 // Publish sends payload to all who are subscribed to topic. It returns nil once Redis has done so.
 // Messages that one goroutine publishes to one topic arrive in that order. The payload
-// must not change until it returns.
+// must not change until it returns, and never after ErrUnknown.
 func (b *Broker) Publish(ctx context.Context, topic string, payload []byte) error {
 	_, err := b.do(ctx, b.publishCommand(ctx, topic, payload))
 	if err != nil {
@@ -33,7 +33,7 @@ func (b *Broker) publishCommand(ctx context.Context, topic string, payload any) 
 // string, int64, nil or []any of these; HGETALL is a flat []any. No such value: (nil, Nil). In a Cluster the
 // command goes to the slot of its first key; those without a key go to any node.
 //
-// Arguments are strings, []byte, integers, floats. []byte must not change until Do returns without ErrUnknown.
+// Arguments are strings, []byte, integers, floats. A []byte must not change until Do returns, and never after ErrUnknown.
 func (b *Broker) Do(ctx context.Context, args ...any) (any, error) {
 	return b.do(ctx, redis.NewCmd(ctx, args...))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -52,12 +53,21 @@ func notSent(cause error) error { return &unavailable{cause: cause} }
 func unknown(cause error) error { return &unavailable{unknown: true, cause: cause} }
 
 // refusals are the beginnings of answers by which Redis says that it did not
-// carry out the command because it can't serve now. MOVED and ASK are left over only when
-// go-redis ran out of redirects. A script that got one of them from its first
+// carry out the command because it can't serve now. A script that got one of them from its first
 // write has done nothing either: Redis checks them before or at the first write.
 var refusals = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS",
-	"BUSY", "MISCONF", "OOM", "MOVED", "ASK", "max number of clients reached",
+	"BUSY", "MISCONF", "OOM", "max number of clients reached",
+}
+
+// redirects are left over when go-redis ran out of them, but also when the connection
+// broke to which it had redirected the command: go-redis keeps the first error. So the outcome is unknown.
+var redirects = []string{"MOVED", "ASK"}
+
+// noServer are the beginnings of go-redis's errors, without a type of their own, for finding no server to send to.
+var noServer = []string{
+	"redis: all sentinels specified in configuration are unreachable",
+	"redis: cluster has no nodes",
 }
 
 // classify turns what go-redis returned for one command into the errors of this package.
@@ -73,6 +83,11 @@ func classify(err error) error {
 				return notSent(err)
 			}
 		}
+		for _, prefix := range redirects {
+			if redis.HasErrorPrefix(err, prefix) {
+				return unknown(err)
+			}
+		}
 		return err
 	}
 	var op *net.OpError
@@ -82,6 +97,11 @@ func classify(err error) error {
 		errors.Is(err, redis.ErrPoolExhausted),
 		errors.Is(err, redis.ErrClosed):
 		return notSent(err)
+	}
+	for _, prefix := range noServer {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return notSent(err)
+		}
 	}
 	return unknown(err)
 }

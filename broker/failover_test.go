@@ -149,14 +149,16 @@ func TestSlotMoves(t *testing.T) {
 // owner returns the node that serves slot.
 func owner(t *testing.T, server *redistest.Redis, slot int) *redistest.Process {
 	t.Helper()
-	ranges, err := server.Nodes()[0].Client().ClusterSlots(t.Context()).Result()
+	shards, err := server.Nodes()[0].Client().ClusterShards(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range ranges {
-		for _, node := range server.Nodes() {
-			if r.Start <= slot && slot <= r.End && node.Addr() == r.Nodes[0].Addr {
-				return node
+	for _, shard := range shards {
+		for _, r := range shard.Slots {
+			for _, node := range server.Nodes() {
+				if r.Start <= int64(slot) && int64(slot) <= r.End && int64(node.Port()) == shard.Nodes[0].Port {
+					return node
+				}
 			}
 		}
 	}

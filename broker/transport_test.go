@@ -1,0 +1,54 @@
+package broker_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"rollcall/broker"
+	"rollcall/integration_test/redistest"
+)
+
+// SPEC 3, --redis: "redis://, rediss://, unix://".
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	redistest.Standalone(t, "--unixsocket", path)
+	b := open(t, broker.Config{URL: "unix://" + path + "?db=1"})
+	r := subscribed(t, b, "topic")
+	publish(t, b, "topic", "hello")
+	r.want(t, "hello")
+}
+
+func TestTLS(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := miniredis.NewMiniRedis()
+	if err := server.StartTLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+
+	b := open(t, broker.Config{URL: "rediss://" + server.Addr() + "?skip_verify=true"})
+	r := subscribed(t, b, "topic")
+	publish(t, b, "topic", "hello")
+	r.want(t, "hello")
+
+	if err := open2(t, broker.Config{URL: "rediss://" + server.Addr(), Timeout: 300 * time.Millisecond}); err == nil {
+		t.Error("a certificate that nobody vouches for was accepted")
+	}
+}

@@ -61,7 +61,8 @@ func (vm *VM) call(fn lua.LValue, nret int, args []lua.LValue) (L *lua.LState, t
 	defer func() { vm.nesting-- }()
 	top = L.GetTop()
 	if !callable(L, fn) {
-		return L, top, &Error{Message: "attempt to call a " + fn.Type().String() + " value", Value: lua.LNil}
+		message := "attempt to call a " + fn.Type().String() + " value"
+		return L, top, &Error{Message: message, Value: lua.LString(message)}
 	}
 	threads := len(vm.threads)
 	L.Push(fn)
@@ -88,6 +89,7 @@ func (vm *VM) call(fn lua.LValue, nret int, args []lua.LValue) (L *lua.LState, t
 // enter begins a run: it waits at the gate, and starts the budget.
 func (vm *VM) enter() {
 	vm.gate.enter()
+	vm.unsealed = vm.unsealed || vm.turn == nil
 	vm.fatal = nil
 	vm.raised = nil
 	vm.startBudget()
@@ -160,7 +162,7 @@ func (vm *VM) Exit(L *lua.LState) {
 // made it. It does not return.
 func (vm *VM) Reraise(L *lua.LState, err error) {
 	vm.raiseFatal(L)
-	if e, ok := err.(*Error); ok && e.Value != nil {
+	if e, ok := err.(*Error); ok && e.Value != nil && e.File != "" {
 		L.Error(e.Value, 0)
 	}
 	L.RaiseError("%s", err.Error())

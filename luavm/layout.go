@@ -33,12 +33,10 @@ type frameView struct {
 	TailCall   int
 }
 
-// registryView is lua.registry.
+// registryView is how lua.registry begins.
 type registryView struct {
-	array   []lua.LValue
-	top     int
-	growBy  int
-	maxSize int
+	array []lua.LValue
+	top   int
 }
 
 // tableView is lua.LTable.

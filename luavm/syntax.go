@@ -45,7 +45,6 @@ type checker struct {
 
 // functionCheck counts within one function.
 type functionCheck struct {
-	line      int
 	locals    int
 	mentions  int
 	constants map[string]struct{}

@@ -59,7 +59,8 @@ type turn struct {
 // BeginTurn prepares the VM for events of one connection: globals is what
 // EndTurn returned after that connection's last turn in this VM, nil if it
 // returned nil or there was none. Globals of another VM make it panic. The
-// first call seals what the files run so far have defined.
+// first call seals what the files run so far have defined; what runs outside of
+// turns later is added by the next.
 func (vm *VM) BeginTurn(globals *Globals) {
 	switch {
 	case vm.turn != nil:
@@ -208,8 +209,10 @@ func (v *tableView) clone() tableView {
 // copies the few that turns have set and not all.
 func (vm *VM) seal() {
 	if vm.sealed != nil {
+		vm.sealAgain()
 		return
 	}
+	vm.unsealed = false
 	vm.sealed = &sealed{
 		tables:   map[*lua.LTable]struct{}{},
 		upvalues: map[*lua.Upvalue]struct{}{},
@@ -221,6 +224,20 @@ func (vm *VM) seal() {
 	mt.Metatable = sharedMark
 	*view(vm.globals) = tableView{Metatable: mt}
 	vm.sealed.tables[vm.globals] = struct{}{}
+	vm.sealFrom(vm.base)
+	for _, v := range vm.loaded {
+		vm.sealFrom(v)
+	}
+}
+
+// sealAgain adds to the base what ran outside of turns since it was sealed.
+func (vm *VM) sealAgain() {
+	if !vm.unsealed {
+		return
+	}
+	vm.unsealed = false
+	vm.globals.ForEach(func(k, v lua.LValue) { vm.base.RawSet(k, v) })
+	*view(vm.globals) = tableView{Metatable: vm.globals.Metatable}
 	vm.sealFrom(vm.base)
 	for _, v := range vm.loaded {
 		vm.sealFrom(v)

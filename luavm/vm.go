@@ -81,6 +81,7 @@ type VM struct {
 	nesting   int           // calls of Call and Run that are running
 	loaded    map[string]lua.LValue
 	sealed    *sealed
+	unsealed  bool // something ran outside of turns since
 	turn      *turn
 	turnSpace turn
 	random    *random

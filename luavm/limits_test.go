@@ -1,0 +1,223 @@
+package luavm
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// TestBlockedTimeDoesNotCount: SPEC 6: "every call that waits (recv, Redis)
+// starts it anew".
+func TestBlockedTimeDoesNotCount(t *testing.T) {
+	const budget = 100 * time.Millisecond
+	lib := NewLibrary(map[string]lua.LValue{
+		"wait": Func(func(L *lua.LState) int { Of(L).Block(func() { time.Sleep(budget / 2) }); return 0 }),
+	})
+	vm := newVM(t, Config{Library: lib, Limits: Limits{Budget: budget}, Gate: NewGate(1)})
+	run(t, vm, `for i = 1, 4 do wait() for i = 1, 10000 do end end`)
+	co := `coroutine.wrap(function() for i = 1, 4 do wait() for i = 1, 10000 do end end end)()`
+	run(t, vm, co)
+	if e := runError(t, vm, `wait() while true do end`); e.Kind != Budget {
+		t.Error(e)
+	}
+}
+
+// TestWaitingAtTheGateDoesNotCount: SPEC 6: "The budget is the time Lua runs,
+// not the time it waits for a core".
+func TestWaitingAtTheGateDoesNotCount(t *testing.T) {
+	gate := NewGate(1)
+	p := compile(t, `local t = os.clock() repeat until os.clock() - t > 0.15`)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			vm := New(Config{Gate: gate, Limits: Limits{Budget: 10 * time.Second}})
+			defer vm.Close()
+			if _, err := vm.Run(p); err != nil {
+				t.Error(err)
+			}
+			if vm.used > time.Second {
+				t.Errorf("used %v", vm.used)
+			}
+		})
+	}
+	wg.Wait()
+	if gate.Waiting() != 0 || len(gate.places) != 0 {
+		t.Errorf("%d waiting, %d inside", gate.Waiting(), len(gate.places))
+	}
+}
+
+// TestLongRunsGiveWay: a VM at the gate gets its turn while another runs on.
+func TestLongRunsGiveWay(t *testing.T) {
+	gate := NewGate(1)
+	var stop atomic.Bool
+	started, done := make(chan struct{}), make(chan struct{})
+	lib := NewLibrary(map[string]lua.LValue{
+		"started": Func(func(*lua.LState) int { close(started); return 0 }),
+		"stop":    Func(func(L *lua.LState) int { L.Push(lua.LBool(stop.Load())); return 1 }),
+	})
+	go func() {
+		defer close(done)
+		vm := New(Config{Gate: gate, Library: lib, Limits: Limits{Budget: time.Minute}})
+		defer vm.Close()
+		if _, err := vm.Run(compile(t, `started() while not stop() do end`)); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-started
+	vm := newVM(t, Config{Gate: gate})
+	for range 3 {
+		if got := run(t, vm, `return 1`); got != lua.LNumber(1) {
+			t.Error(got)
+		}
+	}
+	stop.Store(true)
+	<-done
+}
+
+// TestFrozenTimeDoesNotCount: SPEC 5.2: a node is "frozen and thawed"; its
+// scripts must not pay for it.
+func TestFrozenTimeDoesNotCount(t *testing.T) {
+	vm := newVM(t, Config{})
+	vm.enter()
+	vm.looked = now() - time.Hour
+	vm.look()
+	vm.leave()
+	if vm.fatal != nil || vm.used != maxLook {
+		t.Errorf("used %v, %v", vm.used, vm.fatal)
+	}
+}
+
+func TestKill(t *testing.T) {
+	vm := newVM(t, Config{Limits: Limits{Budget: time.Minute}, Print: func(vm *VM, _ string) { go vm.Kill() }})
+	if e := runError(t, vm, `print("on") while true do end`); e.Kind != Exit {
+		t.Error(e)
+	}
+	if e := runError(t, vm, `while true do end`); e.Kind != Exit {
+		t.Error(e)
+	}
+}
+
+func TestExitIsNoError(t *testing.T) {
+	lib := NewLibrary(map[string]lua.LValue{
+		"send": Func(func(L *lua.LState) int { Of(L).Exit(L); return 0 }),
+	})
+	vm := newVM(t, Config{Library: lib})
+	for _, source := range []string{
+		`send()`, `pcall(send) x = 1`, `xpcall(send, print) x = 1`, `coroutine.resume(coroutine.create(function() send() end)) x = 1`,
+		`string.gsub("a", "a", send) x = 1`, `table.sort({1, 2}, send) x = 1`, `local t = setmetatable({}, {__index = send}) pcall(function() return t.x end) x = 1`,
+	} {
+		if e := runError(t, vm, source); e.Kind != Exit || e.Kind.String() != "exit" {
+			t.Errorf("%s: %v", source, e)
+		}
+	}
+	if vm.Global("x") != lua.LNil {
+		t.Error("the script went on")
+	}
+}
+
+// TestPanicsOfTheHost become errors that carry the Go stack.
+func TestPanicsOfTheHost(t *testing.T) {
+	lib := NewLibrary(map[string]lua.LValue{
+		"crash": Func(func(L *lua.LState) int { panic(errors.New("disk on fire")) }),
+	})
+	for _, source := range []string{`crash()`, `pcall(crash)`, `coroutine.wrap(function() crash() end)()`, `("x"):gsub("x", crash)`} {
+		vm := newVM(t, Config{Library: lib})
+		e := runError(t, vm, source)
+		if e.Kind != Panic || e.Message != "test.lua:1: internal error: disk on fire" || !strings.Contains(e.Traceback, "limits_test.go") || !vm.Broken() {
+			t.Errorf("%s: %+v", source, e)
+		}
+	}
+}
+
+// TestNestedCalls: a host function that calls back shares the budget.
+func TestNestedCalls(t *testing.T) {
+	lib := NewLibrary(map[string]lua.LValue{"apply": Func(func(L *lua.LState) int {
+		vm := Of(L)
+		values, err := vm.Call(L.Get(1), lua.LNumber(20))
+		if err != nil {
+			vm.Reraise(L, err)
+		}
+		for _, v := range values {
+			L.Push(v)
+		}
+		return len(values)
+	})})
+	vm := newVM(t, Config{Library: lib, Limits: Limits{Budget: 50 * time.Millisecond}, Gate: NewGate(1)})
+	if got := run(t, vm, `local a, b = apply(function(x) return x + 1, x end) return a + b + apply(function(x) return x end)`); got != lua.LNumber(61) {
+		t.Error(got)
+	}
+	if got := run(t, vm, `return coroutine.wrap(function() return apply(function(x) return x end) end)()`); got != lua.LNumber(20) {
+		t.Error(got)
+	}
+	for _, test := range []struct {
+		source, message string
+		kind            Kind
+	}{
+		{`apply(function() error("inner") end)`, "test.lua:1: inner", Raised},
+		{`apply(nil)`, "test.lua:1: attempt to call a nil value", Raised},
+		{`pcall(apply, function() while true do end end) x = 1`, "test.lua:1: time budget of 50ms used up", Budget},
+		{`local function f() return 1 + apply(f) end f()`, "test.lua:1: stack overflow", Depth},
+	} {
+		if e := runError(t, vm, test.source); e.Kind != test.kind || e.Message != test.message {
+			t.Errorf("%s: %v %v", test.source, e.Kind, e)
+		}
+	}
+	if got := run(t, vm, `local ok, e = pcall(apply, function() error({7}) end) return e[1]`); got != lua.LNumber(7) {
+		t.Error(got)
+	}
+}
+
+func TestLimitsAreKept(t *testing.T) {
+	vm := newVM(t, Config{Limits: Limits{Budget: time.Minute, Depth: 50, Value: 1000, Memory: 1 << 20}})
+	if got := run(t, vm, `local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(45)`); got != lua.LNumber(45) {
+		t.Error(got)
+	}
+	if e := runError(t, vm, `local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(60)`); e.Kind != Depth {
+		t.Error(e)
+	}
+	if got := run(t, vm, `return #("x"):rep(1000)`); got != lua.LNumber(1000) {
+		t.Error(got)
+	}
+	if e := runError(t, vm, `local s = ("x"):rep(1000) return s .. "x"`); e.Kind != Value || e.Message != "test.lua:1: string longer than 1000 bytes" {
+		t.Error(e)
+	}
+	if e := runError(t, vm, `t = {} for i = 1, 5000 do t[i] = ("x"):rep(500) .. i end`); e.Kind != Memory || e.Message != "test.lua:1: more than 1048576 bytes of memory used" {
+		t.Error(e)
+	}
+	vm.SetGlobal("t", lua.LNil)
+	// What is thrown away does not count, however much it is in all.
+	run(t, vm, `for i = 1, 20000 do local t = {("x"):rep(500) .. i, {}} end`)
+}
+
+// TestMemoryIsMeasured: the estimate is of the right size for each kind of value.
+func TestMemoryIsMeasured(t *testing.T) {
+	for _, test := range []struct {
+		name, source string
+		low, high    int
+	}{
+		{"nothing", ``, 0, 8 << 10},
+		{"string", `s = ("x"):rep(1e6)`, 1e6, 1.02e6},
+		{"one string many times", `local s = ("x"):rep(1e5) t = {} for i = 1, 100 do t[i] = s end`, 1e5, 1.2e5},
+		{"array", `t = {} for i = 1, 10000 do t[i] = i end`, 160e3, 400e3},
+		{"fields", `t = {} for i = 1, 10000 do t["k" .. i] = i end`, 700e3, 2.5e6},
+		{"fields removed", `t = {} for i = 1, 10000 do t["k" .. i] = i t["k" .. i] = nil end`, 500e3, 2e6},
+		{"closures", `t = {} for i = 1, 1000 do t[i] = function() return i end end`, 100e3, 300e3},
+		{"in an outer local", `local s = ("x"):rep(1e6) function f() return s end`, 1e6, 1.02e6},
+		{"in a coroutine", `co = coroutine.wrap(function() end) co = coroutine.create(function() local s = ("x"):rep(1e6) coroutine.yield() return s end) coroutine.resume(co)`, 1e6, 1.02e6},
+		{"in a metatable", `t = setmetatable({}, {s = ("x"):rep(1e6)})`, 1e6, 1.02e6},
+		{"as a key", `t = {[{("x"):rep(1e6)}] = 1}`, 1e6, 1.02e6},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			vm := newVM(t, Config{Limits: Limits{Budget: time.Minute}})
+			run(t, vm, test.source)
+			if got := vm.Memory(); got < test.low || got > test.high {
+				t.Errorf("%d bytes; want %d to %d", got, test.low, test.high)
+			}
+		})
+	}
+}

@@ -94,7 +94,7 @@ go_image() {
     mv "$work/modules/cache/download" "$dir/go/proxy"
 
     tar -c -C "$dir" . -C "$(dirname "$goroot")" \
-        --exclude="$tree/"{test,api,doc,misc} \
+        --anchored --exclude="$tree/"{test,api,doc,misc} \
         --transform="s,^$tree\\(/\\|\$\\),usr/local/go\\1," "$tree" |
         docker import \
             -c 'ENV PATH=/go/bin:/usr/local/go/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \

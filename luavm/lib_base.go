@@ -143,6 +143,7 @@ func baseNext(L *lua.LState) int {
 		L.Push(lua.LNil)
 	}
 	k, v := nextEntry(t, L.Get(2))
+	Of(L).spend(L, len(view(t).array)>>9) // there may be as many holes
 	if k == lua.LNil {
 		L.Push(lua.LNil)
 		return 1
@@ -152,13 +153,39 @@ func baseNext(L *lua.LState) int {
 	return 2
 }
 
-// nextEntry is LTable.Next, which panics for a table whose hash part has lost
-// all that it ever held.
+// nextEntry gives what follows a key: first the array part, then the hash part
+// in the order in which the keys were set. A key that is not there any more,
+// since compact has dropped it, begins the hash part anew.
 func nextEntry(t *lua.LTable, key lua.LValue) (lua.LValue, lua.LValue) {
-	if v := view(t); len(v.keys) == 0 && len(v.array) == 0 {
-		return lua.LNil, lua.LNil
+	v := view(t)
+	at, hash := 0, 0
+	if key != lua.LNil {
+		at = len(v.array)
+		if n, ok := key.(lua.LNumber); ok && n >= 1 && n <= lua.LNumber(at) && n == lua.LNumber(int(n)) {
+			at = int(n)
+		} else if i, ok := v.k2i[key]; ok {
+			hash = i + 1
+		}
 	}
-	return t.Next(key)
+	for ; at < len(v.array); at++ {
+		if e := v.array[at]; e != lua.LNil {
+			return intValue(at + 1), e
+		}
+	}
+	for ; hash < len(v.keys); hash++ {
+		if e := v.hashGet(v.keys[hash]); e != lua.LNil {
+			return v.keys[hash], e
+		}
+	}
+	return lua.LNil, lua.LNil
+}
+
+// intValue makes a number value, without allocation for small ones.
+func intValue(n int) lua.LValue {
+	if n >= 0 && n < len(smallNumbers) {
+		return smallNumbers[n]
+	}
+	return lua.LNumber(n)
 }
 
 func ipairsStep(L *lua.LState) int {

@@ -221,3 +221,49 @@ func TestMemoryIsMeasured(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovedFieldsAreForgotten: a script that runs for days may see any number
+// of names, as long as it keeps few of them.
+func TestRemovedFieldsAreForgotten(t *testing.T) {
+	vm := newVM(t, Config{Limits: Limits{Budget: time.Minute, Memory: 1 << 20}})
+	run(t, vm, `
+		here = {[0] = "first"}
+		for i = 1, 100000 do
+			here["name" .. i] = i
+			here["name" .. i - 10] = nil
+		end
+		local n = 0
+		for k, v in pairs(here) do n = n + 1 assert(v == "first" or v > 99990 and k == "name" .. v) end
+		assert(n == 11)
+		-- Removing all while iterating ends, whenever the table is compacted.
+		for round = 1, 20 do
+			local t = {}
+			for i = 1, 1000 do t["k" .. i] = ("x"):rep(i % 50) end
+			for k in pairs(t) do t[k] = nil local waste = ("y"):rep(500) .. k end
+			assert(next(t) == nil)
+		end`)
+	if n := len(view(vm.Global("here").(*lua.LTable)).keys); n > 20000 {
+		t.Errorf("%d keys kept", n)
+	}
+}
+
+func TestNextInOrder(t *testing.T) {
+	vm := newVM(t, Config{})
+	for _, test := range []struct{ source, want string }{
+		{`{}`, ``},
+		{`{1, 2, 3}`, `1=1 2=2 3=3`},
+		{`{1, nil, 3}`, `1=1 3=3`},
+		{`{z = 1, a = 2, [true] = 3, [0] = 4, [-1] = 5, [2.5] = 6, 7}`, `1=7 z=1 a=2 true=3 0=4 -1=5 2.5=6`},
+		{`(function() local t = {a = 1, b = 2, c = 3} t.b = nil t.a = nil t.a = 4 return t end)()`, `a=4 c=3`},
+		{`(function() local t = {a = 1} t.a = nil return t end)()`, ``},
+		{`(function() local t = {1, 2, x = 1} table.remove(t) table.remove(t) return t end)()`, `x=1`},
+		{`json.decode('{"b":[],"a":1}')`, `b=table a=1`},
+		{`setmetatable({1}, {__index = {2, 3}})`, `1=1`},
+	} {
+		got := run(t, vm, `local out = {} for k, v in pairs(`+test.source+`) do
+			out[#out + 1] = tostring(k) .. "=" .. (type(v) == "table" and "table" or tostring(v)) end return table.concat(out, " ")`)
+		if got.String() != test.want {
+			t.Errorf("%s: %s; want %s", test.source, got, test.want)
+		}
+	}
+}

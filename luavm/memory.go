@@ -20,7 +20,7 @@ const (
 // more than allowed. It is called when as much has been allocated since the
 // last time as would be needed to get there.
 func (vm *VM) checkMemory() {
-	held := vm.Memory()
+	held := vm.measure(true)
 	limit := vm.limits.Memory
 	vm.bytes = 0
 	vm.walkAt = max(limit-held, limit/8)
@@ -32,7 +32,9 @@ func (vm *VM) checkMemory() {
 // Memory estimates the bytes that scripts hold in this VM: tables, strings,
 // functions and coroutines that can be reached from its globals and its stacks,
 // without programs and shared tables. Its cost grows with their number.
-func (vm *VM) Memory() int {
+func (vm *VM) Memory() int { return vm.measure(false) }
+
+func (vm *VM) measure(compact bool) int {
 	w := walker{}
 	seen := map[unsafe.Pointer]struct{}{}
 	size := 0
@@ -46,6 +48,9 @@ func (vm *VM) Memory() int {
 	w.table = func(t *lua.LTable) bool {
 		if !visit(unsafe.Pointer(t)) {
 			return false
+		}
+		if compact {
+			view(t).compact()
 		}
 		size += tableSize(view(t))
 		return true
@@ -86,8 +91,40 @@ func (vm *VM) Memory() int {
 	return size
 }
 
-// tableSize is what a table takes, without what its values lead to. Keys that
-// were removed still count: gopher-lua keeps them in the order of iteration.
+// compact drops the keys of removed fields once they are the most. gopher-lua
+// keeps them for ever, so that a table of who is there now would grow with
+// everyone who ever was.
+func (v *tableView) compact() {
+	live := len(v.strdict) + len(v.dict)
+	if len(v.keys) < 64 || len(v.keys) < 2*live {
+		return
+	}
+	keys := make([]lua.LValue, 0, live)
+	k2i := make(map[lua.LValue]int, live)
+	for _, k := range v.keys {
+		if v.hashGet(k) != lua.LNil {
+			k2i[k] = len(keys)
+			keys = append(keys, k)
+		}
+	}
+	v.keys, v.k2i = keys, k2i
+}
+
+// hashGet reads the hash part.
+func (v *tableView) hashGet(k lua.LValue) lua.LValue {
+	var e lua.LValue
+	if s, ok := k.(lua.LString); ok {
+		e = v.strdict[string(s)]
+	} else {
+		e = v.dict[k]
+	}
+	if e == nil {
+		return lua.LNil
+	}
+	return e
+}
+
+// tableSize is what a table takes, without what its values lead to.
 func tableSize(v *tableView) int {
 	n := tableBytes + 16*cap(v.array) + 16*cap(v.keys)
 	n += mapSize(len(v.strdict), 32) + mapSize(len(v.dict), 32) + mapSize(len(v.k2i), 24)

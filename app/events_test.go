@@ -213,10 +213,11 @@ func TestRefusedConnect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			n := startNode(t, handler(`
-  if event.params.room == "watch" then return {join = "watch"} end
+  if event.params.room == "watch" then return {join = "watch", send = "watching"} end
   if event.type == "disconnect" then return {broadcast_channel = {channel = "watch", message = "disconnect event"}} end
   `+tt.answer))
 			watch := n.dial("/ws/watch")
+			watch.expect("watching")
 			c := n.dial("/ws/x")
 			c.expect(tt.want...)
 			eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })

@@ -64,6 +64,9 @@ func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err erro
 		}
 		err = f(c.server.ctx)
 	})
+	if err != nil && c.script != nil {
+		c.script.checkOver(l)
+	}
 	return err
 }
 

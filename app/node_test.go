@@ -107,7 +107,7 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	check(t, err)
 	store := presence.NewStore(n.broker, n.broker.Keys())
 	process := cluster.NewProcess()
-	cl := cluster.New(cluster.Config{Broker: n.broker, Process: process, TTL: 6 * time.Second, Heartbeat: time.Second, Remover: store, Log: log,
+	cl := cluster.New(cluster.Config{Broker: n.broker, Process: process, TTL: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Remover: store, Log: log,
 		Load: func() cluster.Load { return n.hub.Load() }})
 	tracker := presence.NewTracker(presence.Config{Store: store, Lease: cl, TTL: 6 * time.Second, Log: log})
 	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: cl, Tracker: tracker, Log: log})
@@ -286,3 +286,5 @@ func (n *testNode) get(path string) string {
 }
 
 func hubText(s string) hub.Value { return hub.Value{Text: s} }
+
+func hubJSON(s string) hub.Value { return hub.Value{Text: s, JSON: true} }

@@ -59,7 +59,7 @@ func (p *pool) get(home *worker) (*worker, error) {
 		turn := make(chan *worker, 1)
 		home.home = append(home.home, turn)
 		p.mu.Unlock()
-		return <-turn, nil
+		return p.await(turn)
 	}
 	if n := len(p.idle); n > 0 {
 		w := p.idle[n-1]
@@ -77,10 +77,15 @@ func (p *pool) get(home *worker) (*worker, error) {
 	turn := make(chan *worker, 1)
 	p.line = append(p.line, turn)
 	p.mu.Unlock()
+	return p.await(turn)
+}
+
+// await waits in line for a worker, or for a place to make a new one.
+func (p *pool) await(turn <-chan *worker) (*worker, error) {
 	if w := <-turn; w != nil {
 		return w, nil
 	}
-	return p.grow() // a place for a new one was given
+	return p.grow()
 }
 
 func (p *pool) mayGrow() bool { return p.total < p.maximum && p.total-p.blocked < p.soft }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"rollcall/luavm"
 )
@@ -18,9 +19,13 @@ type Server struct {
 
 	current atomic.Pointer[instance]
 	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
-	running sync.WaitGroup              // connection scripts and the watcher
+	running sync.WaitGroup              // connection scripts
 	watch   *watcher                    // nil without Dev
+	closing sync.Once
 }
+
+// farewell is how long scripts may go on when the server closes, to do what they do last.
+const farewell = time.Second
 
 // instance is an App at work: with its VMs. Connections keep the one they began with.
 type instance struct {
@@ -43,16 +48,23 @@ func NewServer(cfg Config) (*Server, error) {
 			s.cancel()
 			return nil, err
 		}
-		s.running.Go(s.watch.run)
+		s.watch.start()
 	}
 	return s, nil
 }
 
 // Close waits for all connection scripts and the watcher. Connections have been closed before (wsconn.Server.Close);
-// scripts then have nothing to wait for, and those that do not end are ended.
+// scripts then have nothing to wait for, and those that go on are ended.
 func (s *Server) Close() {
-	s.cancel()
+	s.closing.Do(func() {
+		if s.watch != nil {
+			s.watch.close()
+		}
+	})
+	end := time.AfterFunc(farewell, s.cancel)
+	defer end.Stop()
 	s.running.Wait()
+	s.cancel()
 }
 
 // App is the one that new connections get.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -15,6 +16,8 @@ type watcher struct {
 	server *Server
 	dir    string
 	events *fsnotify.Watcher
+	stop   chan struct{}
+	done   sync.WaitGroup
 }
 
 func newWatcher(s *Server) (*watcher, error) {
@@ -22,12 +25,20 @@ func newWatcher(s *Server) (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the app folder: %w", err)
 	}
-	w := &watcher{server: s, dir: s.cfg.App.Dir, events: events}
+	w := &watcher{server: s, dir: s.cfg.App.Dir, events: events, stop: make(chan struct{})}
 	if err := w.add(w.dir); err != nil {
 		_ = events.Close()
 		return nil, fmt.Errorf("watch the app folder: %w", err)
 	}
 	return w, nil
+}
+
+func (w *watcher) start() { w.done.Go(w.run) }
+
+// close is called once.
+func (w *watcher) close() {
+	close(w.stop)
+	w.done.Wait()
 }
 
 // add watches a folder and all below it, but for hidden ones and public/, whose files are read anew anyway.
@@ -53,7 +64,7 @@ func (w *watcher) run() {
 	defer func() { _ = w.events.Close() }()
 	for {
 		select {
-		case <-w.server.ctx.Done():
+		case <-w.stop:
 			return
 		case e, ok := <-w.events.Events:
 			if !ok {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 // noWrites is the size that gorilla's write buffer would have, if it ever wrote a message.
 const noWrites = 16
 
-var errEarly = errors.New("client sent data before the handshake was complete")
-
 // Options are the settings of one connection.
 type Options struct {
 	ID          string
@@ -25,8 +22,8 @@ type Options struct {
 	MaxMessage  int64  // instead of Config.MaxMessage, in bytes; 0: that one
 }
 
-// Accept answers the upgrade request. Origin, authentication and limits are the caller's, before it. On an error the
-// HTTP answer has been sent: 400 or 405 for a request that is no WebSocket handshake, 426 for another version
+// Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits are the
+// caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no WebSocket handshake, 426 for another version
 // of the protocol, 500 when the connection cannot be taken over, 503 after Close.
 //
 // The caller must call Start. The HTTP handler should then return: its stack and buffers are freed that way.
@@ -39,9 +36,9 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return nil, ErrServerClosed
 	}
-	var header http.Header
+	header := w.Header()
 	if o.Subprotocol != "" && slices.Contains(websocket.Subprotocols(r), o.Subprotocol) {
-		header = http.Header{"Sec-Websocket-Protocol": {o.Subprotocol}}
+		header.Set("Sec-Websocket-Protocol", o.Subprotocol)
 	}
 	c.wire.c = c
 	c.lendBuffer()
@@ -112,11 +109,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if rw.Reader.Buffered() > 0 {
-		_ = nc.Close()
-		return nil, nil, errEarly
-	}
 	h.c.wire.Conn = nc
+	if rw.Reader.Buffered() > 0 {
+		return nc, rw, nil // the client did not wait for the answer: the upgrader gives up
+	}
 	return &h.c.wire, bufio.NewReadWriter(&h.c.br, rw.Writer), nil
 }
 

@@ -124,6 +124,7 @@ func newHost(t testing.TB, cfg Config) *host {
 }
 
 func (h *host) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-From", "the caller")
 	c, err := h.Accept(w, r, h.opt)
 	if err != nil {
 		return

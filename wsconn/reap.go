@@ -57,8 +57,7 @@ func (r *reaper) wake() {
 }
 
 func (r *reaper) run(now func() time.Duration) {
-	step := time.NewTicker(reapStep)
-	step.Stop()
+	step := time.NewTimer(reapStep)
 	defer step.Stop()
 	var ws []watched
 	for {
@@ -75,12 +74,11 @@ func (r *reaper) run(now func() time.Duration) {
 		}
 		ws = look(ws, now(), hurried)
 		if len(ws) == 0 {
-			step.Stop()
 			<-r.kick
-			step.Reset(reapStep)
-		} else {
-			<-step.C
+			continue
 		}
+		step.Reset(reapStep)
+		<-step.C
 	}
 }
 

@@ -62,6 +62,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 // start builds a node and lets it listen. What was built is closed again when it fails.
 func start(ctx context.Context, cfg *Config, log *slog.Logger) (n *node, err error) {
 	n = &node{cfg: cfg, log: log}
+	broker.RouteLibraryLog(log)
 	loaded, err := loadApp(cfg)
 	if err != nil {
 		return nil, err

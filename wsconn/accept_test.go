@@ -1,0 +1,174 @@
+package wsconn
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestBadHandshakes(t *testing.T) {
+	tests := map[string]struct {
+		old, new string // what is changed in a good request
+		status   int
+	}{
+		"plain GET":           {"Connection: Upgrade\r\nUpgrade: websocket\r\n", "", 400},
+		"other upgrade":       {"Upgrade: websocket", "Upgrade: h2c", 400},
+		"POST":                {"GET /x", "POST /x", 405},
+		"other version":       {"Version: 13", "Version: 8", 426},
+		"no version":          {"Sec-WebSocket-Version: 13\r\n", "", 400},
+		"no key":              {"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400},
+		"short key":           {"dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", 400},
+		"key is no base64":    {"dGhlIHNhbXBsZSBub25jZQ==", "!!!!", 400},
+		"good, for a control": {"", "", 101},
+	}
+	h := newHost(t, Config{})
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			resp := h.request(t, strings.Replace(upgradeRequest, tt.old, tt.new, 1))
+			if resp.StatusCode != tt.status {
+				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
+			}
+			if tt.status == 101 && resp.Header.Get("X-From") != "the caller" {
+				t.Error("the caller's header field was lost")
+			}
+			if tt.status == 426 && resp.Header.Get("Sec-Websocket-Version") != "13" {
+				t.Error("the answer names no version")
+			}
+		})
+	}
+}
+
+func TestSubprotocol(t *testing.T) {
+	tests := map[string]struct{ offered, option, want string }{
+		"echoed":      {"rollcall, token", "rollcall", "rollcall"},
+		"not offered": {"other", "rollcall", ""},
+		"none wanted": {"rollcall", "", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, Config{})
+			h.opt.Subprotocol = tt.option
+			resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: "+tt.offered+"\r\n\r\n", 1))
+			if got := resp.Header.Get("Sec-Websocket-Protocol"); resp.StatusCode != 101 || got != tt.want {
+				t.Errorf("status %d, protocol %q, want %q", resp.StatusCode, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCompressionIsNotNegotiated(t *testing.T) {
+	h := newHost(t, Config{})
+	resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1))
+	if got := resp.Header.Get("Sec-Websocket-Extensions"); resp.StatusCode != 101 || got != "" {
+		t.Errorf("status %d, extensions %q", resp.StatusCode, got)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	h := newHost(t, Config{MaxMessage: 10})
+	h.opt = Options{ID: "the id", MaxMessage: 20}
+	c, p := h.dial(t)
+	if p.c.ID() != "the id" || p.c.RemoteAddr().String() != c.LocalAddr().String() {
+		t.Errorf("id %q, address %s", p.c.ID(), p.c.RemoteAddr())
+	}
+	c.text(strings.Repeat("x", 20))
+	receive(t, p.messages, "a message of the connection's own limit")
+	n := 0
+	h.Each(func(got *Conn) {
+		if got == p.c {
+			n++
+		}
+	})
+	if n != 1 || h.Len() != 1 {
+		t.Errorf("found %d times among %d", n, h.Len())
+	}
+}
+
+func TestAcceptAfterClose(t *testing.T) {
+	h := newHost(t, Config{})
+	h.Server.Close()
+	if resp := h.request(t, upgradeRequest); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+func TestAcceptWithoutHijack(t *testing.T) {
+	s := NewServer(Config{}, nil)
+	defer s.Close()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(upgradeRequest)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if _, err := s.Accept(w, r, Options{}); err == nil || w.Code != http.StatusInternalServerError {
+		t.Errorf("status %d, %v", w.Code, err)
+	}
+}
+
+// TestEarlyData: a client that does not wait for the answer is refused; its frames would else be lost.
+func TestEarlyData(t *testing.T) {
+	h := newHost(t, Config{})
+	nc, err := net.Dial("tcp", h.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Write(append([]byte(upgradeRequest), frame(0x81, "early")...)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(nc); len(b) > 0 {
+		t.Errorf("answer %q %v", b, err)
+	}
+}
+
+// TestNeverStarted: a connection that is accepted only does not keep Close from returning.
+func TestNeverStarted(t *testing.T) {
+	s := NewServer(Config{}, nil)
+	accepted := make(chan error, 1)
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := s.Accept(w, r, Options{})
+		accepted <- err
+	}))
+	defer hs.Close()
+	nc, err := net.Dial("tcp", hs.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := io.WriteString(nc, upgradeRequest); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, accepted, "Accept"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if s.Len() != 0 {
+		t.Errorf("%d connections", s.Len())
+	}
+	if _, err := io.Copy(io.Discard, nc); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+		t.Error(err)
+	}
+}
+
+// request sends a request as it is and returns the answer.
+func (h *host) request(t *testing.T, req string) *http.Response {
+	t.Helper()
+	nc, err := net.Dial("tcp", h.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	if _, err := io.WriteString(nc, req); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}

@@ -1,0 +1,160 @@
+package wsconn
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestInput sends raw frames. SPEC 4: "1002 and 1007 protocol error and text that is not UTF-8; … 1008 policy,
+// 1009 too big".
+func TestInput(t *testing.T) {
+	const limit = 1000
+	cat := func(fs ...[]byte) (b []byte) {
+		for _, f := range fs {
+			b = append(b, f...)
+		}
+		return b
+	}
+	big := strings.Repeat("x", limit)
+	tests := map[string]struct {
+		send []byte
+		want string // the message that comes, if any
+		code int    // the close code that comes, if any
+		why  Why
+	}{
+		"empty text":                 {send: frame(0x81, ""), want: "text:"},
+		"empty binary":               {send: frame(0x82, ""), want: "binary:"},
+		"binary":                     {send: frame(0x82, "\xff\x00"), want: "binary:\xff\x00"},
+		"longest":                    {send: frame(0x81, big), want: "text:" + big},
+		"fragments":                  {send: cat(frame(0x01, "a"), frame(0x00, ""), frame(0x00, "b"), frame(0x80, "c")), want: "text:abc"},
+		"ping between fragments":     {send: cat(frame(0x01, "a"), frame(0x89, "p"), frame(0x80, "b")), want: "text:ab"},
+		"rune split by fragments":    {send: cat(frame(0x01, "\xc3"), frame(0x80, "\xa9")), want: "text:é"},
+		"one byte fragments":         {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "b")), limit-2)), frame(0x80, "c")), want: "text:a" + strings.Repeat("b", limit-2) + "c"},
+		"unmasked":                   {send: []byte{0x81, 1, 'a'}, code: 1002, why: WhyProtocol},
+		"reserved bit 1, compressed": {send: frame(0xc1, "a"), code: 1002, why: WhyProtocol},
+		"reserved bit 2":             {send: frame(0xa1, "a"), code: 1002, why: WhyProtocol},
+		"reserved bit 3":             {send: frame(0x91, "a"), code: 1002, why: WhyProtocol},
+		"reserved opcode 3":          {send: frame(0x83, "a"), code: 1002, why: WhyProtocol},
+		"reserved opcode 11":         {send: frame(0x8b, "a"), code: 1002, why: WhyProtocol},
+		"fragmented ping":            {send: frame(0x09, "a"), code: 1002, why: WhyProtocol},
+		"fragmented close":           {send: frame(0x08, ""), code: 1002, why: WhyProtocol},
+		"long ping":                  {send: frame(0x89, strings.Repeat("p", 126)), code: 1002, why: WhyProtocol},
+		"continuation of nothing":    {send: frame(0x80, "a"), code: 1002, why: WhyProtocol},
+		"text inside a message":      {send: cat(frame(0x01, "a"), frame(0x81, "b")), code: 1002, why: WhyProtocol},
+		"close code 999":             {send: frame(0x88, closeBody(999, "")), code: 1002, why: WhyProtocol},
+		"close code 1005":            {send: frame(0x88, closeBody(1005, "")), code: 1002, why: WhyProtocol},
+		"close code 1006":            {send: frame(0x88, closeBody(1006, "")), code: 1002, why: WhyProtocol},
+		"close code 2000":            {send: frame(0x88, closeBody(2000, "")), code: 1002, why: WhyProtocol},
+		"close code 5000":            {send: frame(0x88, closeBody(5000, "")), code: 1002, why: WhyProtocol},
+		"close reason not UTF-8":     {send: frame(0x88, closeBody(1000, "\xff")), code: 1002, why: WhyProtocol},
+		"text not UTF-8":             {send: frame(0x81, "\xff"), code: 1007, why: WhyBadText},
+		"surrogate in text":          {send: frame(0x81, "\xed\xa0\x80"), code: 1007, why: WhyBadText},
+		"too long":                   {send: frame(0x81, big+"x"), code: 1009, why: WhyTooBig},
+		"much too long":              {send: frame(0x81, strings.Repeat("x", 5<<20)), code: 1009, why: WhyTooBig},
+		"too long by its header":     {send: frame(0x81, strings.Repeat("x", 1<<20))[:14], code: 1009, why: WhyTooBig},
+		"too long by 2^63":           {send: []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, code: 1009, why: WhyTooBig},
+		"too long in fragments":      {send: cat(frame(0x01, big), frame(0x80, "x")), code: 1009, why: WhyTooBig},
+		"flood of empty fragments":   {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "")), 5000))), code: 1008, why: WhyRate},
+	}
+	h := newHost(t, Config{MaxMessage: limit})
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, p := h.dial(t)
+			written := make(chan struct{})
+			go func() { // the server may close before it has taken everything
+				defer close(written)
+				_, _ = c.Write(tt.send)
+			}()
+			if tt.code == 0 {
+				if got := receive(t, p.messages, "the message"); got != tt.want {
+					t.Errorf("got %.80q, want %.80q", got, tt.want)
+				}
+				c.Close()
+				<-written
+				return
+			}
+			c.wantClose(tt.code)
+			<-written
+			c.write(frame(0x88, closeBody(tt.code, "")))
+			c.Close()
+			info := receive(t, p.closed, "Closed")
+			if info.Code != tt.code || info.Why != tt.why || info.ByPeer {
+				t.Errorf("%+v, want %d %s", info, tt.code, tt.why)
+			}
+			if len(p.messages) > 0 {
+				t.Errorf("message %.80q", <-p.messages)
+			}
+		})
+	}
+}
+
+// FuzzInput: whatever comes, the connection ends once and the server lives.
+func FuzzInput(f *testing.F) {
+	f.Add(frame(0x81, "hello"))
+	f.Add(frame(0x01, "hello"))
+	f.Add(frame(0x88, closeBody(1000, "bye")))
+	f.Add(frame(0x89, "ping"))
+	f.Add([]byte{0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	h := newHost(f, Config{MaxMessage: 1000, MessageRate: 100})
+	h.setup = func(p *probe) {
+		p.onMessage = func(p *probe, s string) { _ = p.c.Send(TextString("echo")) }
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, p := h.dial(t)
+		_, _ = c.Write(data)
+		c.Close()
+		if info := receive(t, p.closed, "Closed"); info.Why == "" || info.Code == 0 {
+			t.Errorf("no cause: %+v", info)
+		}
+		checkInvariants(t, p.c)
+	})
+}
+
+func TestPings(t *testing.T) {
+	h := newHost(t, Config{})
+	c, _ := h.dial(t)
+	for _, s := range []string{"", "x", strings.Repeat("p", 125)} {
+		c.write(frame(0x89, s))
+		if op, got, err := c.next(); op != opPong || got != s || err != nil {
+			t.Errorf("answer to ping %q: %d %q %v", s, op, got, err)
+		}
+	}
+}
+
+// TestRate: SPEC 3, "--message-rate: 100/s a connection, burst twice that; 0: none; 1008".
+func TestRate(t *testing.T) {
+	tests := map[string]struct {
+		rate int
+		f    []byte
+		n    int
+		code int
+	}{
+		"burst of messages": {10, frame(0x81, "m"), 20, 0},
+		"too many messages": {10, frame(0x81, "m"), 30, 1008},
+		"too many pings":    {10, frame(0x89, "m"), 30, 1008},
+		"too many pongs":    {10, frame(0x8a, "m"), 30, 1008},
+		"no limit":          {0, frame(0x81, "m"), 3000, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, Config{MessageRate: tt.rate})
+			c, p := h.dial(t)
+			c.write([]byte(strings.Repeat(string(tt.f), tt.n)))
+			if tt.code != 0 {
+				c.wantClose(tt.code)
+				c.write(frame(0x88, closeBody(tt.code, "")))
+				if got := receive(t, p.closed, "Closed"); got.Why != WhyRate || !got.Clean {
+					t.Errorf("%+v", got)
+				}
+				return
+			}
+			c.write(frame(0x88, closeBody(1000, "")))
+			c.wantClose(1000)
+			h.log.mu.Lock()
+			defer h.log.mu.Unlock()
+			if h.log.received != tt.n {
+				t.Errorf("%d messages", h.log.received)
+			}
+		})
+	}
+}

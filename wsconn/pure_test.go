@@ -1,0 +1,228 @@
+package wsconn
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+func TestFrames(t *testing.T) {
+	for _, n := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20} {
+		s := strings.Repeat("x", n)
+		if f := TextString(s); string(f.Payload()) != s || f.Len() != len(f.wire) || f != Text([]byte(s)) || f == Binary([]byte(s)) {
+			t.Errorf("frame of %d bytes: %d, % x", n, f.Len(), f.wire[:2])
+		}
+	}
+	if f := (Frame{}); f.Payload() != nil || f.Len() != 0 {
+		t.Error("the zero frame carries something")
+	}
+}
+
+func TestCutReason(t *testing.T) {
+	tests := map[string]struct{ in, want string }{
+		"short":     {"bye", "bye"},
+		"longest":   {strings.Repeat("x", 123), strings.Repeat("x", 123)},
+		"too long":  {strings.Repeat("x", 124), strings.Repeat("x", 123)},
+		"in a rune": {strings.Repeat("x", 122) + "é", strings.Repeat("x", 122)},
+		"not UTF-8": {"a\xffb", "a\uFFFDb"},
+	}
+	for name, tt := range tests {
+		if got := cutReason(tt.in); got != tt.want || !utf8.ValidString(got) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestCursor: whatever the buffer and however the writes are cut, the bytes come once and in order, and the
+// costs add up.
+func TestCursor(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var frames []Frame
+		var want strings.Builder
+		wantCost := 0
+		for range rapid.IntRange(0, 20).Draw(t, "frames") {
+			f := TextString(rapid.StringN(0, 40, 300).Draw(t, "payload"))
+			frames = append(frames, f)
+			want.WriteString(f.wire)
+			wantCost += f.cost()
+		}
+		c := cursor{frames: frames}
+		buf := make([]byte, 0, rapid.IntRange(1, 200).Draw(t, "buffer"))
+		var got strings.Builder
+		cost, count := 0, 0
+		for !c.done() {
+			p := c.fill(buf)
+			n := rapid.IntRange(0, len(p)).Draw(t, "written")
+			got.Write(p[:n])
+			k, took := c.skip(n)
+			count, cost = count+k, cost+took
+			if c.i < len(frames) && c.off >= len(frames[c.i].wire) {
+				t.Fatalf("offset %d in frame %d", c.off, c.i)
+			}
+		}
+		if got.String() != want.String() || cost != wantCost || count != len(frames) {
+			t.Fatalf("%d bytes, cost %d, want %d, %d", got.Len(), cost, want.Len(), wantCost)
+		}
+	})
+}
+
+func TestCursorCut(t *testing.T) {
+	a, b := TextString("a"), TextString("bb")
+	for off, want := range []int{0, 1} {
+		c := cursor{frames: []Frame{a, b}, off: off}
+		if cost := c.cut(); len(c.frames) != want || cost != a.cost()*(1-off)+b.cost() {
+			t.Errorf("at %d: %d frames left, cost %d", off, len(c.frames), cost)
+		}
+	}
+}
+
+func TestBucket(t *testing.T) {
+	const rate = 10
+	type step struct {
+		at   time.Duration
+		held time.Duration // > 0: credit, else take
+		n    int           // takes that succeed
+	}
+	s := time.Second
+	tests := map[string][]step{
+		"burst":                           {{n: 20}},
+		"refill":                          {{n: 20}, {at: s, n: 10}, {at: s + s/2, n: 5}},
+		"idle refills to the burst only":  {{n: 20}, {at: 100 * s, n: 20}},
+		"held up":                         {{n: 20}, {at: 5 * s, held: 5 * s}, {at: 5 * s, n: 50}},
+		"held up, then left waiting":      {{n: 20}, {at: 5 * s, held: 5 * s}, {at: 7 * s, n: 20}},
+		"held up for a day":               {{n: 20}, {at: 24 * time.Hour, held: 24 * time.Hour}, {at: 24 * time.Hour, n: 20 + 600}},
+		"credit is not counted for twice": {{n: 20}, {at: s, held: s}, {at: s + s/2, n: 15}},
+	}
+	for name, steps := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := bucket{tokens: 2 * rate}
+			for i, st := range steps {
+				if st.held > 0 {
+					b = b.credit(st.at, st.held, rate)
+					continue
+				}
+				got := 0
+				for ok := true; ok; {
+					if b, ok = b.take(st.at, rate); ok {
+						got++
+					}
+				}
+				if got != st.n {
+					t.Errorf("step %d: %d, want %d", i, got, st.n)
+				}
+			}
+		})
+	}
+}
+
+// TestFrozen: SPEC 3, "Time in which the node did not run does not count"; what clients sent meanwhile is no
+// flood.
+func TestFrozen(t *testing.T) {
+	s := &Server{cfg: Config{MessageRate: 10}, tick: time.Second, start: time.Now().Add(-time.Hour)}
+	c := &Conn{s: s}
+	s.beat.Store(int64(s.now()))
+	if _, ok := c.thawed(bucket{}); ok {
+		t.Error("a token though the node runs")
+	}
+	s.beat.Store(int64(s.now() - 10*time.Second))
+	if _, ok := c.thawed(bucket{}); !ok {
+		t.Error("no token right after the thaw")
+	}
+	s.noteFreeze()
+	b, ok := c.thawed(bucket{})
+	if !ok || b.tokens < 80 || b.tokens > 100 {
+		t.Errorf("%v, %v tokens after ten seconds", ok, b.tokens)
+	}
+	b.tokens = 0
+	if _, ok := c.thawed(b); ok {
+		t.Error("credited twice")
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	tests := map[string]struct {
+		before      int
+		heard, busy bool
+		left        int
+		dead        bool
+	}{
+		"heard":                {2, true, false, 0, false},
+		"at work":              {2, false, true, 0, false},
+		"one unanswered":       {1, false, false, 1, false},
+		"two unanswered":       {2, false, false, 2, true},
+		"not yet pinged":       {0, false, false, 0, false},
+		"heard and then quiet": {0, true, false, 0, false},
+	}
+	for name, tt := range tests {
+		if left, dead := answered(tt.before, tt.heard, tt.busy); left != tt.left || dead != tt.dead {
+			t.Errorf("%s: %d %v", name, left, dead)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	ms := time.Millisecond
+	tests := map[string]struct {
+		e       ending
+		at      time.Duration // of the last progress
+		now     time.Duration
+		hurried bool
+		want    verdict
+	}{
+		"fresh":                          {ending{}, 0, 100 * ms, false, keepWatching},
+		"finished":                       {ending{finished: true}, 0, 100 * ms, false, letGo},
+		"nothing written for a second":   {ending{}, 0, 900 * ms, false, resetSocket},
+		"written slowly":                 {ending{}, 2000 * ms, 2500 * ms, false, keepWatching},
+		"written slowly for too long":    {ending{}, 5000 * ms, 5100 * ms, false, resetSocket},
+		"written slowly while we hurry":  {ending{}, 800 * ms, 1000 * ms, true, resetSocket},
+		"too slow, still taking":         {ending{slow: true}, 800 * ms, 900 * ms, false, resetSocket},
+		"close frame just sent":          {ending{sent: true, sentAt: 800 * ms}, 0, 1600 * ms, false, keepWatching},
+		"close frame not answered":       {ending{sent: true, sentAt: 800 * ms}, 0, 1700 * ms, false, closeSocket},
+		"1013 not answered":              {ending{sent: true, sentAt: 800 * ms, slow: true}, 0, 900 * ms, false, resetSocket},
+		"gone, Handler at work":          {ending{gone: true, busy: true}, 0, time.Hour, false, keepWatching},
+		"gone, Handler at work, hurried": {ending{gone: true, busy: true}, 0, 900 * ms, true, resetSocket},
+		"gone, to be read to the end":    {ending{gone: true}, time.Hour, time.Hour + 100*ms, false, keepWatching},
+		"gone, not read to the end":      {ending{gone: true}, time.Hour, time.Hour + 900*ms, false, resetSocket},
+	}
+	for name, tt := range tests {
+		w := watched{seen: true, at: tt.at}
+		if got := w.verdict(tt.e, tt.now, tt.hurried); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+	w := watched{seen: true}
+	e := ending{gone: true, busy: true}
+	w.verdict(e, time.Hour, false)
+	e.busy = false
+	if got := w.verdict(e, time.Hour+100*ms, false); got != keepWatching {
+		t.Errorf("a Handler that has just returned gets no time: %d", got)
+	}
+}
+
+// TestCloseCodes: SPEC 4, "Close codes the server uses".
+func TestCloseCodes(t *testing.T) {
+	var got []int
+	for _, c := range CloseCodes() {
+		got = append(got, c.Code)
+		if !ValidCode(c.Code) || c.Name == "" || c.Meaning == "" || c.Client == "" {
+			t.Errorf("row %+v", c)
+		}
+	}
+	want := []int{1000, 1001, 1002, 1007, 1008, 1009, 1011, 1012, 1013, 4401, 4403}
+	if len(got) != len(want) {
+		t.Fatalf("codes %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("codes %v, want %v", got, want)
+		}
+	}
+	for code, ok := range map[int]bool{999: false, 1000: true, 1004: false, 1005: false, 1006: false, 1014: true, 1015: false, 2999: false, 3000: true, 4999: true, 5000: false} {
+		if ValidCode(code) != ok {
+			t.Errorf("ValidCode(%d)", code)
+		}
+	}
+}

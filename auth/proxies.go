@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,9 @@ func ParseProxies(texts []string) (Proxies, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is no network, such as 10.0.0.0/8, and no address", t)
 		}
+		if a := n.Addr(); a.Is4In6() && n.Bits() >= 96 {
+			n = netip.PrefixFrom(a.Unmap(), n.Bits()-96)
+		}
 		p = append(p, n.Masked())
 	}
 	return p, nil
@@ -30,7 +34,7 @@ func ParseProxies(texts []string) (Proxies, error) {
 
 func (p Proxies) trust(a netip.Addr) bool {
 	for _, n := range p {
-		if n.Contains(a.Unmap()) {
+		if n.Contains(a) {
 			return true
 		}
 	}
@@ -38,7 +42,9 @@ func (p Proxies) trust(a netip.Addr) bool {
 }
 
 // Client is the address (host:port, or a host alone when a proxy named it) of the nearest party that is no trusted proxy.
-// X-Forwarded-For is read from its end, Forwarded (RFC 7239, 7.4) likewise; what an untrusted peer says of itself does not count.
+// X-Forwarded-For is read from its end, Forwarded (RFC 7239, 7.4) likewise; what an untrusted peer says of itself does not
+// count. A proxy writes one of the two and may pass the other on as the client made it up: when they name different
+// clients, neither is believed and the answer is the peer.
 func (p Proxies) Client(r *http.Request) string {
 	if len(p) == 0 {
 		return r.RemoteAddr
@@ -47,10 +53,24 @@ func (p Proxies) Client(r *http.Request) string {
 	if !ok || !p.trust(peer) {
 		return r.RemoteAddr
 	}
-	hops := forwarded(r.Header)
-	client := r.RemoteAddr
-	for i := len(hops) - 1; i >= 0; i-- {
-		a, ok := addrOf(hops[i])
+	xff, standard := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
+	switch {
+	case len(standard) == 0:
+		return p.nearest(forwardedFor(xff), r.RemoteAddr)
+	case len(xff) == 0:
+		return p.nearest(forwarded(standard), r.RemoteAddr)
+	}
+	if client := p.nearest(forwardedFor(xff), r.RemoteAddr); client == p.nearest(forwarded(standard), r.RemoteAddr) {
+		return client
+	}
+	return r.RemoteAddr
+}
+
+// nearest walks hops from the last one, which the peer has written.
+func (p Proxies) nearest(hops []string, peer string) string {
+	client := peer
+	for _, hop := range slices.Backward(hops) {
+		a, ok := addrOf(hop)
 		if !ok {
 			break // "unknown" or an obfuscated name: nothing before it can be believed
 		}
@@ -75,34 +95,43 @@ func IsForwarded(h http.Header) bool {
 // IsLoopback tells that a peer address (host:port) is of this machine.
 func IsLoopback(remoteAddr string) bool {
 	a, ok := addrOf(remoteAddr)
-	return ok && a.Unmap().IsLoopback()
+	return ok && a.IsLoopback()
 }
 
-// forwarded lists the hops, the client first.
-func forwarded(h http.Header) []string {
+// forwardedFor lists the hops of X-Forwarded-For, the client first.
+func forwardedFor(values []string) []string {
 	var hops []string
-	if xff := h.Values("X-Forwarded-For"); len(xff) > 0 {
-		for part := range strings.SplitSeq(strings.Join(xff, ","), ",") {
-			hops = append(hops, strings.TrimSpace(part))
-		}
-		return hops
-	}
-	for element := range strings.SplitSeq(strings.Join(h.Values("Forwarded"), ","), ",") {
-		for pair := range strings.SplitSeq(element, ";") {
-			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if strings.EqualFold(name, "for") {
-				hops = append(hops, strings.Trim(value, `"`))
-			}
-		}
+	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		hops = append(hops, strings.TrimSpace(part))
 	}
 	return hops
 }
 
-// addrOf reads an address with or without port, IPv6 with or without brackets.
+// forwarded lists the hops of Forwarded, the client first. An element that names no client is a hop too, an unknown one.
+// Quotes do not hide commas: else an open quote of the client would swallow what the proxy has written behind it.
+func forwarded(values []string) []string {
+	var hops []string
+	for element := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		if strings.TrimSpace(element) == "" {
+			continue
+		}
+		hop := ""
+		for pair := range strings.SplitSeq(element, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if strings.EqualFold(name, "for") {
+				hop = strings.Trim(value, `"`)
+			}
+		}
+		hops = append(hops, hop)
+	}
+	return hops
+}
+
+// addrOf reads an address with or without port, IPv6 with or without brackets. Zones are left out.
 func addrOf(s string) (netip.Addr, bool) {
 	if host, _, err := net.SplitHostPort(s); err == nil {
 		s = host
 	}
 	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	return a.Unmap(), err == nil
+	return a.Unmap().WithZone(""), err == nil
 }

@@ -79,7 +79,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// Start starts the connection's goroutine, which calls h. It is called once and does not block. After Server.Close it calls h in
+// Start has the calls of h begin. It is called once and does not block. After Server.Close it calls h in
 // the caller's goroutine instead, so that h gets its Open and Closed.
 func (c *Conn) Start(h Handler) {
 	c.h = h

@@ -112,7 +112,11 @@ func (w *witness) Panicked(_ *Conn, v any, stack []byte) {
 	w.mu.Unlock()
 }
 
+// newHost starts a host, which does not ping unless cfg says so.
 func newHost(t testing.TB, cfg Config) *host {
+	if cfg.Ping == 0 {
+		cfg.Ping = -1
+	}
 	h := &host{log: &witness{}, conns: make(chan *probe, 2000)}
 	h.Server = NewServer(cfg, h.log)
 	h.http = httptest.NewServer(http.HandlerFunc(h.serve))

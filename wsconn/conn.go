@@ -11,7 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Handler gets what happens on one connection. All calls come from the connection's goroutine, one at a time,
+// Handler gets what happens on one connection. All calls come one at a time, though not always from one goroutine,
 // in this order. A panic in one is reported to the Observer and closes the connection with 1011.
 type Handler interface {
 	// Open is called first. It may block, Send and Close.
@@ -63,8 +63,8 @@ type Conn struct {
 	closing  bool // a close frame has been queued
 	sent     bool // the close frame has been written
 	gone     bool // nothing can be written any more
-	finished bool // the socket is closed and the goroutine past reading
-	aborted  bool // the socket has been closed by another than the goroutine
+	finished bool // the socket is closed after all was read
+	aborted  bool // the socket has been closed by the pinger or the reaper
 	end      CloseInfo
 	progress uint32        // counts writes of a client that is slow to take
 	done     chan struct{} // made when asked for

@@ -7,8 +7,9 @@
 //
 // # Goroutines
 //
-// Each connection has one, started by Conn.Start: it reads the socket and calls the Handler. A Server has a
-// few more, whatever the number of connections:
+// A connection without input has one small goroutine that waits for its socket and holds no buffer. Input wakes
+// a worker, which reads and calls the Handler, one message at a time; there are as many workers as Handlers at
+// work (see turn.go). A Server has a few more goroutines, whatever the number of connections:
 //
 //   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
 //     for a connection with one system call;
@@ -16,8 +17,8 @@
 //   - the reaper resets the sockets of connections whose closing takes too long.
 //
 // A client that does not take what is written gets a goroutine that writes for it until its outbox is empty.
-// TLS connections, which cannot be written without blocking, always get that one, and only while they send.
-// Server.Close returns after all of them.
+// TLS connections, which can be neither written nor waited for without blocking, get that one whenever they
+// send, and keep their worker. Server.Close returns after all of them.
 //
 // # The outbox
 //

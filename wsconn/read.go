@@ -21,7 +21,7 @@ const (
 // errFragments: a message of very many, nearly empty fragments, which would get past the message rate.
 var errFragments = errors.New("message of too many empty fragments")
 
-// reading is what the connection's goroutine knows about its input.
+// reading is what is known of a connection's input.
 type reading struct {
 	rate      bucket
 	raw       int64 // bytes off the socket since the message began

@@ -30,6 +30,7 @@ func AppendJSON(buf []byte, v lua.LValue, limit int) ([]byte, error) {
 		limit = math.MaxInt
 	}
 	e := encoder{buf: buf, limit: limit}
+	e.path = e.space[:0]
 	if limit < math.MaxInt-len(buf) {
 		e.limit += len(buf)
 	}
@@ -46,6 +47,7 @@ type encoder struct {
 	buf   []byte
 	limit int
 	path  []*lua.LTable // tables that are being encoded, outermost first
+	space [16]*lua.LTable
 }
 
 func (e *encoder) value(v lua.LValue) error {

@@ -2,6 +2,7 @@ package luavm
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -266,4 +267,27 @@ func TestNextInOrder(t *testing.T) {
 			t.Errorf("%s: %s; want %s", test.source, got, test.want)
 		}
 	}
+}
+
+// TestPartsDoNotHoldTheWhole: in Go a part of a string holds all of it, which
+// no estimate of the memory would see.
+func TestPartsDoNotHoldTheWhole(t *testing.T) {
+	for _, part := range []string{
+		`big:sub(1, 1)`, `big:match("x")`, `big:gmatch("x")()`, `big:gsub("^(x).*$", "%1")`,
+		`json.decode('["' .. big .. '","y"]')[2]`, `(function() local p big:gsub("^x", function(m) p = m end) return p end)()`,
+	} {
+		vm := newVM(t, Config{Limits: Limits{Budget: time.Minute}})
+		before := heap()
+		run(t, vm, `parts = {} for i = 1, 50 do local big = ("x"):rep(5e5) parts[i] = `+part+` end assert(#parts[50] == 1)`)
+		if grown := int(heap()) - int(before); grown > 10<<20 {
+			t.Errorf("%s: %d bytes held", part, grown)
+		}
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -18,6 +18,11 @@ func genPattern(t *rapid.T) string {
 	}
 	open, captures := 0, 0
 	var closed []int
+	if rapid.IntRange(0, 4).Draw(t, "reference") == 0 {
+		b.WriteString(rapid.SampledFrom([]string{"(.)", "(.+)", "(%w-)", "([ab]*)"}).Draw(t, "capture"))
+		b.WriteString(rapid.SampledFrom([]string{"%1", ".%1", "%s*%1"}).Draw(t, "back"))
+		captures, closed = 1, []int{0}
+	}
 	for range rapid.IntRange(1, 6).Draw(t, "items") {
 		switch rapid.IntRange(0, 11).Draw(t, "item") {
 		case 0:
@@ -67,7 +72,7 @@ func genPattern(t *rapid.T) string {
 func TestMatcherAgreesWithGopherLua(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pat := genPattern(t)
-		src := rapid.StringMatching(`[abcABC123 .()_\-]{0,16}`).Draw(t, "src")
+		src := rapid.StringMatching(`[abcABC123 \t\n\x7f.()_\-]{0,16}`).Draw(t, "src")
 		init := rapid.IntRange(0, len(src)).Draw(t, "init")
 		theirs, theirErr := pm.Find(pat, []byte(src), init, 1)
 		m := &matcher{src: src, pat: pat}
@@ -224,6 +229,31 @@ func TestStringFunctions(t *testing.T) {
 	} {
 		if got := run(t, vm, "return (function(x) return tostring(x) end)("+test.source+")"); got != lua.LString(test.want) {
 			t.Errorf("%s = %q; want %q", test.source, got, test.want)
+		}
+	}
+}
+
+// TestClassesAgree compares every class with the library's on every byte.
+func TestClassesAgree(t *testing.T) {
+	for class := 'A'; class <= 'z'; class++ {
+		if class == 'b' || class == 'f' {
+			continue // %b and %f are no classes; the library does not know %f
+		}
+		for _, pat := range []string{"%" + string(class), "[%" + string(class) + "]", "[^%" + string(class) + "]"} {
+			for c := range 256 {
+				src := string([]byte{byte(c)})
+				theirs, err := pm.Find(pat, []byte(src), 0, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, e, err := (&matcher{src: src, pat: pat}).search(0)
+				if err != nil {
+					t.Fatalf("%s: %v", pat, err)
+				}
+				if (e >= 0) != (len(theirs) > 0) {
+					t.Errorf("%s on byte %d: %v; theirs %v", pat, c, e >= 0, len(theirs) > 0)
+				}
+			}
 		}
 	}
 }

@@ -41,6 +41,7 @@ type App struct {
 // handlerFile is one file of handlers/ with the functions that routes name.
 type handlerFile struct {
 	path    string // "handlers/websocket.lua"
+	source  string
 	program *luavm.Program
 	fns     []string
 }
@@ -58,7 +59,7 @@ func Load(dir string, o LoadOptions) (*App, []error) {
 	if a.Name == "" {
 		a.Name = filepath.Base(abs)
 	}
-	l := &loader{app: a, fs: os.DirFS(abs)}
+	l := &loader{app: a, fs: os.DirFS(abs), sources: map[string]string{}}
 	l.modules()
 	l.routes()
 	l.handlers()
@@ -91,6 +92,7 @@ func (a *App) ScriptFiles() []ScriptName {
 type loader struct {
 	app      *App
 	fs       fs.FS
+	sources  map[string]string // of what compiled
 	problems []error
 }
 
@@ -110,6 +112,7 @@ func (l *loader) compile(file string) *luavm.Program {
 		l.problems = append(l.problems, err)
 		return nil
 	}
+	l.sources[file] = string(source)
 	return p
 }
 
@@ -215,7 +218,7 @@ func (l *loader) handlers() {
 		}
 		f := l.app.files[route.file]
 		if f == nil {
-			f = &handlerFile{path: route.file, program: program}
+			f = &handlerFile{path: route.file, source: l.sources[route.file], program: program}
 			l.app.files[route.file] = f
 			ran[route.file] = l.run(f)
 		}
@@ -223,11 +226,16 @@ func (l *loader) handlers() {
 		if vm == nil {
 			continue
 		}
-		if handlerFunction(vm, route.fn) == nil {
+		fn := handlerFunction(vm, route.fn)
+		if fn == nil {
 			l.problem(route.place, "%s %s: %s has no function %q", route.Method, route.Path, route.file, route.fn)
 			continue
 		}
 		route.index = f.index(route.fn)
+		route.used = useAll
+		if fn.Proto.SourceName == f.path { // not one from a required file
+			route.used = fieldsUsed(f.source, fn.Proto)
+		}
 	}
 }
 
@@ -273,9 +281,9 @@ func loadHandlers(vm *luavm.VM, f *handlerFile) error {
 }
 
 // handlerFunction finds a function in the table that the file returned, else among the globals it defined; or nil.
-func handlerFunction(vm *luavm.VM, name string) lua.LValue {
+func handlerFunction(vm *luavm.VM, name string) *lua.LFunction {
 	if t, ok := vm.Global(returnedTable).(*lua.LTable); ok {
-		if fn, ok := t.RawGetString(name).(*lua.LFunction); ok {
+		if fn, ok := t.RawGetString(name).(*lua.LFunction); ok && !fn.IsG {
 			return fn
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math/bits"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -33,7 +34,7 @@ type eventConn struct {
 	// Owned by the connection's goroutine.
 	sess     *hub.Session
 	refused  bool
-	state    *lua.LTable    // a copy of what the handler keeps in event.state; nil: nothing
+	state    string         // what the handler keeps in event.state (state.go); "": nothing
 	globals  *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
 	home     *worker        // the worker whose VM globals belong to; nil without globals
 	unwholly bool           // it was logged that something in state cannot be kept
@@ -180,7 +181,9 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
 			err = &invalidReturn{err}
 		}
 	}
-	c.keepState(arg.RawGetString("state"), e)
+	if c.route.used&useState != 0 {
+		c.keepState(w, arg.RawGetString("state"), e)
+	}
 	c.globals, c.home = vm.EndTurn(), nil
 	if vm.Broken() {
 		c.globals = nil
@@ -192,32 +195,42 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
 	return err
 }
 
-// keepState copies what the handler left in event.state, so that the next event may have it in any VM.
-func (c *eventConn) keepState(v lua.LValue, e event) {
+// keepState keeps what the handler left in event.state, so that the next event may have it in any VM.
+func (c *eventConn) keepState(w *worker, v lua.LValue, e event) {
 	t, ok := v.(*lua.LTable)
-	if !ok || isEmpty(t) {
-		c.state = nil
+	if !ok {
+		c.state = ""
 		return
 	}
-	kept, whole := luavm.Copy(t)
-	c.state, _ = kept.(*lua.LTable)
-	if !whole && !c.unwholly {
+	text, lossy := encodeState(t, w.buf)
+	if string(text) != c.state {
+		c.state = string(text)
+	}
+	if cap(text) > cap(w.buf) && cap(text) <= maxScratch {
+		w.buf = text
+	}
+	if lossy && !c.unwholly {
 		c.unwholly = true
 		c.log().Warn("event.state holds functions, coroutines or metatables, which are not kept", "event", string(e.kind))
 	}
 }
+
+// maxScratch is the largest buffer that a worker keeps, in bytes.
+const maxScratch = 64 << 10
 
 func isEmpty(t *lua.LTable) bool {
 	k, _ := t.Next(lua.LNil)
 	return k == lua.LNil
 }
 
-// eventTable makes the argument of the handler (SPEC 1.2).
+// eventTable makes the argument of the handler (SPEC 1.2), as far as the handler can see it.
 func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 	l := vm.L()
-	o := luavm.NewObject(12)
+	o := luavm.NewObject(4 + bits.OnesCount16(uint16(c.route.used)))
 	o.Set("type", lua.LString(e.kind))
-	o.Set("connection_id", lua.LString(c.ws.ID()))
+	if c.route.used&useID != 0 {
+		o.Set("connection_id", lua.LString(c.ws.ID()))
+	}
 	switch e.kind {
 	case RunMessage:
 		o.Set("message", lua.LString(e.message))
@@ -228,16 +241,27 @@ func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 		o.Set("code", lua.LNumber(e.code))
 		o.Set("reason", lua.LString(e.reason))
 	}
-	o.Set("params", c.req.paramTable(l, c.route.pattern))
-	o.Set("query", c.req.queryTable(l))
-	o.Set("headers", c.req.headerTable(l))
-	o.Set("user", userTable(vm, c.user))
-	o.Set("path", lua.LString(c.req.decodedPath()))
-	o.Set("remote_addr", lua.LString(c.addr))
-	if c.state != nil {
-		o.Set("state", c.state)
-	} else {
-		o.Set("state", l.CreateTable(0, 0))
+	used := c.route.used
+	if used&useParams != 0 {
+		o.Set("params", c.req.paramTable(l, c.route.pattern))
+	}
+	if used&useQuery != 0 {
+		o.Set("query", c.req.queryTable(l))
+	}
+	if used&useHeaders != 0 {
+		o.Set("headers", c.req.headerTable(l))
+	}
+	if used&useUser != 0 {
+		o.Set("user", userTable(vm, c.user))
+	}
+	if used&usePath != 0 {
+		o.Set("path", lua.LString(c.req.decodedPath()))
+	}
+	if used&useAddr != 0 {
+		o.Set("remote_addr", lua.LString(c.addr))
+	}
+	if used&useState != 0 {
+		o.Set("state", decodeState(l, c.state))
 	}
 	return o.Table()
 }

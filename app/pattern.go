@@ -79,6 +79,16 @@ func (p pattern) params(path []string) []pair {
 	return out
 }
 
+// dynamic tells whether there is any parameter.
+func (p pattern) dynamic() bool {
+	for _, s := range p.segments {
+		if s.param {
+			return true
+		}
+	}
+	return false
+}
+
 // pair is a name and its value; lists of them keep the order that a map would lose.
 type pair struct{ name, value string }
 

@@ -14,6 +14,7 @@ type worker struct {
 	vm   *luavm.VM
 	fns  []lua.LValue // the functions that routes name, by Route.index
 	call call         // of the running turn
+	buf  []byte       // for encoding, used again
 
 	setRequest lua.LValue // a Lua function that sets the global request for the turn
 

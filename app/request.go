@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/luavm"
 )
 
 // requestInfo is what handlers may ask about a request, as compact as it can be kept for the life of a connection:
@@ -90,26 +92,30 @@ func (i requestInfo) eachQuery(f func(name, value string)) {
 
 // The tables of SPEC 1.2. "Repeated query keys: the last; repeated headers: joined by commas" (SPEC 6).
 
-func (i requestInfo) headerTable(l *lua.LState) *lua.LTable {
-	t := l.CreateTable(0, strings.Count(i.headers, "\x00")/2)
-	i.eachHeader(func(name, value string) { t.RawSetString(name, lua.LString(value)) })
-	return t
+func (i requestInfo) headerTable(*lua.LState) *lua.LTable {
+	o := luavm.NewObject(strings.Count(i.headers, "\x00") / 2)
+	i.eachHeader(func(name, value string) { o.Set(name, lua.LString(value)) })
+	return o.Table()
 }
 
 func (i requestInfo) queryTable(l *lua.LState) *lua.LTable {
-	t := l.CreateTable(0, 0)
-	i.eachQuery(func(name, value string) { t.RawSetString(name, lua.LString(value)) })
-	return t
+	if i.query == "" {
+		return l.CreateTable(0, 0)
+	}
+	o := luavm.NewObject(strings.Count(i.query, "&") + 1)
+	i.eachQuery(func(name, value string) { o.Set(name, lua.LString(value)) })
+	return o.Table()
 }
 
 func (i requestInfo) paramTable(l *lua.LState, p pattern) *lua.LTable {
-	t := l.CreateTable(0, 0)
 	path, err := splitPath(i.path)
-	if err != nil {
-		return t
+	if err != nil || !p.dynamic() {
+		return l.CreateTable(0, 0)
 	}
-	for _, pr := range p.params(path) {
-		t.RawSetString(pr.name, lua.LString(pr.value))
+	params := p.params(path)
+	o := luavm.NewObject(len(params))
+	for _, pr := range params {
+		o.Set(pr.name, lua.LString(pr.value))
 	}
-	return t
+	return o.Table()
 }

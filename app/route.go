@@ -23,6 +23,7 @@ type Route struct {
 	file    string // "handlers/websocket.lua"
 	fn      string // "chat_handler"
 	index   int    // of the function in each VM of the app
+	used    fieldSet
 }
 
 // Options are a route's third argument (SPEC 1.2).

@@ -1,0 +1,92 @@
+package app
+
+import (
+	"strings"
+	"testing"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/luavm"
+)
+
+// keep sends a value through state and gives it as JSON, and whether all of it was kept.
+func TestStateIsKept(t *testing.T) {
+	tests := []struct {
+		name, source, want string
+		lossy              bool
+	}{
+		{"empty", `{}`, `{}`, false},
+		{"scalars", `{a = true, b = false, c = "x", d = 12, e = -1, f = 1.5, g = ""}`, "", false},
+		{"large numbers", `{2^53, -2^53, 2^60, 1e300, -0.1}`, "", false},
+		{"null", `{a = json.null}`, "", false},
+		{"array", `{list = {1, "two", {3}}}`, "", false},
+		{"empty arrays stay arrays", `{a = json.array({}), o = {}}`, "", false},
+		{"array of null", `{a = json.array({json.null, 1})}`, "", false},
+		{"mixed keys", `{1, 2, x = 3, [10] = 4}`, "", false},
+		{"boolean key", `local t = {[true] = "x"} return {n = 1, t = t}`, `{"n":1,"t":{}}`, false},
+		{"nested", `{a = {b = {c = {d = "e"}}}}`, "", false},
+		{"long string", `{s = string.rep("x", 100000)}`, "", false},
+		{"many tables", `local t = {} for i = 1, 100 do t[i] = {i = i} end return {t = t}`, "", false},
+		{"function", `{f = print, x = 1}`, `{"x":1}`, true},
+		{"function in an array", `{l = json.array({1, print, 3})}`, `{"l":[1,null,3]}`, true},
+		{"coroutine", `{c = coroutine.create(function() end)}`, `{}`, true},
+		{"metatable", `{m = setmetatable({}, {}), x = 1}`, `{"x":1}`, true},
+		{"table as key", `{[{}] = 1, x = 1}`, `{"x":1}`, true},
+		{"a library table", `{j = json, x = 1}`, `{"x":1}`, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			vm, v := eval(t, tt.source)
+			state, lossy := encodeState(v.(*lua.LTable), nil)
+			got := decodeState(vm.L(), string(state))
+			want := tt.want
+			if want == "" {
+				text, err := luavm.EncodeJSON(v, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = string(text)
+			}
+			if tt.name == "boolean key" {
+				if b := got.RawGetString("t").(*lua.LTable).RawGet(lua.LTrue); b != lua.LString("x") || lossy {
+					t.Fatalf("t[true] is %v", b)
+				}
+				return
+			}
+			text, err := luavm.EncodeJSON(got, 0)
+			if err != nil || string(text) != want || lossy != tt.lossy {
+				t.Fatalf("got %.200s (lossy %v, %v), want %.200s", text, lossy, err, want)
+			}
+		})
+	}
+}
+
+func TestStateKeepsIdentity(t *testing.T) {
+	vm, v := eval(t, `
+local t = {name = "t"}
+local s = {a = t, b = t, list = {}}
+s.self = s
+for i = 1, 40 do s.list[i] = {i} end
+s.last = s.list[40]
+return s`)
+	state, lossy := encodeState(v.(*lua.LTable), nil)
+	got := decodeState(vm.L(), string(state))
+	if lossy || got.RawGetString("a") != got.RawGetString("b") || got.RawGetString("self") != got ||
+		got.RawGetString("last") != got.RawGetString("list").(*lua.LTable).RawGetInt(40) {
+		t.Fatal("tables that were one are two")
+	}
+}
+
+func TestStateNestedTooDeeply(t *testing.T) {
+	_, v := eval(t, `local s = {} local t = s for i = 1, 150 do t.t = {} t = t.t end return s`)
+	if _, lossy := encodeState(v.(*lua.LTable), nil); !lossy {
+		t.Fatal("it is not told that something was left out")
+	}
+}
+
+func TestStateIsSmall(t *testing.T) {
+	_, v := eval(t, `{user = "ann", room = "red", n = 12}`)
+	if state, _ := encodeState(v.(*lua.LTable), nil); len(state) > 40 || strings.Contains(string(state), "\x00\x00") {
+		t.Fatalf("%d bytes: %q", len(state), state)
+	}
+}

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// fieldSet tells which fields of its argument a handler may look at. Most look at three or four; making the others for
+// each event (a table of a dozen headers above all) would cost more than the handler itself.
+type fieldSet uint16
+
+// The fields of an event that cost something to make.
+const (
+	useParams fieldSet = 1 << iota
+	useQuery
+	useHeaders
+	useUser
+	usePath
+	useAddr
+	useState
+	useID
+	useAll fieldSet = 1<<iota - 1
+)
+
+var fieldNames = map[string]fieldSet{"params": useParams, "query": useQuery, "headers": useHeaders, "user": useUser,
+	"path": usePath, "remote_addr": useAddr, "state": useState, "connection_id": useID}
+
+// fieldsUsed finds out what a handler looks at: when its argument is only ever used as argument.name, these names, else
+// (it is handed on, iterated, assigned, …) all.
+func fieldsUsed(source string, fn *lua.FunctionProto) (used fieldSet) {
+	defer func() {
+		if recover() != nil {
+			used = useAll
+		}
+	}()
+	chunk, err := parse.Parse(strings.NewReader(source), fn.SourceName)
+	if err != nil {
+		return useAll
+	}
+	f := finder{line: fn.LineDefined, last: fn.LastLineDefined}
+	w := walker{function: f.look}
+	w.stmts(chunk)
+	if f.count != 1 || w.unknown || fn.IsVarArg != 0 || int(fn.NumParameters) != len(f.found.ParList.Names) {
+		return useAll
+	}
+	if len(f.found.ParList.Names) == 0 {
+		return 0
+	}
+	u := usage{name: f.found.ParList.Names[0]}
+	w = walker{ident: u.ident, attr: u.attr}
+	w.stmts(f.found.Stmts)
+	if u.escapes || w.unknown {
+		return useAll
+	}
+	return u.used
+}
+
+// finder looks for the one function with these lines.
+type finder struct {
+	line, last int
+	count      int
+	found      *ast.FunctionExpr
+}
+
+func (f *finder) look(e *ast.FunctionExpr) {
+	if e.Line() == f.line && e.LastLine() == f.last {
+		f.count++
+		f.found = e
+	}
+}
+
+// usage watches one name.
+type usage struct {
+	name    string
+	used    fieldSet
+	escapes bool
+}
+
+func (u *usage) ident(name string) {
+	u.escapes = u.escapes || name == u.name
+}
+
+// attr is asked about object.key; true: it has dealt with it.
+func (u *usage) attr(e *ast.AttrGetExpr) bool {
+	object, ok1 := e.Object.(*ast.IdentExpr)
+	key, ok2 := e.Key.(*ast.StringExpr)
+	if !ok1 || !ok2 || object.Value != u.name {
+		return false
+	}
+	u.used |= fieldNames[key.Value]
+	return true
+}
+
+// walker visits all expressions of a piece of Lua. Its functions may be nil.
+type walker struct {
+	function func(*ast.FunctionExpr)
+	ident    func(name string)
+	attr     func(*ast.AttrGetExpr) bool
+	unknown  bool // there was something that walker does not know
+}
+
+func (w *walker) stmts(list []ast.Stmt) {
+	for _, s := range list {
+		w.stmt(s)
+	}
+}
+
+func (w *walker) stmt(s ast.Stmt) {
+	switch s := s.(type) {
+	case *ast.AssignStmt:
+		w.exprs(s.Lhs...)
+		w.exprs(s.Rhs...)
+	case *ast.LocalAssignStmt:
+		w.exprs(s.Exprs...)
+	case *ast.FuncCallStmt:
+		w.exprs(s.Expr)
+	case *ast.DoBlockStmt:
+		w.stmts(s.Stmts)
+	case *ast.WhileStmt:
+		w.exprs(s.Condition)
+		w.stmts(s.Stmts)
+	case *ast.RepeatStmt:
+		w.exprs(s.Condition)
+		w.stmts(s.Stmts)
+	case *ast.IfStmt:
+		w.exprs(s.Condition)
+		w.stmts(s.Then)
+		w.stmts(s.Else)
+	case *ast.NumberForStmt:
+		w.exprs(s.Init, s.Limit, s.Step)
+		w.stmts(s.Stmts)
+	case *ast.GenericForStmt:
+		w.exprs(s.Exprs...)
+		w.stmts(s.Stmts)
+	case *ast.FuncDefStmt:
+		w.exprs(s.Name.Func, s.Name.Receiver, s.Func)
+	case *ast.ReturnStmt:
+		w.exprs(s.Exprs...)
+	case *ast.BreakStmt, *ast.LabelStmt, *ast.GotoStmt:
+	default:
+		w.unknown = true
+	}
+}
+
+func (w *walker) exprs(list ...ast.Expr) {
+	for _, e := range list {
+		if e != nil {
+			w.expr(e)
+		}
+	}
+}
+
+func (w *walker) expr(e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.IdentExpr:
+		if w.ident != nil {
+			w.ident(e.Value)
+		}
+	case *ast.AttrGetExpr:
+		if w.attr == nil || !w.attr(e) {
+			w.exprs(e.Object, e.Key)
+		}
+	case *ast.TableExpr:
+		for _, f := range e.Fields {
+			w.exprs(f.Key, f.Value)
+		}
+	case *ast.FuncCallExpr:
+		w.exprs(e.Func, e.Receiver)
+		w.exprs(e.Args...)
+	case *ast.LogicalOpExpr:
+		w.exprs(e.Lhs, e.Rhs)
+	case *ast.RelationalOpExpr:
+		w.exprs(e.Lhs, e.Rhs)
+	case *ast.StringConcatOpExpr:
+		w.exprs(e.Lhs, e.Rhs)
+	case *ast.ArithmeticOpExpr:
+		w.exprs(e.Lhs, e.Rhs)
+	case *ast.UnaryMinusOpExpr:
+		w.exprs(e.Expr)
+	case *ast.UnaryNotOpExpr:
+		w.exprs(e.Expr)
+	case *ast.UnaryLenOpExpr:
+		w.exprs(e.Expr)
+	case *ast.FunctionExpr:
+		if w.function != nil {
+			w.function(e)
+		}
+		w.stmts(e.Stmts)
+	case *ast.TrueExpr, *ast.FalseExpr, *ast.NilExpr, *ast.NumberExpr, *ast.StringExpr, *ast.Comma3Expr:
+	default:
+		w.unknown = true
+	}
+}

@@ -1,0 +1,8 @@
+-- Which path is served by which function. "websocket#chat_handler" is the function chat_handler in
+-- handlers/websocket.lua. Files of public/ are served too, without a line here.
+
+-- presence = "devices": clients are also told when somebody opens a second device, not only of people who come and go.
+-- max_message: nothing this chat sends is longer than 16 KiB; a longer message closes the connection (1009).
+router_websocket("/ws/chat", "websocket#chat_handler", { presence = "devices", max_message = 16384 })
+
+router_get("/rooms/:room/users", "rooms#users")

@@ -1,0 +1,271 @@
+// The page: what comes from the server goes to the views, what is done here goes to the server.
+//
+//   connection ── frames ──▶ presence.reduce ──▶ people_view
+//        ▲                └▶ messages_view ◀── outbox (until they have come back)
+//        └── message, typing, state, name, room
+
+import { Activity } from "./activity.js";
+import { Comings } from "./comings.js";
+import { Connection } from "./connection.js";
+import { dress } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { device, loadIdentity, newID, rename } from "./identity.js";
+import { MessagesView } from "./messages_view.js";
+import { Outbox } from "./outbox.js";
+import { showPeople, summary, writingText } from "./people_view.js";
+import { changes, named, nameOf, people, reduce } from "./presence.js";
+import { Rooms } from "./rooms.js";
+import { Status } from "./status.js";
+import { Writers, Writing } from "./typing.js";
+
+const $ = (id) => document.getElementById(id);
+
+let me = loadIdentity();
+let users = new Map(); // who is in the room: see presence.js
+let settled = false; // the room's presence_state has come on this connection
+let missed = 0; // messages that came while the page was hidden
+
+const outbox = new Outbox();
+const activity = new Activity((state) => {
+  connection.send({ type: "state", state });
+  if (state === "online") {
+    missed = 0;
+    showTitle();
+  }
+});
+const writers = new Writers(() => showWho());
+const writing = new Writing((frame) => connection.send(frame));
+const messages = new MessagesView({
+  list: $("messages"), scroller: $("scroller"), empty: $("empty"), newer: $("newer"), newerText: $("newer-text"),
+});
+const comings = new Comings((text, kind) => messages.line(text, kind));
+const drawer = new Drawer({
+  panel: $("sidebar"), opener: $("open-sidebar"), closer: $("close-sidebar"), backdrop: $("backdrop"),
+  behind: document.querySelector(".room"),
+});
+const rooms = new Rooms({ root: $("rooms"), form: $("new-room"), input: $("new-room-name"), onSwitch: enterRoom });
+const status = new Status({
+  root: $("connection"), text: $("connection-text"), seconds: $("connection-seconds"), button: $("connection-now"),
+  onNow: () => connection.connect(),
+});
+const connection = new Connection({ url: address, onFrame: take, onPhase: phase });
+
+// address is asked for before each attempt, so it names the room and the state of that moment.
+function address() {
+  const here = device();
+  const query = new URLSearchParams({
+    room: rooms.current, user: me.id, name: me.name, named_at: me.namedAt, device: here.kind, client: here.client, state: activity.state,
+  });
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat?${query}`;
+}
+
+function phase(p) {
+  status.show(p);
+  document.body.classList.toggle("stale", p.name !== "open");
+  if (p.name === "open") {
+    return; // messages that wait go out when the room's history has come, as they may be in it
+  }
+  settled = false;
+  outbox.lost();
+  writers.clear();
+  writing.sent();
+  showWho();
+}
+
+// take handles one frame of the server. Frames of a room that this page has just left are late, and of no interest.
+function take(frame) {
+  const channel = `chat:${rooms.current}`;
+  switch (frame.event) {
+    case "presence_state":
+    case "presence_diff":
+      return frame.channel === channel && takePresence(frame);
+    case "history":
+      return frame.room === rooms.current && takeHistory(frame);
+    case "message":
+      return frame.room === rooms.current && takeMessage(frame);
+    case "typing":
+      return frame.room === rooms.current && frame.user_id !== me.id && writers.set(frame.user_id, frame.on);
+    case "error": // only with --dev
+      return console.error(`${frame.route}, line ${frame.line}: ${frame.message}`);
+  }
+}
+
+function takePresence(frame) {
+  const before = users;
+  users = reduce(users, frame);
+  if (frame.event === "presence_state") {
+    settled = true;
+  } else if (settled) {
+    const { joined, left } = changes(before, frame);
+    for (const id of joined) {
+      comings.joined(id, nameOf(users.get(id)));
+    }
+    for (const id of left) {
+      writers.set(id, false);
+      comings.left(id, nameOf(before.get(id)));
+    }
+  }
+  adoptName();
+  showWho();
+}
+
+// adoptName takes over the name that was chosen on another of this person's devices.
+function adoptName() {
+  const newest = users.has(me.id) ? named(users.get(me.id)) : null;
+  if (newest && newest.named_at > me.namedAt) {
+    takeName(newest.name, newest.named_at);
+  }
+}
+
+function takeHistory(frame) {
+  for (const m of frame.messages) {
+    if (m.user_id === me.id) {
+      outbox.done(m.id);
+    }
+  }
+  messages.history(frame.messages, me.id);
+  for (const m of outbox.in(rooms.current)) {
+    messages.pending(m, me);
+  }
+  flush();
+}
+
+function takeMessage(m) {
+  writers.set(m.user_id, false);
+  if (m.user_id === me.id) {
+    outbox.done(m.id);
+  }
+  if (messages.add(m, me.id) && m.user_id !== me.id && document.visibilityState === "hidden") {
+    missed++;
+    showTitle();
+  }
+}
+
+function flush() {
+  outbox.flush(rooms.current, (frame) => connection.send(frame));
+}
+
+function enterRoom(room, old) {
+  drawer.close();
+  if (room === old) {
+    return;
+  }
+  writing.stop();
+  writers.clear();
+  comings.clear();
+  messages.clear();
+  users = new Map();
+  settled = false;
+  connection.send({ type: "room", room });
+  for (const m of outbox.in(room)) {
+    messages.pending(m, me);
+  }
+  showRoom();
+  showWho();
+}
+
+function submit() {
+  const text = $("text").value.trim();
+  if (!text) {
+    return;
+  }
+  const m = { id: newID(), room: rooms.current, text, at: Math.floor(Date.now() / 1000) };
+  if (!outbox.add(m)) {
+    return; // the text stays in the field
+  }
+  $("text").value = "";
+  fitText();
+  writing.sent();
+  messages.pending(m, me);
+  flush();
+}
+
+function takeName(name, at) {
+  name = name.trim().replace(/\s+/g, " ");
+  if (name && (name !== me.name || at)) {
+    me = rename(me, name, at);
+    connection.send({ type: "name", name: me.name, named_at: me.namedAt });
+  }
+  showMe();
+}
+
+function showRoom() {
+  $("room-name").textContent = rooms.current;
+  $("text").placeholder = `Message #${rooms.current}`;
+  // The id goes along, so that a tab that is somebody else opens devices of that somebody.
+  $("open-device").href = `?${new URLSearchParams({ room: rooms.current, user: me.id, name: me.name })}`;
+  $("open-guest").href = `?${new URLSearchParams({ room: rooms.current, guest: "" })}`;
+  showTitle();
+}
+
+function showTitle() {
+  document.title = `${missed ? `(${missed}) ` : ""}#${rooms.current} · Rollcall chat`;
+}
+
+function showWho() {
+  const list = people(users, me.id);
+  showPeople($("people"), list, writers);
+  $("people-count").textContent = list.length;
+  $("room-summary").textContent = list.length ? summary(list) : "";
+  $("try").hidden = list.length > 1;
+  const names = writers.ids().filter((id) => users.has(id)).map((id) => nameOf(users.get(id)));
+  $("typing").hidden = names.length === 0;
+  $("typing-text").textContent = writingText(names);
+  const mine = settled && list.find((p) => p.me);
+  $("my-state").textContent = mine ? stateText(mine) : "Not connected";
+}
+
+function stateText(p) {
+  const state = p.state === "online" ? "Online" : "Away";
+  return p.devices.length > 1 ? `${state} on ${p.devices.length} devices` : state;
+}
+
+function showMe() {
+  $("my-name").value = me.name;
+  dress($("my-avatar"), me.id, me.name);
+  showRoom();
+}
+
+// fitText makes the field as high as its text, within limits, and the button know whether there is something to send.
+function fitText() {
+  const field = $("text");
+  field.style.height = "auto";
+  field.style.height = `${Math.min(field.scrollHeight, 160)}px`;
+  $("composer").querySelector("button").disabled = field.value.trim() === "";
+}
+
+$("composer").addEventListener("submit", (e) => {
+  e.preventDefault();
+  submit();
+  $("text").focus();
+});
+$("text").addEventListener("keydown", (e) => {
+  if (e.key === "Enter" && !e.shiftKey && !e.isComposing) {
+    e.preventDefault();
+    submit();
+  }
+});
+$("text").addEventListener("input", () => {
+  fitText();
+  writing.key($("text").value.trim() !== "");
+});
+$("me").addEventListener("submit", (e) => {
+  e.preventDefault();
+  $("my-name").blur();
+});
+$("my-name").addEventListener("blur", () => takeName($("my-name").value));
+$("my-name").addEventListener("keydown", (e) => {
+  if (e.key === "Escape") {
+    e.stopPropagation();
+    $("my-name").value = me.name;
+    $("my-name").blur();
+  }
+});
+setInterval(flush, 2000); // what got no answer is sent again
+showMe();
+showWho();
+fitText();
+if (matchMedia("(hover: hover)").matches) {
+  $("text").focus();
+}
+connection.connect();

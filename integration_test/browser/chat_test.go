@@ -1,0 +1,197 @@
+package browser_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"rollcall/integration_test/nodetest"
+	"rollcall/integration_test/redistest"
+)
+
+// stage is two nodes with one Redis, each behind an address that can be led to another one, as a balancer would.
+type stage struct {
+	nodes  [2]*nodetest.Node
+	fronts [2]*redistest.Proxy
+}
+
+// startStage starts nodes that find out within about 4 s that another one is dead.
+func startStage(t *testing.T) *stage {
+	t.Helper()
+	redis := redistest.Standalone(t)
+	s := &stage{}
+	for i := range s.nodes {
+		s.nodes[i] = nodetest.Start(t, nodetest.Options{App: "../../examples/chat", Redis: redis.URL(),
+			Flags: []string{"--lease-ttl", "3s", "--heartbeat", "1s"}})
+		s.fronts[i] = redistest.NewProxy(t, s.nodes[i].Addr())
+	}
+	return s
+}
+
+// url is the chat's address at one of the two, for somebody.
+func (s *stage) url(i int, query string) string { return "http://" + s.fronts[i].Addr() + "/?" + query }
+
+// ISSUE 2: "The chat in headless Chromium with two pages on two nodes: join, message, typing, leave, reload."
+func TestChat(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada"))
+	ada.await("herself", people("ada"))
+	bob := b.open("Bob", s.url(1, "user=bob&name=Bob"))
+	for _, p := range []*page{ada, bob} {
+		p.await("both people", people("ada", "bob"))
+		p.await("the numbers", shown("room-summary", "2 people on 2 devices"))
+	}
+	ada.await("that Bob has joined", lines(1, "Bob has joined"))
+
+	bob.write("hi")
+	ada.await("that Bob is writing", shown("typing-text", "Bob is writing"))
+	bob.say(" <img src=x onerror=alert(1)> & you")
+	const text = "hi <img src=x onerror=alert(1)> & you"
+	for _, p := range []*page{ada, bob} {
+		p.await("Bob's message, once, as text", messages(1, "bob", text))
+		p.await("no markup from it", `document.querySelector("#messages img") === null`)
+	}
+	ada.await("that nobody is writing", hidden("typing"))
+	ada.await("who wrote it", `document.querySelector('#messages [data-user="bob"] .author').textContent === "Bob"`)
+
+	bob.write("I had better")
+	ada.await("that Bob is writing", shown("typing-text", "Bob is writing"))
+	ada.await("that he has stopped, after a while without a key", hidden("typing"))
+
+	bob.visible(false)
+	ada.await("that Bob is away", person("bob", "state", "away"))
+	bob.visible(true)
+	ada.await("that Bob is back", person("bob", "state", "online"))
+
+	// SPEC 1.2: "a route with presence = "devices" also gets a joins with the full metas when a second device comes
+	// or one of several goes"
+	second := b.open("Bob's second device", s.url(0, "user=bob&name=Robert"))
+	ada.await("two devices of Bob", person("bob", "devices", "2"))
+	ada.await("two people", shown("room-summary", "2 people on 3 devices"))
+	second.await("the name he has chosen", `document.getElementById("my-name").value !== ""`)
+	second.close()
+	ada.await("one device of Bob", person("bob", "devices", "1"))
+	ada.await("that Bob has joined but once", lines(1, "Bob has joined"))
+	ada.await("that Bob has not left", lines(0, "Bob has left"))
+
+	bob.run("choose a name", chooseName("Bobby"))
+	ada.await("the new name", `document.querySelector('#people [data-user="bob"] .person-name').textContent === "Bobby"`)
+
+	bob.run("load the page anew", reload())
+	for _, p := range []*page{ada, bob} {
+		p.await("both people, once each", people("ada", "bob"))
+		p.await("one device of Bob", person("bob", "devices", "1"))
+		p.await("the message, once", messages(1, "bob", text))
+	}
+	bob.await("the name that was chosen", `document.getElementById("my-name").value === "Bobby"`)
+	ada.say("welcome back")
+	bob.await("Ada's message", messages(1, "ada", "welcome back"))
+
+	// A leave that is not undone within a moment is told.
+	bob.close()
+	ada.await("herself alone", people("ada"))
+	ada.await("that Bobby has left, once, whatever he did before", lines(1, "Bobby has left"))
+	ada.await("that he has joined but once", lines(1, "Bob has joined"))
+}
+
+// SPEC 5.2: "A client that reconnects elsewhere before its dead node is reaped makes no leave and no join."
+func TestNodeKilled(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada"))
+	bob := b.open("Bob", s.url(1, "user=bob&name=Bob"))
+	bob.await("both people", people("ada", "bob"))
+
+	s.nodes[0].Kill()
+	ada.await("that the connection is lost", `["waiting", "connecting"].includes(document.getElementById("connection").dataset.phase)`)
+	ada.say("written without a connection")
+	ada.await("the message, waiting", `document.querySelectorAll("#messages [data-pending]").length === 1`)
+	s.fronts[0].Retarget(s.nodes[1].Addr())
+
+	ada.await("connected again", phase("open"))
+	for _, p := range []*page{ada, bob} {
+		p.await("the message, once", messages(1, "ada", "written without a connection"))
+	}
+	ada.await("nothing waiting", `document.querySelectorAll("#messages [data-pending]").length === 0`)
+
+	// The dead node's entry goes with its lease.
+	nodetest.Eventually(t, "one device of Ada", patience, func() bool { return devices(t, s.nodes[1].Addr(), "ada") == 1 })
+	for _, p := range []*page{ada, bob} {
+		p.await("both people", people("ada", "bob"))
+		p.await("one device of Ada", person("ada", "devices", "1"))
+		p.await("that Ada has not left", lines(0, "Ada has left"))
+	}
+	bob.await("that Ada has not joined again", lines(0, "Ada has joined"))
+}
+
+// SPEC 4: "1001 and 1012 going away and drain (reconnect, anywhere)"
+func TestNodeDrained(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada"))
+	bob := b.open("Bob", s.url(1, "user=bob&name=Bob"))
+	ada.do(`window.phases = []; new MutationObserver(() => phases.push(document.getElementById("connection").dataset.phase))
+		.observe(document.getElementById("connection"), { attributeFilter: ["data-phase"] })`)
+
+	s.fronts[0].Retarget(s.nodes[1].Addr()) // new connections only
+	s.nodes[0].Terminate()
+	ada.await("that it went elsewhere", `phases.includes("waiting") && phases.at(-1) === "open"`)
+	for _, p := range []*page{ada, bob} {
+		p.await("both people", people("ada", "bob"))
+	}
+	ada.say("still here")
+	bob.await("the message", messages(1, "ada", "still here"))
+}
+
+// The rooms of one page: only what belongs to the room in view is seen.
+func TestRooms(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada&room=lobby"))
+	bob := b.open("Bob", s.url(1, "user=bob&name=Bob&room=random"))
+	ada.await("herself", people("ada"))
+	bob.say("in random")
+	bob.await("his message", messages(1, "bob", "in random"))
+
+	ada.run("go to the room", click(`#rooms [data-room="random"]`))
+	for _, p := range []*page{ada, bob} {
+		p.await("both people", people("ada", "bob"))
+	}
+	ada.await("what was said before", messages(1, "bob", "in random"))
+	ada.await("the room in the address", `new URLSearchParams(location.search).get("room") === "random"`)
+	ada.say("me too")
+	bob.await("Ada's message", messages(1, "ada", "me too"))
+
+	ada.run("make a room", makeRoom("Tea Break!"))
+	ada.await("herself", people("ada"))
+	ada.await("the new room", shown("room-name", "tea-break"))
+	ada.await("no messages", `document.querySelector("#messages .message") === null`)
+	bob.await("himself", people("bob"))
+	ada.do(`history.back()`)
+	ada.await("the room before", shown("room-name", "random"))
+	ada.await("both messages", messages(1, "ada", "me too"))
+	bob.await("both people", people("ada", "bob"))
+}
+
+// devices counts those of a user in the lobby, as a node tells other programs.
+func devices(t *testing.T, addr, user string) int {
+	t.Helper()
+	status, text, _ := nodetest.Request(t.Context(), http.MethodGet, addr, "/rooms/lobby/users", "")
+	var answer struct {
+		Users []struct {
+			UserID string `json:"user_id"`
+			Metas  []any  `json:"metas"`
+		} `json:"users"`
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || status != http.StatusOK {
+		t.Fatalf("GET /rooms/lobby/users: status %d, %v: %s", status, err, text)
+	}
+	for _, u := range answer.Users {
+		if u.UserID == user {
+			return len(u.Metas)
+		}
+	}
+	return 0
+}

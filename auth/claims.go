@@ -1,0 +1,90 @@
+package auth
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// rules are what claims are checked by.
+type rules struct {
+	audience      []string
+	issuer        string
+	leeway        time.Duration
+	requireExpiry bool
+}
+
+// check decides on the claims of a token whose signature is right, and returns until when it is good (exp and the leeway;
+// zero: for ever). iat and jti are not looked at. The error is an *Error.
+func (r rules) check(claims map[string]json.RawMessage, now time.Time) (until time.Time, err error) {
+	if raw, given := claims["exp"]; given {
+		exp, ok := dateOf(raw)
+		if !ok {
+			return until, refuse(CodeClaims, "exp is no number")
+		}
+		if until = exp.Add(r.leeway); !now.Before(until) {
+			return until, refuse(CodeExpired, "since "+exp.UTC().Format(time.RFC3339))
+		}
+	} else if r.requireExpiry {
+		return until, refuse(CodeClaims, "exp is missing")
+	}
+	if raw, given := claims["nbf"]; given {
+		nbf, ok := dateOf(raw)
+		if !ok {
+			return until, refuse(CodeClaims, "nbf is no number")
+		}
+		if now.Add(r.leeway).Before(nbf) {
+			return until, refuse(CodeNotYet, "before "+nbf.UTC().Format(time.RFC3339))
+		}
+	}
+	if len(r.audience) > 0 {
+		aud, ok := stringsOf(claims["aud"])
+		if !ok || !slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(r.audience, a) }) {
+			return until, refuse(CodeAudience, "aud "+shorten(string(claims["aud"])))
+		}
+	}
+	if r.issuer != "" {
+		if iss, ok := stringOf(claims["iss"]); !ok || iss != r.issuer {
+			return until, refuse(CodeIssuer, "iss "+shorten(string(claims["iss"])))
+		}
+	}
+	return until, nil
+}
+
+// dateOf reads a NumericDate: seconds since 1970, fractions allowed. What is beyond the years 1 and 9999 is moved to them.
+func dateOf(raw json.RawMessage) (time.Time, bool) {
+	var seconds *float64
+	if json.Unmarshal(raw, &seconds) != nil || seconds == nil {
+		return time.Time{}, false
+	}
+	const first, last = -62135596800, 253402300799
+	whole, fraction := math.Modf(min(max(*seconds, first), last))
+	return time.Unix(int64(whole), int64(fraction*1e9)), true
+}
+
+// maxUserID is the length of the longest user id in bytes (SPEC 6).
+const maxUserID = 255
+
+// subjectOf reads sub as the user id of SPEC 6: "1 to 255 bytes", UTF-8 without control characters. Some issuers write a
+// whole number; it counts as its digits, like the numbers that handlers give as user_id.
+func subjectOf(raw json.RawMessage) (string, error) {
+	sub, ok := stringOf(raw)
+	if !ok {
+		if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil && n >= 0 && n <= 1<<53 {
+			return strconv.FormatInt(n, 10), nil
+		}
+		if raw == nil {
+			return "", refuse(CodeSubject, "sub is missing")
+		}
+		return "", refuse(CodeSubject, "sub is no string")
+	}
+	control := func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+	if sub == "" || len(sub) > maxUserID || !utf8.ValidString(sub) || strings.IndexFunc(sub, control) >= 0 {
+		return "", refuse(CodeSubject, "sub is not 1 to 255 bytes without control characters")
+	}
+	return sub, nil
+}

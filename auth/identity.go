@@ -1,0 +1,67 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// Identity is who makes a request. It does not change.
+type Identity struct {
+	// User is JSON of the user table that handlers see (SPEC 4), and nothing else is ever in it:
+	//
+	//	{"authenticated":false,"username":""}
+	//	{"authenticated":true,"id":"42","username":"ann","roles":["admin"],"claims":{…}}
+	//
+	// id is sub; username is preferred_username, or sub when that is no text. roles is the claim roles: an array of
+	// strings, a single string counting as one, [] when the claim is missing or of another shape. claims are all claims
+	// of the token as they stand in it.
+	User          []byte
+	Authenticated bool
+	ID            string // of the user; "": anonymous
+	Permissions   Permissions
+	// Until is when the token is not good any more and its connection is to be closed (4401): exp and the leeway. Zero:
+	// the token does not expire, or there is none.
+	Until time.Time
+	// Subprotocol is what to answer the upgrade with; "": none.
+	Subprotocol string
+}
+
+var anonymousUser = []byte(`{"authenticated":false,"username":""}`)
+
+// Anonymous is who has no token.
+func Anonymous() Identity { return Identity{User: anonymousUser} }
+
+// newIdentity makes the identity of a token that has been checked; payload is its JSON.
+func newIdentity(payload []byte, claims map[string]json.RawMessage, until time.Time) (Identity, error) {
+	id, err := subjectOf(claims["sub"])
+	if err != nil {
+		return Identity{}, err
+	}
+	user := struct {
+		Authenticated bool            `json:"authenticated"`
+		ID            string          `json:"id"`
+		Username      string          `json:"username"`
+		Roles         []string        `json:"roles"`
+		Claims        json.RawMessage `json:"claims"`
+	}{true, id, id, []string{}, payload}
+	if name, ok := stringOf(claims["preferred_username"]); ok && name != "" {
+		user.Username = name
+	}
+	if roles, ok := stringsOf(claims["roles"]); ok {
+		user.Roles = roles
+	}
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(user); err != nil {
+		return Identity{}, refuse(CodeMalformed, "payload: "+errJSON.Error())
+	}
+	return Identity{
+		User:          bytes.TrimSuffix(text.Bytes(), []byte("\n")),
+		Authenticated: true,
+		ID:            id,
+		Permissions:   newPermissions(claims["channels"]),
+		Until:         until,
+	}, nil
+}

@@ -25,7 +25,9 @@
 // in VM.Data, which a pool sets anew for each turn. They use the L they are
 // given, which may be a coroutine's, and raise errors with L.RaiseError. A panic
 // in them ends the script with Kind Panic. L.Context() is not a real context:
-// nothing may be derived from it.
+// nothing may be derived from it. A Go function that keeps values of the script
+// holds them as upvalues (L.NewClosure), where the memory estimate finds them.
+// LTable.ForEach is fine for reading tables, in no order.
 //
 // Values: numbers are lua.LNumber, strings lua.LString, nothing is lua.LNil.
 // Tables come from Object (fields), NewArray and Strings (arrays, which encode

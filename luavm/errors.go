@@ -93,8 +93,14 @@ func (vm *VM) failure(err error) *Error {
 	}
 	e := &Error{Kind: Raised, Value: api.Object, Traceback: api.StackTrace}
 	e.Message, e.File, e.Line = describe(api.Object, api.StackTrace)
+	if len(e.Message) > maxMessage {
+		e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "") + "…"
+	}
 	return e
 }
+
+// maxMessage bounds Error.Message, in bytes: scripts may raise anything.
+const maxMessage = 4 << 10
 
 // panicked makes the Error of a Go panic, which for gopher-lua may be a full
 // call stack.

@@ -49,15 +49,6 @@ type tableView struct {
 	k2i       map[lua.LValue]int
 }
 
-// upvalueView is lua.Upvalue.
-type upvalueView struct {
-	next   unsafe.Pointer
-	reg    unsafe.Pointer
-	index  int
-	value  lua.LValue
-	closed bool
-}
-
 // maxArray is the length from which gopher-lua keeps integer keys in the hash
 // part. Below it, one assignment to a high index fills everything under it, so
 // the library's own 64 million would let one instruction take a gigabyte.
@@ -78,7 +69,6 @@ var useLibrary = sync.OnceValue(func() offsets {
 	sameLayout(frame.Type.Elem(), reflect.TypeFor[frameView]())
 	sameLayout(registry.Type.Elem(), reflect.TypeFor[registryView]())
 	sameLayout(reflect.TypeFor[lua.LTable](), reflect.TypeFor[tableView]())
-	sameLayout(reflect.TypeFor[lua.Upvalue](), reflect.TypeFor[upvalueView]())
 	return offsets{frame.Offset, registry.Offset}
 })
 
@@ -87,18 +77,10 @@ var useLibrary = sync.OnceValue(func() offsets {
 func sameLayout(real, view reflect.Type) {
 	for i := range view.NumField() {
 		v, r := view.Field(i), real.Field(i)
-		if v.Name != r.Name || v.Offset != r.Offset || v.Type.Size() != r.Type.Size() || kind(v.Type) != kind(r.Type) {
+		if v.Name != r.Name || v.Offset != r.Offset || v.Type.Size() != r.Type.Size() || v.Type.Kind() != r.Type.Kind() {
 			panic(fmt.Sprintf("luavm: %v.%s has changed", real, r.Name))
 		}
 	}
-}
-
-// kind tells pointers of any sort as one.
-func kind(t reflect.Type) reflect.Kind {
-	if t.Kind() == reflect.UnsafePointer {
-		return reflect.Pointer
-	}
-	return t.Kind()
 }
 
 // framePointer returns where L keeps its current frame; valid as long as L is.
@@ -113,6 +95,3 @@ func registryOf(L *lua.LState) *registryView {
 
 // view looks into a table.
 func view(t *lua.LTable) *tableView { return (*tableView)(unsafe.Pointer(t)) }
-
-// viewUpvalue looks into an upvalue.
-func viewUpvalue(u *lua.Upvalue) *upvalueView { return (*upvalueView)(unsafe.Pointer(u)) }

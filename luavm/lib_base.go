@@ -2,7 +2,6 @@ package luavm
 
 import (
 	"math"
-	"strconv"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -67,7 +66,7 @@ func baseAssert(L *lua.LState) int {
 }
 
 func baseError(L *lua.LState) int {
-	raise(L, L.Get(1), L.OptInt(2, 1))
+	raise(L, L.Get(1), optInt(L, 2, 1))
 	return 0
 }
 
@@ -190,7 +189,7 @@ func intValue(n int) lua.LValue {
 
 func ipairsStep(L *lua.LState) int {
 	t := readable(L, 1)
-	i := L.CheckInt(2) + 1
+	i := checkInt(L, 2) + 1
 	v := t.RawGetInt(i)
 	if v == lua.LNil {
 		L.Push(lua.LNil)
@@ -324,7 +323,7 @@ func baseSelect(L *lua.LState) int {
 		L.Push(lua.LNumber(n))
 		return 1
 	}
-	i := L.CheckInt(1)
+	i := checkInt(L, 1)
 	if i < 0 {
 		i += n + 1
 	}
@@ -334,158 +333,7 @@ func baseSelect(L *lua.LState) int {
 	return max(n-i+1, 0)
 }
 
-func baseToNumber(L *lua.LState) int {
-	base := L.OptInt(2, 10)
-	v := L.CheckAny(1)
-	if n, ok := v.(lua.LNumber); ok && base == 10 {
-		L.Push(n)
-		return 1
-	}
-	if base < 2 || base > 36 {
-		L.ArgError(2, "base out of range")
-	}
-	if !lua.LVCanConvToString(v) {
-		L.Push(lua.LNil)
-		return 1
-	}
-	s := v.String()
-	Of(L).spend(L, len(s)>>4)
-	s = strings.Trim(s, " \t\n\v\f\r")
-	if base == 10 {
-		L.Push(parseNumber(s))
-		return 1
-	}
-	if base == 16 && len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
-		s = s[2:]
-	}
-	n, err := strconv.ParseInt(s, base, 64)
-	if err != nil || strings.Contains(s, "_") {
-		L.Push(lua.LNil)
-		return 1
-	}
-	L.Push(lua.LNumber(n))
-	return 1
-}
-
-// parseNumber reads a decimal or hexadecimal number, or gives LNil. Go's
-// parsers know underscores, "inf", "nan" and other bases, which Lua does not.
-func parseNumber(s string) lua.LValue {
-	if s == "" || strings.ContainsAny(s, "_iInN") {
-		return lua.LNil
-	}
-	digits := strings.TrimLeft(s, "+-")
-	if len(s)-len(digits) > 1 {
-		return lua.LNil
-	}
-	if strings.HasPrefix(digits, "0x") || strings.HasPrefix(digits, "0X") {
-		n, err := strconv.ParseUint(digits[2:], 16, 64)
-		if err != nil {
-			return lua.LNil
-		}
-		if s[0] == '-' {
-			return -lua.LNumber(n)
-		}
-		return lua.LNumber(n)
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil && !math.IsInf(f, 0) {
-		return lua.LNil
-	}
-	return lua.LNumber(f)
-}
-
-func baseToString(L *lua.LState) int {
-	L.Push(lua.LString(toString(L, L.CheckAny(1))))
-	return 1
-}
-
-// toString is tostring: it asks __tostring, which must give a string.
-func toString(L *lua.LState, v lua.LValue) string {
-	switch v := v.(type) {
-	case lua.LString:
-		return string(v)
-	case lua.LNumber:
-		return v.String()
-	case *lua.LUserData:
-		if v == Null {
-			return "null"
-		}
-	}
-	if f, ok := L.GetMetaField(v, "__tostring").(*lua.LFunction); ok {
-		L.Push(f)
-		L.Push(v)
-		L.Call(1, 1)
-		s := L.Get(-1)
-		L.Pop(1)
-		if !lua.LVCanConvToString(s) {
-			L.RaiseError("'__tostring' must return a string")
-		}
-		return s.String()
-	}
-	return v.String()
-}
-
 func baseType(L *lua.LState) int {
 	L.Push(lua.LString(L.CheckAny(1).Type().String()))
 	return 1
-}
-
-// baseRequire runs a file of the app once for each VM. In a turn the file runs
-// as if it had been there before the turn: what it defines is everybody's.
-func baseRequire(L *lua.LState) int {
-	vm, name := Of(L), L.CheckString(1)
-	if v, ok := vm.loaded[name]; ok {
-		if v == nil {
-			L.RaiseError("loop in require of '%s'", name)
-		}
-		L.Push(v)
-		return 1
-	}
-	if vm.require == nil {
-		L.RaiseError("module '%s' not found", name)
-	}
-	p, err := vm.require(name)
-	if err != nil {
-		L.RaiseError("%s", err.Error())
-	}
-	if vm.loaded == nil {
-		vm.loaded = map[string]lua.LValue{}
-	}
-	vm.loaded[name] = nil
-	v, err := vm.load(L, p)
-	if err != nil {
-		delete(vm.loaded, name)
-		vm.Reraise(L, err)
-	}
-	if v == lua.LNil {
-		v = lua.LTrue
-	}
-	vm.loaded[name] = v
-	if vm.turn != nil {
-		vm.turn.sealLoaded(v)
-	}
-	L.Push(v)
-	return 1
-}
-
-// load runs a required file outside of the turn, if there is one.
-func (vm *VM) load(L *lua.LState, p *Program) (v lua.LValue, err error) {
-	if vm.turn != nil {
-		resume := vm.turn.suspend()
-		defer resume()
-	}
-	return vm.Call1(L.NewFunctionFromProto(p.proto), lua.LString(p.name))
-}
-
-// allGlobals copies what scripts see as globals, for iteration.
-func (vm *VM) allGlobals(L *lua.LState) *lua.LTable {
-	all := L.CreateTable(0, 64)
-	add := func(k, v lua.LValue) { all.RawSet(k, v) }
-	vm.library.content.ForEach(add)
-	if vm.base != nil {
-		vm.base.ForEach(add)
-	}
-	vm.globals.ForEach(add)
-	vm.charge(L, 16<<10)
-	return all
 }

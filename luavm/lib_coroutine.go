@@ -148,18 +148,19 @@ func coroutineResume(L *lua.LState) int {
 }
 
 func coroutineWrap(L *lua.LState) int {
-	th := newThread(L)
-	L.Push(function(func(L *lua.LState) int {
-		values, raised := resume(L, th, arguments(L, 1))
-		if raised != nil {
-			L.Error(raised, 0)
-		}
-		for _, v := range values {
-			L.Push(v)
-		}
-		return len(values)
-	}))
+	L.Push(L.NewClosure(coroutineWrapped, newThread(L)))
 	return 1
+}
+
+func coroutineWrapped(L *lua.LState) int {
+	values, raised := resume(L, L.ToThread(lua.UpvalueIndex(1)), arguments(L, 1))
+	if raised != nil {
+		L.Error(raised, 0)
+	}
+	for _, v := range values {
+		L.Push(v)
+	}
+	return len(values)
 }
 
 func coroutineYield(L *lua.LState) int {

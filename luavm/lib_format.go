@@ -69,7 +69,7 @@ func formatSpec(L *lua.LState, format string, i int) (spec string, end int) {
 func formatValue(L *lua.LState, out []byte, spec string, letter byte, arg int) []byte {
 	switch letter {
 	case 'c':
-		return formatString(out, spec, string([]byte{byte(L.CheckInt(arg))}))
+		return formatString(out, spec, string([]byte{byte(checkInt(L, arg))}))
 	case 'd', 'i':
 		n := integer(float64(checkNumber(L, arg)))
 		if spec == "" {
@@ -101,33 +101,6 @@ func formatValue(L *lua.LState, out []byte, spec string, letter byte, arg int) [
 	}
 	L.RaiseError("invalid option '%%%c' to 'format'", letter)
 	return nil
-}
-
-// checkNumber takes numbers, and strings that are numbers.
-func checkNumber(L *lua.LState, n int) lua.LNumber {
-	switch v := L.Get(n).(type) {
-	case lua.LNumber:
-		return v
-	case lua.LString:
-		if f, ok := parseNumber(strings.TrimSpace(string(v))).(lua.LNumber); ok {
-			return f
-		}
-	}
-	L.TypeError(n, lua.LTNumber)
-	return 0
-}
-
-// integer truncates within the range of int64.
-func integer(f float64) int64 {
-	switch {
-	case math.IsNaN(f):
-		return 0
-	case f >= math.MaxInt64:
-		return math.MaxInt64
-	case f <= math.MinInt64:
-		return math.MinInt64
-	}
-	return int64(f)
 }
 
 func unsigned(L *lua.LState, arg int) uint64 {

@@ -61,8 +61,8 @@ func pushString(L *lua.LState, vm *VM, s string) int {
 
 func stringByte(L *lua.LState) int {
 	s := L.CheckString(1)
-	i := L.OptInt(2, 1)
-	start, end := span(len(s), i, L.OptInt(3, i))
+	i := optInt(L, 2, 1)
+	start, end := span(len(s), i, optInt(L, 3, i))
 	if end-start > maxUnpack {
 		L.RaiseError("string slice too long")
 	}
@@ -75,7 +75,7 @@ func stringByte(L *lua.LState) int {
 func stringChar(L *lua.LState) int {
 	buf := make([]byte, L.GetTop())
 	for i := range buf {
-		c := L.CheckInt(i + 1)
+		c := checkInt(L, i+1)
 		if c < 0 || c > 255 {
 			L.ArgError(i+1, "invalid value")
 		}
@@ -132,7 +132,7 @@ func stringRep(L *lua.LState) int {
 
 func stringSub(L *lua.LState) int {
 	s := L.CheckString(1)
-	start, end := span(len(s), L.CheckInt(2), L.OptInt(3, -1))
+	start, end := span(len(s), checkInt(L, 2), optInt(L, 3, -1))
 	p := part(s, s[start:end])
 	Of(L).charge(L, len(p)+16)
 	L.Push(p)
@@ -197,7 +197,7 @@ func stringMatch(L *lua.LState) int { return find(L, false) }
 
 func find(L *lua.LState, positions bool) int {
 	vm, src, pat := Of(L), L.CheckString(1), L.CheckString(2)
-	init := L.OptInt(3, 1)
+	init := optInt(L, 3, 1)
 	if init < 0 {
 		init = max(init+len(src)+1, 1)
 	} else if init == 0 {
@@ -237,29 +237,33 @@ func find(L *lua.LState, positions bool) int {
 	return 2 + m.pushCaptures(L, vm, s, e)
 }
 
+// stringGmatch makes an iterator that holds the string, the pattern and where
+// it stands.
 func stringGmatch(L *lua.LState) int {
-	src, pat := L.CheckString(1), L.CheckString(2)
-	at := 0
-	L.Push(function(func(L *lua.LState) int {
-		vm := Of(L)
-		m := newMatcher(L, src, pat)
-		for ; at <= len(src); at++ {
-			e, err := m.next(at)
-			if err != nil {
-				L.RaiseError("%s", err.Error())
-			}
-			if e < 0 {
-				continue
-			}
-			s := at
-			if at = e; e == s {
-				at++
-			}
-			return m.pushCaptures(L, vm, s, e)
+	L.Push(L.NewClosure(gmatchStep, lua.LString(L.CheckString(1)), lua.LString(L.CheckString(2)), lua.LNumber(0)))
+	return 1
+}
+
+func gmatchStep(L *lua.LState) int {
+	vm := Of(L)
+	if vm.turn != nil { // the iterator may be one of the base
+		vm.turn.beforeUpvalue((*framePointer(L)).Fn.Upvalues[2])
+	}
+	src, pat := string(L.Get(lua.UpvalueIndex(1)).(lua.LString)), string(L.Get(lua.UpvalueIndex(2)).(lua.LString))
+	m := newMatcher(L, src, pat)
+	for at := int(L.Get(lua.UpvalueIndex(3)).(lua.LNumber)); at <= len(src); at++ {
+		e, err := m.next(at)
+		if err != nil {
+			L.RaiseError("%s", err.Error())
 		}
-		L.Push(lua.LNil)
-		return 1
-	}))
+		if e < 0 {
+			continue
+		}
+		L.Replace(lua.UpvalueIndex(3), lua.LNumber(max(e, at+1)))
+		return m.pushCaptures(L, vm, at, e)
+	}
+	L.Replace(lua.UpvalueIndex(3), lua.LNumber(len(src)+1))
+	L.Push(lua.LNil)
 	return 1
 }
 
@@ -271,7 +275,7 @@ func stringGsub(L *lua.LState) int {
 	default:
 		L.ArgError(3, "string/function/table expected")
 	}
-	limit := L.OptInt(4, len(src)+1)
+	limit := optInt(L, 4, len(src)+1)
 	anchored := strings.HasPrefix(pat, "^")
 	m := newMatcher(L, src, strings.TrimPrefix(pat, "^"))
 	var out []byte

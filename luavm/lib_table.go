@@ -23,7 +23,7 @@ func tableConcat(L *lua.LState) int {
 	if L.Get(2) != lua.LNil {
 		sep = L.CheckString(2)
 	}
-	i, j := L.OptInt(3, 1), L.OptInt(4, t.Len())
+	i, j := optInt(L, 3, 1), optInt(L, 4, t.Len())
 	var out []byte
 	for ; i <= j; i++ {
 		v := t.RawGetInt(i)
@@ -74,7 +74,7 @@ func tableInsert(L *lua.LState) int {
 		vm.spend(L, 1)
 		t.RawSetInt(n+1, v)
 	case 3:
-		pos := L.CheckInt(2)
+		pos := checkInt(L, 2)
 		if pos < 1 || pos > n+1 {
 			L.ArgError(2, "position out of bounds")
 		}
@@ -95,7 +95,7 @@ func tableInsert(L *lua.LState) int {
 func tableRemove(L *lua.LState) int {
 	vm, t := Of(L), writable(L, 1)
 	n := t.Len()
-	pos := L.OptInt(2, n)
+	pos := optInt(L, 2, n)
 	if pos < 1 || pos > n {
 		L.Push(lua.LNil)
 		return 1
@@ -172,7 +172,7 @@ func tablePack(L *lua.LState) int {
 
 func tableUnpack(L *lua.LState) int {
 	t := readable(L, 1)
-	i, j := L.OptInt(2, 1), L.OptInt(3, t.Len())
+	i, j := optInt(L, 2, 1), optInt(L, 3, t.Len())
 	if i > j {
 		return 0
 	}
@@ -181,8 +181,8 @@ func tableUnpack(L *lua.LState) int {
 		L.RaiseError("too many results to unpack")
 	}
 	Of(L).charge(L, n*16)
-	for ; i <= j; i++ {
-		L.Push(t.RawGet(lua.LNumber(i)))
+	for k := range n {
+		L.Push(t.RawGet(lua.LNumber(i + k)))
 	}
 	return n
 }

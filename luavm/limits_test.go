@@ -209,7 +209,9 @@ func TestMemoryIsMeasured(t *testing.T) {
 		{"fields removed", `t = {} for i = 1, 10000 do t["k" .. i] = i t["k" .. i] = nil end`, 500e3, 2e6},
 		{"closures", `t = {} for i = 1, 1000 do t[i] = function() return i end end`, 100e3, 300e3},
 		{"in an outer local", `local s = ("x"):rep(1e6) function f() return s end`, 1e6, 1.02e6},
-		{"in a coroutine", `co = coroutine.wrap(function() end) co = coroutine.create(function() local s = ("x"):rep(1e6) coroutine.yield() return s end) coroutine.resume(co)`, 1e6, 1.02e6},
+		{"in a coroutine", `co = coroutine.create(function() local s = ("x"):rep(1e6) coroutine.yield() return s end) coroutine.resume(co)`, 1e6, 1.02e6},
+		{"in a wrapped coroutine", `co = coroutine.wrap(function() local s = ("x"):rep(1e6) coroutine.yield() return s end) co()`, 1e6, 1.02e6},
+		{"in a gmatch", `next = ("x"):rep(1e6):gmatch("y")`, 1e6, 1.02e6},
 		{"in a metatable", `t = setmetatable({}, {s = ("x"):rep(1e6)})`, 1e6, 1.02e6},
 		{"as a key", `t = {[{("x"):rep(1e6)}] = 1}`, 1e6, 1.02e6},
 	} {

@@ -208,10 +208,9 @@ func (w *walker) walkTable(t *lua.LTable) {
 	}
 }
 
+// walkFunction goes through what a function refers to. Functions of this package
+// that hold values of scripts keep them as upvalues too.
 func (w *walker) walkFunction(f *lua.LFunction) {
-	if f.IsG {
-		return
-	}
 	if w.function != nil {
 		if !w.function(f) {
 			return
@@ -232,8 +231,6 @@ func (w *walker) walkFunction(f *lua.LFunction) {
 		if w.upvalue != nil {
 			w.upvalue(u)
 		}
-		if viewUpvalue(u).closed {
-			w.push(viewUpvalue(u).value)
-		}
+		w.push(u.Value())
 	}
 }

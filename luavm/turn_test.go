@@ -127,6 +127,13 @@ func inTurn(t *testing.T, vm *VM, g *Globals, source string) (lua.LValue, *Globa
 
 func TestTurnThatWritesNothingKeepsNothing(t *testing.T) {
 	vm := newVM(t, Config{})
+	run(t, vm, `words = ("a b"):gmatch("%a")`)
+	if v, g, err := inTurn(t, vm, nil, `return words() .. words()`); err != nil || v.String() != "ab" || g == nil {
+		t.Fatalf("%v, %v, %v", v, g, err)
+	}
+	if v, _, err := inTurn(t, vm, nil, `return words()`); err != nil || v.String() != "a" {
+		t.Fatalf("%v, %v", v, err)
+	}
 	run(t, vm, `config = {max = 3} function helper(t) t.x = 1 return t end`)
 	_, g, err := inTurn(t, vm, nil, `
 		local t = helper({max = config.max}) t[1] = string.rep("x", 3)
@@ -215,7 +222,10 @@ func TestRequire(t *testing.T) {
 			}
 		}
 	}
-	run(t, vm, `require("lib.co")`)
+	run(t, vm, `require("lib.co") wrapped = coroutine.wrap(function() while true do coroutine.yield() end end)`)
+	if _, _, err := inTurn(t, vm, nil, `wrapped()`); err == nil || !strings.Contains(err.Error(), "cannot resume a coroutine made while the file was loaded") {
+		t.Errorf("%v", err)
+	}
 	if v, _, err := inTurn(t, vm, nil, `local ok, why = coroutine.resume(paused) return why`); err != nil ||
 		v.String() != "cannot resume a coroutine made while the file was loaded" {
 		t.Errorf("%v, %v", v, err)

@@ -19,22 +19,17 @@ var heartbeatSrc string
 //go:embed scripts/declare.lua
 var declareSrc string
 
-//go:embed scripts/forget.lua
-var forgetSrc string
+//go:embed scripts/end.lua
+var endSrc string
 
 var (
 	heartbeatScript = broker.NewScript(heartbeatSrc)
 	declareScript   = broker.NewScript(declareSrc)
-	forgetScript    = broker.NewScript(forgetSrc)
+	endScript       = broker.NewScript(endSrc)
 )
 
-// Errors of a lease.
-var (
-	// ErrNoLease says that this node has no incarnation at present; it takes a new one by itself.
-	ErrNoLease = errors.New("cluster: no lease")
-	// ErrClosed says that the node is stopping.
-	ErrClosed = errors.New("cluster: closed")
-)
+// ErrClosed says that the node is stopping.
+var ErrClosed = errors.New("cluster: closed")
 
 // Config of a node's place in the cluster. TTL and Heartbeat come from SPEC 3; a heartbeat is at most a third of the TTL.
 type Config struct {
@@ -61,6 +56,7 @@ type Cluster struct {
 	beats  chan chan error // asks the loop for a heartbeat now
 	wake   chan struct{}   // the lease was renounced
 	cancel context.CancelFunc
+	closed chan struct{} // closed when the loop has ended
 	done   sync.WaitGroup
 	reaper *reaper
 	echo   atomic.Int64 // when the last echo came back, unix ms of this node
@@ -73,7 +69,7 @@ type Cluster struct {
 // New makes a cluster member that does nothing until Start.
 func New(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, keys: cfg.Broker.Keys(), beats: make(chan chan error), wake: make(chan struct{}, 1),
-		lease: lease{process: cfg.Process, ttl: cfg.TTL}}
+		closed: make(chan struct{}), lease: lease{process: cfg.Process, ttl: cfg.TTL}}
 	c.cfg.Node.Process = cfg.Process
 	c.alive.Store(&map[string]Node{})
 	c.calls = newCalls(c)
@@ -89,24 +85,31 @@ func (c *Cluster) OnIncarnation(fn func(inc string)) { c.onIncarnation = fn }
 func (c *Cluster) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	c.done.Go(func() { c.loop(ctx) })
+	c.done.Go(func() {
+		defer close(c.closed)
+		c.loop(ctx)
+	})
 	c.done.Go(func() { c.reaper.loop(ctx) })
 	c.done.Go(func() { c.calls.subscribe(ctx) })
 }
 
 // Close gives the lease up, so that nobody waits for it to expire, and waits for all goroutines. The caller has removed
-// this node's presence before.
+// this node's presence before; what is left of it others reap at once.
 func (c *Cluster) Close(ctx context.Context) error {
+	if c.cancel == nil {
+		return nil // never started
+	}
 	c.cancel()
 	c.done.Wait()
 	c.calls.close()
 	c.mu.Lock()
 	inc := c.lease.inc()
+	c.lease = c.lease.renounced()
 	c.mu.Unlock()
 	if inc == "" {
 		return nil
 	}
-	return c.forget(ctx, inc)
+	return c.end(ctx, inc, "retire")
 }
 
 // Process is this node's process id.
@@ -132,12 +135,16 @@ func (c *Cluster) Renew(ctx context.Context) error {
 	reply := make(chan error, 1)
 	select {
 	case c.beats <- reply:
+	case <-c.closed:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
 	case err := <-reply:
 		return err
+	case <-c.closed:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -145,17 +152,25 @@ func (c *Cluster) Renew(ctx context.Context) error {
 
 // Renounce takes a new incarnation as soon as possible: something this node wrote may have been lost, or may still
 // arrive. The old one expires by itself, and what is left of it is reaped.
-func (c *Cluster) Renounce(why string) {
+func (c *Cluster) Renounce(why string) { c.renounce("", why) }
+
+// Disown is Renounce for one incarnation: it does nothing when that is not the present one any more.
+func (c *Cluster) Disown(inc, why string) { c.renounce(inc, why) }
+
+func (c *Cluster) renounce(inc, why string) {
 	c.mu.Lock()
-	first := !c.lease.lost
-	c.lease = c.lease.renounced()
+	held := c.lease.gen > 0 && !c.lease.lost && (inc == "" || inc == c.lease.inc())
+	if held {
+		inc, c.lease = c.lease.inc(), c.lease.renounced()
+	}
 	c.mu.Unlock()
-	if first {
-		c.cfg.Log.Warn("lease renounced", "why", why)
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+	if !held {
+		return
+	}
+	c.cfg.Log.Warn("lease renounced", "incarnation", inc, "why", why)
+	select {
+	case c.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -288,10 +303,12 @@ func (c *Cluster) afterBeat(ctx context.Context) {
 	}
 }
 
-func (c *Cluster) forget(ctx context.Context, inc string) error {
+// end takes an incarnation off the lists: "forget" when its entries are all removed, "retire" when its node stops; then
+// it waits to be reaped if it has channels left.
+func (c *Cluster) end(ctx context.Context, inc, how string) error {
 	keys := []string{c.keys.Nodes(), c.keys.Reaping(), c.keys.Node(inc), c.keys.NodeChannels(inc)}
-	if _, err := c.cfg.Broker.Run(ctx, forgetScript, keys, inc); err != nil {
-		return fmt.Errorf("forget incarnation %s: %w", inc, err)
+	if _, err := c.cfg.Broker.Run(ctx, endScript, keys, inc, how); err != nil {
+		return fmt.Errorf("%s incarnation %s: %w", how, inc, err)
 	}
 	return nil
 }

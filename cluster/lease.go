@@ -36,6 +36,7 @@ type lease struct {
 	process  string
 	ttl      time.Duration
 	gen      int       // of the incarnation; 0: none yet
+	name     string    // of the incarnation, "" before the first
 	lost     bool      // the present incarnation is of no use any more
 	deadline int64     // ms of the Redis clock
 	sent     time.Time // when the last answered heartbeat was sent
@@ -43,12 +44,7 @@ type lease struct {
 }
 
 // inc names the present incarnation, "" before the first.
-func (l lease) inc() string {
-	if l.gen == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s-%d", l.process, l.gen)
-}
+func (l lease) inc() string { return l.name }
 
 // phase judges by this node's clock: the answer to a heartbeat is good for a ttl from when it was sent.
 func (l lease) phase(now time.Time) Phase {
@@ -88,6 +84,7 @@ func (l lease) renewed(sent time.Time, deadline int64) lease {
 // next begins a new incarnation; it has no lease until registered.
 func (l lease) next() lease {
 	l.gen++
+	l.name = fmt.Sprintf("%s-%d", l.process, l.gen)
 	l.lost = true
 	return l
 }

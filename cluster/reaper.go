@@ -47,7 +47,11 @@ func (r *reaper) loop(ctx context.Context) {
 // round declares the overdue dead and removes what is left of all that are dead.
 func (r *reaper) round(ctx context.Context) error {
 	c := r.c
-	res, err := c.cfg.Broker.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, Grace.Milliseconds())
+	own, _, held := c.Lease()
+	if !held {
+		return nil
+	}
+	res, err := c.cfg.Broker.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("declare dead nodes: %w", err)
 	}
@@ -105,7 +109,7 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 			}
 		}
 	}
-	if err := c.forget(ctx, inc); err != nil {
+	if err := c.end(ctx, inc, "forget"); err != nil {
 		return err
 	}
 	c.cfg.Log.Info("reaped", "incarnation", inc, "channels", len(channels), "took", time.Since(began))

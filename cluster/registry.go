@@ -57,18 +57,18 @@ func (c *Cluster) Nodes() []Node {
 
 // Alive tells whether a process is a live node. A process that the last heartbeat did not show is looked up again, since
 // it may have started since.
-func (c *Cluster) Alive(ctx context.Context, process string) bool {
+func (c *Cluster) Alive(ctx context.Context, process string) (bool, error) {
 	if process == c.cfg.Process {
-		return true
+		return true, nil
 	}
 	if _, ok := (*c.alive.Load())[process]; ok {
-		return true
+		return true, nil
 	}
 	if err := c.refresh(ctx); err != nil {
-		return false
+		return false, err
 	}
 	_, ok := (*c.alive.Load())[process]
-	return ok
+	return ok, nil
 }
 
 // IncarnationAlive asks Redis whether an incarnation holds a lease or waits to be reaped. A presence entry of any other is

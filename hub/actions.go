@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 
 	"rollcall/wsconn"
 )
@@ -10,19 +11,23 @@ import (
 // does not keep the ones after it from running, but for a connection that is gone.
 func (s *Session) Do(ctx context.Context, actions []Action) []ActionError {
 	var errs []ActionError
-	joined := "" // in this return; the last one counts
+	var joined []string // in this return; the last one counts
 	for _, a := range actions {
-		err := s.act(ctx, a, joined)
-		if err != nil {
+		if err := s.act(ctx, a, joined); err != nil {
 			errs = append(errs, ActionError{a, err})
-		} else if a.Kind == ActionJoin {
-			joined = a.Channel
+			continue
+		}
+		switch a.Kind {
+		case ActionJoin:
+			joined = append(joined, a.Channel)
+		case ActionLeave:
+			joined = slices.DeleteFunc(joined, func(c string) bool { return c == a.Channel })
 		}
 	}
 	return errs
 }
 
-func (s *Session) act(ctx context.Context, a Action, joined string) error {
+func (s *Session) act(ctx context.Context, a Action, joined []string) error {
 	switch a.Kind {
 	case ActionLeave:
 		return s.Leave(a.Channel)
@@ -40,8 +45,8 @@ func (s *Session) act(ctx context.Context, a Action, joined string) error {
 		return s.SendPresence(ctx, a.Channel)
 	case ActionBroadcastRoom:
 		channel := a.Channel
-		if channel == "" {
-			channel = joined
+		if channel == "" && len(joined) > 0 {
+			channel = joined[len(joined)-1]
 		}
 		if channel == "" {
 			channel = s.newest()

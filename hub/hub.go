@@ -45,6 +45,7 @@ type Hub struct {
 	sessions map[string]*Session
 
 	roomsMu sync.Mutex // taken before a channel's or a room's lock
+	closed  bool
 	rooms   map[string]*room
 	lingers map[*linger]struct{}
 }
@@ -86,10 +87,12 @@ func (h *Hub) subscribe(ctx context.Context, topic string, r broker.Receiver) bo
 	}
 }
 
-// Close ends lingering presences, takes what is left of this node's presence away, and waits for all goroutines.
-// All sessions have exited before.
+// Close ends lingering presences and waits for all goroutines. All sessions have exited before.
 func (h *Hub) Close(ctx context.Context) {
 	h.endLingers(ctx)
+	h.roomsMu.Lock()
+	h.closed = true
+	h.roomsMu.Unlock()
 	h.cancel()
 	h.done.Wait()
 	h.cfg.Broker.Unsubscribe(h.keys.AllTopic(), everyone{h})

@@ -39,7 +39,11 @@ func (h *Hub) toConn(ctx context.Context, connID, kind, rest string) (bool, erro
 	if process == h.cfg.Cluster.Process() && h.session(connID) == nil {
 		return false, nil
 	}
-	if !h.cfg.Cluster.Alive(ctx, process) {
+	alive, err := h.cfg.Cluster.Alive(ctx, process)
+	if err != nil {
+		return false, unavailable("reach connection", err)
+	}
+	if !alive {
 		return false, nil
 	}
 	if err := h.cfg.Cluster.Send(ctx, process, kind, connID+" "+rest); err != nil {

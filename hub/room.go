@@ -58,7 +58,11 @@ func (h *Hub) enter(name string) *room {
 		r.ctx, r.cancel = context.WithCancel(h.ctx)
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r
-		h.done.Go(r.open)
+		if h.closed {
+			close(r.first)
+		} else {
+			h.done.Go(r.open)
+		}
 	}
 	r.refs++
 	return r
@@ -96,7 +100,7 @@ func (r *room) open() {
 		r.h.cfg.Broker.Unsubscribe(topic, r)
 		return
 	}
-	r.presence.Load()
+	r.presence.Load(r)
 	select {
 	case <-r.presence.Ready():
 	case <-r.ctx.Done():

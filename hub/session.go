@@ -3,8 +3,10 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/presence"
@@ -26,8 +28,11 @@ type Session struct {
 	user      []byte
 	connected time.Time
 
+	deaf atomic.Bool // a script whose queue ran over
+
 	mu          sync.Mutex
 	closed      bool
+	lingers     bool   // closed, and its presence stays for a while
 	joins       uint64 // counts joins, for their order
 	memberships []*membership
 }
@@ -45,8 +50,12 @@ func (h *Hub) Enter(m Member) *Session {
 // ID is the connection's id.
 func (s *Session) ID() string { return s.id }
 
-// hear hands an event to a connection script. One that is not quick enough is closed by its owner.
-func (s *Session) hear(e *Event) { s.events(e) }
+// hear hands an event to a connection script. One whose queue is full is closed by its owner and hears nothing more.
+func (s *Session) hear(e *Event) {
+	if !s.deaf.Load() && !s.events(e) {
+		s.deaf.Store(true)
+	}
+}
 
 // find gives the membership of a channel, or nil.
 func (s *Session) find(name string) *membership {
@@ -78,10 +87,6 @@ func (s *Session) hold(name string) (*membership, error) {
 			s.mu.Unlock()
 			return m, nil
 		}
-		if len(s.memberships) >= MaxChannels+MaxTrackings {
-			s.mu.Unlock()
-			return nil, ErrTooMany
-		}
 		s.mu.Unlock()
 
 		m = &membership{s: s, room: s.h.enter(name), index: -1, uses: 1} // not under mu: it takes the rooms' lock
@@ -104,13 +109,12 @@ func (s *Session) release(m *membership) {
 	if idle {
 		s.memberships = slices.DeleteFunc(s.memberships, func(o *membership) bool { return o == m })
 	}
-	closed, user := s.closed, m.user
+	closed, lingers, user := s.closed, s.lingers, m.user
 	s.mu.Unlock()
-	if idle {
-		if closed {
-			s.giveUp(m, user, false)
-			return
-		}
+	switch {
+	case idle && closed:
+		s.giveUp(m, user, lingers)
+	case idle:
 		s.h.leave(m.room)
 	}
 }
@@ -133,9 +137,7 @@ func (s *Session) giveUp(m *membership, user string, linger bool) {
 func (h *Hub) untrack(r *room, connID, user string) {
 	ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)
 	defer cancel()
-	if err := r.presence.Untrack(ctx, connID, user); err != nil {
-		h.cfg.Log.Error("untrack failed", "channel", r.name, "user", user, "connection", connID, "error", err)
-	}
+	r.presence.Untrack(ctx, connID, user)
 }
 
 // Exit releases everything the connection had. linger keeps its presence for a while, as for a page that is being
@@ -151,7 +153,7 @@ func (s *Session) Exit(linger bool) {
 		s.mu.Unlock()
 		return
 	}
-	s.closed = true
+	s.closed, s.lingers = true, linger
 	var over []*membership
 	var users []string
 	s.memberships = slices.DeleteFunc(s.memberships, func(m *membership) bool {
@@ -245,72 +247,54 @@ func (s *Session) Rooms() []string {
 // Track starts tracking this connection as a user's, or replaces its metadata (then it is as set_presence). The client
 // gets a presence_state at the first time.
 func (s *Session) Track(ctx context.Context, channel, userID string, f presence.Fields) error {
-	fresh, pending, err := s.track(ctx, channel, userID, presence.FromEvent, f, true)
-	if err != nil || !fresh {
-		return err
-	}
-	m, err := s.hold(channel)
-	if err != nil {
-		return err
-	}
-	defer s.release(m)
-	if pending {
-		m.room.set(m, func() { m.waiting = false })
-		m.room.presence.Announce(s.id, userID)
-		return nil
-	}
-	return m.room.presence.State(ctx, s.id)
+	return s.track(ctx, channel, userID, presence.FromEvent, f)
 }
 
 // PresenceJoin is what presence.join of a connection script does: info is user_info, a JSON object.
 func (s *Session) PresenceJoin(ctx context.Context, channel, userID string, info json.RawMessage) error {
-	f := presence.Fields{}
+	var f presence.Fields
 	if err := json.Unmarshal(info, &f); err != nil {
-		return err
+		return fmt.Errorf("user_info: %w", err)
 	}
-	_, _, err := s.track(ctx, channel, userID, presence.FromScript, f, false)
-	return err
+	return s.track(ctx, channel, userID, presence.FromScript, f)
 }
 
-// track makes the connection one of the user's. fresh tells that it was not tracked as that user before.
-func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields, state bool) (fresh, pending bool, err error) {
+// track makes the connection one of the user's. While it waits for its presence_state it is sent no diffs: the state
+// will hold all they could tell.
+func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
 	if err := CheckChannel(channel); err != nil {
-		return false, false, err
+		return err
 	}
 	if err := presence.CheckUserID(userID); err != nil {
-		return false, false, err
+		return err
+	}
+	e, err := presence.Encode(src, f)
+	if err != nil {
+		return err
 	}
 	if s.countTracked(channel) >= MaxTrackings {
-		return false, false, ErrTooManyTrack
+		return ErrTooManyTrack
 	}
 	m, err := s.hold(channel)
 	if err != nil {
-		return false, false, err
+		return err
 	}
 	defer s.release(m)
 	m.room.wait(ctx)
-	s.mu.Lock()
-	old := m.user
-	s.mu.Unlock()
-	if old != "" && old != userID {
-		if err := m.room.presence.Untrack(ctx, s.id, old); err != nil {
-			return false, false, err
-		}
-	}
-	fresh = old != userID
+	old := s.userIn(m)
+	fresh := old != userID
+	announce := fresh && src == presence.FromEvent
 	if fresh {
-		m.room.set(m, func() { m.tracked, m.waiting = true, state })
+		m.room.set(m, func() { m.tracked, m.waiting = true, announce })
 	}
-	pending, err = m.room.presence.Track(ctx, s.id, userID, src, f)
-	if err != nil {
-		if fresh {
-			m.room.set(m, func() { m.tracked, m.waiting = false, false })
-			s.setUser(m, "")
-		}
-		return false, false, err
+	if fresh && old != "" {
+		m.room.presence.Untrack(ctx, s.id, old)
 	}
 	s.setUser(m, userID)
-	return fresh, pending, nil
+	if m.room.presence.Track(ctx, s.id, userID, e, announce) {
+		m.room.set(m, func() { m.waiting = false }) // the state comes when Redis is back
+	}
+	return nil
 }
 
 func (s *Session) setUser(m *membership, user string) {
@@ -343,7 +327,7 @@ func (s *Session) SetPresence(ctx context.Context, channel string, f presence.Fi
 		return err
 	}
 	defer s.release(m)
-	_, err = m.room.presence.Update(ctx, s.id, s.userIn(m), f)
+	_, err = m.room.presence.Update(ctx, s.id, s.userIn(m), f) // pending or not, it is done
 	return err
 }
 
@@ -370,11 +354,9 @@ func (s *Session) Untrack(ctx context.Context, channel string) error {
 	if user == "" {
 		return nil
 	}
-	if err := m.room.presence.Untrack(ctx, s.id, user); err != nil {
-		return err
-	}
 	m.room.set(m, func() { m.tracked, m.waiting = false, false })
 	s.setUser(m, "")
+	m.room.presence.Untrack(ctx, s.id, user)
 	return nil
 }
 
@@ -389,5 +371,10 @@ func (s *Session) SendPresence(ctx context.Context, channel string) error {
 	}
 	defer s.release(m)
 	m.room.wait(ctx)
-	return m.room.presence.State(ctx, s.id)
+	ctx, cancel := context.WithTimeout(ctx, waitForRedis)
+	defer cancel()
+	if err := m.room.presence.State(ctx, s.id); err != nil {
+		return fmt.Errorf("read presence: %w: %w", ErrUnavailable, err)
+	}
+	return nil
 }

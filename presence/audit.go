@@ -1,14 +1,13 @@
 package presence
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
-// auditPage is how many channels one pipeline compares; settleTime is how long changes that are on their way have to come.
-const (
-	auditPage  = 500
-	settleTime = 500 * time.Millisecond
-)
+// auditPage is how many channels one pipeline compares.
+const auditPage = 500
 
 // audit compares every view and every set of own entries with Redis: pub/sub may lose a message without a sign.
 func (t *Tracker) audit() {
@@ -44,9 +43,7 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 		if at, _, ok := c.view(); ok {
 			live, names, had = append(live, c), append(names, c.name), append(had, at)
 			c.mu.Lock()
-			for id := range c.replica.users {
-				t.suspect(c.name, c.replica.users[id])
-			}
+			t.suspect(c.name, c.replica.users)
 			c.mu.Unlock()
 		}
 	}
@@ -86,6 +83,12 @@ func (t *Tracker) mend(c *Channel, have, want Position) {
 	t.stats.Gaps.Add(1)
 	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
 	c.Resubscribed()
+}
+
+func (t *Tracker) channel(name string) *Channel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.channels[name]
 }
 
 func (t *Tracker) pause(d time.Duration) bool {
@@ -167,7 +170,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	t.stats.Repairs.Add(int64(missing + len(stray)))
 	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "stray", len(stray))
 	if len(stray) > 0 {
-		if err := t.store.Remove(t.ctx, c.name, inc, stray); err != nil {
+		if _, err := t.store.Remove(t.ctx, c.name, inc, stray); err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -186,19 +189,18 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 // orphan is a set of entries whose incarnation may be unknown to the cluster.
 type orphan struct{ channel, inc string }
 
-// suspect notes the owners of a user's entries, to be looked up. The channel's lock is held.
-func (t *Tracker) suspect(channel string, u *User) {
+// suspect notes the owners of entries, to be looked up. The channel's lock is held.
+func (t *Tracker) suspect(channel string, users map[string]*User) {
 	t.lists.Lock()
 	defer t.lists.Unlock()
-	for i := range u.Metas {
-		t.suspects[orphan{channel, u.Metas[i].Inc}] = true
-	}
-}
-
-// suspectOrphans notes the owners of everything in a snapshot. The channel's lock is held.
-func (t *Tracker) suspectOrphans(c *Channel, s *Snapshot) {
-	for _, u := range s.Users {
-		t.suspect(c.name, u)
+	last := ""
+	for _, u := range users {
+		for i := range u.Metas {
+			if inc := u.Metas[i].Inc; inc != last {
+				last = inc
+				t.suspects[orphan{channel, inc}] = true
+			}
+		}
 	}
 }
 
@@ -233,12 +235,39 @@ func (t *Tracker) checkOrphans() {
 		case !seen:
 			t.orphans[o] = time.Now()
 		case time.Since(first) >= t.cfg.TTL:
-			if err := t.store.RemoveIncarnation(t.ctx, o.channel, o.inc); err != nil {
-				return
+			n, err := t.removeOrphan(o)
+			if err != nil {
+				return // later
 			}
-			t.stats.Orphans.Add(1)
-			t.cfg.Log.Info("removed orphaned presence", "channel", o.channel, "incarnation", o.inc)
 			delete(t.orphans, o)
+			if n == 0 { // they moved to another incarnation, which is not told: let the view know
+				if c := t.channel(o.channel); c != nil {
+					c.Resubscribed()
+				}
+				continue
+			}
+			t.stats.Orphans.Add(n)
+			t.cfg.Log.Info("removed orphaned presence", "channel", o.channel, "incarnation", o.inc, "entries", n)
 		}
 	}
+}
+
+// removeOrphan removes what Redis lists of an unknown incarnation, and what this node's view shows of it.
+func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
+	refs, err := t.store.Entries(t.ctx, o.channel, o.inc)
+	if err != nil {
+		return 0, err
+	}
+	if c := t.channel(o.channel); c != nil {
+		c.mu.Lock()
+		for id, u := range c.replica.users {
+			for i := range u.Metas {
+				if u.Metas[i].Inc == o.inc {
+					refs[entryRef{u.Metas[i].ConnID, id}] = true
+				}
+			}
+		}
+		c.mu.Unlock()
+	}
+	return t.store.Remove(t.ctx, o.channel, o.inc, slices.Collect(maps.Keys(refs)))
 }

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,10 +18,11 @@ const (
 
 // Errors of a tracking. Their texts are for the author of the handler.
 var (
-	ErrNotTracked  = errors.New("this connection is not tracked in that channel")
-	ErrMetaTooBig  = fmt.Errorf("metadata of one connection is larger than %d bytes", MaxMeta)
-	ErrBadUserID   = fmt.Errorf("user_id must be 1 to %d bytes of UTF-8 without control characters", MaxUserID)
-	ErrUnavailable = errors.New("presence: Redis did not answer")
+	ErrNotTracked = errors.New("this connection is not tracked in that channel")
+	ErrMetaTooBig = fmt.Errorf("metadata of one connection is larger than %d bytes", MaxMeta)
+	ErrBadUserID  = fmt.Errorf("user_id must be 1 to %d bytes of UTF-8 without control characters", MaxUserID)
+
+	errUnavailable = errors.New("presence: Redis does not take writes of this node now")
 )
 
 // Fields are a meta's own fields, name to JSON value. A nil or "null" value handed to SetPresence deletes the field.
@@ -109,32 +109,40 @@ func CheckUserID(id string) error {
 
 func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 
-// encode writes the fields as a JSON object, names in order, reserved names and nulls left out.
-func (f Fields) encode() (info string, noState bool, err error) {
+// Encoded are a connection's own fields, checked, as they go into its meta.
+type Encoded struct {
+	source  Source
+	info    string // a JSON object
+	noState bool
+}
+
+// Encode checks fields and writes them as a JSON object, names in order; reserved names are left out. ErrMetaTooBig.
+func Encode(src Source, f Fields) (Encoded, error) {
 	names := make([]string, 0, len(f))
+	size := 2
 	for k, v := range f {
 		if v != nil && !slices.Contains(reserved, k) {
 			names = append(names, k)
+			size += len(k) + len(v) + 4
 		}
 	}
 	slices.Sort(names)
-	var b bytes.Buffer
-	b.WriteByte('{')
-	noState = true
+	b := append(make([]byte, 0, size), '{')
+	e := Encoded{source: src, noState: true}
 	for i, k := range names {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		b.Write(appendString(nil, k))
-		b.WriteByte(':')
-		b.Write(f[k])
-		noState = noState && k != "state"
+		b = append(appendString(b, k), ':')
+		b = append(b, f[k]...)
+		e.noState = e.noState && k != "state"
 	}
-	b.WriteByte('}')
-	if b.Len() > MaxMeta {
-		return "", false, ErrMetaTooBig
+	b = append(b, '}')
+	if len(b) > MaxMeta {
+		return Encoded{}, ErrMetaTooBig
 	}
-	return b.String(), noState, nil
+	e.info = string(b)
+	return e, nil
 }
 
 // merge is what set_presence does: later fields win, null deletes (SPEC 1.2).
@@ -159,23 +167,32 @@ func (m *Meta) entry(inc string) string {
 }
 
 func (m *Meta) body() string {
-	flags := string(rune(m.Source))
+	b := make([]byte, 0, len(m.Ref)+len(m.Info)+24)
+	b = append(append(b, m.Ref...), ' ')
+	b = strconv.AppendInt(b, m.JoinedAt, 10)
+	b = append(b, ' ', byte(m.Source))
 	if m.NoState {
-		flags += "-"
+		b = append(b, '-')
 	}
-	return m.Ref + " " + strconv.FormatInt(m.JoinedAt, 10) + " " + flags + " " + m.Info
+	return string(append(append(b, ' '), m.Info...))
 }
 
-// parseEntry reads what entry wrote.
+// parseEntry reads what entry wrote; the strings in the result are parts of it.
 func parseEntry(connID, s string) (Meta, error) {
-	part := strings.SplitN(s, " ", 5)
-	if len(part) != 5 || part[3] == "" {
-		return Meta{}, fmt.Errorf("presence entry of %s is damaged", connID)
+	var part [4]string
+	rest, ok := s, true
+	for i := range part {
+		if part[i], rest, ok = strings.Cut(rest, " "); !ok {
+			return Meta{}, errBadEntry(connID)
+		}
 	}
 	at, err := strconv.ParseInt(part[2], 10, 64)
-	if err != nil {
-		return Meta{}, fmt.Errorf("presence entry of %s: %w", connID, err)
+	flags := part[3]
+	if err != nil || len(flags) == 0 || len(flags) == 2 && flags[1] != '-' || len(flags) > 2 ||
+		len(rest) < 2 || rest[0] != '{' || rest[len(rest)-1] != '}' {
+		return Meta{}, errBadEntry(connID)
 	}
-	return Meta{ConnID: connID, Inc: part[0], Ref: part[1], JoinedAt: at,
-		Source: Source(part[3][0]), NoState: strings.HasSuffix(part[3], "-"), Info: part[4]}, nil
+	return Meta{ConnID: connID, Inc: part[0], Ref: part[1], JoinedAt: at, Source: Source(flags[0]), NoState: len(flags) == 2, Info: rest}, nil
 }
+
+func errBadEntry(connID string) error { return fmt.Errorf("presence entry of %q is damaged", connID) }

@@ -16,14 +16,14 @@ import (
 // Invariant: at most one write of an entry is under way (busy is set), so writes of one entry reach Redis in order.
 type own struct {
 	// guarded by the channel's mu
-	meta     Meta // wanted, unless gone
-	gone     bool // wanted: no entry
-	version  int  // of what is wanted
-	written  int  // the version that Redis confirmed
-	inc      string
+	meta     Meta          // wanted, unless gone
+	gone     bool          // wanted: no entry
+	version  int           // of what is wanted
+	written  int           // the version that Redis confirmed
+	inc      string        // the incarnation under which it did
 	at       Position      // of the last confirmed write
 	busy     chan struct{} // closed when the write under way is over
-	announce bool          // its presence_state is owed: the entry could not be written when it was tracked
+	announce bool          // its connection is owed a presence_state as soon as the entry is written
 }
 
 // registration is the channel's place on the list {nodes}:<inc>:channels, by which a reaper finds its entries.
@@ -45,102 +45,107 @@ func newRef() string {
 }
 
 // Track makes a connection one of a user's, or replaces its metadata: phx_ref and online_at then stay. It returns when
-// the change is in this node's view. While Redis cannot be reached it succeeds too, and is written when Redis is back;
-// pending tells so.
-func (c *Channel) Track(ctx context.Context, connID, userID string, src Source, f Fields) (pending bool, err error) {
-	info, noState, err := f.encode()
-	if err != nil {
-		return false, err
-	}
-	return c.track(ctx, connID, userID, Meta{Source: src, NoState: noState, Info: info})
-}
-
-func (c *Channel) track(ctx context.Context, connID, userID string, m Meta) (pending bool, err error) {
-	m.ConnID = connID
+// the change is in this node's view; with announce also the connection's presence_state is then on its way. While Redis
+// cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so.
+func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (pending bool) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
 	o := c.own[ref]
-	switch {
-	case o == nil:
-		o = &own{}
+	if o == nil {
+		o = &own{gone: true}
 		c.own[ref] = o
-		m.Ref, m.JoinedAt = newRef(), time.Now().UnixMilli()
-	case o.gone:
-		m.Ref, m.JoinedAt = newRef(), time.Now().UnixMilli()
-	default:
-		m.Ref, m.JoinedAt = o.meta.Ref, o.meta.JoinedAt
 	}
-	o.meta, o.gone = m, false
+	if o.gone {
+		o.gone = false
+		o.meta = Meta{ConnID: connID, Ref: newRef(), JoinedAt: time.Now().UnixMilli()}
+	}
+	o.meta.Source, o.meta.NoState, o.meta.Info = e.source, e.noState, e.info
 	o.version++
+	o.announce = o.announce || announce
 	c.mu.Unlock()
 	return c.write(ctx, ref, o)
 }
 
 // Update merges fields into the metadata of a tracked connection; null deletes one. ErrNotTracked without tracking.
 func (c *Channel) Update(ctx context.Context, connID, userID string, f Fields) (pending bool, err error) {
-	ref := entryRef{connID, userID}
 	c.mu.Lock()
-	o := c.own[ref]
+	o := c.own[entryRef{connID, userID}]
 	if o == nil || o.gone {
 		c.mu.Unlock()
 		return false, ErrNotTracked
 	}
-	m := o.meta
+	source, info := o.meta.Source, o.meta.Info
 	c.mu.Unlock() // one connection's calls come one at a time, so nobody changes o.meta meanwhile
-	merged, err := merge(m.Info, f)
+	merged, err := merge(info, f)
 	if err != nil {
 		return false, err
 	}
-	if m.Info, m.NoState, err = merged.encode(); err != nil {
+	e, err := Encode(source, merged)
+	if err != nil {
 		return false, err
 	}
-	return c.track(ctx, connID, userID, m)
+	return c.Track(ctx, connID, userID, e, false), nil
 }
 
 // Untrack takes a connection away from its user. While Redis cannot be reached it succeeds too.
-func (c *Channel) Untrack(ctx context.Context, connID, userID string) error {
+func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending bool) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
 	o := c.own[ref]
 	if o == nil || o.gone {
 		c.mu.Unlock()
-		return nil
+		return false
 	}
 	o.gone = true
 	o.announce = false
 	o.version++
 	c.mu.Unlock()
-	_, err := c.write(ctx, ref, o)
-	return err
+	return c.write(ctx, ref, o)
 }
 
 // write settles an entry for its own connection and waits until the change is in the view.
-func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool, err error) {
+func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool) {
 	at, err := c.settle(ctx, ref, o)
-	switch {
-	case err == nil:
-		c.await(ctx, at)
-		return false, nil
-	case errors.Is(err, ErrUnavailable):
+	if err != nil {
 		c.t.unsettled(c)
-		return true, nil
+		return true
 	}
-	return false, err
+	if !c.takeAnnounce(o) {
+		c.await(ctx, at)
+		return false
+	}
+	return c.stateAfter(ctx, ref.conn, at) != nil
 }
 
-// Announce notes that a connection whose tracking is pending is owed its presence_state.
-func (c *Channel) Announce(connID, userID string) {
+// takeAnnounce tells whether a presence_state is owed for an entry; whoever asks first sends it.
+func (c *Channel) takeAnnounce(o *own) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o := c.own[entryRef{connID, userID}]; o != nil && !o.gone {
-		o.announce = true
+	owed := o.announce && !o.gone
+	o.announce = false
+	return owed
+}
+
+// writeAgain settles an entry for the tracker, and sends the presence_state that is owed for it.
+func (c *Channel) writeAgain(ctx context.Context, ref entryRef, o *own) {
+	at, err := c.settle(ctx, ref, o)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.t.unsettled(c)
+		}
+		return
+	}
+	if c.takeAnnounce(o) {
+		c.owe(ref.conn, at)
 	}
 }
 
 // maxAttempts bounds how often a write is tried with a renewed lease before it waits for the next heartbeat.
 const maxAttempts = 3
 
-// settle makes Redis hold what is wanted of an entry. ErrUnavailable: not now; the tracker tries again.
+// settle makes Redis hold what is wanted of an entry. Any error means: not now, the tracker tries again. ctx bounds only
+// what this caller waits for: a write that was begun is carried through, so that a client that goes away in the midst of
+// one leaves no doubt about its outcome.
 func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, error) {
 	for attempt := 0; ; {
 		c.mu.Lock()
@@ -156,7 +161,7 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 		}
 		if !held {
 			c.mu.Unlock()
-			return Position{}, ErrUnavailable
+			return Position{}, errUnavailable
 		}
 		if wait := o.busy; wait != nil {
 			c.mu.Unlock()
@@ -164,7 +169,7 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 			case <-wait:
 				continue
 			case <-ctx.Done():
-				return Position{}, ErrUnavailable
+				return Position{}, errUnavailable
 			}
 		}
 		busy := make(chan struct{})
@@ -172,7 +177,7 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 		meta, gone, version := o.meta, o.gone, o.version
 		c.mu.Unlock()
 
-		at, err := c.put(ctx, Lease{inc, deadline}, ref, &meta, gone)
+		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &meta, gone)
 
 		c.mu.Lock()
 		if err == nil {
@@ -185,26 +190,27 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 			continue
 		}
 		if attempt++; attempt >= maxAttempts {
-			return Position{}, errors.Join(ErrUnavailable, err)
+			return Position{}, err
 		}
-		if err := c.recover(ctx, err); err != nil {
+		if err := c.recover(ctx, inc, err); err != nil {
 			return Position{}, err
 		}
 	}
 }
 
 // recover decides what a failed write means: nil, it is worth another try now.
-func (c *Channel) recover(ctx context.Context, err error) error {
+func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 	switch {
 	case errors.Is(err, errFenced), errors.Is(err, errStale):
 		if err := c.t.lease.Renew(ctx); err != nil {
-			return errors.Join(ErrUnavailable, err)
+			return fmt.Errorf("renew lease: %w", err)
 		}
 		return nil
-	case errors.Is(err, broker.ErrUnavailable), ctx.Err() != nil:
+	case errors.Is(err, broker.ErrUnknown):
 		// The write may still arrive: under this incarnation's lease it must not count.
-		c.t.lease.Renounce("a presence write had no answer")
-		return errors.Join(ErrUnavailable, err)
+		c.t.lease.Disown(inc, "a presence write had no answer")
+	case !errors.Is(err, broker.ErrUnavailable) && c.t.ctx.Err() == nil:
+		c.t.cfg.Log.Error("presence write failed", "channel", c.name, "error", err)
 	}
 	return err
 }
@@ -212,7 +218,7 @@ func (c *Channel) recover(ctx context.Context, err error) error {
 // put writes one entry once.
 func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, m *Meta, gone bool) (Position, error) {
 	if gone {
-		at, err := c.t.store.Leave(ctx, l, c.name, ref.user, ref.conn)
+		at, err := c.t.store.Leave(ctx, l, c.name, ref.user, ref.conn, newRef())
 		if err != nil {
 			return at, fmt.Errorf("write leave: %w", err)
 		}

@@ -100,8 +100,31 @@ const (
 	leaves                // gone
 )
 
+// told is what clients have to be told of a user: one transition or several in a row.
+type told struct {
+	Transition
+	cut bool // somewhere between nobody of Before was left: the user was away, or may have been
+}
+
+// overlap tells whether a connection was there both before and after.
+func (t Transition) overlap() bool {
+	if t.Before == nil || t.After == nil {
+		return false
+	}
+	for i := range t.After.Metas {
+		if m := &t.After.Metas[i]; sameTracking(t.Before.meta(m.ConnID), m) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameTracking tells whether two metas are of one tracking, though perhaps with other metadata.
+func sameTracking(a, b *Meta) bool { return a != nil && a.ConnID == b.ConnID && a.Ref == b.Ref }
+
 // effectOf decides between the halves of a presence_diff (SPEC 1.2).
-func effectOf(before, after *User) effect {
+func effectOf(t told) effect {
+	before, after := t.Before, t.After
 	switch {
 	case before == nil && after == nil:
 		return unseen
@@ -116,7 +139,7 @@ func effectOf(before, after *User) effect {
 	for i := range after.Metas {
 		m := &after.Metas[i]
 		old := before.meta(m.ConnID)
-		if old == nil || old.Ref != m.Ref {
+		if !sameTracking(old, m) {
 			continue
 		}
 		common = true
@@ -124,7 +147,7 @@ func effectOf(before, after *User) effect {
 			return joins // set_presence
 		}
 	}
-	if !common {
+	if !common && t.cut {
 		return joins // left and came back: joins alone with the new metas
 	}
 	return devices
@@ -134,10 +157,10 @@ func effectOf(before, after *User) effect {
 type frames struct{ plain, devices []byte }
 
 // renderDiff makes both texts from the users' values before and after.
-func renderDiff(channel string, ts []Transition) frames {
+func renderDiff(channel string, ts []told) frames {
 	var in, dev, out []*User
 	for _, t := range ts {
-		switch effectOf(t.Before, t.After) {
+		switch effectOf(t) {
 		case joins:
 			in = append(in, t.After)
 		case devices:
@@ -183,18 +206,17 @@ func appendFragments(b []byte, us []*User) []byte {
 	return b
 }
 
-// eventsOf tells scripts of a transition: one join for a user's first connection, one leave for the last, an update for
-// each connection whose metadata changed. A second device is no event (SPEC 6).
-func eventsOf(t Transition) []Event {
+// appendEvents tells scripts of a transition: one join for a user's first connection, one leave for the last, an update
+// for each connection whose metadata changed. A second device is no event (SPEC 6).
+func appendEvents(es []Event, t Transition) []Event {
 	switch {
 	case t.Before == nil && t.After == nil:
-		return nil
+		return es
 	case t.Before == nil:
-		return []Event{{"join", t.After.ID, &t.After.Metas[0]}}
+		return append(es, Event{"join", t.After.ID, &t.After.Metas[0]})
 	case t.After == nil:
-		return []Event{{"leave", t.Before.ID, &t.Before.Metas[len(t.Before.Metas)-1]}}
+		return append(es, Event{"leave", t.Before.ID, &t.Before.Metas[len(t.Before.Metas)-1]})
 	}
-	var es []Event
 	for i := range t.After.Metas {
 		m := &t.After.Metas[i]
 		if old := t.Before.meta(m.ConnID); old != nil && !old.same(m) {

@@ -1,15 +1,21 @@
 package presence
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Replica is one node's view of who is in a channel: a pure value without I/O or clock. Its methods return what changed.
 //
-// Invariant: users holds no user without metas; every held meta is among its user's metas.
+// Invariant: users holds no user without metas, and none with a Seq past the replica's; every held meta is among its
+// user's metas; base is at most seq.
 type Replica struct {
 	epoch string // "" while Redis holds nothing of the channel
 	seq   int64
+	base  int64 // seq of the last snapshot: messages up to it may still be on their way
 	users map[string]*User
-	// held are metas that Redis lost, user id to connection id to the time (ms) until which their nodes may write them again.
+	// held are metas that Redis lost, user id to connection id to the time (ms) until which their nodes may write them
+	// again; 0: their node said meanwhile that they left.
 	held map[string]map[string]int64
 }
 
@@ -24,13 +30,6 @@ func (t Transition) ID() string {
 	return t.Before.ID
 }
 
-// Snapshot is what Redis held of a channel. A user's own Seq may be past Seq: pages are read one after another.
-type Snapshot struct {
-	Epoch string
-	Seq   int64
-	Users map[string]*User
-}
-
 // NewReplica gives the view of an empty channel.
 func NewReplica() *Replica { return &Replica{users: map[string]*User{}} }
 
@@ -43,12 +42,15 @@ func (r *Replica) User(id string) *User { return r.users[id] }
 // Len counts the present users.
 func (r *Replica) Len() int { return len(r.users) }
 
-// Apply takes the next change. ok is false when it is not the next one (a gap): then nothing was applied and the
-// replica has to be read again.
+// Apply takes the next change. A change that the last snapshot held already does nothing. ok is false when it is neither
+// (a gap): then nothing was applied and the replica has to be read again.
 func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
-	begins := c.Seq == 1 && len(r.users) == 0 // a history begins, and nothing of it was missed
-	if !begins && (c.Epoch != r.epoch || c.Seq != r.seq+1) {
-		return nil, false
+	switch {
+	case c.Epoch == r.epoch && c.Seq == r.seq+1:
+	case c.Seq == 1 && c.Epoch != r.epoch && (r.epoch == "" || len(r.users) == 0): // a history begins, nothing of it was missed
+		r.base = 0
+	default:
+		return nil, c.Epoch == r.epoch && r.seq == r.base && r.includes(c)
 	}
 	r.epoch, r.seq = c.Epoch, c.Seq
 	for _, conn := range c.Gone {
@@ -56,17 +58,34 @@ func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
-		if old := r.users[u.ID]; old != nil && old.Seq > u.Seq {
-			continue // a snapshot page was read after this change
-		}
-		if t, changed := r.put(u.ID, u.Metas, u.Seq, false, 0); changed {
+		if t, changed := r.put(u.ID, u.Metas, u.Seq, nil); changed {
 			ts = append(ts, t)
 		}
 	}
 	return ts, true
 }
 
-// release takes the hold from a connection that is said to have left.
+// includes tells whether a change was made before the snapshot that the replica stands on, as far as can be seen:
+// of its users the replica knows the same or something later. After a failover that lost writes it is not so.
+func (r *Replica) includes(c *Change) bool {
+	if c.Seq > r.base {
+		return false
+	}
+	for i := range c.Users {
+		u := &c.Users[i]
+		switch have := r.users[u.ID]; {
+		case have == nil:
+			if len(u.Metas) > 0 {
+				return false
+			}
+		case have.Seq < u.Seq, have.Seq == u.Seq && !sameMetas(have.Metas, u.Metas):
+			return false
+		}
+	}
+	return true
+}
+
+// release notes of held connections that they are said to have left.
 func (r *Replica) release(conn string) {
 	for _, conns := range r.held {
 		if _, ok := conns[conn]; ok {
@@ -78,45 +97,53 @@ func (r *Replica) release(conn string) {
 // Reset takes a snapshot in place of all that was known. With holdUntil not 0 (Redis may have lost data) metas that are
 // missing from it stay until then, since their nodes may be about to write them again.
 func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
-	r.epoch, r.seq = s.Epoch, s.Seq
+	r.epoch, r.seq, r.base = s.Epoch, s.Seq, s.Seq
+	for conn := range s.gone {
+		r.release(conn)
+	}
+	var h *hold
+	if holdUntil != 0 {
+		h = &hold{holdUntil, s.gone}
+	}
 	for id := range r.users {
 		if s.Users[id] == nil {
-			if t, changed := r.put(id, nil, s.Seq, true, holdUntil); changed {
+			if t, changed := r.put(id, nil, s.Seq, h); changed {
 				ts = append(ts, t)
 			}
 		}
 	}
 	for id, u := range s.Users {
-		if t, changed := r.put(id, u.Metas, u.Seq, true, holdUntil); changed {
+		if t, changed := r.put(id, u.Metas, u.Seq, h); changed {
 			ts = append(ts, t)
 		}
 	}
 	return ts
 }
 
+// hold says that metas which go missing stay until a time, but for connections that are known to have left.
+type hold struct {
+	until int64
+	but   map[string]bool
+}
+
 // Expire ends the holds that are over.
 func (r *Replica) Expire(now int64) (ts []Transition) {
 	for id, conns := range r.held {
-		over := false
-		for _, until := range conns {
-			over = over || until <= now
-		}
-		if !over {
-			continue
-		}
 		old := r.users[id]
-		var stay []Meta
+		stay := make([]Meta, 0, len(old.Metas))
 		for _, m := range old.Metas {
-			if until, ok := conns[m.ConnID]; !ok || until > now {
-				stay = append(stay, m)
-			} else {
+			if until, ok := conns[m.ConnID]; ok && until <= now {
 				delete(conns, m.ConnID)
+				continue
 			}
+			stay = append(stay, m)
 		}
 		if len(conns) == 0 {
 			delete(r.held, id)
 		}
-		ts = append(ts, r.set(id, old, stay, old.Seq))
+		if len(stay) < len(old.Metas) {
+			ts = append(ts, r.set(id, old, stay, old.Seq))
+		}
 	}
 	return ts
 }
@@ -133,16 +160,15 @@ func (r *Replica) Holding() (until int64, any bool) {
 	return until, any
 }
 
-// put makes metas the truth about a user, but for metas that are held; with hold set, metas that go missing now are held
-// until holdUntil (0: not held).
-func (r *Replica) put(id string, metas []Meta, seq int64, reset bool, holdUntil int64) (Transition, bool) {
+// put makes metas the truth about a user, but for metas that are or become held.
+func (r *Replica) put(id string, metas []Meta, seq int64, h *hold) (Transition, bool) {
 	old := r.users[id]
 	if old == nil && len(metas) == 0 {
 		return Transition{}, false
 	}
 	next := metas
-	if old != nil && (holdUntil != 0 || len(r.held[id]) > 0) {
-		next = r.withHeld(id, old, metas, reset, holdUntil)
+	if old != nil && (h != nil || len(r.held[id]) > 0) {
+		next = r.withHeld(id, old, metas, h)
 	}
 	if old != nil && sameMetas(old.Metas, next) {
 		if old.Seq != seq || !sameOwners(old.Metas, next) {
@@ -154,35 +180,33 @@ func (r *Replica) put(id string, metas []Meta, seq int64, reset bool, holdUntil 
 }
 
 // withHeld adds to metas what is or now becomes held of the old ones.
-func (r *Replica) withHeld(id string, old *User, metas []Meta, reset bool, holdUntil int64) []Meta {
+func (r *Replica) withHeld(id string, old *User, metas []Meta, h *hold) []Meta {
 	conns := r.held[id]
 	next := slices.Clone(metas)
 	for _, m := range old.Metas {
-		_, was := conns[m.ConnID]
-		if slices.ContainsFunc(metas, func(n Meta) bool { return n.ConnID == m.ConnID }) {
-			delete(conns, m.ConnID) // written again
-			continue
-		}
+		until, was := conns[m.ConnID]
 		switch {
-		case was && conns[m.ConnID] == 0: // its node said that it left
-			delete(conns, m.ConnID)
-			continue
-		case !was && reset && holdUntil != 0:
+		case slices.ContainsFunc(metas, func(n Meta) bool { return n.ConnID == m.ConnID }):
+			delete(conns, m.ConnID) // written again
+		case was && until == 0:
+			delete(conns, m.ConnID) // its node said that it left
+		case was:
+			next = append(next, m)
+		case h != nil && !h.but[m.ConnID]:
 			if conns == nil {
 				conns = map[string]int64{}
-				if r.held == nil {
-					r.held = map[string]map[string]int64{}
-				}
-				r.held[id] = conns
 			}
-			conns[m.ConnID] = holdUntil
-		case !was:
-			continue
+			conns[m.ConnID] = h.until
+			next = append(next, m)
 		}
-		next = append(next, m)
 	}
-	if conns != nil && len(conns) == 0 {
+	switch {
+	case len(conns) == 0:
 		delete(r.held, id)
+	case r.held == nil:
+		r.held = map[string]map[string]int64{id: conns}
+	default:
+		r.held[id] = conns
 	}
 	sortMetas(next)
 	return next
@@ -210,32 +234,46 @@ func (r *Replica) List() []*User {
 
 func sortUsers(us []*User) {
 	slices.SortFunc(us, func(a, b *User) int {
-		if a.since() != b.since() {
-			if a.since() < b.since() {
+		if x, y := a.since(), b.since(); x != y {
+			if x < y {
 				return -1
 			}
 			return 1
 		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
+		return strings.Compare(a.ID, b.ID)
 	})
 }
 
+// sameMetas tells whether clients would see the same.
 func sameMetas(a, b []Meta) bool {
-	return slices.EqualFunc(a, b, func(x, y Meta) bool { return x.same(&y) })
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !a[i].same(&b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func sameOwners(a, b []Meta) bool {
-	return slices.EqualFunc(a, b, func(x, y Meta) bool { return x.Inc == y.Inc })
+	for i := range a {
+		if a[i].Inc != b[i].Inc {
+			return false
+		}
+	}
+	return true
 }
 
 // Check returns what breaks the invariants, or "". For tests.
 func (r *Replica) Check() string {
 	for id, u := range r.users {
-		if u.ID != id || len(u.Metas) == 0 {
+		switch {
+		case u.ID != id || len(u.Metas) == 0:
 			return "user " + id + " is damaged or has no metas"
+		case u.Seq > r.seq:
+			return "user " + id + " is ahead of the replica"
 		}
 	}
 	for id, conns := range r.held {
@@ -247,6 +285,9 @@ func (r *Replica) Check() string {
 				return "held connection " + c + " is not among the metas of " + id
 			}
 		}
+	}
+	if r.base > r.seq {
+		return "base is past seq"
 	}
 	return ""
 }

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,7 +65,7 @@ type Position struct {
 }
 
 // Store is presence in Redis: the keys p:{…} and the channels of an incarnation. Every change is one script that writes
-// and publishes.
+// and publishes. The users of a channel and the entries of an incarnation are sorted sets by name, for scan.
 type Store struct {
 	redis Redis
 	keys  broker.Keys
@@ -81,11 +83,11 @@ func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Me
 }
 
 // Leave removes a connection of a user.
-func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID string) (Position, error) {
+func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string) (Position, error) {
 	k := s.keys
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
-		l.Deadline, k.Topic(channel), connID, userID, l.Inc, k.Entries(channel, ""))
+		l.Deadline, epoch, k.Topic(channel), connID, userID, l.Inc, k.Entries(channel, ""))
 }
 
 func (s *Store) write(ctx context.Context, script *broker.Script, keys []string, args ...any) (Position, error) {
@@ -177,55 +179,54 @@ func positionOf(v []any) Position {
 var errMoved = errors.New("the channel was wiped while it was read")
 
 // Snapshot reads who is in a channel, in pages. The caller has subscribed to the topic before, so every change after the
-// snapshot's Seq reaches it.
+// snapshot's Seq reaches it. errMoved: read again.
 func (s *Store) Snapshot(ctx context.Context, channel string) (*Snapshot, error) {
 	at, err := s.Positions(ctx, []string{channel})
 	if err != nil {
 		return nil, err
 	}
-	snap := &Snapshot{Epoch: at[0].Epoch, Seq: at[0].Seq, Users: map[string]*User{}}
+	snap := &Snapshot{Epoch: at[0].Epoch, Seq: at[0].Seq, End: at[0].Seq, Users: map[string]*User{}}
 	if snap.Epoch == "" {
 		return snap, nil
 	}
-	err = s.scan(ctx, s.keys.Users(channel), func(ids []string) error {
-		for len(ids) > 0 {
-			n := min(len(ids), pageSize)
-			if err := s.readUsers(ctx, channel, ids[:n], snap.Users); err != nil {
-				return err
-			}
-			ids = ids[n:]
-		}
-		return nil
-	})
+	err = s.scan(ctx, s.keys.Users(channel), func(ids []string) error { return s.readUsers(ctx, channel, ids, snap.Users) })
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	if at, err = s.Positions(ctx, []string{channel}); err != nil {
 		return nil, err
 	}
-	if at[0].Epoch != snap.Epoch || at[0].Seq < snap.Seq {
+	snap.End = at[0].Seq
+	if at[0].Epoch != snap.Epoch || snap.End < snap.Seq {
 		return nil, errMoved
+	}
+	for _, u := range snap.Users {
+		if u.Seq > snap.End {
+			return nil, errMoved
+		}
 	}
 	return snap, nil
 }
 
-// scan goes through a set in pages; members that were there all the time are met at least once.
+// scan goes through a sorted set whose scores are all 0, in pages by name: a member that is there all the time is met
+// exactly once, whatever changes meanwhile (the cursors of SSCAN promise that in Redis, but not in miniredis).
 func (s *Store) scan(ctx context.Context, key string, page func(members []string) error) error {
-	for cursor := uint64(0); ; {
-		cmd := redis.NewScanCmd(ctx, nil, "sscan", key, cursor, "count", pageSize)
+	for from := "-"; ; {
+		cmd := redis.NewStringSliceCmd(ctx, "zrangebylex", key, from, "+", "limit", 0, pageSize)
 		if err := s.batch(ctx, cmd); err != nil {
 			return err
 		}
-		members, next, err := cmd.Result()
-		if err != nil {
-			return err
+		members := cmd.Val()
+		if len(members) == 0 {
+			return nil
 		}
 		if err := page(members); err != nil {
 			return err
 		}
-		if cursor = next; cursor == 0 {
+		if len(members) < pageSize {
 			return nil
 		}
+		from = "(" + members[len(members)-1]
 	}
 }
 
@@ -308,7 +309,7 @@ func (s *Store) Entries(ctx context.Context, channel, inc string) (map[entryRef]
 func (s *Store) EntryCounts(ctx context.Context, inc string, channels []string) ([]int64, error) {
 	cmds := make([]redis.Cmder, len(channels))
 	for i, c := range channels {
-		cmds[i] = redis.NewIntCmd(ctx, "scard", s.keys.Entries(c, inc))
+		cmds[i] = redis.NewIntCmd(ctx, "zcard", s.keys.Entries(c, inc))
 	}
 	if err := s.batch(ctx, cmds...); err != nil {
 		return nil, fmt.Errorf("count entries: %w", err)
@@ -321,23 +322,26 @@ func (s *Store) EntryCounts(ctx context.Context, inc string, channels []string) 
 }
 
 // Remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
-// no lease is asked for.
-func (s *Store) Remove(ctx context.Context, channel, inc string, refs []entryRef) error {
+// no lease is asked for. n counts those that were there.
+func (s *Store) Remove(ctx context.Context, channel, inc string, refs []entryRef) (n int64, err error) {
 	k := s.keys
 	keys := []string{k.Head(channel), k.Users(channel), k.Entries(channel, inc)}
 	for len(refs) > 0 {
-		n := min(len(refs), pageSize)
-		args := make([]any, 0, 3+2*n)
-		args = append(args, k.Topic(channel), inc, k.UserPrefix(channel))
-		for _, r := range refs[:n] {
+		page := refs[:min(len(refs), pageSize)]
+		args := make([]any, 0, 4+2*len(page))
+		args = append(args, newRef(), k.Topic(channel), inc, k.UserPrefix(channel))
+		for _, r := range page {
 			args = append(args, r.conn, r.user)
 		}
-		if _, err := s.redis.Run(ctx, reapScript, keys, args...); err != nil {
-			return fmt.Errorf("remove entries: %w", err)
+		res, err := s.redis.Run(ctx, reapScript, keys, args...)
+		if err != nil {
+			return n, fmt.Errorf("remove entries: %w", err)
 		}
-		refs = refs[n:]
+		removed, _ := res.(int64)
+		n += removed
+		refs = refs[len(page):]
 	}
-	return nil
+	return n, nil
 }
 
 // RemoveIncarnation removes all entries of a dead incarnation in a channel.
@@ -346,9 +350,6 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) erro
 	if err != nil {
 		return err
 	}
-	list := make([]entryRef, 0, len(refs))
-	for r := range refs {
-		list = append(list, r)
-	}
-	return s.Remove(ctx, channel, inc, list)
+	_, err = s.Remove(ctx, channel, inc, slices.Collect(maps.Keys(refs)))
+	return err
 }

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -13,8 +12,10 @@ import (
 type Leaser interface {
 	// Lease gives the incarnation and its deadline in ms of the Redis clock; held is false while writes have to wait.
 	Lease() (inc string, deadline int64, held bool)
+	// Renew sends a heartbeat now.
 	Renew(ctx context.Context) error
-	Renounce(why string)
+	// Disown gives an incarnation up if it is still the present one: a write of it may arrive at any time.
+	Disown(inc, why string)
 	// IncarnationAlive tells whether an incarnation holds a lease or waits to be reaped.
 	IncarnationAlive(ctx context.Context, inc string) (bool, error)
 }
@@ -59,7 +60,8 @@ type Tracker struct {
 	mu       sync.Mutex // taken before a channel's
 	channels map[string]*Channel
 
-	lists    sync.Mutex        // taken after a channel's
+	lists    sync.Mutex // taken after a channel's
+	closed   bool
 	pending  map[*Channel]bool // with unsettled entries
 	idle     map[*Channel]bool // without entries: to be unregistered or forgotten
 	suspects map[orphan]bool   // to be looked up
@@ -81,6 +83,9 @@ func NewTracker(cfg Config) *Tracker {
 
 // Close ends all work and waits for it. Presence of this node's connections was removed before, or is left to the reaper.
 func (t *Tracker) Close() {
+	t.lists.Lock()
+	t.closed = true
+	t.lists.Unlock()
 	t.cancel()
 	t.done.Wait()
 	for _, c := range t.all() {
@@ -148,7 +153,9 @@ func (t *Tracker) all() []*Channel {
 
 // spawn runs fn on a goroutine that Close waits for, at most maxLoads at once. It is false after Close.
 func (t *Tracker) spawn(fn func(ctx context.Context)) bool {
-	if t.ctx.Err() != nil {
+	t.lists.Lock()
+	defer t.lists.Unlock()
+	if t.closed {
 		return false
 	}
 	t.done.Go(func() {
@@ -227,33 +234,11 @@ func (t *Tracker) writePending() {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				t.writeAgain(c, ref, o)
+				c.writeAgain(t.ctx, ref, o)
 			})
 		}
 	}
 	wg.Wait()
-}
-
-// writeAgain settles one entry, and sends the presence_state that is owed for it.
-func (t *Tracker) writeAgain(c *Channel, ref entryRef, o *own) {
-	at, err := c.settle(t.ctx, ref, o)
-	if err != nil {
-		if !errors.Is(err, ErrUnavailable) {
-			t.cfg.Log.Error("write presence again failed", "channel", c.name, "user", ref.user, "error", err)
-		}
-		if t.ctx.Err() == nil {
-			t.unsettled(c)
-		}
-		return
-	}
-	c.mu.Lock()
-	owed := o.announce && !o.gone
-	o.announce = false
-	c.mu.Unlock()
-	if owed {
-		c.await(t.ctx, at)
-		_ = c.State(t.ctx, ref.conn) // ends early only when the node stops or the channel is closed
-	}
 }
 
 // unsettled lists the entries that Redis does not hold under the present incarnation.
@@ -273,6 +258,9 @@ func (c *Channel) unsettled() map[entryRef]*own {
 // tidyIdle takes channels without entries off the incarnation's list, and forgets those that nobody here is in.
 func (t *Tracker) tidyIdle() {
 	inc, _, held := t.lease.Lease()
+	if !held {
+		return // later
+	}
 	t.lists.Lock()
 	idle := t.idle
 	t.idle = map[*Channel]bool{}
@@ -285,7 +273,7 @@ func (t *Tracker) tidyIdle() {
 			if c.reg.inc != inc {
 				c.reg.inc = "" // an older list, which ends with its incarnation
 			}
-			if c.reg.inc != "" && held {
+			if c.reg.inc != "" {
 				c.reg.busy = make(chan struct{})
 				names, chans = append(names, c.name), append(chans, c)
 			}
@@ -319,11 +307,6 @@ func (t *Tracker) forget(c *Channel) {
 	if c.aud == nil && len(c.own) == 0 && c.reg.busy == nil && t.channels[c.name] == c {
 		delete(t.channels, c.name)
 	}
-}
-
-// RemoveIncarnation removes what a dead incarnation left in a channel.
-func (t *Tracker) RemoveIncarnation(ctx context.Context, channel, inc string) error {
-	return t.store.RemoveIncarnation(ctx, channel, inc)
 }
 
 // Users reads a channel that nobody on this node is in, the one who has been here longest first.

@@ -3,7 +3,8 @@ package presence
 // Window gathers what happens in a channel between two flushes (SPEC 1.2: a window, 50 ms by default), so that a burst
 // is one frame. Clients that were given a presence_state meanwhile are told only what came after it. It is a pure value.
 //
-// Invariant: dirty holds the users changed since the last flush, each with its value before every change, oldest first.
+// Invariant: dirty holds the users changed since the last flush, each with its value before every change, oldest first;
+// order holds the same ids.
 type Window struct {
 	version uint64 // counts changes; a presence_state carries the version it was made at
 	dirty   map[string][]pastUser
@@ -15,6 +16,7 @@ type Window struct {
 type pastUser struct {
 	version uint64
 	before  *User
+	cut     bool // no connection was there both before and after that change
 }
 
 // Diff is one flush: what each client of a channel is sent. Frames are shared; nil is nothing.
@@ -42,7 +44,7 @@ func (w *Window) Note(ts []Transition) (first bool) {
 		if past == nil {
 			w.order = append(w.order, id)
 		}
-		w.dirty[id] = append(past, pastUser{w.version, t.Before})
+		w.dirty[id] = append(past, pastUser{w.version, t.Before, !t.overlap()})
 	}
 	return first
 }
@@ -80,15 +82,21 @@ func (w *Window) Flush(channel string, current func(id string) *User) *Diff {
 }
 
 // since gives what happened to each user after a version.
-func (w *Window) since(version uint64, current func(string) *User) []Transition {
-	var ts []Transition
+func (w *Window) since(version uint64, current func(string) *User) []told {
+	ts := make([]told, 0, len(w.order))
 	for _, id := range w.order {
-		for _, past := range w.dirty[id] {
-			if past.version > version {
-				ts = append(ts, Transition{Before: past.before, After: current(id)})
-				break
-			}
+		past := w.dirty[id]
+		for len(past) > 0 && past[0].version <= version {
+			past = past[1:]
 		}
+		if len(past) == 0 {
+			continue
+		}
+		t := told{Transition: Transition{Before: past[0].before, After: current(id)}}
+		for _, p := range past {
+			t.cut = t.cut || p.cut
+		}
+		ts = append(ts, t)
 	}
 	return ts
 }

@@ -12,24 +12,21 @@ if cur then
   local old = owner(cur)
   if old ~= inc then
     if generation(old) > generation(inc) then return {'stale'} end
-    redis.call('SREM', ARGV[8] .. old, conn .. ' ' .. uid)
-    redis.call('SADD', KEYS[4], conn .. ' ' .. uid)
+    redis.call('ZREM', ARGV[8] .. old, conn .. ' ' .. uid)
+    redis.call('ZADD', KEYS[4], 0, conn .. ' ' .. uid)
   end
   if string.sub(cur, #old + 2) == ARGV[7] then
     if old ~= inc then redis.call('HSET', KEYS[3], conn, entry) end
-    local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
-    return {'ok', head[1], tonumber(head[2])}
+    return {'ok', position(KEYS[1])}
   end
   op = 'u'
 else
-  if redis.call('SADD', KEYS[2], uid) == 1 and redis.call('SCARD', KEYS[2]) == 1 then
+  if redis.call('ZADD', KEYS[2], 0, uid) == 1 and redis.call('ZCARD', KEYS[2]) == 1 then
     redis.call('PERSIST', KEYS[1])
   end
-  redis.call('SADD', KEYS[4], conn .. ' ' .. uid)
+  redis.call('ZADD', KEYS[4], 0, conn .. ' ' .. uid)
 end
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-if seq == 1 then redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) end
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch, seq = advance(KEYS[1], ARGV[2])
 redis.call('HSET', KEYS[3], conn, entry, 's', seq)
 publish(ARGV[3], epoch, seq, op, 0, '', 1, (part(uid, KEYS[3])))
 return {'ok', epoch, seq}

@@ -16,6 +16,19 @@ local function part(uid, key)
   return ns(uid) .. ns(tostring(n)) .. table.concat(out), n
 end
 
+-- advance raises the channel's seq. The first change of a history gives it its epoch.
+local function advance(head, epoch)
+  local seq = redis.call('HINCRBY', head, 'seq', 1)
+  redis.call('HSETNX', head, 'epoch', epoch)
+  return redis.call('HGET', head, 'epoch'), seq
+end
+
+-- position is where the channel stands: epoch '' when Redis knows nothing of it.
+local function position(head)
+  local at = redis.call('HMGET', head, 'epoch', 'seq')
+  return at[1] or '', tonumber(at[2] or 0)
+end
+
 -- publish sends the change: gone and users are texts of netstrings with their counts.
 local function publish(topic, epoch, seq, op, ngone, gone, nusers, users)
   redis.call('PUBLISH', topic, 'p' .. ns(epoch) .. ns(string.format('%d', seq)) .. ns(op) ..

@@ -1,0 +1,171 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// maxBacklog is how many changes wait while a snapshot is read; past it the snapshot is read again.
+	maxBacklog = 1 << 14
+	// settleTime is how long changes that are on their way have to come.
+	settleTime = 500 * time.Millisecond
+)
+
+// reload begins to read the snapshot, or makes a reading under way begin again. c.mu is held.
+func (c *Channel) reload() {
+	if c.aud == nil {
+		return
+	}
+	c.turn++
+	if c.phase == loading {
+		c.discard()
+		return
+	}
+	c.phase = loading
+	c.backlog, c.overflow, c.snap = nil, false, nil
+	c.loader++
+	id := c.loader
+	if !c.t.spawn(func(ctx context.Context) { c.load(ctx, id) }) {
+		c.phase = cold
+	}
+}
+
+// load reads the snapshot until one is good, and makes the channel live.
+func (c *Channel) load(ctx context.Context, id uint64) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		c.mu.Lock()
+		if c.loader != id {
+			c.mu.Unlock()
+			return
+		}
+		turn := c.turn
+		c.begun++
+		c.backlog, c.overflow = nil, false
+		c.mu.Unlock()
+
+		snap, err := c.t.store.Snapshot(ctx, c.name)
+		if err == nil && c.adopt(ctx, id, turn, snap) {
+			return
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errMoved) && wait < time.Second {
+			c.t.cfg.Log.Warn("read presence failed", "channel", c.name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// adopt makes a snapshot and the changes since then the channel's view. It waits for changes that happened while the
+// snapshot was read: only with them it is the state at one moment. false: they do not fit together, or one is missing.
+func (c *Channel) adopt(ctx context.Context, id, turn uint64, snap *Snapshot) bool {
+	c.mu.Lock()
+	if c.loader != id {
+		c.mu.Unlock()
+		return true
+	}
+	if c.turn != turn || c.overflow {
+		c.mu.Unlock()
+		return false
+	}
+	c.snap, c.arrived = snap, make(chan struct{})
+	arrived := c.arrived
+	c.complete()
+	c.unlock()
+	timeout := time.NewTimer(settleTime)
+	defer timeout.Stop()
+	select {
+	case <-arrived:
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.loader != id {
+		return true
+	}
+	c.snap = nil
+	return c.phase == live
+}
+
+// discard gives up a snapshot that waits for changes. c.mu is held.
+func (c *Channel) discard() {
+	if c.snap != nil {
+		c.snap = nil
+		close(c.arrived)
+	}
+}
+
+// keep holds a change back while the snapshot is read. c.mu is held.
+func (c *Channel) keep(change Change) {
+	if len(c.backlog) >= maxBacklog {
+		c.overflow = true
+		return
+	}
+	c.backlog = append(c.backlog, change)
+	if c.snap != nil {
+		c.complete()
+	}
+}
+
+// complete adds what has come to the snapshot, and adopts it once nothing is missing. c.mu is held.
+func (c *Channel) complete() {
+	snap := c.snap
+	for i := range c.backlog {
+		if !snap.Advance(&c.backlog[i]) {
+			c.discard()
+			return
+		}
+	}
+	c.backlog = nil
+	if snap.Seq < snap.End {
+		return
+	}
+	c.discard()
+	c.phase = live
+	c.adopted = c.begun
+	c.note(c.replica.Reset(snap, c.holdUntil(snap)))
+	select {
+	case <-c.ready:
+	default:
+		close(c.ready)
+	}
+	c.t.stats.Loads.Add(1)
+	c.armHolds()
+	c.seenAll()
+	c.t.suspect(c.name, snap.Users)
+}
+
+// holdUntil decides whether removals are held back (DESIGN 3): Redis may have lost data when the epoch changed, when it
+// stands before what was applied already, or when a connection to it broke a short while ago.
+func (c *Channel) holdUntil(snap *Snapshot) int64 {
+	epoch, seq := c.replica.Position()
+	if c.replica.Len() == 0 {
+		return 0
+	}
+	if epoch != snap.Epoch || snap.Seq < seq || c.t.suspicious() {
+		return time.Now().Add(c.t.cfg.TTL).UnixMilli()
+	}
+	return 0
+}
+
+// armHolds sets the timer that ends the earliest hold. c.mu is held.
+func (c *Channel) armHolds() {
+	until, any := c.replica.Holding()
+	if !any || c.holds != nil {
+		return
+	}
+	c.holds = time.AfterFunc(time.Until(time.UnixMilli(until))+time.Millisecond, func() {
+		c.mu.Lock()
+		defer c.unlock()
+		c.holds = nil
+		if c.phase != cold {
+			c.note(c.replica.Expire(time.Now().UnixMilli()))
+			c.armHolds()
+		}
+	})
+}

@@ -1,0 +1,583 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/broker"
+	"rollcall/integration_test/redistest"
+)
+
+// bench is one Redis for the conformance suite, under a prefix of its own, with everything that the channel "room" says.
+type bench struct {
+	t     *testing.T
+	redis *redistest.Redis
+	b     *broker.Broker
+	s     *Store
+	heard chan string
+}
+
+func (b *bench) Receive(payload string) { b.heard <- payload }
+func (b *bench) Resubscribed()          {}
+
+const room = "room {1}%"
+
+func newBench(t *testing.T, r *redistest.Redis, prefix string) *bench {
+	t.Helper()
+	b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Prefix: prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	be := &bench{t: t, redis: r, b: b, s: NewStore(b, b.Keys()), heard: make(chan string, 1<<14)}
+	if err := b.Subscribe(t.Context(), b.Keys().Topic(room), be); err != nil {
+		t.Fatal(err)
+	}
+	return be
+}
+
+// now is the clock of Redis in ms.
+func (b *bench) now() int64 {
+	b.t.Helper()
+	res, err := b.b.Do(b.t.Context(), "time")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var sec, us int64
+	if _, err := fmt.Sscan(fmt.Sprint(res.([]any)[0], " ", res.([]any)[1]), &sec, &us); err != nil {
+		b.t.Fatal(err)
+	}
+	return sec*1000 + us/1000
+}
+
+func (b *bench) lease(inc string) Lease { return Lease{inc, b.now() + 60000} }
+
+func (b *bench) join(inc, uid string, m Meta) Position {
+	b.t.Helper()
+	at, err := b.s.Join(b.t.Context(), b.lease(inc), room, uid, &m, "epoch-"+newRef())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return at
+}
+
+func (b *bench) leave(inc, uid, conn string) Position {
+	b.t.Helper()
+	at, err := b.s.Leave(b.t.Context(), b.lease(inc), room, uid, conn, "epoch-"+newRef())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return at
+}
+
+// next is the next message of the channel.
+func (b *bench) next() Change {
+	b.t.Helper()
+	select {
+	case text := <-b.heard:
+		c, err := parseChange(text)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return c
+	case <-time.After(10 * time.Second):
+		b.t.Fatal("no message came")
+		panic("unreachable")
+	}
+}
+
+// silent makes sure that nothing was published: a broadcast sent now is the next message.
+func (b *bench) silent() {
+	b.t.Helper()
+	if err := b.b.Publish(b.t.Context(), b.b.Keys().Topic(room), []byte("b mark")); err != nil {
+		b.t.Fatal(err)
+	}
+	if text := <-b.heard; text != "b mark" {
+		b.t.Fatalf("was told %q", text)
+	}
+}
+
+func (b *bench) view() string {
+	b.t.Helper()
+	snap, err := b.s.Snapshot(b.t.Context(), room)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var us []*User
+	for _, u := range snap.Users {
+		us = append(us, u)
+	}
+	sortUsers(us)
+	return show(us)
+}
+
+func (b *bench) wantView(want string) {
+	b.t.Helper()
+	if got := b.view(); got != want {
+		b.t.Fatalf("Redis holds %q, want %q", got, want)
+	}
+}
+
+func (b *bench) entries(inc string) int64 {
+	b.t.Helper()
+	n, err := b.s.EntryCounts(b.t.Context(), inc, []string{room})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n[0]
+}
+
+// wantChange checks a message: op, the users in it with all metas, and who is gone.
+func (b *bench) wantChange(at Position, op Op, users, gone string) {
+	b.t.Helper()
+	c := b.next()
+	var us []*User
+	for i := range c.Users {
+		us = append(us, &c.Users[i])
+	}
+	if (Position{c.Epoch, c.Seq}) != at || c.Op != op || show(us) != users || strings.Join(c.Gone, " ") != gone {
+		b.t.Fatalf("message %+v\nwant %v %c %s gone %q", c, at, op, users, gone)
+	}
+}
+
+// TestStore is one suite for every kind of Redis (STYLE 21).
+func TestStore(t *testing.T) {
+	kinds := []struct {
+		name  string
+		start func(testing.TB) *redistest.Redis
+	}{
+		{"mini", redistest.Mini},
+		{"standalone", func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) }},
+		{"cluster", redistest.Cluster},
+		{"sentinel", redistest.Sentinel},
+	}
+	tests := []struct {
+		name string
+		run  func(b *bench)
+	}{
+		{"one script, one change, one message", testChanges},
+		{"repeating what holds changes nothing and tells nothing", testRepeats},
+		{"writes past their deadline are refused", testFence},
+		{"an earlier incarnation cannot touch a later one's entry", testStale},
+		{"an entry moves to the next incarnation without a word", testMove},
+		{"reaping takes own entries only, one message a page", testReap},
+		{"reaping many, in pages", testReapPages},
+		{"register is refused without a lease", testRegister},
+		{"pages read while the channel changes make one moment", testPages},
+		{"users and channels with any text", testNames},
+		{"a channel that empties is forgotten after a day", testForget},
+		{"a head that was lost does not stop anything", testLostHead},
+		{"a wipe begins another epoch", testWipe},
+	}
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			r := kind.start(t)
+			for i, test := range tests {
+				t.Run(test.name, func(t *testing.T) { test.run(newBench(t, r, fmt.Sprintf("presence%d", i))) })
+			}
+		})
+	}
+}
+
+// DESIGN 3: "join, leave, update and reap each change the hashes, raise `seq` and `PUBLISH` the change … for each user
+// concerned all metas after the change".
+func testChanges(b *bench) {
+	c1, c2, away := device("c1"), device("c2"), device("c1", `{"state":"away"}`)
+	first := b.join("n-1", "a", c1)
+	if first.Seq != 1 || first.Epoch == "" {
+		b.t.Fatalf("first position %v", first)
+	}
+	at := func(seq int64) Position { return Position{first.Epoch, seq} }
+	b.wantChange(at(1), OpJoin, "a[c1]", "")
+	if got := b.join("n-1", "a", c2); got != at(2) {
+		b.t.Errorf("second join at %v", got)
+	}
+	b.wantChange(at(2), OpJoin, "a[c1 c2]", "")
+	b.join("n-1", "a", away)
+	b.wantChange(at(3), OpUpdate, `a[c1{"state":"away"} c2]`, "")
+	b.join("n-2", "b", device("d5"))
+	b.wantChange(at(4), OpJoin, "b[d5]", "")
+	b.wantView(`a[c1{"state":"away"} c2] b[d5]`)
+	b.leave("n-1", "a", "c1")
+	b.wantChange(at(5), OpLeave, "a[c2]", "c1")
+	b.leave("n-1", "a", "c2")
+	b.wantChange(at(6), OpLeave, "a[]", "c2")
+	b.wantView("b[d5]")
+	if n := b.entries("n-1"); n != 0 {
+		b.t.Errorf("%d entries are left of n-1", n)
+	}
+	if n := b.entries("n-2"); n != 1 {
+		b.t.Errorf("%d entries of n-2, want 1", n)
+	}
+	u, err := b.s.User(b.t.Context(), room, "b")
+	if err != nil || u == nil || u.Seq != 4 || u.Metas[0] != (Meta{ConnID: "d5", Inc: "n-2", Ref: "ref-d5", JoinedAt: '5' * 1000, Source: FromEvent, NoState: true, Info: "{}"}) {
+		b.t.Errorf("user b is %+v, %v", u, err)
+	}
+	if u, err := b.s.User(b.t.Context(), room, "a"); u != nil || err != nil {
+		b.t.Errorf("user a is %+v, %v", u, err)
+	}
+}
+
+// DESIGN 3: "Repeating a write that already holds changes nothing and publishes nothing."
+func testRepeats(b *bench) {
+	one := b.join("n-1", "a", device("c1"))
+	b.next()
+	if again := b.join("n-1", "a", device("c1")); again != one {
+		b.t.Errorf("the same join again is at %v, not %v", again, one)
+	}
+	if at := b.leave("n-1", "a", "c9"); at != one {
+		b.t.Errorf("leave of nobody is at %v", at)
+	}
+	if at := b.leave("n-1", "z", "c1"); at != one {
+		b.t.Errorf("leave of no user is at %v", at)
+	}
+	two := b.leave("n-1", "a", "c1")
+	b.next()
+	if again := b.leave("n-1", "a", "c1"); again != two {
+		b.t.Errorf("the same leave again is at %v, not %v", again, two)
+	}
+	b.silent()
+	b.wantView("")
+}
+
+// DESIGN 3: "Every presence script is given the writer's deadline and refuses once Redis TIME is past it".
+func testFence(b *bench) {
+	b.join("n-1", "a", device("c1"))
+	b.next()
+	late := Lease{"n-1", b.now() - 1}
+	m := device("c2")
+	if _, err := b.s.Join(b.t.Context(), late, room, "a", &m, "e"); !errors.Is(err, errFenced) {
+		b.t.Errorf("late join: %v", err)
+	}
+	same := device("c1")
+	if _, err := b.s.Join(b.t.Context(), late, room, "a", &same, "e"); !errors.Is(err, errFenced) {
+		b.t.Errorf("late repetition: %v", err)
+	}
+	if _, err := b.s.Leave(b.t.Context(), late, room, "a", "c1", "e"); !errors.Is(err, errFenced) {
+		b.t.Errorf("late leave: %v", err)
+	}
+	b.silent()
+	b.wantView("a[c1]")
+}
+
+func testStale(b *bench) {
+	b.join("n-10", "a", device("c1"))
+	b.next()
+	m := device("c1", `{"x":1}`)
+	if _, err := b.s.Join(b.t.Context(), b.lease("n-9"), room, "a", &m, "e"); !errors.Is(err, errStale) {
+		b.t.Errorf("join of an earlier incarnation: %v", err)
+	}
+	if _, err := b.s.Leave(b.t.Context(), b.lease("n-9"), room, "a", "c1", "e"); !errors.Is(err, errStale) {
+		b.t.Errorf("leave of an earlier incarnation: %v", err)
+	}
+	b.silent()
+	b.wantView("a[c1]")
+	b.leave("n-11", "a", "c1")
+	b.wantView("")
+	if n := b.entries("n-10"); n != 0 {
+		b.t.Errorf("%d entries of n-10", n)
+	}
+}
+
+// DESIGN 3: "an entry moves from the old incarnation to the new without a leave or a join if it is still there".
+func testMove(b *bench) {
+	one := b.join("n-1", "a", device("c1"))
+	b.next()
+	if at := b.join("n-2", "a", device("c1")); at != one {
+		b.t.Errorf("moved at %v, want %v", at, one)
+	}
+	b.silent()
+	if old, now := b.entries("n-1"), b.entries("n-2"); old != 0 || now != 1 {
+		b.t.Errorf("entries: old %d, new %d", old, now)
+	}
+	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	b.silent()
+	b.wantView("a[c1]")
+	b.join("n-3", "a", device("c1", `{"x":1}`)) // moves and changes at once
+	if c := b.next(); c.Op != OpUpdate || c.Users[0].Metas[0].Inc != "n-3" {
+		b.t.Errorf("message %+v", c)
+	}
+	if old, now := b.entries("n-2"), b.entries("n-3"); old != 0 || now != 1 {
+		b.t.Errorf("entries: old %d, new %d", old, now)
+	}
+}
+
+// DESIGN 3, reaper: "remove entries that still belong to that incarnation, one message with all the leaves".
+func testReap(b *bench) {
+	b.join("n-1", "a", device("c1"))
+	b.join("m-1", "a", device("d2"))
+	b.join("n-1", "b", device("c3"))
+	b.join("n-1", "c", device("c4"))
+	b.join("m-1", "z", device("d5"))
+	moved := b.join("n-2", "c", device("c4"))
+	for range 5 {
+		b.next()
+	}
+	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	c := b.next()
+	if c.Op != OpReap || c.Seq != moved.Seq+1 || len(c.Gone) != 2 || len(c.Users) != 2 {
+		b.t.Fatalf("message %+v", c)
+	}
+	for _, u := range c.Users {
+		if u.ID == "a" && showUser(&u) != "a[d2]" || u.ID == "b" && len(u.Metas) != 0 {
+			b.t.Errorf("user %+v", u)
+		}
+	}
+	b.silent()
+	b.wantView("a[d2] c[c4] z[d5]")
+	if n := b.entries("n-1"); n != 0 {
+		b.t.Errorf("%d entries are left", n)
+	}
+	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	b.silent()
+}
+
+func testReapPages(b *bench) {
+	const n = 2*pageSize + 50
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 32)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			b.join("n-1", fmt.Sprint("u", i), device(fmt.Sprintf("c%03d", i)))
+		})
+	}
+	wg.Wait()
+	b.join("m-1", "stays", device("d1"))
+	for range n + 1 {
+		b.next()
+	}
+	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	gone, messages := 0, 0
+	for gone < n {
+		c := b.next()
+		gone, messages = gone+len(c.Gone), messages+1
+		if len(c.Gone) > pageSize {
+			b.t.Errorf("%d in one script", len(c.Gone))
+		}
+	}
+	if messages != 3 {
+		b.t.Errorf("%d messages, want 3", messages)
+	}
+	b.silent()
+	b.wantView("stays[d1]")
+}
+
+// DESIGN 2: channels of an incarnation are "written before the first entry there (refused when the lease is gone)".
+func testRegister(b *bench) {
+	ctx, k := b.t.Context(), b.b.Keys()
+	if held, err := b.s.Register(ctx, "n-1", room); held || err != nil {
+		b.t.Errorf("without a lease: %v, %v", held, err)
+	}
+	if _, err := b.b.Do(ctx, "zadd", k.Nodes(), b.now()+1000, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	for range 2 {
+		if held, err := b.s.Register(ctx, "n-1", room); !held || err != nil {
+			b.t.Errorf("with a lease: %v, %v", held, err)
+		}
+	}
+	if held, err := b.s.Register(ctx, "n-1", "other"); !held || err != nil {
+		b.t.Errorf("other channel: %v, %v", held, err)
+	}
+	list := func() any {
+		res, err := b.b.Do(ctx, "smembers", k.NodeChannels("n-1"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return len(res.([]any))
+	}
+	if n := list(); n != 2 {
+		b.t.Errorf("%v channels listed", n)
+	}
+	if err := b.s.Unregister(ctx, "n-1", []string{room, "other"}); err != nil {
+		b.t.Fatal(err)
+	}
+	if n := list(); n != 0 {
+		b.t.Errorf("%v channels listed after unregister", n)
+	}
+}
+
+// slowRedis changes the channel before each page is read.
+type slowRedis struct {
+	*broker.Broker
+	between func()
+}
+
+func (r slowRedis) Batch(ctx context.Context, cmds []redis.Cmder) error {
+	r.between()
+	return r.Broker.Batch(ctx, cmds)
+}
+
+func testPages(b *bench) {
+	const n = 3 * pageSize
+	ids := func(i int) (uid string, m Meta) { return fmt.Sprint("u", i), device(fmt.Sprintf("c%03d", i)) }
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := w; i < n; i += 16 {
+				uid, m := ids(i)
+				b.join("n-1", uid, m)
+			}
+		})
+	}
+	wg.Wait()
+	for range n {
+		b.next()
+	}
+	step := 0
+	s := NewStore(slowRedis{b.b, func() {
+		step++
+		for j := range 7 { // leaves, comes back, changes, and a new one
+			uid, m := ids((step*37 + j*101) % n)
+			switch j % 3 {
+			case 0:
+				b.leave("n-1", uid, m.ConnID)
+			case 1:
+				b.leave("n-1", uid, m.ConnID)
+				b.join("n-1", uid, device(m.ConnID, `{"back":true}`))
+			default:
+				b.join("n-1", uid, device(m.ConnID, fmt.Sprintf(`{"step":%d}`, step)))
+			}
+		}
+		b.join("n-1", fmt.Sprint("new", step), device(fmt.Sprintf("d%03d", step)))
+	}}, b.b.Keys())
+	snap, err := s.Snapshot(b.t.Context(), room)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if snap.End <= snap.Seq {
+		b.t.Fatalf("nothing happened between %d and %d", snap.Seq, snap.End)
+	}
+	for snap.Seq < snap.End {
+		c := b.next()
+		if !snap.Advance(&c) {
+			b.t.Fatalf("change %d does not fit the snapshot at %d", c.Seq, snap.Seq)
+		}
+	}
+	r := NewReplica()
+	r.Reset(snap, 0)
+	if fault := r.Check(); fault != "" {
+		b.t.Error(fault)
+	}
+	b.silent()
+	if got, want := show(r.List()), b.view(); got != want {
+		b.t.Errorf("the snapshot differs from Redis:\n%s\n%s", got, want)
+	}
+}
+
+func testNames(b *bench) {
+	for i, uid := range []string{"a b", "1:x", "ü☃", `"\'`, "{x}", strings.Repeat("y", MaxUserID), "s", "users", "%7B"} {
+		m := device(fmt.Sprint("c", i), `{"a b":"c d {}","n":"\n"}`)
+		b.join("n-1", uid, m)
+		if c := b.next(); c.Users[0].ID != uid || c.Users[0].Metas[0].Info != m.Info {
+			b.t.Errorf("%q came as %+v", uid, c)
+		}
+		u, err := b.s.User(b.t.Context(), room, uid)
+		if err != nil || u == nil || u.Metas[0].Info != m.Info {
+			b.t.Errorf("%q is read as %+v, %v", uid, u, err)
+		}
+		b.leave("n-1", uid, m.ConnID)
+		b.next()
+	}
+	b.wantView("")
+}
+
+func (b *bench) ttl() int64 {
+	b.t.Helper()
+	res, err := b.b.Do(b.t.Context(), "pttl", b.b.Keys().Head(room))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return res.(int64)
+}
+
+func testForget(b *bench) {
+	const day = 24 * 60 * 60 * 1000
+	soon := func(what string) {
+		b.t.Helper()
+		if ttl := b.ttl(); ttl < day-60000 || ttl > day {
+			b.t.Errorf("%s: the head expires in %d ms", what, ttl)
+		}
+	}
+	one := b.join("n-1", "a", device("c1"))
+	if ttl := b.ttl(); ttl != -1 {
+		b.t.Errorf("occupied: the head expires in %d ms", ttl)
+	}
+	b.leave("n-1", "a", "c1")
+	soon("after the last leave")
+	if at := b.join("n-1", "a", device("c1")); at != (Position{one.Epoch, 3}) {
+		b.t.Errorf("the history does not go on: %v", at)
+	}
+	if ttl := b.ttl(); ttl != -1 {
+		b.t.Errorf("occupied again: the head expires in %d ms", ttl)
+	}
+	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	soon("after reaping the last")
+}
+
+// Redis must not evict; if it does all the same, writes go on and the views are read again.
+func testLostHead(b *bench) {
+	b.join("n-1", "a", device("c1"))
+	b.join("n-1", "b", device("c2"))
+	b.next()
+	one := b.next()
+	if _, err := b.b.Do(b.t.Context(), "del", b.b.Keys().Head(room)); err != nil {
+		b.t.Fatal(err)
+	}
+	if at := b.leave("n-1", "a", "c1"); at.Epoch == "" || at.Epoch == one.Epoch || at.Seq != 1 {
+		b.t.Errorf("leave at %v", at)
+	}
+	if c := b.next(); c.Epoch == one.Epoch || c.Seq != 1 {
+		b.t.Errorf("message %+v", c)
+	}
+	if _, err := b.b.Do(b.t.Context(), "del", b.b.Keys().Head(room)); err != nil {
+		b.t.Fatal(err)
+	}
+	if at := b.join("n-1", "b", device("c2")); at != (Position{}) {
+		b.t.Errorf("a join that holds already is at %v", at)
+	}
+	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+		b.t.Fatal(err)
+	}
+	if c := b.next(); c.Seq != 1 || c.Op != OpReap {
+		b.t.Errorf("message %+v", c)
+	}
+}
+
+func testWipe(b *bench) {
+	one := b.join("n-1", "a", device("c1"))
+	b.next()
+	b.redis.FlushAll()
+	if at, err := b.s.Positions(b.t.Context(), []string{room, "other"}); err != nil || at[0] != (Position{}) || at[1] != (Position{}) {
+		b.t.Errorf("positions %v, %v", at, err)
+	}
+	if at := b.leave("n-1", "a", "c1"); at != (Position{}) {
+		b.t.Errorf("leave in nothing is at %v", at)
+	}
+	b.silent()
+	two := b.join("n-1", "a", device("c1"))
+	if two.Epoch == one.Epoch || two.Seq != 1 {
+		b.t.Errorf("after the wipe at %v, before at %v", two, one)
+	}
+	b.wantChange(two, OpJoin, "a[c1]", "")
+}

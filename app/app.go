@@ -34,8 +34,12 @@ type App struct {
 	modules map[string]*luavm.Program // of handlers/ and lib/, by path
 	broken  map[string]struct{}       // of handlers/ and lib/ that do not compile
 	scripts []*script                 // of scripts/
-	static  static                    // public/
-	load    LoadOptions               // as given
+
+	// wholeRequest: some module may look at the global request of the script that requires it.
+	wholeRequest bool
+
+	static static      // public/
+	load   LoadOptions // as given
 }
 
 // handlerFile is one file of handlers/ with the functions that routes name.
@@ -68,6 +72,14 @@ func Load(dir string, o LoadOptions) (*App, []error) {
 		return nil, l.problems
 	}
 	return a, nil
+}
+
+// requestUsed is what has to be made of a script's request.
+func (a *App) requestUsed(s *script) fieldSet {
+	if a.wholeRequest {
+		return useAll
+	}
+	return s.used
 }
 
 // Routes lists the routes in the order of config/routes.lua.
@@ -133,6 +145,7 @@ func (l *loader) modules() {
 			}
 			if p := l.compile(file); p != nil {
 				l.app.modules[file] = p
+				l.app.wholeRequest = l.app.wholeRequest || mentionsRequest(l.sources[file])
 			} else {
 				l.app.broken[file] = struct{}{}
 			}

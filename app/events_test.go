@@ -3,7 +3,6 @@ package app
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -335,40 +334,6 @@ func TestActionsWithoutEffect(t *testing.T) {
 	}
 }
 
-// SPEC 1.4: "passing one raises an error that names the line, closes that connection (1011) and touches nobody else".
-func TestLimitsOfHandlers(t *testing.T) {
-	tests := []struct{ name, body, reason string }{
-		{"loop", `while true do end`, "budget"},
-		{"loop in pcall", `while true do pcall(function() while true do end end) end`, "budget"},
-		{"recursion", `local function f() return 1 + f() end return f()`, "depth"},
-		{"doubling string", `local s = "x" while true do s = s .. s end`, "value"},
-		{"string.rep", `return {send = string.rep("x", 1e9)}`, "value"},
-		{"memory", `local t = {} for i = 1, 1e9 do t[i] = {} end`, "memory"},
-		{"backtracking pattern", `return {send = string.find(string.rep("a", 60000), ".-.-.-b")}`, "budget"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			n := startNode(t, handler(`if event.type == "message" and event.message ~= "ok" then
-`+tt.body+`
-end
-if event.message == "ok" then return {send = "ok"} end`), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
-			bad, good := n.dial("/ws/x"), n.dial("/ws/x")
-			bad.say("go")
-			for range 3 {
-				good.say("ok")
-				good.expect("ok")
-			}
-			bad.expect("closed 1011 handler error")
-			f := n.seen.all()
-			if len(f) != 1 || string(f[0].Reason) != tt.reason && tt.reason != "memory" || f[0].Line != 3 {
-				t.Fatalf("failures %+v, want %s in line 3", f, tt.reason)
-			}
-			good.say("ok")
-			good.expect("ok")
-		})
-	}
-}
-
 // SPEC 6: "Events of one connection run one at a time, in order."
 func TestEventsOfAConnectionKeepOrder(t *testing.T) {
 	n := startNode(t, handler(`
@@ -462,109 +427,4 @@ func TestLingers(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
-}
-
-// SPEC 4 and 1.2: who may connect.
-func TestUpgradeRefusals(t *testing.T) {
-	files := map[string]string{
-		"config/routes.lua": `
-router_websocket("/ws", "chat#chat")
-router_websocket("/auth", "chat#chat", {auth = true})
-router_websocket("/only", "chat#chat", {origins = {"https://only.example"}})
-router_websocket("/any", "chat#chat", {origins = {"*"}})
-router_get("/both", "chat#get")
-router_websocket("/both", "chat#chat")
-router_post("/post", "chat#get")`,
-		"handlers/chat.lua": "function chat(event) return {send = event.user.username} end function get() return 'got' end",
-	}
-	n := startNode(t, files, nodeOptions{load: LoadOptions{HasKeys: true}, config: func(c *Config) {
-		c.AllowedOrigins = []string{"https://global.example"}
-		c.Identify = func(r *http.Request, info RouteInfo) (Identity, error) {
-			switch r.URL.Query().Get("token") {
-			case "":
-				return Identity{}, nil
-			case "good":
-				return Identity{User: []byte(`{"authenticated":true,"username":"ann"}`), Authenticated: true}, nil
-			}
-			return Identity{}, fmt.Errorf("bad token for %s", info.Path)
-		}
-	}})
-	tests := []struct {
-		path, origin string
-		status       int
-	}{
-		{"/ws", "", 101},
-		{"/ws", "null", 403},
-		{"/ws", n.http.URL, 101},
-		{"/ws", "https://global.example", 101},
-		{"/ws", "https://only.example", 403},
-		{"/only", "https://only.example", 101},
-		{"/only", "https://global.example", 403},
-		{"/only", n.http.URL, 101},
-		{"/any", "https://whoever.example", 101},
-		{"/any", "null", 403},
-		{"/auth", "", 401},
-		{"/auth?token=bad", "", 401},
-		{"/auth?token=good", "", 101},
-		{"/ws?token=bad", "", 401},
-		{"/ws?token=good", "", 101},
-		{"/nowhere", "", 404},
-		{"/ws/", "", 404},
-		{"/post", "", 405},
-		{"/both", "", 101},
-	}
-	for _, tt := range tests {
-		t.Run(tt.path+" "+tt.origin, func(t *testing.T) {
-			var header []string
-			if tt.origin != "" {
-				header = []string{"Origin: " + tt.origin}
-			}
-			c, resp, err := n.tryDial(tt.path, header...)
-			if resp == nil {
-				t.Fatal(err)
-			}
-			if resp.StatusCode != tt.status {
-				t.Fatalf("status %d, want %d", resp.StatusCode, tt.status)
-			}
-			if c != nil && strings.HasSuffix(tt.path, "good") {
-				c.expect("ann")
-			}
-		})
-	}
-	// "a plain GET on a WebSocket route: 426"; "One path may have a WebSocket and HTTP routes."
-	if got, h := n.request("GET", "/ws", ""); !strings.HasPrefix(got, "426 ") || h.Get("Upgrade") != "websocket" {
-		t.Errorf("plain GET: %s, %v", got, h)
-	}
-	if got := n.get("/both"); got != "200 got" {
-		t.Error(got)
-	}
-	if got, h := n.request("PUT", "/post", ""); !strings.HasPrefix(got, "405 ") || h.Get("Allow") != "POST" {
-		t.Errorf("%s, %v", got, h)
-	}
-}
-
-// SPEC 3: connection limits are asked before the upgrade, and given back at the end.
-func TestAdmit(t *testing.T) {
-	var mu sync.Mutex
-	open := 0
-	n := startNode(t, handler(chat), nodeOptions{config: func(c *Config) {
-		c.Admit = func(w http.ResponseWriter, _ *http.Request) (func(), bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			if open == 1 {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return nil, false
-			}
-			open++
-			return func() { mu.Lock(); open--; mu.Unlock() }, true
-		}
-	}})
-	c := n.dial("/ws/a")
-	c.expect("ready")
-	if _, resp, err := n.tryDial("/ws/a"); err == nil || resp.StatusCode != 503 {
-		t.Fatalf("a second connection was admitted: %v", resp)
-	}
-	c.leave(1000)
-	eventually(t, "release", func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 })
-	n.dial("/ws/a").expect("ready")
 }

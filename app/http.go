@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"io"
+	"math/bits"
 	"mime"
 	"net/http"
 	"slices"
@@ -183,7 +184,11 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, info RouteInfo,
 		writeProblem(w, http.StatusBadRequest, "the body could not be read")
 		return
 	}
-	req := request{info: newRequestInfo(r), pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
+	used := useAll
+	if h.script != nil {
+		used = h.app.requestUsed(h.script)
+	}
+	req := request{info: newRequestInfo(r), used: used, pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
 		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
 	a, err := s.call(h, req)
 	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
@@ -256,6 +261,7 @@ func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, err error) {
 // request is what the `request` of scripts and HTTP handlers is made from (SPEC 1.3).
 type request struct {
 	info      requestInfo
+	used      fieldSet // the fields that are made
 	pattern   pattern
 	method    string
 	user      []byte
@@ -267,21 +273,33 @@ type request struct {
 
 func requestTable(vm *luavm.VM, r request) *lua.LTable {
 	l := vm.L()
-	o := luavm.NewObject(9)
+	o := luavm.NewObject(3 + bits.OnesCount16(uint16(r.used)))
 	o.Set("method", lua.LString(r.method))
-	o.Set("path", lua.LString(r.info.decodedPath()))
-	o.Set("query", r.info.queryTable(l))
-	o.Set("params", r.info.paramTable(l, r.pattern))
-	o.Set("headers", r.info.headerTable(l))
+	o.Set("is_websocket", lua.LBool(r.websocket))
 	o.Set("body", lua.LString(r.body))
 	if r.json {
 		if v, err := luavm.DecodeJSON(vm, r.body); err == nil {
 			o.Set("body", v)
 		}
 	}
-	o.Set("user", userTable(vm, r.user))
-	o.Set("remote_addr", lua.LString(r.addr))
-	o.Set("is_websocket", lua.LBool(r.websocket))
+	if r.used&usePath != 0 {
+		o.Set("path", lua.LString(r.info.decodedPath()))
+	}
+	if r.used&useQuery != 0 {
+		o.Set("query", r.info.queryTable(l))
+	}
+	if r.used&useParams != 0 {
+		o.Set("params", r.info.paramTable(l, r.pattern))
+	}
+	if r.used&useHeaders != 0 {
+		o.Set("headers", r.info.headerTable(l))
+	}
+	if r.used&useUser != 0 {
+		o.Set("user", userTable(vm, r.user))
+	}
+	if r.used&useAddr != 0 {
+		o.Set("remote_addr", lua.LString(r.addr))
+	}
 	return o.Table()
 }
 

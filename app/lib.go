@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -50,7 +51,12 @@ func (c *call) wait(l *lua.LState, function string, f func(ctx context.Context) 
 	if c.script != nil {
 		c.script.checkOver(l)
 	}
-	if err := c.block(l, f); err != nil {
+	err := c.block(l, f)
+	switch {
+	case err == nil:
+	case c.script != nil && errors.Is(err, hub.ErrGone):
+		c.closed(args{l, function})
+	default:
 		l.RaiseError("%s: %s", function, err.Error())
 	}
 }

@@ -150,7 +150,7 @@ func scriptSubscribe(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "solidb.ws.channel.subscribe"}
 	channel := a.channel(1)
-	c.hubCall(a, func(ctx context.Context) error { return c.sess.Join(ctx, channel) })
+	c.wait(l, a.function, func(ctx context.Context) error { return c.sess.Join(ctx, channel) })
 	return a.push(lua.LTrue)
 }
 
@@ -159,7 +159,7 @@ func scriptUnsubscribe(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "solidb.ws.channel.unsubscribe"}
 	channel := a.channel(1)
-	c.hubCall(a, func(context.Context) error { return ignoreGone(c.sess.Leave(channel)) })
+	c.wait(l, a.function, func(context.Context) error { return ignoreGone(c.sess.Leave(channel)) })
 	return a.push(lua.LTrue)
 }
 
@@ -198,7 +198,7 @@ func scriptPresenceJoin(l *lua.LState) int {
 		}
 		text = []byte("{}")
 	}
-	c.hubCall(a, func(ctx context.Context) error { return c.sess.PresenceJoin(ctx, channel, userID, text) })
+	c.wait(l, a.function, func(ctx context.Context) error { return c.sess.PresenceJoin(ctx, channel, userID, text) })
 	return a.push(lua.LTrue)
 }
 
@@ -223,7 +223,7 @@ func scriptPresenceLeave(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "solidb.ws.presence.leave"}
 	channel := a.channel(1)
-	c.hubCall(a, func(ctx context.Context) error { return ignoreGone(c.sess.Untrack(ctx, channel)) })
+	c.wait(l, a.function, func(ctx context.Context) error { return ignoreGone(c.sess.Untrack(ctx, channel)) })
 	return a.push(lua.LTrue)
 }
 
@@ -256,17 +256,6 @@ func scriptPresenceList(l *lua.LState) int {
 		list[i] = o.Table()
 	}
 	return a.push(luavm.NewArray(list...))
-}
-
-// hubCall waits for a call of the session; a connection that is gone raises like send.
-func (c *call) hubCall(a args, f func(ctx context.Context) error) {
-	c.script.checkOver(a.l)
-	switch err := c.block(a.l, f); {
-	case errors.Is(err, hub.ErrGone):
-		c.closed(a)
-	case err != nil:
-		a.fail("%s", err.Error())
-	}
 }
 
 // ignoreGone makes leaving right after the connection has closed.

@@ -35,15 +35,15 @@ func rawConn(t testing.TB, addr, path string) net.Conn {
 	return c
 }
 
-// inUse is what the process holds, in bytes.
-func inUse() int64 {
+// inUse is what the process holds in its heap and stacks, in bytes.
+func inUse() (heap, stacks int64) {
 	for range 3 {
 		runtime.GC()
 	}
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse + m.StackInuse)
+	return int64(m.HeapInuse), int64(m.StackInuse)
 }
 
 // TestIdleMemory measures what idle connections hold, the client's end of about 1 KB included. It is a measurement, not a
@@ -70,15 +70,16 @@ end`
 		{"event handler with presence", "/ws/blue?user=u%d"},
 		{"connection script", "/api/custom/db/x?channel=red&i=%d"},
 	} {
-		before, goroutines := inUse(), runtime.NumGoroutine()
+		goroutines := runtime.NumGoroutine()
+		heap, stacks := inUse()
 		var conns []net.Conn
 		for i := range count {
 			conns = append(conns, rawConn(t, addr, fmt.Sprintf(kind.path, i)))
 		}
 		eventually(t, "all in", func() bool { return n.hub.Count() >= count })
 		time.Sleep(time.Second)
-		after := inUse()
-		t.Logf("%s: %d bytes, %.1f goroutines, %d failures", kind.name, (after-before)/count, float64(runtime.NumGoroutine()-goroutines)/count, len(n.seen.all()))
+		heap2, stacks2 := inUse()
+		t.Logf("%s: heap %d, stacks %d bytes, %.1f goroutines, %d failures", kind.name, (heap2-heap)/count, (stacks2-stacks)/count, float64(runtime.NumGoroutine()-goroutines)/count, len(n.seen.all()))
 		for _, c := range conns {
 			_ = c.Close()
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // SPEC 1.2: "Static segments win over dynamic ones"; SPEC 6: "path segments are percent-decoded; a trailing slash is
@@ -139,4 +141,51 @@ func TestSplitPath(t *testing.T) {
 			t.Errorf("%q: %q, %v; want %q", tt.in, got, err, tt.want)
 		}
 	}
+}
+
+// The tree finds what comparing every pattern finds: of those that match, the one whose first static segment is leftmost.
+func TestTreeAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		segment := rapid.SampledFrom([]string{"a", "b", ":x", ":y", ":z"})
+		texts := rapid.SliceOfN(rapid.SliceOfN(segment, 1, 4), 1, 12).Draw(t, "patterns")
+		var tr tree[pattern]
+		var all []*pattern
+		for _, parts := range texts {
+			p, err := parsePattern("/" + strings.Join(parts, "/"))
+			if err == nil && tr.add(p, &p) == nil {
+				all = append(all, &p)
+			}
+		}
+		path := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 4).Draw(t, "path")
+		var want *pattern
+		for _, p := range all {
+			if p.matches(path) && (want == nil || p.before(want)) {
+				want = p
+			}
+		}
+		if got := tr.find(path); got != want {
+			t.Fatalf("found %v, want %v", got, want)
+		}
+	})
+}
+
+func (p *pattern) matches(path []string) bool {
+	if len(p.segments) != len(path) {
+		return false
+	}
+	for i, s := range p.segments {
+		if !s.param && s.text != path[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pattern) before(o *pattern) bool {
+	for i, s := range p.segments {
+		if s.param != o.segments[i].param {
+			return !s.param
+		}
+	}
+	return false
 }

@@ -24,18 +24,21 @@ type scriptConn struct {
 	in      *instance
 	script  *script
 	ws      *wsconn.Conn
-	req     requestInfo
-	user    []byte // JSON; nil: anonymous
 	addr    string
 	release func() // nil: nothing to release
 	inbox   *inbox
 	sess    *hub.Session // since Open
 
 	closedAt atomic.Int64 // unix ns; 0: the connection is open
+	overflow atomic.Bool  // the queue ran over
 
 	// Owned by the script's goroutine.
-	metClosed bool // a function raised because the connection is closed
+	metClosed bool        // a function raised because the connection is closed
+	req       requestInfo // until the script runs
+	user      []byte      // JSON; nil: anonymous; until the script runs
 }
+
+var errOverflow = errors.New("the script's event queue ran over")
 
 // overtime is how long a script may go on after its connection has closed.
 const overtime = 10 * time.Second
@@ -56,14 +59,12 @@ func (c *scriptConn) Open() {
 	c.server.running.Go(c.run)
 }
 
-// hear takes an event of the hub; false: the queue is full and the connection is being closed.
+// hear takes an event of the hub; false: the queue is full and the connection is being closed. It does not wait.
 func (c *scriptConn) hear(e *hub.Event) bool {
 	if c.inbox.putEvent(e) {
 		return true
 	}
-	if c.closedAt.CompareAndSwap(0, time.Now().UnixNano()) {
-		c.server.failed(c.failure(ReasonOverflow, errors.New("the script's event queue is full")), "connection", c.ws.ID())
-	}
+	c.overflow.Store(true)
 	c.ws.Close(wsconn.CodeTryLater, "event queue full")
 	return false
 }
@@ -80,6 +81,9 @@ func (c *scriptConn) Message(binary bool, data []byte) {
 func (c *scriptConn) Closed(info wsconn.CloseInfo) {
 	c.closedAt.CompareAndSwap(0, time.Now().UnixNano())
 	c.inbox.end()
+	if c.overflow.Load() {
+		c.server.failed(c.failure(ReasonOverflow, errOverflow), "connection", c.ws.ID())
+	}
 	if c.sess != nil {
 		c.sess.Exit(lingers(info))
 	}
@@ -115,7 +119,8 @@ func (c *scriptConn) runScript() error {
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
 		Require: c.in.app.findModule, Print: printLine, Data: own})
 	defer vm.Close()
-	vm.SetGlobal("request", requestTable(vm, request{info: c.req, pattern: c.script.pattern, method: "GET", user: c.user, addr: c.addr, websocket: true}))
+	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user, addr: c.addr, websocket: true}))
+	c.req, c.user = requestInfo{}, nil // the table has what the script needs
 	_, err := vm.Run(c.script.program)
 	var e *luavm.Error
 	switch {

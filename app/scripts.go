@@ -71,7 +71,8 @@ type script struct {
 	file    string // "" when registered
 	version int64  // 0 for files
 	program *luavm.Program
-	err     error // it did not compile here (then program is nil)
+	used    fieldSet // of the global request
+	err     error    // it did not compile here (then program is nil)
 }
 
 var (
@@ -370,5 +371,6 @@ func compileScript(n ScriptName, file string, version int64, code string) *scrip
 		return sc
 	}
 	sc.program, sc.err = luavm.Compile(chunk, code)
+	sc.used = requestUsed(code)
 	return sc
 }

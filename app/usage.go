@@ -58,6 +58,32 @@ func fieldsUsed(source string, fn *lua.FunctionProto) (used fieldSet) {
 	return u.used
 }
 
+// requestUsed finds out in the same way what a script looks at of its global request. Without the script's modules: they
+// see the same global (App.wholeRequest).
+func requestUsed(source string) (used fieldSet) {
+	defer func() {
+		if recover() != nil {
+			used = useAll
+		}
+	}()
+	chunk, err := parse.Parse(strings.NewReader(source), "")
+	if err != nil {
+		return useAll
+	}
+	u := usage{name: "request"}
+	w := walker{ident: func(name string) { u.escapes = u.escapes || name == "request" || name == "_G" }, attr: u.attr}
+	w.stmts(chunk)
+	if u.escapes || w.unknown {
+		return useAll
+	}
+	return u.used
+}
+
+// mentionsRequest tells whether a module may look at the global request.
+func mentionsRequest(source string) bool {
+	return strings.Contains(source, "request") || strings.Contains(source, "_G")
+}
+
 // finder looks for the one function with these lines.
 type finder struct {
 	line, last int

@@ -70,3 +70,36 @@ func TestFieldsUsed(t *testing.T) {
 		})
 	}
 }
+
+func TestRequestUsed(t *testing.T) {
+	tests := []struct {
+		name, source string
+		want         fieldSet
+	}{
+		{"nothing", `solidb.ws.recv()`, 0},
+		{"query", `local c = request.query.channel`, useQuery},
+		{"in a function", `local function f() return request.headers["x"] end`, useHeaders},
+		{"handed on", `solidb.ws.send(request)`, useAll},
+		{"assigned", `request = nil`, useAll},
+		{"by _G", `local r = _G["req" .. "uest"]`, useAll},
+		{"does not compile", `x = = 1`, useAll},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := requestUsed(tt.source); got != tt.want {
+				t.Fatalf("got %b, want %b", got, tt.want)
+			}
+		})
+	}
+}
+
+// A module sees the request of the script that requires it.
+func TestModulesSeeTheRequest(t *testing.T) {
+	n := startNode(t, map[string]string{
+		"scripts/db/x.get.lua": `return require("who").agent()`,
+		"lib/who.lua":          `return {agent = function() return request.headers["x-agent"] end}`,
+	})
+	if got, _ := n.request("GET", "/api/custom/db/x", "", "X-Agent: me"); got != "200 me" {
+		t.Fatal(got)
+	}
+}

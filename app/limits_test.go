@@ -1,0 +1,63 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	"rollcall/luavm"
+)
+
+// SPEC 1.4: "passing one raises an error that names the line, closes that connection (1011) and touches nobody else".
+func TestLimitsOfHandlers(t *testing.T) {
+	tests := []struct{ name, body, reason string }{
+		{"loop", `while true do end`, "budget"},
+		{"loop in pcall", `while true do pcall(function() while true do end end) end`, "budget"},
+		{"recursion", `local function f() return 1 + f() end return f()`, "depth"},
+		{"doubling string", `local s = "x" while true do s = s .. s end`, "value"},
+		{"string.rep", `return {send = string.rep("x", 1e9)}`, "value"},
+		{"memory", `local t = {} for i = 1, 1e9 do t[i] = {} end`, "memory"},
+		{"backtracking pattern", `return {send = string.find(string.rep("a", 60000), ".-.-.-b")}`, "budget"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := startNode(t, handler(`if event.type == "message" and event.message ~= "ok" then
+`+tt.body+`
+end
+if event.message == "ok" then return {send = "ok"} end`), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
+			bad, good := n.dial("/ws/x"), n.dial("/ws/x")
+			bad.say("go")
+			for range 3 {
+				good.say("ok")
+				good.expect("ok")
+			}
+			bad.expect("closed 1011 handler error")
+			f := n.seen.all()
+			if len(f) != 1 || string(f[0].Reason) != tt.reason && tt.reason != "memory" || f[0].Line != 3 {
+				t.Fatalf("failures %+v, want %s in line 3", f, tt.reason)
+			}
+			good.say("ok")
+			good.expect("ok")
+		})
+	}
+}
+
+// SPEC 1.4 for connection scripts.
+func TestLimitsOfScripts(t *testing.T) {
+	for name, code := range map[string]string{
+		"budget": `while true do pcall(function() while true do end end) end`,
+		"depth":  `local function f() return 1 + f() end f()`,
+		"value":  `local s = "x" while true do s = s .. s end`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := startNode(t, withWatch(scriptApp(code)), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
+			watch := n.watch("c")
+			n.lua("").expect("closed 1011 script error")
+			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			if f := n.seen.all()[0]; string(f.Reason) != name || f.Line != 1 {
+				t.Fatalf("%+v", f)
+			}
+			check(t, n.hub.Broadcast(t.Context(), "c", hubText("alive"), ""))
+			watch.expect("alive")
+		})
+	}
+}

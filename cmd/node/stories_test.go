@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"rollcall/integration_test/nodetest"
+	"rollcall/integration_test/redistest"
+	"rollcall/integration_test/stories"
+)
+
+func TestMain(m *testing.M) { nodetest.Main(m) }
+
+// inProcess is a node that runs in the test's process.
+type inProcess struct {
+	addr string
+	log  *nodetest.Log
+	stop func() error // ends it as SIGTERM does, and waits
+}
+
+// startHere starts a node as `node serve` with these arguments does; it ends with the test.
+func startHere(t *testing.T, args ...string) *inProcess {
+	t.Helper()
+	var c cli
+	parser, err := kong.New(&c, kong.Name("node"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	cfg := &c.Serve.Config
+	if err := cfg.validate(); err != nil {
+		t.Fatal(err)
+	}
+	n := &inProcess{log: &nodetest.Log{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, slog.New(slog.NewJSONHandler(n.log, nil))) }()
+	stopped := false
+	n.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(30 * time.Second):
+			t.Fatal("the node does not end")
+			return nil
+		}
+	}
+	t.Cleanup(func() {
+		if err := n.stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("log of node %s:\n%s", n.addr, n.log.Text())
+		}
+	})
+	n.addr = n.log.Await(t, "that the node is up", func(l nodetest.Line) bool { return l.Is("node is up") }).Text("address")
+	nodetest.Eventually(t, "readiness", nodetest.Patience, func() bool { return nodetest.Status(n.addr, "/readyz") == http.StatusOK })
+	return n
+}
+
+// SPEC 1.1 to 1.3, row by row, on three nodes in one process with one miniredis.
+func TestStories(t *testing.T) {
+	redis := redistest.Mini(t)
+	redis.Mini().ClockTTL(true) // as the embedded one: else nothing would ever expire
+	args := append([]string{"--redis", redis.URL(), "--app", "../../integration_test/testdata/app"}, stories.Flags...)
+	c := &stories.Cluster{}
+	var nodes []*inProcess
+	begin := func(t *testing.T) {
+		nodes, c.Addrs, c.Logs = nil, nil, nil
+		for range 3 {
+			n := startHere(t, args...)
+			nodes, c.Addrs, c.Logs = append(nodes, n), append(c.Addrs, n.addr), append(c.Logs, n.log)
+		}
+	}
+	begin(t)
+	c.Restart = func(t *testing.T) {
+		for _, n := range nodes {
+			if err := n.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		begin(t)
+	}
+	stories.Run(t, c)
+}

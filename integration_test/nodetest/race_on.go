@@ -1,0 +1,6 @@
+//go:build race
+
+package nodetest
+
+// raceEnabled: the tests look for data races, so the node does.
+const raceEnabled = true

@@ -1,0 +1,403 @@
+package stories
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/integration_test/nodetest"
+)
+
+// functionStories are the rows of SPEC 1.3, for both kinds of handler.
+var functionStories = []entry{
+	{"ws_send", "false when no live node can hold that connection, else true; raises on something that is no UUID", (*story).wsSend},
+	{"ws_close", "ws_close(connection_id, reason): as ws_send", (*story).wsClose},
+	{"ws_broadcast", "ws_broadcast(message), ws_broadcast_room(channel, message): true", (*story).wsBroadcast},
+	{"ws_count", "connections in the cluster, as of each node's last heartbeat", (*story).wsCount},
+	{"ws_join", "ws_join(channel), ws_leave(channel): true; for the current connection, an error elsewhere", (*story).wsJoin},
+	{"ws_clients", "ws_clients(), ws_clients_in(channel): arrays of connection ids, cluster-wide", (*story).wsClients},
+	{"ws_list_presence", "array of {user_id, metas}, oldest user first; unique users; {user_id, metas} or nil", (*story).wsPresence},
+	{"json", "one implementation under all names; arrays stay arrays through a round trip, also empty; encoding a function, a cycle or NaN raises", (*story).json},
+	{"log", "structured log lines that name route and connection", (*story).log},
+	{"crypto", "crypto.uuid, sha256, hmac_sha256, base64", (*story).crypto},
+	{"store", "shared state in Redis under the app's own prefix; values are JSON; set(key, value, {ttl = ms, nx = true})", (*story).store},
+	{"sandbox", "nothing else of os; no io, debug, load* of bytecode, no files, no processes", (*story).sandbox},
+	{"wrong-types", "wrong types in every function: a clear error", (*story).wrongTypes},
+	{"in-http", "Functions for both kinds, and for HTTP handlers", (*story).inHTTP},
+}
+
+// both are a connection of each kind, on nodes 0 and 1.
+func (s *story) both() []*nodetest.Client {
+	s.Helper()
+	return []*nodetest.Client{s.events(0), s.commander(1)}
+}
+
+// noConnection is a well-formed id that no node can have made.
+const noConnection = "00000000-0000-8000-8000-000000000000"
+
+func (s *story) wsSend() {
+	event, script := s.events(2), s.run(2, `solidb.ws.send(solidb.ws.id) solidb.ws.recv()`)
+	ids := []string{s.id(event), script.Next()}
+	for _, c := range s.both() {
+		for i, to := range []*nodetest.Client{event, script} {
+			s.same("ws_send", c.Call1("ws_send", ids[i], "text"), "true")
+			s.same("ws_send", c.Call1("ws_send", strings.ToUpper(ids[i]), map[string]any{"a": []any{}}), "true")
+			to.Expect("text", `{"a":[]}`)
+		}
+		s.same("to itself", c.Call1("ws_send", s.id(c), "me"), "true")
+		c.Expect("me")
+		s.same("to nobody", c.Call1("ws_send", noConnection, "x"), "false")
+		s.contains(c.CallError("ws_send", "no uuid", "x"), "ws_send", "UUID")
+	}
+	gone := s.events(0)
+	id := s.id(gone)
+	gone.Leave(1000, "")
+	nodetest.Eventually(s, "false for a connection of the own node that has gone", nodetest.Patience, func() bool {
+		return s.events(0).Call1("ws_send", id, "x") == "false"
+	})
+}
+
+func (s *story) wsClose() {
+	for _, c := range s.both() {
+		for _, to := range []*nodetest.Client{s.events(2), s.commander(2)} {
+			s.same("ws_close", c.Call1("ws_close", s.id(to), "go away"), "true")
+			to.Expect("closed 1000 go away")
+		}
+		s.same("to nobody", c.Call1("ws_close", noConnection, "x"), "false")
+		s.contains(c.CallError("ws_close", "", "x"), "ws_close", "UUID")
+	}
+}
+
+func (s *story) wsBroadcast() {
+	ch := s.name("room")
+	for _, c := range s.both() {
+		event, script, out := s.events(2), s.commander(0), s.events(0)
+		out.Act(`{}`)
+		event.Act(fmt.Sprintf(`{"join":%q}`, ch))
+		script.Call("solidb.ws.channel.subscribe", ch)
+		s.same("ws_broadcast_room", c.Call1("ws_broadcast_room", ch, "room"), "true")
+		event.Expect("room")
+		s.same("data", s.field(script.Next(), "event", "data"), `"room"`)
+		s.same("ws_broadcast", c.Call1("ws_broadcast", map[string]any{"all": true}), "true")
+		for _, o := range []*nodetest.Client{event, script, out, c} {
+			o.Expect(`{"all":true}`)
+			o.Drop()
+		}
+	}
+}
+
+func (s *story) wsCount() {
+	c := s.events(0)
+	var before int
+	settled := func() bool { // those of earlier stories have gone
+		n := before
+		s.decode(c.Call1("ws_count"), &before)
+		var ids []string
+		s.decode(c.Call1("ws_clients"), &ids)
+		return n == before && n == len(ids)
+	}
+	nodetest.Eventually(s, "a count that stands", nodetest.Patience, settled)
+	for i := range 6 {
+		s.events(i % 3)
+	}
+	for node := range s.Addrs {
+		o := s.events(node)
+		before++
+		nodetest.Eventually(s, "six more connections", 2*time.Second, func() bool { // "as of each node's last heartbeat"
+			return o.Call1("ws_count") == fmt.Sprint(before+6)
+		})
+	}
+}
+
+func (s *story) wsJoin() {
+	for _, c := range s.both() {
+		ch := s.name("room")
+		s.same("ws_join", c.Call1("ws_join", ch), "true")
+		s.events(2).Call("ws_broadcast_room", ch, "x")
+		s.contains(c.Next(), "x")
+		s.same("ws_leave", c.Call1("ws_leave", ch), "true")
+		s.same("ws_leave again", c.Call1("ws_leave", ch), "true")
+		s.same("ws_clients_in", c.Call1("ws_clients_in", ch), "[]")
+	}
+	for _, function := range []string{"ws_join", "ws_leave"} {
+		for _, path := range []string{"/call", "/api/custom/test/call"} {
+			_, body := s.api("POST", 0, path, fmt.Sprintf(`{"call":%q,"args":["x"]}`, function), "Content-Type: application/json")
+			s.contains(body, "no current connection")
+		}
+	}
+}
+
+func (s *story) wsClients() {
+	ch := s.name("room")
+	var in []string
+	for node := range s.Addrs {
+		c, script := s.events(node), s.commander(node)
+		c.Call("ws_join", ch)
+		script.Call("solidb.ws.channel.subscribe", ch)
+		in = append(in, s.id(c), s.id(script))
+	}
+	out := s.events(1)
+	for _, c := range append(s.both(), out) {
+		var got []string
+		s.decode(c.Call1("ws_clients_in", ch), &got)
+		slices.Sort(got)
+		slices.Sort(in)
+		s.same("ws_clients_in", got, in)
+		got = nil
+		s.decode(c.Call1("ws_clients"), &got)
+		for _, id := range append(in, s.id(out)) {
+			if !slices.Contains(got, id) {
+				s.Errorf("ws_clients lacks %s", id)
+			}
+		}
+		s.same("an empty channel", c.Call1("ws_clients_in", s.name("empty")), "[]")
+	}
+}
+
+func (s *story) wsPresence() {
+	ch := s.name("room")
+	for i, user := range []string{"z", "a", "m", "a"} {
+		s.tracked(i%3, ch, user)
+		time.Sleep(2 * time.Millisecond) // the order is that of the times
+	}
+	for _, c := range s.both() {
+		var list []struct {
+			UserID string `json:"user_id"`
+			Metas  []nodetest.Meta
+		}
+		s.decode(c.Call1("ws_list_presence", ch), &list)
+		var got []string
+		for _, u := range list {
+			got = append(got, fmt.Sprint(u.UserID, len(u.Metas)))
+		}
+		s.same("oldest user first", got, []string{"z1", "a2", "m1"})
+		s.same("unique users", c.Call1("ws_presence_count", ch), "3")
+		one := c.Call1("ws_get_presence", ch, "a")
+		s.same("user_id", s.field(one, "user_id"), `"a"`)
+		s.contains(one, `"phx_ref"`, `"online_at"`, `"state":"online"`)
+		s.same("nobody", c.Call1("ws_get_presence", ch, "nobody"), "null")
+		s.same("an empty list", c.Call1("ws_list_presence", s.name("empty")), "[]")
+		s.same("none", c.Call1("ws_presence_count", s.name("empty")), "0")
+	}
+}
+
+func (s *story) json() {
+	const code = `
+		local out = {}
+		local function add(v) out[#out + 1] = tostring(v) end
+		for _, names in ipairs({ { "json_encode", "json_decode" }, { "json.encode", "json.decode" }, { "JSON.stringify", "JSON.parse" } }) do
+			local find = require("lib.functions").find
+			local encode, decode = find(names[1]), find(names[2])
+			add(encode(decode('{"a":[],"o":{},"n":null,"l":[1,[2,{"x":[]}]],"s":"\\u00e9\\n\\"","t":true,"f":1.5,"big":9007199254740991}')) ==
+				encode(decode(encode(decode('{"a":[],"o":{},"n":null,"l":[1,[2,{"x":[]}]],"s":"\\u00e9\\n\\"","t":true,"f":1.5,"big":9007199254740991}')))))
+			add(encode(decode("[]")) .. encode(decode("{}")) .. encode({}) .. encode(json.array({})) .. encode(json.null) .. encode(decode("[null]")))
+			add(decode("null") == json.null)
+			local cycle = {}
+			cycle.me = cycle
+			for _, bad in ipairs({ print, 0 / 0, cycle, { [{}] = 1 } }) do
+				add((pcall(encode, bad)))
+			end
+			for _, bad in ipairs({ "", "{", "[1,]", "nul", '{"a":1}}', '"\1"' }) do
+				local ok, err = pcall(decode, bad)
+				add(not ok and err:match("%d+") ~= nil)
+			end
+		end
+		solidb.ws.send(table.concat(out, " "))`
+	one := "true []{}{}[]null[null] true false false false false true true true true true true"
+	s.run(1, code).Expect(strings.Join([]string{one, one, one}, " "), "closed 1000")
+}
+
+func (s *story) log() {
+	for i, c := range s.both() {
+		for _, level := range []string{"debug", "info", "warn", "error"} {
+			c.Call("log."+level, "said by "+s.Name(), map[string]any{"n": 1, "list": []any{"x"}})
+			if level == "debug" { // below the nodes' level
+				continue
+			}
+			line := s.Logs[i].Await(s, "of log."+level, func(l nodetest.Line) bool {
+				return l.Text("msg") == "said by "+s.Name() && l.Text("level") == strings.ToUpper(level)
+			})
+			s.same("connection", line.Text("connection"), s.id(c))
+			s.same("route", line.Text("route"), []string{"/ws/do", "WS test/do"}[i])
+			s.contains(nodetest.JSON(line), `"n":1`)
+		}
+	}
+}
+
+func (s *story) crypto() {
+	for _, c := range s.both() {
+		var id string
+		s.decode(c.Call1("crypto.uuid"), &id)
+		if _, err := uuid.Parse(id); err != nil {
+			s.Error(err)
+		}
+		s.same("sha256", c.Call1("crypto.sha256", "abc"), `"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"`)
+		s.same("hmac_sha256", c.Call1("crypto.hmac_sha256", "key", "The quick brown fox jumps over the lazy dog"),
+			`"f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"`)
+		s.same("base64_encode", c.Call1("crypto.base64_encode", "a?>"), `"YT8+"`)
+		s.same("base64_decode", c.Call1("crypto.base64_decode", "YT8+"), nodetest.JSON("a?>"))
+		s.same("base64_decode of something else", nodetest.JSON(c.Call("crypto.base64_decode", "!")), `[null,"not base64"]`)
+	}
+}
+
+func (s *story) store() {
+	key := s.name("key")
+	all := append(s.both(), s.events(2))
+	for i, c := range all {
+		other := all[(i+1)%len(all)]
+		s.same("get of nothing", c.Call1("store.get", key), "null")
+		for _, v := range []any{"text", 1.5, true, map[string]any{"a": []any{}}, []any{}, []any{nil, "x"}} {
+			s.same("set", c.Call1("store.set", key, v), "true")
+			s.same("get elsewhere", other.Call1("store.get", key), nodetest.JSON(v))
+		}
+		s.same("nx", other.Call1("store.set", key, "no", map[string]any{"nx": true}), "false")
+		s.same("delete", other.Call1("store.delete", key), "true")
+		s.same("delete again", c.Call1("store.delete", key), "false")
+		s.same("nx", other.Call1("store.set", key, 5, map[string]any{"nx": true, "ttl": 60000}), "true")
+		s.same("incr", c.Call1("store.incr", key), "6")
+		s.same("incr by", other.Call1("store.incr", key, -4), "2")
+		s.same("expire", c.Call1("store.expire", key, 60), "true")
+		nodetest.Eventually(s, "it expires", nodetest.Patience, func() bool { return other.Call1("store.get", key) == "null" })
+		s.same("expire of nothing", c.Call1("store.expire", key, 60), "false")
+		s.same("set with ttl", c.Call1("store.set", key, "x", map[string]any{"ttl": 50}), "true")
+		nodetest.Eventually(s, "it expires", nodetest.Patience, func() bool { return other.Call1("store.get", key) == "null" })
+		s.same("hset", c.Call1("store.hset", key, "f", map[string]any{"n": 1}), "true")
+		s.same("hset", c.Call1("store.hset", key, "g", []any{}), "true")
+		s.same("hget", other.Call1("store.hget", key, "f"), `{"n":1}`)
+		s.same("hget of nothing", other.Call1("store.hget", key, "none"), "null")
+		s.same("hgetall", other.Call1("store.hgetall", key), `{"f":{"n":1},"g":[]}`)
+		s.same("hdel", c.Call1("store.hdel", key, "f"), "true")
+		s.same("hdel again", c.Call1("store.hdel", key, "f"), "false")
+		s.same("delete", c.Call1("store.delete", key), "true")
+		s.same("hgetall of nothing", c.Call1("store.hgetall", key), "{}")
+	}
+}
+
+func (s *story) sandbox() {
+	c := s.run(0, `
+		local bad = {}
+		for _, name in ipairs({ "io", "debug", "load", "loadstring", "loadfile", "dofile", "package", "module", "collectgarbage", "newproxy", "os.execute", "os.exit",
+				"os.getenv", "os.remove", "os.rename", "os.tmpname", "os.setlocale", "string.dump" }) do
+			local ok, v = pcall(require("lib.functions").find, name)
+			if ok and v ~= nil then bad[#bad + 1] = name end
+		end
+		for _, name in ipairs({ "os.time", "os.date", "os.clock", "string.format", "table.concat", "math.floor", "coroutine.wrap", "pcall", "error", "require" }) do
+			if require("lib.functions").find(name) == nil then bad[#bad + 1] = "missing " .. name end
+		end
+		for _, name in ipairs({ "../config/routes", "/etc/passwd", "lib/../../x", "os", "io" }) do
+			if pcall(require, name) then bad[#bad + 1] = "require " .. name end
+		end
+		for name, f in pairs({ ["solidb.ws"] = solidb.ws, store = store, json = json, string = string, ["_G"] = {} }) do
+			if name ~= "_G" and pcall(function() f.get = 1 end) then bad[#bad + 1] = name .. " can be written" end
+		end
+		solidb.ws.send("bad: " .. table.concat(bad, ", "))`)
+	c.Expect("bad: ", "closed 1000")
+}
+
+func (s *story) wrongTypes() {
+	no, fn := map[string]any{}, map[string]any{"$fn": 1}
+	long := map[string]any{"$repeat": "x", "times": 256}
+	type call struct {
+		function string
+		args     []any
+		says     string
+	}
+	calls := []call{
+		{"ws_send", nil, "connection_id"}, {"ws_send", []any{7, "x"}, "connection_id"}, {"ws_send", []any{no, "x"}, "connection_id"}, {"ws_send", []any{noConnection}, "message"},
+		{"ws_send", []any{noConnection, fn}, "function"}, {"ws_close", []any{no}, "connection_id"}, {"ws_close", []any{noConnection, no}, "reason"},
+		{"ws_broadcast", nil, "message"}, {"ws_broadcast", []any{fn}, "function"}, {"ws_broadcast_room", []any{"x"}, "message"},
+		{"ws_get_presence", []any{"x"}, "user_id"}, {"ws_get_presence", []any{"x", no}, "user_id"}, {"ws_get_presence", []any{"x", long}, "255"},
+		{"json.encode", []any{fn}, "function"}, {"json.decode", []any{no}, "string"}, {"json.decode", nil, ""}, {"json.array", []any{"x"}, "table"},
+		{"crypto.sha256", []any{no}, "string"}, {"crypto.hmac_sha256", []any{"x"}, ""}, {"crypto.base64_decode", []any{no}, "string"},
+		{"store.get", nil, "key"}, {"store.get", []any{""}, "key"}, {"store.set", []any{"k"}, "value"}, {"store.set", []any{"k", fn}, "function"},
+		{"store.set", []any{"k", 1, "x"}, "options"}, {"store.set", []any{"k", 1, map[string]any{"ttl": -1}}, "ttl"}, {"store.set", []any{"k", 1, map[string]any{"ttl": "x"}}, "ttl"},
+		{"store.set", []any{"k", 1, map[string]any{"px": 1}}, "px"}, {"store.set", []any{"k", 1, map[string]any{"nx": 1}}, "nx"}, {"store.incr", []any{"k", "x"}, "by"},
+		{"store.expire", []any{"k"}, "ttl"}, {"store.expire", []any{"k", -1}, "ttl"}, {"store.hget", []any{"k"}, "field"}, {"store.hset", []any{"k", "f"}, "value"}, {"store.hdel", []any{"k"}, "field"},
+		{"log.info", []any{"x", "fields"}, "fields"},
+	}
+	for _, function := range []string{"ws_join", "ws_leave", "ws_clients_in", "ws_list_presence", "ws_presence_count", "ws_broadcast_room", "ws_get_presence"} {
+		for _, channel := range []any{nil, 7, no, "", long, "a\nb", "a\x7fb"} {
+			calls = append(calls, call{function, []any{channel, "u"}, "channel"})
+		}
+	}
+	script := []call{
+		{"solidb.ws.send", nil, "data"}, {"solidb.ws.send", []any{fn}, "function"}, {"solidb.ws.send_binary", []any{no}, "data"}, {"solidb.ws.recv_any", []any{"x"}, "timeout_ms"},
+		{"solidb.ws.recv_any", []any{-1}, "timeout_ms"}, {"solidb.ws.close", []any{"x"}, "code"}, {"solidb.ws.close", []any{1005}, "1005"}, {"solidb.ws.close", []any{7}, "7"},
+		{"solidb.ws.close", []any{4000, no}, "reason"}, {"solidb.ws.channel.broadcast", []any{"x"}, "data"}, {"solidb.ws.channel.broadcast", []any{"x", fn}, "function"},
+		{"solidb.ws.presence.join", []any{"x"}, "user_info"}, {"solidb.ws.presence.join", []any{"x", "u"}, "user_info"}, {"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": no}}, "user_id"},
+		{"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": strings.Repeat("u", 256)}}, "255"}, {"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": "a\nb"}}, "control"},
+		{"solidb.ws.presence.join", []any{"x", map[string]any{"v": strings.Repeat("v", 5000)}}, "4096"},
+	}
+	for _, function := range []string{"channel.subscribe", "channel.unsubscribe", "channel.broadcast", "presence.join", "presence.leave", "presence.list"} {
+		for _, channel := range []any{nil, 7, no, "", strings.Repeat("x", 256), "a\x00b", "\u0085"} {
+			script = append(script, call{"solidb.ws." + function, []any{channel, map[string]any{}}, "channel"})
+		}
+	}
+	for i, c := range s.both() {
+		list := calls
+		if i == 1 {
+			list = append(list, script...)
+		}
+		for _, tt := range list {
+			got := c.CallError(tt.function, tt.args...)
+			if !strings.Contains(got, tt.says) || !strings.Contains(got, tt.function[strings.LastIndexByte(tt.function, '.')+1:]) && !strings.HasPrefix(tt.function, "json.") && !strings.HasPrefix(tt.function, "crypto.") {
+				s.Errorf("%s%.80s raised %q, which does not name the function and %q", tt.function, nodetest.JSON(tt.args), got, tt.says)
+			}
+		}
+		s.same("the connection goes on", c.Call1("crypto.base64_encode", ""), `""`)
+	}
+}
+
+func (s *story) inHTTP() {
+	ch := s.name("room")
+	in := s.events(2)
+	in.Act(fmt.Sprintf(`{"join":%q}`, ch))
+	script := s.commander(1)
+	script.Call("solidb.ws.channel.subscribe", ch)
+	s.tracked(1, ch, "u")
+	in.AwaitUsers(ch, "u")
+	script.Next()
+	id := s.id(in)
+	for _, path := range []string{"/call", "/api/custom/test/call"} {
+		call := func(function string, args ...any) string {
+			s.Helper()
+			body := nodetest.JSON(map[string]any{"call": function, "args": append([]any{}, args...)})
+			status, answer := s.api("POST", 0, path, body, "Content-Type: application/json")
+			if status != 200 {
+				s.Fatalf("%s: %d %s", function, status, answer)
+			}
+			var r nodetest.Reply
+			s.decode(answer, &r)
+			if r.Error != "" || len(r.Results) != 1 {
+				s.Fatalf("%s%v: %s", function, args, answer)
+			}
+			return nodetest.JSON(r.Results[0])
+		}
+		s.same("ws_send", call("ws_send", id, "from HTTP"), "true")
+		in.Until("from HTTP")
+		s.same("ws_broadcast_room", call("ws_broadcast_room", ch, "room"), "true")
+		in.Until("room")
+		if got := script.Next(); s.field(got, "event", "data") != `"room"` || s.field(got, "event", "sender_id") != "nothing" {
+			s.Errorf("a script got %s; sender_id is nil when sent by HTTP", got)
+		}
+		s.same("ws_presence_count", call("ws_presence_count", ch), "1")
+		s.contains(call("ws_list_presence", ch), `"user_id":"u"`)
+		s.contains(call("ws_get_presence", ch, "u"), `"user_id":"u"`)
+		s.contains(call("ws_clients_in", ch), id)
+		s.contains(call("ws_clients"), id)
+		nodetest.Eventually(s, "ws_count", nodetest.Patience, func() bool {
+			var n int
+			s.decode(call("ws_count"), &n)
+			return n >= 3
+		})
+		s.same("ws_broadcast", call("ws_broadcast", "all"), "true")
+		in.Until("all")
+		script.Expect("all")
+		s.same("store", call("store.incr", s.name("n")), "1")
+		s.same("ws_close", call("ws_close", noConnection, ""), "false")
+		call("crypto.uuid")
+	}
+}

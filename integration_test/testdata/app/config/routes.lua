@@ -1,0 +1,15 @@
+-- The test app: its handlers do what the client's message says.
+router_websocket("/ws/do", "act#act")
+router_websocket("/ws/do/:room/:who", "act#act")
+router_websocket("/ws/do/static/:who", "act#static")
+router_websocket("/ws/devices", "act#act", { presence = "devices" })
+router_websocket("/ws/small", "act#act", { max_message = 1000 })
+router_websocket("/ws/origins", "act#act", { origins = { "https://good.example" } })
+
+router_post("/call", "http#call")
+router_get("/echo/:x", "http#echo")
+router_put("/echo/:x", "http#echo")
+router_patch("/echo/:x", "http#echo")
+router_delete("/echo/:x", "http#echo")
+router_post("/answer/:kind", "http#answer")
+router_get("/table", "table_handlers#from_table")

@@ -1,0 +1,1 @@
+return { id = request.params.id, method = request.method, socket = request.is_websocket }

@@ -1,0 +1,1 @@
+solidb.ws.send("live " .. request.params.id)

@@ -254,3 +254,29 @@ func TestStartAfterServerClose(t *testing.T) {
 		t.Errorf("calls %q, %d connections", p.noted(), h.Len())
 	}
 }
+
+// TestBurst: a sender that is faster than the flushers does not make a slow client of one that takes everything.
+func TestBurst(t *testing.T) {
+	h := newHost(t, Config{SendQueue: 16 << 10})
+	c, p := h.dial(t)
+	hold := func(on bool) {
+		h.ready.mu.Lock()
+		h.ready.resting = on
+		h.ready.mu.Unlock()
+		h.ready.wake.Broadcast()
+	}
+	hold(true)
+	defer hold(false)
+	const n = 30
+	part := strings.Repeat("x", 4<<10)
+	for range n {
+		if err := p.c.Send(TextString(part)); err != nil {
+			t.Fatal(err)
+		}
+		checkInvariants(t, p.c)
+	}
+	hold(false)
+	for range n {
+		c.wantText(part)
+	}
+}

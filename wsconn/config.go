@@ -22,6 +22,9 @@ type Config struct {
 	HandshakeTimeout time.Duration
 	// Flushers is the number of goroutines that write. Default: GOMAXPROCS.
 	Flushers int
+	// Rest bounds the pause that flushers make after a long round of writes, so that frames gather: it is
+	// latency under load that buys CPU. Default 4 ms. Negative: none.
+	Rest time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -39,6 +42,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Flushers <= 0 {
 		c.Flushers = runtime.GOMAXPROCS(0)
+	}
+	switch {
+	case c.Rest == 0:
+		c.Rest = 4 * time.Millisecond
+	case c.Rest < 0:
+		c.Rest = 0
 	}
 	return c
 }

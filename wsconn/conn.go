@@ -78,7 +78,7 @@ type outboxState uint8
 
 const (
 	idle    outboxState = iota // nothing waits
-	queued                     // in the ready list
+	queued                     // in the ready list, or about to be
 	writing                    // somebody writes, or has the right to
 )
 
@@ -91,41 +91,51 @@ func (c *Conn) ID() string { return c.id }
 // RemoteAddr returns the address of the socket's peer, which may be a proxy.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Send queues a frame and never blocks. Frames leave in the order of their Sends. It returns ErrClosed when the
+// Send queues a frame and never waits. Frames leave in the order of their Sends. It returns ErrClosed when the
 // connection cannot send any more, and ErrSlow when the outbox is full; then the connection is being closed
 // with 1013. A nil error means queued, not delivered.
 func (c *Conn) Send(f Frame) error {
-	ready, err := c.enqueue(f)
+	fit, ready, err := c.enqueue(f)
+	if !fit {
+		c.s.relieve(c) // the flushers may be behind, not the client
+		fit, ready, err = c.enqueue(f)
+	}
+	if !fit {
+		c.beginClose(CloseInfo{Code: CodeTryLater, Reason: "too slow", Why: WhySlow})
+		return ErrSlow
+	}
 	if ready {
 		c.s.ready.add(c)
 	}
 	return err
 }
 
-// enqueue is Send without handing the connection to the flushers; ready tells that the caller has to.
-func (c *Conn) enqueue(f Frame) (ready bool, err error) {
-	if f.wire == "" {
-		return false, nil
-	}
+// enqueue puts a frame into the outbox, if it fits; ready tells that the caller has to hand the connection to
+// the flushers.
+func (c *Conn) enqueue(f Frame) (fit, ready bool, err error) {
 	cost := f.cost()
 	c.mu.Lock()
-	if c.shut {
-		c.mu.Unlock()
-		return false, ErrClosed
+	defer c.mu.Unlock()
+	switch {
+	case c.shut:
+		return true, false, ErrClosed
+	case f.wire == "":
+		return true, false, nil
+	case c.bytes > 0 && c.bytes+cost > c.s.cfg.SendQueue:
+		return false, false, nil
 	}
-	if c.bytes > 0 && c.bytes+cost > c.s.cfg.SendQueue {
-		c.mu.Unlock()
-		c.beginClose(CloseInfo{Code: CodeTryLater, Reason: "too slow", Why: WhySlow})
-		return false, ErrSlow
-	}
+	return true, c.pushLocked(f), nil
+}
+
+// pushLocked appends a frame to the outbox; ready is as for enqueue.
+func (c *Conn) pushLocked(f Frame) (ready bool) {
 	c.q = append(c.q, f)
-	c.bytes += cost
-	ready = c.state == idle
-	if ready {
-		c.state = queued
+	c.bytes += f.cost()
+	if c.state != idle {
+		return false
 	}
-	c.mu.Unlock()
-	return ready, nil
+	c.state = queued
+	return true
 }
 
 // Close closes the connection gracefully and never blocks: what was queued leaves first, then the close frame;
@@ -174,12 +184,7 @@ func (c *Conn) beginClose(info CloseInfo) {
 	if info.Why == WhySlow {
 		c.dropLocked()
 	}
-	c.q = append(c.q, f)
-	c.bytes += f.cost()
-	ready := c.state == idle
-	if ready {
-		c.state = queued
-	}
+	ready := c.pushLocked(f)
 	c.mu.Unlock()
 	if ready {
 		c.s.ready.add(c)
@@ -274,6 +279,9 @@ func (c *Conn) awaitFlushed() {
 func (c *Conn) take(buf []Frame) (frames []Frame, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.state != queued { // another was faster
+		return buf, false
+	}
 	if c.gone {
 		c.state = idle
 		return buf, false

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -55,6 +57,53 @@ func newCrowd(b *testing.B, addr string, n int, upgrade bool) *crowd {
 	return c
 }
 
+// stamped is the size of the frames whose age a crowd measures, in bytes: a header of four, then the time it was
+// made, in ns, of stampLen digits.
+const (
+	stamped  = 150
+	stampLen = 19
+)
+
+// stampedText returns the payload of such a frame.
+func stampedText() string {
+	return fmt.Sprint(time.Now().UnixNano()) + strings.Repeat("x", stamped-4-stampLen)
+}
+
+// late returns the 99th percentile of the age at which the clients read frames since the last call.
+func (c *crowd) late() time.Duration {
+	c.b.Helper()
+	var steps time.Duration
+	fmt.Fprintln(c.in, "late")
+	if _, err := fmt.Fscanln(c.out, &steps); err != nil {
+		c.b.Fatal(err)
+	}
+	return steps * ageStep
+}
+
+// ages counts frames by their age.
+type ages [4000]atomic.Int64
+
+const ageStep = 250 * time.Microsecond
+
+func (a *ages) add(d time.Duration) { a[min(max(int(d/ageStep), 0), len(a)-1)].Add(1) }
+
+// takeLate returns the 99th percentile, in steps, and starts anew.
+func (a *ages) takeLate() int {
+	var sum, seen int64
+	var n [len(ages{})]int64
+	for i := range a {
+		n[i] = a[i].Swap(0)
+		sum += n[i]
+	}
+	for i := range n {
+		seen += n[i]
+		if seen*100 >= sum*99 {
+			return i + 1
+		}
+	}
+	return len(n)
+}
+
 // total returns the bytes that all clients have read.
 func (c *crowd) total() (n int64) {
 	c.b.Helper()
@@ -85,6 +134,7 @@ func runCrowd(in io.Reader, out io.Writer) {
 		return
 	}
 	var total atomic.Int64
+	var age ages
 	ok := 0
 	for range n {
 		nc, err := net.Dial("tcp", addr)
@@ -102,22 +152,34 @@ func runCrowd(in io.Reader, out io.Writer) {
 		}
 		ok++
 		go func() {
-			buf := make([]byte, 16<<10)
+			buf := make([]byte, 100*stamped)
+			have := 0 // of a frame, at the front of buf
 			for {
-				n, err := nc.Read(buf)
-				total.Add(int64(n))
+				n, err := nc.Read(buf[have:])
 				if err != nil {
 					return
 				}
+				total.Add(int64(n))
+				now := time.Now().UnixNano()
+				b := buf[:have+n]
+				for ; len(b) >= stamped; b = b[stamped:] {
+					made, _ := strconv.ParseInt(string(b[4:4+stampLen]), 10, 64)
+					age.add(time.Duration(now - made))
+				}
+				have = copy(buf, b)
 			}
 		}()
 	}
 	fmt.Fprintln(out, ok)
 	for {
-		if _, err := lines.ReadString('\n'); err != nil {
+		switch line, err := lines.ReadString('\n'); {
+		case err != nil:
 			return
+		case line == "late\n":
+			fmt.Fprintln(out, age.takeLate())
+		default:
+			fmt.Fprintln(out, total.Load())
 		}
-		fmt.Fprintln(out, total.Load())
 	}
 }
 

@@ -1,8 +1,8 @@
 package wsconn
 
 import (
-	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -12,22 +12,32 @@ const (
 	flushBuffer = 64 << 10
 )
 
-// readyList is the row of connections with waiting frames, each in it at most once, oldest first.
+// readyList is the row of connections with waiting frames. Flushers work off one round
+// while the next one gathers. After a round that took long they rest before the next, so that under load more
+// frames leave in one write.
+//
+// Invariant: at <= len(round).
 type readyList struct {
-	mu     sync.Mutex
-	wake   sync.Cond // a connection was added or the list closed
-	list   []*Conn   // from head on
-	head   int
-	idle   int // flushers that wait
-	closed bool
+	rest time.Duration // at most, between two rounds
+
+	mu      sync.Mutex
+	wake    sync.Cond // there is something to take, or the list is closed
+	next    []*Conn
+	round   []*Conn // taken up to at
+	at      int
+	began   time.Time // the round
+	ended   time.Time // the last round; zero while one is worked off
+	idle    int       // flushers that wait
+	resting bool      // one of them waits for the time of the next round
+	closed  bool
 }
 
-// add appends connections. It wakes a flusher only when the list was empty: flushers wake each other when
-// there is more than one of them can take.
+// add appends connections to the next round. It wakes one flusher if the round was empty; flushers wake each
+// other when there is more than one of them can take.
 func (r *readyList) add(cs ...*Conn) {
 	r.mu.Lock()
-	signal := r.idle > 0 && r.head == len(r.list)
-	r.list = append(r.list, cs...)
+	signal := len(r.next) == 0 && r.idle > 0
+	r.next = append(r.next, cs...)
 	r.mu.Unlock()
 	if signal {
 		r.wake.Signal()
@@ -37,40 +47,61 @@ func (r *readyList) add(cs ...*Conn) {
 // take waits for connections and moves some to buf; ok is false when the list is closed.
 func (r *readyList) take(buf []*Conn) (cs []*Conn, ok bool) {
 	r.mu.Lock()
-	for r.head == len(r.list) && !r.closed {
-		r.idle++
-		r.wake.Wait()
-		r.idle--
+	defer r.mu.Unlock()
+	for r.at == len(r.round) {
+		if r.ended.IsZero() {
+			r.ended = time.Now()
+		}
+		switch {
+		case r.closed:
+			return buf, false
+		case len(r.next) > 0 && !r.resting:
+			r.restLocked()
+			r.swapLocked()
+		default:
+			r.idle++
+			r.wake.Wait()
+			r.idle--
+		}
 	}
-	if r.closed {
-		r.mu.Unlock()
-		return buf, false
-	}
-	n := min(chunk, len(r.list)-r.head)
-	buf = append(buf, r.list[r.head:r.head+n]...)
-	clear(r.list[r.head : r.head+n])
-	r.head += n
-	signal := r.idle > 0 && r.head < len(r.list)
-	r.compactLocked()
-	r.mu.Unlock()
-	if signal {
+	n := min(chunk, len(r.round)-r.at)
+	buf = append(buf, r.round[r.at:r.at+n]...)
+	clear(r.round[r.at : r.at+n])
+	r.at += n
+	if r.idle > 0 && r.at < len(r.round) {
 		r.wake.Signal()
 	}
 	return buf, true
 }
 
-// compactLocked keeps the row at the front of its array, without moving more than was taken before.
-func (r *readyList) compactLocked() {
-	left := len(r.list) - r.head
-	if left > r.head {
+// restLocked waits, without the lock, for the time of the next round.
+func (r *readyList) restLocked() {
+	d := restFor(r.ended.Sub(r.began), time.Since(r.ended), r.rest)
+	if d == 0 {
 		return
 	}
-	copy(r.list, r.list[r.head:])
-	clear(r.list[left:])
-	r.list = r.list[:left]
-	r.head = 0
-	if cap(r.list) > 1<<16 && left < 1<<10 {
-		r.list = slices.Clone(r.list)
+	r.resting = true
+	r.mu.Unlock()
+	time.Sleep(d)
+	r.mu.Lock()
+	r.resting = false
+}
+
+// restFor returns how long flushers still rest after a round that took took, when they have rested already: half
+// of the time, within bounds. Rounds of less than a millisecond need no rest.
+func restFor(took, rested, most time.Duration) time.Duration {
+	if took < time.Millisecond {
+		return 0
+	}
+	return max(0, min(took, most)-rested)
+}
+
+func (r *readyList) swapLocked() {
+	r.round, r.next = r.next, r.round[:0]
+	r.at = 0
+	r.began, r.ended = time.Now(), time.Time{}
+	if cap(r.next) > 1<<16 && len(r.round) < 1<<10 {
+		r.next = nil
 	}
 }
 
@@ -81,7 +112,8 @@ func (r *readyList) close() {
 	r.wake.Broadcast()
 }
 
-// flusher is one goroutine that writes for all connections. Its fields are its own.
+// flusher writes for all connections, in a goroutine of its own or in that of a sender. It is used by one
+// goroutine at a time.
 type flusher struct {
 	s      *Server
 	buf    []byte
@@ -92,8 +124,11 @@ type flusher struct {
 	sentFrames, sentBytes int
 }
 
+func newFlusher(s *Server) *flusher {
+	return &flusher{s: s, buf: make([]byte, 0, flushBuffer)}
+}
+
 func (f *flusher) run() {
-	f.buf = make([]byte, 0, flushBuffer)
 	var cs []*Conn
 	for ok := true; ok; {
 		if cs, ok = f.s.ready.take(cs[:0]); !ok {
@@ -103,13 +138,30 @@ func (f *flusher) run() {
 			f.flush(c)
 		}
 		clear(cs)
-		f.report()
-		if len(f.again) > 0 {
-			f.s.ready.add(f.again...)
-			clear(f.again)
-			f.again = f.again[:0]
-		}
+		f.settle()
 	}
+}
+
+// settle reports what has been written and hands on what is left.
+func (f *flusher) settle() {
+	if f.sentBytes > 0 {
+		f.s.obs.Sent(f.sentFrames, f.sentBytes)
+		f.sentFrames, f.sentBytes = 0, 0
+	}
+	if len(f.again) > 0 {
+		f.s.ready.add(f.again...)
+		clear(f.again)
+		f.again = f.again[:0]
+	}
+}
+
+// relieve writes what waits for c, as a flusher would, in the caller's goroutine: a sender that is faster than
+// the flushers.
+func (s *Server) relieve(c *Conn) {
+	f := s.helpers.Get().(*flusher)
+	f.flush(c)
+	f.settle()
+	s.helpers.Put(f)
 }
 
 // flush writes what waits for c, as far as the socket takes it.
@@ -152,12 +204,5 @@ func (f *flusher) write(c *Conn, cur cursor) {
 	}
 	if c.wrote(cost, true) {
 		f.again = append(f.again, c)
-	}
-}
-
-func (f *flusher) report() {
-	if f.sentBytes > 0 {
-		f.s.obs.Sent(f.sentFrames, f.sentBytes)
-		f.sentFrames, f.sentBytes = 0, 0
 	}
 }

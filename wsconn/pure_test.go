@@ -226,3 +226,20 @@ func TestCloseCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestRestFor(t *testing.T) {
+	ms := time.Millisecond
+	tests := map[string]struct{ took, rested, most, want time.Duration }{
+		"short round":          {ms / 2, 0, 4 * ms, 0},
+		"as long as the round": {3 * ms, 0, 4 * ms, 3 * ms},
+		"at most":              {10 * ms, 0, 4 * ms, 4 * ms},
+		"partly rested":        {10 * ms, 1 * ms, 4 * ms, 3 * ms},
+		"long rested":          {10 * ms, 10 * ms, 4 * ms, 0},
+		"never":                {10 * ms, 0, 0, 0},
+	}
+	for name, tt := range tests {
+		if got := restFor(tt.took, tt.rested, tt.most); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}

@@ -32,8 +32,6 @@ func awaitInput(raw syscall.RawConn) {
 			return true // the runtime saw something happen
 		}
 		first = false
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		return err != syscall.EAGAIN && err != syscall.EINTR
+		return hasInput(fd)
 	})
 }

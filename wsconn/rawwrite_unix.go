@@ -30,7 +30,7 @@ func (w *rawWriter) write(raw syscall.RawConn, p []byte) (n int, err error) {
 // call always returns true: the runtime must not wait for the socket.
 func (w *rawWriter) call(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), w.p)
+		n, err := writeNow(fd, w.p)
 		switch err {
 		case nil:
 			w.n = n

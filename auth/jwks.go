@@ -39,7 +39,8 @@ const (
 //	 └──── 1 s, 2 s, … 1 min over, ◀──────┘ the old keys stay, however long
 //	       or asked
 //
-// There is one fetch at a time, and at most one in fetchSoonest that tokens asked for.
+// There is one fetch at a time, and at most one in fetchSoonest that tokens asked for. So a key that its issuer uses the
+// moment it publishes it may be refused for up to fetchSoonest; issuers publish earlier.
 type jwks struct {
 	// Static after newJWKS.
 	url    *url.URL
@@ -57,7 +58,6 @@ type jwks struct {
 	began   time.Time     // when the last fetch began
 	fetched time.Time     // when the last good one ended; zero: never
 	failed  int           // fetches in a row that have failed
-	lastErr error         // of the last fetch
 	waiting int           // tokens that wait for round
 	closed  bool
 }
@@ -160,7 +160,7 @@ func (j *jwks) finish(set *keySet, ignored int, err error) {
 	}
 	j.mu.Lock()
 	had, failed := !j.fetched.IsZero(), j.failed
-	if j.lastErr = err; err == nil {
+	if err == nil {
 		j.failed, j.fetched = 0, time.Now()
 	} else {
 		j.failed++
@@ -251,11 +251,17 @@ func (j *jwks) renew(ctx context.Context) {
 	j.mu.Unlock()
 }
 
-// failing tells that the last fetch has failed.
-func (j *jwks) failing() bool {
+// JWKSStatus is how the following of a JWKS goes, for metrics.
+type JWKSStatus struct {
+	Keys     int       // usable ones, at work now
+	Fetched  time.Time // when they came; zero: never
+	Failures int       // fetches in a row that have failed since
+}
+
+func (j *jwks) status() JWKSStatus {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.lastErr != nil
+	return JWKSStatus{Keys: len(j.keys.Load().keys), Fetched: j.fetched, Failures: j.failed}
 }
 
 // checkJWKSURL wants https, since who can change the answer can sign tokens; http is for this machine.

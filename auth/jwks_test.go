@@ -241,8 +241,14 @@ func TestJWKSDownAtStart(t *testing.T) {
 		if _, err := v.Verify(t.Context(), hs(t, claims{"sub": "42"})); err != nil {
 			t.Errorf("the configured secret does not work: %v", err)
 		}
+		if got, ok := v.JWKS(); !ok || got != (JWKSStatus{Failures: 1}) {
+			t.Errorf("status %+v, %v", got, ok)
+		}
 		i.set(jwksOf(t, jwkOf("1", &s.rsa.PublicKey, nil)), nil, 0)
 		time.Sleep(2 * fetchRetry)
+		if got, _ := v.JWKS(); got.Keys != 1 || got.Failures != 0 || got.Fetched.IsZero() {
+			t.Errorf("status %+v", got)
+		}
 		if _, err := v.Verify(t.Context(), token); err != nil {
 			t.Errorf("refused after the issuer is up: %q", codeOf(err))
 		}

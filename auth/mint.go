@@ -72,7 +72,7 @@ func Mint(secret []byte, c MintClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mint token: %w", err)
 	}
-	if _, err := subjectOf(members["sub"]); err != nil {
+	if _, err := subjectOf(members.get("sub")); err != nil {
 		return "", errors.New("the user id must have 1 to 255 bytes and no control characters")
 	}
 	return token, nil

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"slices"
 	"strings"
 )
 
@@ -64,13 +62,13 @@ func parse(token string) (parsed, error) {
 
 // checkHeader refuses what this package does not do (RFC 7515, 4.1.11: a crit that is not understood makes the token
 // invalid), keys that come with the token, and tokens that name another purpose (RFC 8725, 3.11).
-func checkHeader(header map[string]json.RawMessage) (algorithm, string, error) {
+func checkHeader(header object) (algorithm, string, error) {
 	for _, name := range []string{"crit", "jwk", "jku", "x5u", "x5c", "b64", "enc", "zip"} {
-		if _, ok := header[name]; ok {
+		if header.get(name) != nil {
 			return 0, "", refuse(CodeHeader, "header "+name)
 		}
 	}
-	name, ok := stringOf(header["alg"])
+	name, ok := stringOf(header.get("alg"))
 	if !ok {
 		return 0, "", refuse(CodeMalformed, "header: alg is no string")
 	}
@@ -79,12 +77,12 @@ func checkHeader(header map[string]json.RawMessage) (algorithm, string, error) {
 		return 0, "", refuse(CodeAlgorithm, "alg "+shorten(name))
 	}
 	kid := ""
-	if raw, given := header["kid"]; given {
+	if raw := header.get("kid"); raw != nil {
 		if kid, ok = stringOf(raw); !ok || len(kid) > maxKeyID {
 			return 0, "", refuse(CodeHeader, "kid is no string of at most 256 bytes")
 		}
 	}
-	if raw, given := header["typ"]; given {
+	if raw := header.get("typ"); raw != nil {
 		typ, ok := stringOf(raw)
 		if !ok || foreignType(typ) {
 			return 0, "", refuse(CodeHeader, "typ "+shorten(typ))
@@ -97,31 +95,6 @@ func checkHeader(header map[string]json.RawMessage) (algorithm, string, error) {
 func foreignType(typ string) bool {
 	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
 	return strings.HasSuffix(typ, "+jwt") && typ != "at+jwt"
-}
-
-// stringOf reads a JSON string; false: it is something else.
-func stringOf(raw json.RawMessage) (string, bool) {
-	var s *string
-	if raw == nil || json.Unmarshal(raw, &s) != nil || s == nil {
-		return "", false
-	}
-	return *s, true
-}
-
-// stringsOf reads a string or an array of strings; false: it is something else.
-func stringsOf(raw json.RawMessage) ([]string, bool) {
-	if s, ok := stringOf(raw); ok {
-		return []string{s}, true
-	}
-	var list []*string
-	if raw == nil || json.Unmarshal(raw, &list) != nil || list == nil || slices.Contains(list, nil) {
-		return nil, false
-	}
-	texts := make([]string, len(list))
-	for i, s := range list {
-		texts[i] = *s
-	}
-	return texts, true
 }
 
 // shorten keeps what a token says of itself from filling the log.

@@ -1,9 +1,6 @@
 package auth
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // Permissions are the channels that a token allows: its claim "channels", an array of patterns. They count on routes with
 // permissions = "claims". The zero value, of anonymous clients and of tokens without the claim, allows none.
@@ -20,22 +17,15 @@ type Permissions struct {
 
 // newPermissions reads the claim; raw is nil when the token has none. A claim of another shape allows nothing: some
 // issuers use the name for other things, and such tokens are good where the claim does not count.
-func newPermissions(raw json.RawMessage) Permissions {
+func newPermissions(raw []byte) Permissions {
 	if raw == nil {
 		return Permissions{fault: "the token has no claim channels"}
 	}
-	var patterns []*string
-	if json.Unmarshal(raw, &patterns) != nil || patterns == nil {
+	patterns, ok := stringsOf(raw)
+	if !ok {
 		return Permissions{fault: "the token's claim channels is no array of strings"}
 	}
-	p := Permissions{patterns: make([]string, 0, len(patterns))}
-	for _, s := range patterns {
-		if s == nil {
-			return Permissions{fault: "the token's claim channels is no array of strings"}
-		}
-		p.patterns = append(p.patterns, *s)
-	}
-	return p
+	return Permissions{patterns: patterns}
 }
 
 // Allows tells whether a channel may be joined, tracked in and broadcast to.

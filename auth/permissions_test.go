@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +48,9 @@ func TestPermissions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var claim json.RawMessage
+			var claim []byte
 			if tt.claim != "" {
-				claim = json.RawMessage(tt.claim)
+				claim = []byte(tt.claim)
 			}
 			p := newPermissions(claim)
 			if got := p.Allows(tt.channel); got != tt.want {

@@ -175,7 +175,7 @@ func eachPair(raw string, f func(pair, name, value string)) {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		name, value, _ := strings.Cut(pair, "=")
-		if strings.ContainsAny(name, "%+") {
+		if len(name) <= 3*len(queryName) && strings.Contains(name, "%") {
 			if n, err := url.QueryUnescape(name); err == nil {
 				name = n
 			}

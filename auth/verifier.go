@@ -44,6 +44,14 @@ func (v *Verifier) Close() {
 // Configured tells whether there is a key source at all. Routes with auth = true need one.
 func (v *Verifier) Configured() bool { return len(v.keys.keys) > 0 || v.jwks != nil }
 
+// JWKS is how the following of the JWKS goes; false: none is configured.
+func (v *Verifier) JWKS() (JWKSStatus, bool) {
+	if v.jwks == nil {
+		return JWKSStatus{}, false
+	}
+	return v.jwks.status(), true
+}
+
 // Identify says who makes a request: Anonymous without a token. A bad token is an *Error, whatever the route wants: 401.
 // With an unknown kid it may wait up to 3 s for the JWKS; the request's context ends that.
 func (v *Verifier) Identify(r *http.Request) (Identity, error) {
@@ -122,7 +130,7 @@ func (v *Verifier) checkSignature(ctx context.Context, p parsed) error {
 	switch {
 	case ok:
 		return nil
-	case tried == 0 && v.jwks.failing():
+	case tried == 0 && v.jwks.status().Failures > 0:
 		return refuse(CodeKeysUnavailable, "kid "+shorten(p.kid))
 	case own+tried > 0:
 		return refuse(CodeSignature, "")

@@ -273,6 +273,9 @@ func TestVerifyUnconfigured(t *testing.T) {
 			}
 		})
 	}
+	if _, ok := newVerifier(t, Config{}).JWKS(); ok {
+		t.Error("a JWKS nobody configured")
+	}
 	if newVerifier(t, Config{}).Configured() || !newVerifier(t, Config{Secrets: [][]byte{secret}}).Configured() {
 		t.Error("Configured is wrong")
 	}

@@ -1,0 +1,374 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// SPEC 1.2: "changes to a channel that come close together leave as one diff (a window, 50 ms by default …) … scripts get
+// every join and leave".
+func TestChannelTellsInWindows(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		b.want(49*time.Millisecond, "join ann c1")
+		b.want(time.Millisecond, "diff +ann[c1]")
+		b.track("c2", "bob")
+		a.c.Untrack(t.Context(), "c1", "ann")
+		a.track("c3", "ann")
+		b.want(stageWindow, "join bob c2", "leave ann c1", "join ann c3", "diff +ann[c3] +bob[c2]")
+		b.wantView("ann[c3] bob[c2]")
+		a.wantView("ann[c3] bob[c2]")
+	})
+}
+
+// SPEC 3, --presence-window: "0 turns it off".
+func TestChannelWithoutWindow(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		n.t.cfg.Window = 0
+		a := n.open("C")
+		a.track("c1", "ann")
+		a.c.Untrack(t.Context(), "c1", "ann")
+		a.want(0, "join ann c1", "diff +ann[c1]", "leave ann c1", "diff -ann[c1]")
+	})
+}
+
+// SPEC 1.2: "Only rooms whose clients could care pay".
+func TestChannelTellsOnlyWhoListens(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		a.plain = false
+		a.track("c1", "ann")
+		a.want(stageWindow, "join ann c1")
+		a.plain, a.scripts = true, false
+		a.track("c2", "bob")
+		a.want(stageWindow, "diff +bob[c2]")
+		a.plain = false
+		a.track("c3", "cat")
+		a.want(stageWindow)
+		a.wantView("ann[c1] bob[c2] cat[c3]")
+	})
+}
+
+// SPEC 1.2: "after `track`, to the tracking connection: … `presence_state` … complete, with itself in it", and "what a
+// presence_state holds is never told again by a later diff".
+func TestChannelState(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		a.trackAs(FromEvent, true, "c1", "ann")
+		a.want(0, "join ann c1", "state to c1: ann[c1]")
+		a.track("c2", "bob")
+		a.want(stageWindow, "join bob c2", "diff +ann[c1] +bob[c2] c1 +bob[c2]")
+		if err := a.c.State(t.Context(), "c9"); err != nil {
+			t.Error(err)
+		}
+		a.want(stageWindow, "state to c9: ann[c1] bob[c2]")
+		a.trackAs(FromEvent, true, "c2", "bob", `{"x":1}`)
+		a.want(stageWindow, "update bob c2", "state to c2: ann[c1] bob[c2]", "diff +bob[c2] c2 nothing")
+	})
+}
+
+// A thousand who come together share few encodings.
+func TestChannelStatesAreShared(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		a.scripts = false
+		var wg sync.WaitGroup
+		for i := range 300 {
+			wg.Go(func() { a.trackAs(FromEvent, true, fmt.Sprintf("c%03d", i), fmt.Sprintf("u%03d", i)) })
+		}
+		wg.Wait()
+		time.Sleep(stageWindow)
+		synctest.Wait()
+		states, told := 0, map[string]bool{}
+		for _, line := range a.told {
+			to, users, ok := strings.Cut(strings.TrimPrefix(line, "state to "), ": ")
+			if !ok || !strings.HasPrefix(line, "state") {
+				continue
+			}
+			states++
+			for _, conn := range strings.Fields(to) {
+				if told[conn] {
+					t.Errorf("%s got two states", conn)
+				}
+				told[conn] = true
+				if !strings.Contains(users, "["+conn+"]") {
+					t.Errorf("the state to %s is without itself", conn)
+				}
+			}
+		}
+		if len(told) != 300 || states > 10 {
+			t.Errorf("%d connections got a state by %d encodings", len(told), states)
+		}
+		a.told = nil
+	})
+}
+
+// DESIGN 3: "A gap … read again, and give the clients only the difference."
+func TestChannelGap(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		a.track("c2", "bob")
+		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
+		n2.set(func() { n2.lossy = true })
+		a.c.Untrack(t.Context(), "c1", "ann")
+		a.track("c3", "cat")
+		synctest.Wait()
+		n2.set(func() { n2.lossy = false })
+		b.want(time.Second)
+		b.wantView("ann[c1] bob[c2]")
+		a.track("c4", "dan")
+		time.Sleep(stageWindow)
+		synctest.Wait()
+		events := len(b.told) - 1
+		if got, want := b.told[events], "diff +cat[c3] +dan[c4] -ann[c1]"; events != 3 || got != want {
+			t.Errorf("told %q, want three events and %q", b.told, want)
+		}
+		b.told = nil
+		b.wantView("bob[c2] cat[c3] dan[c4]")
+		if n := n2.t.Stats().Gaps.Load(); n != 1 {
+			t.Errorf("%d gaps", n)
+		}
+	})
+}
+
+// A message that cannot be read is a gap too.
+func TestChannelDamagedMessage(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		before := n.t.Stats().Loads.Load()
+		a.c.Receive("p1:e1:1")
+		synctest.Wait()
+		if loads := n.t.Stats().Loads.Load(); loads != before+1 {
+			t.Errorf("read %d times", loads-before)
+		}
+	})
+}
+
+// A message that was published before the snapshot and comes after it does nothing.
+func TestChannelMessageFromBeforeTheSnapshot(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		other := newSeat(n)
+		other.c = n.t.Open("C", other)
+		m := device("c1")
+		at, err := n.store.Join(t.Context(), Lease{"n1-1", n.deadline}, "C", "ann", &m, "e")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.c.Load(other)
+		synctest.Wait()
+		other.c.Receive(message(Change{Epoch: at.Epoch, Seq: 1, Op: OpJoin, Users: []User{{ID: "ann", Metas: []Meta{m}}}}))
+		if n.t.Stats().Gaps.Load() != 0 || n.t.Stats().Loads.Load() != 1 {
+			t.Error("it counted as a gap")
+		}
+		other.want(stageWindow, "join ann c1", "diff +ann[c1]")
+	})
+}
+
+// A writer whose own message is lost has it in the view all the same, soon.
+func TestChannelOwnMessageLost(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		n.set(func() { n.lossy = true })
+		began := time.Now()
+		if a.trackAs(FromEvent, true, "c1", "ann") {
+			t.Error("pending")
+		}
+		if took := time.Since(began); took > 2*ownWriteWait {
+			t.Errorf("it took %v", took)
+		}
+		a.wantView("ann[c1]")
+		a.want(stageWindow, "join ann c1", "state to c1: ann[c1]", "diff +ann[c1] c1 nothing")
+		a.track("c2", "bob")
+		a.wantView("ann[c1] bob[c2]")
+		a.want(stageWindow, "join bob c2", "diff +bob[c2]")
+	})
+}
+
+// Before the channel has been read there is no state to send; it comes then.
+func TestChannelStateWaitsForTheFirstReading(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := newSeat(n)
+		a.c = n.t.Open("C", a)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := a.c.State(ctx, "c1"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("state of nothing: %v", err)
+		}
+		if !a.trackAs(FromEvent, true, "c2", "ann") {
+			t.Error("the state is on its way although nothing was read")
+		}
+		a.want(0)
+		a.c.Load(a)
+		a.want(stageWindow, "join ann c2", "state to c1 c2: ann[c2]", "diff +ann[c2] c1 nothing c2 nothing")
+	})
+}
+
+// While a snapshot is read, changes wait; the audience hears nothing twice and nothing wrong.
+func TestChannelChangesWhileReading(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		a.track("c2", "bob")
+		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
+		step := 0
+		n2.set(func() {
+			n2.failed = func(what string) {
+				switch step++; step {
+				case 2: // after the position was read: ann changes and goes
+					a.track("c1", "ann", `{"x":1}`)
+					a.c.Untrack(context.Background(), "c1", "ann")
+				case 3: // after the list was read: bob changes and goes
+					a.track("c2", "bob", `{"x":1}`)
+					a.c.Untrack(context.Background(), "c2", "bob")
+				}
+			}
+		})
+		b.c.Resubscribed()
+		b.want(stageWindow+settleTime, "leave ann c1", "leave bob c2", "diff -ann[c1] -bob[c2]")
+		b.wantView("")
+		if step < 4 {
+			t.Errorf("%d steps of reading", step)
+		}
+	})
+}
+
+// A message that was lost while a snapshot was read does not keep it waiting for long.
+func TestChannelMessageLostWhileReading(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c0", "bob")
+		b.want(stageWindow, "join bob c0", "diff +bob[c0]")
+		first := true
+		n2.set(func() {
+			n2.lossy = true
+			n2.failed = func(string) {
+				if !first {
+					a.track("c1", "ann")
+					n2.set(func() { n2.failed = nil })
+				}
+				first = false
+			}
+		})
+		b.c.Resubscribed()
+		b.want(2*settleTime, "join ann c1", "diff +ann[c1]")
+	})
+}
+
+// After Detach nothing is told, and a new audience reads anew.
+func TestChannelDetach(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		synctest.Wait()
+		b.c.Detach()
+		a.track("c2", "bob")
+		b.want(time.Second, "join ann c1")
+		if err := b.c.State(t.Context(), "c9"); !errors.Is(err, errDetached) {
+			t.Errorf("state without an audience: %v", err)
+		}
+		again := newSeat(n2)
+		again.c = n2.t.Open("C", again)
+		b.c.Load(b) // the old audience's subscription comes late
+		synctest.Wait()
+		select {
+		case <-again.c.Ready():
+			t.Error("ready by the old audience's reading")
+		default:
+		}
+		again.c.Load(again)
+		again.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
+		again.wantView("ann[c1] bob[c2]")
+	})
+}
+
+// A waiting writer is set free when the audience goes.
+func TestChannelDetachFreesWriters(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		n.set(func() { n.lossy = true })
+		began := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { a.trackAs(FromEvent, true, "c1", "ann") })
+		wg.Go(func() { a.track("c2", "bob") })
+		synctest.Wait()
+		a.c.Detach()
+		wg.Wait()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		a.want(time.Second)
+	})
+}
+
+// SPEC 1.2, track: "Again on the same channel: replaces the metadata like `set_presence`, `phx_ref` and `online_at` kept".
+func TestChannelKeepsRef(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		meta := func() Meta { return a.c.List()[0].Metas[0] }
+		a.track("c1", "ann", `{"a":1,"b":2}`)
+		one := meta()
+		time.Sleep(5 * time.Second)
+		n.Renew(t.Context())
+		a.track("c1", "ann", `{"c":3}`)
+		if m := meta(); m.Ref != one.Ref || m.JoinedAt != one.JoinedAt || m.Info != `{"c":3}` {
+			t.Errorf("tracked again: %+v, was %+v", m, one)
+		}
+		if _, err := a.c.Update(t.Context(), "c1", "ann", fields(t, `{"d":4,"c":null,"state":"away"}`)); err != nil {
+			t.Fatal(err)
+		}
+		if m := meta(); m.Ref != one.Ref || m.JoinedAt != one.JoinedAt || m.Info != `{"d":4,"state":"away"}` || m.NoState {
+			t.Errorf("updated: %+v, was %+v", m, one)
+		}
+		a.c.Untrack(t.Context(), "c1", "ann")
+		if _, err := a.c.Update(t.Context(), "c1", "ann", Fields{}); !errors.Is(err, ErrNotTracked) {
+			t.Errorf("update without tracking: %v", err)
+		}
+		a.track("c1", "ann")
+		if m := meta(); m.Ref == one.Ref || m.JoinedAt == one.JoinedAt {
+			t.Errorf("a new tracking has the old reference: %+v", m)
+		}
+	})
+}

@@ -1,0 +1,312 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"rollcall/broker"
+)
+
+// stage is a miniredis and some trackers on it, in a bubble of virtual time. Everything that goes over a wire goes
+// through pipes within the bubble.
+type stage struct {
+	t      *testing.T
+	m      *miniredis.Miniredis
+	client *redis.Client
+	keys   broker.Keys
+}
+
+const (
+	stageTTL    = 6 * time.Second
+	stageWindow = 50 * time.Millisecond
+)
+
+// onStage runs a test in virtual time.
+func onStage(t *testing.T, run func(t *testing.T, s *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{t: t, m: miniredis.NewMiniRedis(), keys: broker.NewKeys("stage")}
+		s.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Protocol: 2,
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+			DisableIdentity:          true, MaxRetries: -1,
+			Dialer: func(context.Context, string, string) (net.Conn, error) { return s.m.Dial() }})
+		for _, src := range []string{messageSrc + joinSrc, messageSrc + leaveSrc, messageSrc + reapSrc, registerSrc} {
+			if err := s.client.ScriptLoad(t.Context(), src).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, s)
+		if err := s.client.Close(); err != nil {
+			t.Error(err)
+		}
+		s.m.Close()
+	})
+}
+
+// actor is one node on the stage.
+type actor struct {
+	s      *stage
+	name   string
+	t      *Tracker
+	store  *Store
+	topics []*redis.PubSub
+	done   sync.WaitGroup
+
+	mu       sync.Mutex
+	gen      int
+	deadline int64
+	away     bool              // the lease is in doubt
+	fail     error             // what every command answers
+	failed   func(name string) // asked before each script
+	lossy    bool              // messages to this node are lost
+	renewals int
+	disowned []string
+	dead     map[string]bool // incarnations that hold no lease
+}
+
+func (s *stage) actor(name string) *actor {
+	a := &actor{s: s, name: name, gen: 1, dead: map[string]bool{}}
+	a.renew()
+	a.store = NewStore(a, s.keys)
+	a.t = NewTracker(Config{Store: a.store, Lease: a, TTL: stageTTL, Window: stageWindow, Log: slog.New(slog.DiscardHandler)})
+	return a
+}
+
+func (a *actor) inc() string { return fmt.Sprintf("%s-%d", a.name, a.gen) }
+
+func (a *actor) renew() {
+	a.deadline = time.Now().Add(stageTTL).UnixMilli()
+	a.s.client.ZAdd(context.Background(), a.s.keys.Nodes(), redis.Z{Score: float64(a.deadline), Member: a.inc()})
+}
+
+// beat keeps the lease for a while, in place of the cluster's loop, and lets time pass.
+func (a *actor) Renew(context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.renewals++
+	if a.fail != nil {
+		return a.fail
+	}
+	a.renew()
+	return nil
+}
+
+func (a *actor) Lease() (string, int64, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.inc(), a.deadline, !a.away
+}
+
+func (a *actor) Disown(inc, why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.disowned = append(a.disowned, inc)
+	a.away = true
+}
+
+// next takes a new incarnation.
+func (a *actor) next() {
+	a.mu.Lock()
+	a.gen++
+	a.away = false
+	a.renew()
+	a.mu.Unlock()
+	a.t.NewIncarnation(false)
+}
+
+func (a *actor) IncarnationAlive(ctx context.Context, inc string) (bool, error) {
+	err := a.s.client.ZScore(ctx, a.s.keys.Nodes(), inc).Err()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Run and Batch are the store's Redis.
+func (a *actor) Run(ctx context.Context, sc *broker.Script, keys []string, args ...any) (any, error) {
+	if err := a.failure("run"); err != nil {
+		return nil, err
+	}
+	cmd := sc.Command(ctx, keys, args...)
+	_ = a.s.client.Process(ctx, cmd)
+	return cmd.Result()
+}
+
+func (a *actor) Batch(ctx context.Context, cmds []redis.Cmder) error {
+	if err := a.failure("batch"); err != nil {
+		return err
+	}
+	pipe := a.s.client.Pipeline()
+	for _, c := range cmds {
+		_ = pipe.Process(ctx, c)
+	}
+	_, err := pipe.Exec(ctx)
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	return err
+}
+
+func (a *actor) failure(what string) error {
+	a.mu.Lock()
+	ask, err := a.failed, a.fail
+	a.mu.Unlock()
+	if ask != nil {
+		ask(what)
+	}
+	return err
+}
+
+func (a *actor) set(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+}
+
+// open takes a place in a channel, as the hub does: subscribe, then load.
+func (a *actor) open(channel string) *seat {
+	st := newSeat(a)
+	st.c = a.t.Open(channel, st)
+	ps := a.s.client.Subscribe(context.Background(), a.s.keys.Topic(channel))
+	if _, err := ps.Receive(context.Background()); err != nil {
+		a.s.t.Fatal(err)
+	}
+	a.topics = append(a.topics, ps)
+	a.done.Go(func() {
+		for {
+			m, err := ps.ReceiveMessage(context.Background())
+			if err != nil {
+				return
+			}
+			a.mu.Lock()
+			lossy := a.lossy
+			a.mu.Unlock()
+			if !lossy {
+				st.c.Receive(m.Payload)
+			}
+		}
+	})
+	st.c.Load(st)
+	synctest.Wait()
+	return st
+}
+
+func (a *actor) close() {
+	for _, ps := range a.topics {
+		_ = ps.Close()
+	}
+	a.t.Close()
+	a.done.Wait()
+}
+
+// seat is an audience that writes down what it is told.
+type seat struct {
+	a              *actor
+	c              *Channel
+	plain, scripts bool
+
+	mu   sync.Mutex
+	told []string
+}
+
+func newSeat(a *actor) *seat { return &seat{a: a, plain: true, scripts: true} }
+
+func (st *seat) Viewers() (plain, scripts bool) { return st.plain, st.scripts }
+
+func (st *seat) add(format string, args ...any) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.told = append(st.told, fmt.Sprintf(format, args...))
+}
+
+func (st *seat) PresenceEvents(es []Event) {
+	for _, e := range es {
+		st.add("%s %s %s", e.Type, e.UserID, e.Meta.ConnID)
+	}
+}
+
+func (st *seat) PresenceDiff(d *Diff) {
+	line := shortFrame(st.a.s.t, d.Plain)
+	if dev := shortFrame(st.a.s.t, d.Devices); dev != line {
+		line += " devices " + dev
+	}
+	for _, conn := range sorted(d.Fresh) {
+		line += " " + conn + " " + shortFrame(st.a.s.t, d.Fresh[conn].Plain)
+	}
+	st.add("diff %s", line)
+}
+
+func (st *seat) PresenceState(conns []string, text []byte) {
+	slices.Sort(conns)
+	state := parseState(st.a.s.t, text)
+	var users []string
+	for _, id := range sorted(state) {
+		users = append(users, id+"["+strings.Join(state[id].conns(), " ")+"]")
+	}
+	st.add("state to %s: %s", strings.Join(conns, " "), strings.Join(users, " "))
+}
+
+func shortFrame(t *testing.T, text []byte) string {
+	if text == nil {
+		return "nothing"
+	}
+	f := readFrame(t, text)
+	var out []string
+	for _, id := range sorted(f.Payload.Joins) {
+		out = append(out, "+"+id+"["+strings.Join(f.Payload.Joins[id].conns(), " ")+"]")
+	}
+	for _, id := range sorted(f.Payload.Leaves) {
+		out = append(out, "-"+id+"["+strings.Join(f.Payload.Leaves[id].conns(), " ")+"]")
+	}
+	return strings.Join(out, " ")
+}
+
+// want lets time pass and then checks what was told meanwhile.
+func (st *seat) want(after time.Duration, told ...string) {
+	st.a.s.t.Helper()
+	time.Sleep(after)
+	synctest.Wait()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if got := st.told; !slices.Equal(got, told) {
+		st.a.s.t.Errorf("%s was told\n\t%s\nwant\n\t%s", st.a.name, strings.Join(got, "\n\t"), strings.Join(told, "\n\t"))
+	}
+	st.told = nil
+}
+
+func (st *seat) wantView(want string) {
+	st.a.s.t.Helper()
+	if got := show(st.c.List()); got != want {
+		st.a.s.t.Errorf("%s sees %q, want %q", st.a.name, got, want)
+	}
+}
+
+func (st *seat) track(conn, uid string, text ...string) (pending bool) {
+	st.a.s.t.Helper()
+	return st.trackAs(FromEvent, false, conn, uid, text...)
+}
+
+func (st *seat) trackAs(src Source, announce bool, conn, uid string, text ...string) (pending bool) {
+	st.a.s.t.Helper()
+	f := Fields{}
+	if len(text) > 0 {
+		f = fields(st.a.s.t, text[0])
+	}
+	e, err := Encode(src, f)
+	if err != nil {
+		st.a.s.t.Fatal(err)
+	}
+	return st.c.Track(context.Background(), conn, uid, e, announce)
+}

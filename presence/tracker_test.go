@@ -1,0 +1,372 @@
+package presence
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rollcall/broker"
+)
+
+// unavailable are errors as the broker gives them, without and with doubt about what happened.
+type unavailable struct{ unknown bool }
+
+func (e unavailable) Error() string { return "no Redis" }
+func (e unavailable) Is(target error) bool {
+	return target == broker.ErrUnavailable || e.unknown && target == broker.ErrUnknown
+}
+
+// stay keeps the leases of actors while time passes.
+func stay(d time.Duration, actors ...*actor) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for _, a := range actors {
+			if _, _, held := a.Lease(); held {
+				_ = a.Renew(nil)
+			}
+		}
+		time.Sleep(min(2*time.Second, time.Until(end)))
+	}
+	synctest.Wait()
+}
+
+// SPEC 5.3: "While Redis can't be reached … `join`, `track` and their like succeed and are written when it is back".
+func TestTrackWhileRedisIsAway(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c0", "old")
+		b.want(stageWindow, "join old c0", "diff +old[c0]")
+		a.want(0, "join old c0", "diff +old[c0]")
+		n1.set(func() { n1.fail = unavailable{} })
+		if !a.trackAs(FromEvent, true, "c1", "ann") || !a.track("c2", "bob") || !a.c.Untrack(t.Context(), "c0", "old") {
+			t.Error("not pending")
+		}
+		if pending, err := a.c.Update(t.Context(), "c2", "bob", fields(t, `{"x":1}`)); !pending || err != nil {
+			t.Errorf("update: %v, %v", pending, err)
+		}
+		if !a.track("c3", "brief") || !a.c.Untrack(t.Context(), "c3", "brief") {
+			t.Error("not pending")
+		}
+		b.want(2 * time.Second)
+		n1.set(func() { n1.fail = nil })
+		time.Sleep(2 * upkeep)
+		synctest.Wait()
+		b.wantView("ann[c1] bob[c2{\"x\":1}]")
+		a.wantView("ann[c1] bob[c2{\"x\":1}]")
+		if !slices.Contains(a.told, "state to c1: ann[c1] bob[c2]") && !slices.Contains(a.told, "state to c1: ann[c1]") &&
+			!slices.Contains(a.told, "state to c1: ann[c1] bob[c2] old[c0]") && !slices.Contains(a.told, "state to c1: ann[c1] old[c0]") {
+			t.Errorf("the state that was owed did not come: %q", a.told)
+		}
+		if len(n1.disowned) != 0 {
+			t.Errorf("disowned %v although nothing is in doubt", n1.disowned)
+		}
+		if slices.ContainsFunc(b.told, func(l string) bool { return l == "join brief c3" }) {
+			t.Error("someone who came and went while Redis was away was told")
+		}
+	})
+}
+
+// DESIGN 3: a write with no answer may still arrive, so its incarnation is given up; everything is written again.
+func TestUnknownOutcome(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		a.track("c1", "ann")
+		a.want(stageWindow, "join ann c1", "diff +ann[c1]")
+		n.set(func() { n.fail = unavailable{unknown: true} })
+		if !a.track("c2", "bob") {
+			t.Error("not pending")
+		}
+		if got := fmt.Sprint(n.disowned); got != "[n1-1]" {
+			t.Errorf("disowned %s", got)
+		}
+		if !a.c.Untrack(t.Context(), "c1", "ann") || !a.track("c1", "ann") { // wait without asking Redis
+			t.Error("not pending")
+		}
+		if len(n.disowned) != 1 {
+			t.Errorf("disowned %v", n.disowned)
+		}
+		n.set(func() { n.fail = nil })
+		n.next()
+		time.Sleep(upkeep + stageWindow)
+		synctest.Wait()
+		slices.Sort(a.told) // the two are written in any order; ann was tracked anew
+		a.want(0, "diff +ann[c1] +bob[c2]", "join bob c2", "update ann c1")
+		if old, err := n.store.EntryCounts(t.Context(), "n1-1", []string{"C"}); err != nil || old[0] != 0 {
+			t.Errorf("old incarnation holds %v, %v", old, err)
+		}
+		if now, err := n.store.EntryCounts(t.Context(), "n1-2", []string{"C"}); err != nil || now[0] != 2 {
+			t.Errorf("new incarnation holds %v, %v", now, err)
+		}
+	})
+}
+
+// DESIGN 3, fenced writes: "the writer renews and tries again".
+func TestFencedWriteRenews(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		time.Sleep(2 * stageTTL) // frozen
+		before := n.renewals
+		if a.track("c1", "ann") {
+			t.Error("pending")
+		}
+		if n.renewals != before+1 {
+			t.Errorf("%d renewals", n.renewals-before)
+		}
+		a.wantView("ann[c1]")
+		a.want(stageWindow, "join ann c1", "diff +ann[c1]")
+	})
+}
+
+// SPEC 5.2: "After a wipe nodes write back presence"; DESIGN 3: "users missing from the new snapshot are held back for one
+// lease time … only those still missing then leave".
+func TestWipe(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2, n3 := s.actor("n1"), s.actor("n2"), s.actor("n3")
+		defer n1.close()
+		defer n2.close()
+		a, b, c := n1.open("C"), n2.open("C"), n3.open("C")
+		a.track("c1", "ann")
+		a.track("c2", "both")
+		time.Sleep(time.Millisecond)
+		b.track("c3", "both")
+		c.track("c4", "dan")
+		time.Sleep(stageWindow)
+		synctest.Wait()
+		a.told, b.told = nil, nil
+		n3.close() // killed: what it tracked stays until the index is lost
+		if err := s.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		n2.next()
+		a.want(0)
+		time.Sleep(time.Second)
+		n1.next()
+		a.wantView("ann[c1] both[c2 c3] dan[c4]")
+		b.wantView("ann[c1] both[c2 c3] dan[c4]")
+		// readings happen at wipe + 1 s and + 2 s; the last hold ends at wipe + 2 s + ttl
+		stay(stageTTL-1100*time.Millisecond, n1, n2)
+		a.want(0)
+		b.want(0)
+		stay(1200*time.Millisecond, n1, n2)
+		a.want(0, "leave dan c4", "diff -dan[c4]")
+		b.want(0, "leave dan c4", "diff -dan[c4]")
+		a.wantView("ann[c1] both[c2 c3]")
+	})
+}
+
+// DESIGN 3, audit: "Pub/sub may lose a message without a sign. Every 30 s a node compares the `seq` of its replicas".
+func TestAuditFindsLostMessage(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		quiet := n2.open("D")
+		n2.set(func() { n2.lossy = true })
+		a.track("c1", "ann")
+		synctest.Wait()
+		n2.set(func() { n2.lossy = false })
+		loads := n2.t.Stats().Loads.Load()
+		stay(29*time.Second, n1, n2)
+		b.want(0)
+		stay(2*time.Second, n1, n2)
+		b.want(0, "join ann c1", "diff +ann[c1]")
+		stay(60*time.Second, n1, n2)
+		if n := n2.t.Stats().Loads.Load() - loads; n != 1 {
+			t.Errorf("read %d times, want once", n)
+		}
+		quiet.want(0)
+	})
+}
+
+// The audit compares "the size of its own entry sets": what Redis lost of them is written again, what it has too much goes.
+func TestAuditRepairsOwnEntries(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		a.track("c2", "bob")
+		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
+		lease := Lease{"n1-1", time.Now().Add(time.Minute).UnixMilli()}
+		ghost := device("c9")
+		if _, err := n1.store.Join(t.Context(), lease, "C", "ghost", &ghost, "e"); err != nil {
+			t.Fatal(err)
+		}
+		b.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
+		stay(31*time.Second, n1, n2)
+		b.want(0, "leave ghost c9", "diff -ghost[c9]")
+		if _, err := n1.store.Leave(t.Context(), lease, "C", "ann", "c1", "e"); err != nil { // as a failover could
+			t.Fatal(err)
+		}
+		b.want(stageWindow, "leave ann c1", "diff -ann[c1]")
+		stay(31*time.Second, n1, n2)
+		b.want(0, "join ann c1", "diff +ann[c1]")
+		b.wantView("ann[c1] bob[c2]")
+		if n := n1.t.Stats().Repairs.Load(); n != 2 {
+			t.Errorf("%d repairs", n)
+		}
+	})
+}
+
+// DESIGN 3, orphans: an entry of an unknown incarnation gets "one lease time, then removes it".
+func TestOrphans(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1 := s.actor("n1")
+		defer n1.close()
+		lost := device("c9")
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, "e"); err != nil {
+			t.Fatal(err)
+		}
+		a := n1.open("C")
+		a.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
+		a.track("c1", "ann")
+		stay(stageTTL, n1)
+		a.want(0, "join ann c1", "diff +ann[c1]")
+		stay(2*upkeep+stageWindow, n1)
+		a.want(0, "leave ghost c9", "diff -ghost[c9]")
+		a.wantView("ann[c1]")
+		if n := n1.t.Stats().Orphans.Load(); n != 1 {
+			t.Errorf("%d orphans", n)
+		}
+	})
+}
+
+// An entry that moved to the next incarnation is no orphan, and does not look like one for ever.
+func TestMovedEntryIsNoOrphan(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		b.want(stageWindow, "join ann c1", "diff +ann[c1]")
+		n1.next()
+		stay(time.Second, n1, n2)
+		if err := s.client.ZRem(t.Context(), s.keys.Nodes(), "n1-1").Err(); err != nil { // reaped
+			t.Fatal(err)
+		}
+		stay(2*time.Minute, n1, n2)
+		b.want(0)
+		b.wantView("ann[c1]")
+		if owner := b.c.List()[0].Metas[0].Inc; owner != "n1-2" {
+			t.Errorf("the view says it is of %s", owner)
+		}
+		if loads := n2.t.Stats().Loads.Load(); loads > 2 {
+			t.Errorf("read %d times", loads)
+		}
+		if n := n2.t.Stats().Orphans.Load(); n != 0 {
+			t.Errorf("%d orphans", n)
+		}
+	})
+}
+
+// DESIGN 2: a channel is on the incarnation's list before the first entry, and "removed after the last"; without
+// entries and audience nothing of it is kept.
+func TestTidy(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		list := func() string {
+			return fmt.Sprint(s.client.SMembers(t.Context(), s.keys.NodeChannels("n1-1")).Val())
+		}
+		a := n.open("C")
+		if got := list(); got != "[]" {
+			t.Errorf("before: %s", got)
+		}
+		a.track("c1", "ann")
+		a.track("c2", "bob")
+		if got := list(); got != "[C]" {
+			t.Errorf("with two: %s", got)
+		}
+		a.c.Untrack(t.Context(), "c1", "ann")
+		stay(3*upkeep, n)
+		if got := list(); got != "[C]" {
+			t.Errorf("with one: %s", got)
+		}
+		a.c.Untrack(t.Context(), "c2", "bob")
+		n.set(func() { n.away = true })
+		time.Sleep(2 * upkeep)
+		n.set(func() { n.away = false })
+		stay(2*upkeep, n)
+		if got := list(); got != "[]" {
+			t.Errorf("with none: %s", got)
+		}
+		a.track("c1", "ann")
+		if got := list(); got != "[C]" {
+			t.Errorf("again with one: %s", got)
+		}
+		a.c.Untrack(t.Context(), "c1", "ann")
+		a.c.Detach()
+		stay(2*upkeep, n)
+		if len(n.t.all()) != 0 {
+			t.Error("the channel is kept")
+		}
+	})
+}
+
+// What a departed connection still had to write is written although nobody is in the channel any more.
+func TestUntrackAfterDetach(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		n1.set(func() { n1.fail = unavailable{} })
+		a.c.Untrack(t.Context(), "c1", "ann")
+		a.c.Detach()
+		b.want(5*time.Second, "join ann c1", "diff +ann[c1]")
+		n1.set(func() { n1.fail = nil })
+		_ = n1.Renew(t.Context())
+		b.want(upkeep+stageWindow, "leave ann c1", "diff -ann[c1]")
+		stay(3*upkeep, n1, n2)
+		if len(n1.t.all()) != 0 {
+			t.Error("the channel is kept")
+		}
+	})
+}
+
+// Idle is free: nothing is asked of Redis for a channel in which nothing happens, but for the audit.
+func TestIdleAsksNothing(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		a := n.open("C")
+		a.track("c1", "ann")
+		stay(3*time.Second, n)
+		asked := 0
+		n.set(func() { n.failed = func(string) { asked++ } })
+		stay(29*time.Second, n)
+		if asked > 4 { // one audit: positions, own entries, their incarnation
+			t.Errorf("%d commands", asked)
+		}
+	})
+}
+
+// A tracker that is closed while Redis is away leaves nothing running.
+func TestCloseWhileRedisIsAway(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		a := n.open("C")
+		n.set(func() { n.fail = unavailable{} })
+		a.c.Resubscribed()
+		a.track("c1", "ann")
+		b := newSeat(n)
+		b.c = n.t.Open("D", b)
+		b.c.Load(b)
+		time.Sleep(3 * time.Second)
+		n.close()
+		b.c.Load(b) // after Close: nothing
+	})
+}

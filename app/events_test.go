@@ -365,7 +365,7 @@ func TestSlowHandlersHoldUpNobody(t *testing.T) {
 	quick := n.dial("/ws/x")
 	quick.say("quick")
 	quick.expect("quick")
-	check(t, n.redis.Set(n.broker.Keys().Store(n.server.App().Name, "go"), "true"))
+	check(t, n.redis.Client().Set(t.Context(), n.storeKey("go"), "true", 0).Err())
 	for _, c := range slow {
 		c.expect("done")
 	}

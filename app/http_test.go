@@ -45,13 +45,10 @@ return M`,
 		{"GET", "/rooms", "", "405 "},
 		{"POST", "/", "", "404 "},
 		{"GET", "/rooms/red/users/", "", "404 "},
-		{"GET", "/%zz", "", "400 "},
+		{"GET", "/%ff", "", "400 "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
-			if strings.Contains(tt.path, "%zz") {
-				t.Skip("net/http refuses it before us")
-			}
 			got, _ := n.request(tt.method, tt.path, tt.body)
 			if got = strings.TrimSpace(got); got != tt.want && !(strings.HasSuffix(tt.want, " ") && strings.HasPrefix(got, tt.want)) {
 				t.Fatalf("got %s, want %s", got, tt.want)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"rollcall/integration_test/redistest"
 )
 
 // SPEC 1.3: ws_… functions, from a connection script beside other connections.
@@ -49,7 +51,9 @@ ws.recv()`)))
 }
 
 // SPEC 1.3: store: "values are JSON; set(key, value, {ttl = ms, nx = true})".
-func TestStore(t *testing.T) {
+func TestStore(t *testing.T) { eachRedis(t, testStore) }
+
+func testStore(t *testing.T, r *redistest.Redis) {
 	n := startNode(t, map[string]string{"scripts/db/x.get.lua": `
 local out = {}
 local function add(v) out[#out + 1] = v == nil and "nil" or v end
@@ -66,15 +70,14 @@ add(store.hgetall("h")) add(store.hgetall("none"))
 add(store.hdel("h", "f")) add(store.hdel("h", "f"))
 store.set("s", "text")
 add(pcall(store.incr, "s") == false and "raises")
-return out`})
+return out`}, nodeOptions{redis: r})
 	want := `200 ["nil",true,{"a":[1,null],"e":[]},true,"text",false,"text",true,true,true,false,1,6,4,4,true,false,true,true,{"x":1},"nil",`
 	got := n.get("/api/custom/db/x")
 	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `,{},true,false,"raises"]`) || !strings.Contains(got, `"f":{"x":1}`) {
 		t.Fatalf("got  %s\nwant %s…", got, want)
 	}
-	key := n.broker.Keys().Store(n.server.App().Name, "fresh")
-	if ttl := n.redis.TTL(key); ttl <= 0 || ttl > time.Minute {
-		t.Fatalf("ttl of %s is %v", key, ttl)
+	if ttl, err := n.redis.Client().PTTL(t.Context(), n.storeKey("fresh")).Result(); err != nil || ttl <= 0 || ttl > time.Minute {
+		t.Fatalf("ttl %v, %v", ttl, err)
 	}
 }
 
@@ -91,8 +94,8 @@ for _, f in ipairs({function() return store.get("x") end, function() return stor
 end`))
 	c := n.lua("")
 	c.expect("ready")
-	n.redis.Close()
-	t.Cleanup(func() { _ = n.redis.Restart() })
+	n.redis.Kill()
+	t.Cleanup(n.redis.Restart)
 	start := time.Now()
 	c.say("go")
 	for _, want := range []string{"store.get: ", "store.set: ", "solidb.ws.channel.broadcast: ", "ws_broadcast: "} {

@@ -13,20 +13,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/gorilla/websocket"
 
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/hub"
+	"rollcall/integration_test/redistest"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
 
-// testNode is one node without the parts of cmd/node, on a miniredis.
+// testNode is one node without the parts of cmd/node, on a miniredis unless told otherwise.
 type testNode struct {
 	t       testing.TB
-	redis   *miniredis.Miniredis
+	redis   *redistest.Redis
 	broker  *broker.Broker
 	hub     *hub.Hub
 	sockets *wsconn.Server
@@ -40,7 +40,7 @@ type testNode struct {
 
 // nodeOptions change what a test node is like.
 type nodeOptions struct {
-	redis  *miniredis.Miniredis // shared with another node
+	redis  *redistest.Redis // shared with another node
 	config func(*Config)
 	load   LoadOptions
 	ws     wsconn.Config
@@ -94,7 +94,7 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	}
 	n := &testNode{t: t, redis: o.redis, log: &logBuffer{}, seen: &recorder{}, dir: writeFiles(t, files)}
 	if n.redis == nil {
-		n.redis = miniredis.RunT(t)
+		n.redis = redistest.Mini(t)
 	}
 	ctx := context.Background()
 	level := slog.LevelInfo
@@ -103,7 +103,7 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	}
 	log := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: level}))
 	var err error
-	n.broker, err = broker.Open(ctx, broker.Config{URL: "redis://" + n.redis.Addr(), Log: log})
+	n.broker, err = broker.Open(ctx, broker.Config{URL: n.redis.URL(), Log: log})
 	check(t, err)
 	store := presence.NewStore(n.broker, n.broker.Keys())
 	process := cluster.NewProcess()
@@ -146,6 +146,21 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	})
 	eventually(t, "a lease", func() bool { return cl.Ready() == nil })
 	return n
+}
+
+// eachRedis runs a test on every kind of Redis that differs for it.
+func eachRedis(t *testing.T, f func(t *testing.T, r *redistest.Redis)) {
+	t.Run("mini", func(t *testing.T) { f(t, redistest.Mini(t)) })
+	t.Run("standalone", func(t *testing.T) { f(t, redistest.Standalone(t)) })
+	t.Run("cluster", func(t *testing.T) { f(t, redistest.Cluster(t)) })
+}
+
+// empty is an app without anything.
+var empty = map[string]string{"readme.md": ""}
+
+// storeKey is where the app's store keeps a key.
+func (n *testNode) storeKey(key string) string {
+	return n.broker.Keys().Store(n.server.App().Name, key)
 }
 
 func check(t testing.TB, err error) {

@@ -145,7 +145,7 @@ ws.channel.broadcast("end", "not reached")`)), nodeOptions{config: func(c *Confi
 	c.say("1", "2", "3")
 	check(t, c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second)))
 	eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })
-	n.redis.Del(n.broker.Keys().Store(n.server.App().Name, "wait"))
+	check(t, n.redis.Client().Del(t.Context(), n.storeKey("wait")).Err())
 	watch.expect("1,2,3,closed,nil,false,false,false,true,true")
 	n.server.running.Wait()
 	if f := n.seen.all(); len(f) != 0 {
@@ -445,7 +445,7 @@ ws.send("received " .. n)`), nodeOptions{config: func(c *Config) { c.Limits = lu
 		t.Fatalf("all was taken before the script received anything (%v)", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	check(t, n.redis.Set(n.broker.Keys().Store(n.server.App().Name, "go"), "true"))
+	check(t, n.redis.Client().Set(t.Context(), n.storeKey("go"), "true", 0).Err())
 	check(t, <-sent)
 	c.expect("received 201", "closed 1000")
 }

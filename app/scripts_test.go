@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
+	"rollcall/integration_test/redistest"
 	"rollcall/luavm"
 )
 
@@ -23,8 +22,10 @@ func (n *testNode) put(path, method, code string) Script {
 
 // SPEC 1.1: "Replaces an earlier one. GET reads it back, DELETE removes it, GET /_api/custom lists. Code that does not
 // compile: 422 with line and message, and the old version stays."
-func TestScriptsPutGetDelete(t *testing.T) {
-	n := startNode(t, map[string]string{"readme.md": ""})
+func TestScriptsPutGetDelete(t *testing.T) { eachRedis(t, testScriptsPutGetDelete) }
+
+func testScriptsPutGetDelete(t *testing.T, redis *redistest.Redis) {
+	n := startNode(t, empty, nodeOptions{redis: redis})
 	ctx := t.Context()
 	first := n.put("x", "get", "return 'one'")
 	if first.DB != "db" || first.Path != "x" || first.Method != "GET" || first.Version == 0 {
@@ -70,7 +71,7 @@ func TestScriptsPutGetDelete(t *testing.T) {
 }
 
 func TestScriptsRefuse(t *testing.T) {
-	n := startNode(t, map[string]string{"readme.md": ""})
+	n := startNode(t, empty)
 	tests := []struct {
 		db, path, method, code string
 		want                   error
@@ -96,7 +97,7 @@ func TestScriptsRefuse(t *testing.T) {
 
 // "rooms/:b" matches the same paths as "rooms/:a", so it replaces it.
 func TestScriptsOfOneShapeReplace(t *testing.T) {
-	n := startNode(t, map[string]string{"readme.md": ""})
+	n := startNode(t, empty)
 	n.put("rooms/:a", "GET", "return 'a ' .. request.params.a")
 	n.put("rooms/:b", "GET", "return 'b ' .. request.params.b")
 	n.put("rooms/all", "GET", "return 'all'")
@@ -109,10 +110,11 @@ func TestScriptsOfOneShapeReplace(t *testing.T) {
 }
 
 // SPEC 1.1: "both live on every node within 1 s"; "New connections run the newest version; running ones finish on theirs."
-func TestScriptsOnEveryNode(t *testing.T) {
-	redis := miniredis.RunT(t)
-	a := startNode(t, map[string]string{"readme.md": ""}, nodeOptions{redis: redis})
-	b := startNode(t, map[string]string{"readme.md": ""}, nodeOptions{redis: redis})
+func TestScriptsOnEveryNode(t *testing.T) { eachRedis(t, testScriptsOnEveryNode) }
+
+func testScriptsOnEveryNode(t *testing.T, redis *redistest.Redis) {
+	a := startNode(t, empty, nodeOptions{redis: redis})
+	b := startNode(t, empty, nodeOptions{redis: redis})
 	const code = "while true do local m = solidb.ws.recv() if not m then break end solidb.ws.send('%s') end"
 	a.put("x", "WS", fmt.Sprintf(code, "one"))
 	start := time.Now()
@@ -136,11 +138,13 @@ func TestScriptsOnEveryNode(t *testing.T) {
 }
 
 // A change whose announcement was lost is found by looking.
-func TestScriptsWithoutAnnouncement(t *testing.T) {
-	n := startNode(t, map[string]string{"readme.md": ""})
-	n.redis.HSet(n.broker.Keys().Scripts(), "GET db/x", `5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5")
+func TestScriptsWithoutAnnouncement(t *testing.T) { eachRedis(t, testScriptsWithoutAnnouncement) }
+
+func testScriptsWithoutAnnouncement(t *testing.T, redis *redistest.Redis) {
+	n := startNode(t, empty, nodeOptions{redis: redis})
+	check(t, n.redis.Client().HSet(t.Context(), n.broker.Keys().Scripts(), "GET db/x", `5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5").Err())
 	eventually(t, "script", func() bool { return n.get("/api/custom/db/x") == "200 found" })
-	n.redis.HSet(n.broker.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z", `5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6")
+	check(t, n.redis.Client().HSet(t.Context(), n.broker.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z", `5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6").Err())
 	n.logged("registered script cannot be read")
 	n.logged("registered script does not compile on this node")
 	if got := n.get("/api/custom/db/z"); !strings.HasPrefix(got, "500") {
@@ -153,25 +157,26 @@ func TestScriptsWithoutAnnouncement(t *testing.T) {
 
 // SPEC 1.1: "survives restarts of every node"; SPEC 5: "After a wipe nodes write back … the registered scripts they hold
 // (the newest version wins)".
-func TestScriptsSurvive(t *testing.T) {
-	redis := miniredis.RunT(t)
-	a := startNode(t, map[string]string{"readme.md": ""}, nodeOptions{redis: redis})
+func TestScriptsSurvive(t *testing.T) { eachRedis(t, testScriptsSurvive) }
+
+func testScriptsSurvive(t *testing.T, redis *redistest.Redis) {
+	a := startNode(t, empty, nodeOptions{redis: redis})
 	a.put("kept", "GET", "return 'kept'")
 	a.put("gone", "GET", "return 'gone'")
 	check(t, a.scripts.Delete(t.Context(), "db", "gone", "GET"))
 
-	b := startNode(t, map[string]string{"readme.md": ""}, nodeOptions{redis: redis})
+	b := startNode(t, empty, nodeOptions{redis: redis})
 	if got := b.get("/api/custom/db/kept"); got != "200 kept" {
 		t.Fatal(got)
 	}
 	redis.FlushAll()
 	eventually(t, "scripts in Redis again", func() bool {
-		return redis.HGet(a.broker.Keys().Scripts(), "GET db/kept") != ""
+		return redis.Client().HGet(t.Context(), a.broker.Keys().Scripts(), "GET db/kept").Val() != ""
 	})
 	if !strings.Contains(a.log.String()+b.log.String(), "writing back a registered script") {
 		t.Error("nobody wrote the scripts back")
 	}
-	c := startNode(t, map[string]string{"readme.md": ""}, nodeOptions{redis: redis})
+	c := startNode(t, empty, nodeOptions{redis: redis})
 	if got := c.get("/api/custom/db/kept"); got != "200 kept" {
 		t.Fatal(got)
 	}
@@ -181,8 +186,10 @@ func TestScriptsSurvive(t *testing.T) {
 }
 
 // A delete right after a wipe, before anybody has written back, counts.
-func TestScriptsDeleteAfterWipe(t *testing.T) {
-	n := startNode(t, map[string]string{"readme.md": ""})
+func TestScriptsDeleteAfterWipe(t *testing.T) { eachRedis(t, testScriptsDeleteAfterWipe) }
+
+func testScriptsDeleteAfterWipe(t *testing.T, redis *redistest.Redis) {
+	n := startNode(t, empty, nodeOptions{redis: redis})
 	n.put("x", "GET", "return 1")
 	n.redis.FlushAll()
 	check(t, n.scripts.Delete(t.Context(), "db", "x", "GET"))
@@ -209,10 +216,10 @@ func TestPostedScriptHidesFile(t *testing.T) {
 
 // While Redis is away a node serves the scripts that it holds, and changes fail within 3 s.
 func TestScriptsWhileRedisIsAway(t *testing.T) {
-	n := startNode(t, map[string]string{"readme.md": ""})
+	n := startNode(t, empty)
 	n.put("x", "GET", "return 'held'")
-	n.redis.Close()
-	t.Cleanup(func() { _ = n.redis.Restart() })
+	n.redis.Kill()
+	t.Cleanup(n.redis.Restart)
 	start := time.Now()
 	if _, err := n.scripts.Put(context.Background(), "db", "y", "GET", ""); err == nil || time.Since(start) > 4*time.Second {
 		t.Fatalf("%v after %v", err, time.Since(start))

@@ -12,7 +12,8 @@
 // work (see turn.go). A Server has a few more goroutines, whatever the number of connections:
 //
 //   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
-//     for a connection with one system call;
+//     for a connection with one system call; after a long round they rest for a moment (Config.Rest), so that
+//     under load more frames leave in one write;
 //   - the pinger turns a wheel that pings every connection once in Config.Ping and finds dead peers;
 //   - the reaper resets the sockets of connections whose closing takes too long.
 //

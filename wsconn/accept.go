@@ -22,9 +22,10 @@ type Options struct {
 	MaxMessage  int64  // instead of Config.MaxMessage, in bytes; 0: that one
 }
 
-// Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits are the
-// caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no WebSocket handshake, 426 for another version
-// of the protocol, 500 when the connection cannot be taken over, 503 after Close.
+// Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits
+// are the caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no
+// WebSocket handshake, 426 for another version of the protocol, 500 when the connection cannot be taken over, 503
+// after Close.
 //
 // The caller must call Start. The HTTP handler should then return: its stack and buffers are freed that way.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {

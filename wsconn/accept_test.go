@@ -61,6 +61,20 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
+// TestHeaderFields: what the caller has set on the answer leaves with the upgrade.
+func TestHeaderFields(t *testing.T) {
+	s := NewServer(Config{}, nil)
+	defer s.Close()
+	h := &host{Server: s, http: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Node", "n1")
+		_, _ = s.Accept(w, r, Options{})
+	}))}
+	defer h.http.Close()
+	if resp := h.request(t, upgradeRequest); resp.StatusCode != 101 || resp.Header.Get("X-Node") != "n1" {
+		t.Errorf("status %d, header %v", resp.StatusCode, resp.Header)
+	}
+}
+
 func TestCompressionIsNotNegotiated(t *testing.T) {
 	h := newHost(t, Config{})
 	resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1))

@@ -37,7 +37,7 @@ func TestLook(t *testing.T) {
 	zone := fmt.Sprintf("Etc/GMT%+d", (time.Now().UTC().Hour()-9+36)%24-12)
 	ada.run("be somewhere", command(emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone}),
 		command(emulation.SetLocaleOverride, emulation.SetLocaleOverrideParams{Locale: "en_GB"}))
-	ada.load(s.url(0, "user=ada&name=Ada+Holm"))
+	ada.load(s.url(0, "user=ada-1&name=Ada+Holm"))
 	ada.await("connected", phase("open"))
 	scene(t, s, ada)
 
@@ -69,7 +69,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// scene fills the lobby: people on both nodes, on devices of all kinds, a talk, somebody who writes.
+// scene fills the lobby: people on both nodes, on devices of all kinds, a talk, somebody who writes. A colour follows from
+// an id; these ids have colours that can be told apart.
 func scene(t *testing.T, s *stage, ada *page) {
 	t.Helper()
 	enter := func(node int, user, name, device, client, state string) *nodetest.Client {
@@ -80,22 +81,22 @@ func scene(t *testing.T, s *stage, ada *page) {
 		c.Send(nodetest.JSON(map[string]any{"type": "message", "id": text[:3], "text": text}))
 		ada.await("what was said", messages(1, user, text))
 	}
-	enter(1, "ada", "Ada Holm", "phone", "Safari on iPhone", "away")
-	noor := enter(1, "noor", "Noor", "desktop", "Firefox on Linux", "online")
-	enter(0, "noor", "Noor", "phone", "Chrome on Android", "online")
-	mikkel := enter(1, "mikkel", "Mikkel Dahl", "desktop", "Chrome on Windows", "online")
-	ada.await("everybody", people("ada", "mikkel", "noor"))
-	said(noor, "noor", "Morning! I am on two nodes at once: laptop here, phone over there.")
-	said(noor, "noor", "The list still shows me once.")
+	enter(1, "ada-1", "Ada Holm", "phone", "Safari on iPhone", "away")
+	noor := enter(1, "noor-1", "Noor", "desktop", "Firefox on Linux", "online")
+	enter(0, "noor-1", "Noor", "phone", "Chrome on Android", "online")
+	mikkel := enter(1, "mikkel-1", "Mikkel Dahl", "desktop", "Chrome on Windows", "online")
+	ada.await("everybody", people("ada-1", "mikkel-1", "noor-1"))
+	said(noor, "noor-1", "Morning! I am on two nodes at once: laptop here, phone over there.")
+	said(noor, "noor-1", "The list still shows me once.")
 	ada.say("And when you close the laptop?")
-	ada.await("the question", messages(1, "ada", "And when you close the laptop?"))
-	said(noor, "noor", "You see one device less, and no “Noor has left”. That comes with the last one.")
-	said(mikkel, "mikkel", "I just killed a node with -9. Nobody noticed, everyone had reconnected before its lease ran out.")
+	ada.await("the question", messages(1, "ada-1", "And when you close the laptop?"))
+	said(noor, "noor-1", "You see one device less, and no “Noor has left”. That comes with the last one.")
+	said(mikkel, "mikkel-1", "I just killed a node with -9. Nobody noticed, everyone had reconnected before its lease ran out.")
 	ida := enter(0, "ida", "Ida", "tablet", "Safari on iPad", "online")
-	enter(1, "tomas", "Tomás Ruiz", "desktop", "Edge on Windows", "away")
-	ada.await("everybody", people("ada", "ida", "mikkel", "noor", "tomas"))
+	enter(1, "tomas-1", "Tomás Ruiz", "desktop", "Edge on Windows", "away")
+	ada.await("everybody", people("ada-1", "ida", "mikkel-1", "noor-1", "tomas-1"))
 	ada.say("So presence is exact. I like it.")
-	ada.await("the answer", messages(1, "ada", "So presence is exact. I like it."))
+	ada.await("the answer", messages(1, "ada-1", "So presence is exact. I like it."))
 	ida.Send(`{"type":"typing","on":true}`)
 	ada.await("that Ida is writing", shown("typing-text", "Ida is writing"))
 }

@@ -2,7 +2,9 @@ package browser_test
 
 import (
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"rollcall/integration_test/nodetest"
@@ -77,6 +79,39 @@ func TestCloseCodes(t *testing.T) {
 			}
 			if want := advice[c.Client]; got != want {
 				t.Errorf("after %d (%s) the page does %q, wanted %q", c.Code, c.Meaning, got, want)
+			}
+		})
+	}
+}
+
+// The client in docs/protocol.md does what the page's does.
+func TestProtocolClient(t *testing.T) {
+	text, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := ""
+	for _, block := range strings.Split(string(text), "```js\n")[1:] {
+		js, _, _ := strings.Cut(block, "```")
+		code += js
+	}
+	b := startBrowser(t)
+	p := b.tab("nobody")
+	tests := []struct{ name, expression, want string }{
+		{"a state", `[...reduce(new Map([["a", 1]]), {event: "presence_state", payload: {b: 2}})]`, `[["b",2]]`},
+		{"a diff", `[...reduce(new Map([["a", 1], ["b", 2]]), {event: "presence_diff", payload: {joins: {b: 3, c: 4}, leaves: {a: 1}}})]`, `[["b",3],["c",4]]`},
+		{"another frame", `[...reduce(new Map([["a", 1]]), {event: "message"})]`, `[["a",1]]`},
+		{"waits grow", `[0, 1, 50].map((n) => wait(n, false)).every((w, i) => w <= [500, 1000, 20000][i])`, `true`},
+		{"later is not at once", `wait(0, true) >= 1500`, `true`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := evaluate[any](p, fmt.Sprintf("(() => { %s; return %s })()", code, tt.expression))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if nodetest.JSON(got) != tt.want {
+				t.Errorf("got %s, want %s", nodetest.JSON(got), tt.want)
 			}
 		})
 	}

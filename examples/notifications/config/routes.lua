@@ -1,6 +1,6 @@
 -- Users listen here: /ws/notifications?user=ada
 router_websocket("/ws/notifications", "notifications#listen")
 
--- Back ends post here. Whoever reaches the node can do it: in production put { auth = true } behind it and check
--- request.user.roles in the handler, or let only the back end's network reach this path.
+-- Back ends post here. Whoever reaches the node can do it: in production, let only the back end's network reach this path,
+-- or check a key in the handler (request.headers.authorization).
 router_post("/notify/:user_id", "notifications#notify")

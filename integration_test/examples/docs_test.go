@@ -1,0 +1,113 @@
+package examples_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"rollcall/integration_test/nodetest"
+	"rollcall/luavm"
+	"rollcall/wsconn"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../..", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// The Lua in the docs compiles.
+func TestDocsCompile(t *testing.T) {
+	block := regexp.MustCompile("(?s)```lua\n(.*?)```")
+	for _, file := range []string{"README.md", "docs/handlers.md"} {
+		found := block.FindAllStringSubmatch(read(t, file), -1)
+		if len(found) < 2 {
+			t.Errorf("%s: only %d pieces of Lua found", file, len(found))
+		}
+		for _, f := range found {
+			if _, err := luavm.Compile(file, f[1]); err != nil {
+				t.Errorf("%v in\n%s", err, f[1])
+			}
+		}
+	}
+}
+
+// What the docs link to is there.
+func TestDocsLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	for _, file := range []string{"README.md", "docs/handlers.md", "docs/protocol.md", "examples/README.md", "examples/chat/README.md"} {
+		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
+			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(file), found[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, found[1], err)
+			}
+		}
+	}
+}
+
+// docs/handlers.md tells of every function there is: a script lists what it can see beside plain Lua.
+func TestDocsNameEveryFunction(t *testing.T) {
+	const script = `
+local plain = { string = true, table = true, math = true, coroutine = true, _G = true, request = true }
+local function list(prefix, t)
+  local keys = {}
+  for k in pairs(t) do keys[#keys + 1] = k end
+  for _, k in ipairs(keys) do
+    local v = t[k]
+    if type(v) == "table" and not (prefix == "" and plain[k]) then
+      list(prefix .. k .. ".", v)
+    elseif prefix ~= "" or k:find("_") then
+      solidb.ws.send(prefix .. k)
+    end
+  end
+end
+list("", _G)
+solidb.ws.send("end")
+solidb.ws.recv()`
+	app := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(app, "scripts/docs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(app, "scripts/docs/list.ws.lua"), []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n := nodetest.Start(t, nodetest.Options{App: app, Flags: []string{"--dev"}})
+	names := nodetest.Dial(t, n.Addr(), "/api/custom/docs/list").Until("end")
+	if len(names) < 40 {
+		t.Fatalf("the script sees only %q", names)
+	}
+	docs := read(t, "docs/handlers.md")
+	for _, name := range names {
+		name = strings.Replace(name, "JSON.", "json.", 1) // one table under two names
+		if name != "_VERSION" && name != "_G" && !strings.Contains(docs, name) {
+			t.Errorf("docs/handlers.md says nothing of %s", name)
+		}
+	}
+	for _, name := range []string{"solidb.ws.recv_any", "store.hgetall", "ws_get_presence", "json_encode"} {
+		if !strings.Contains(strings.Join(names, " "), name) {
+			t.Errorf("the script does not see %s; it sees %q", name, names)
+		}
+	}
+}
+
+// SPEC 4: "`docs/` lists them with what a client should do"
+func TestDocsCloseCodes(t *testing.T) {
+	docs := read(t, "docs/protocol.md")
+	row := regexp.MustCompile(`(?m)^\| (\d{4}) \| (\w+) \| (.*) \| (.*) \|$`)
+	rows := row.FindAllStringSubmatch(docs, -1)
+	codes := wsconn.CloseCodes()
+	if len(rows) != len(codes) {
+		t.Fatalf("docs/protocol.md lists %d codes, there are %d", len(rows), len(codes))
+	}
+	for i, c := range codes {
+		want := wsconn.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning, Client: wsconn.Advice(strings.TrimPrefix(string(c.Client), "do "))}
+		got := wsconn.CloseCode{Code: c.Code, Name: rows[i][2], Meaning: rows[i][3], Client: wsconn.Advice(rows[i][4])}
+		if got != want {
+			t.Errorf("docs/protocol.md has %v, the code %v", got, want)
+		}
+	}
+}

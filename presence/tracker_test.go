@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -23,7 +24,7 @@ func stay(d time.Duration, actors ...*actor) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		for _, a := range actors {
 			if _, _, held := a.Lease(); held {
-				_ = a.Renew(nil)
+				_ = a.Renew(context.Background())
 			}
 		}
 		time.Sleep(min(2*time.Second, time.Until(end)))

@@ -1,0 +1,432 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/broker"
+	"rollcall/integration_test/redistest"
+)
+
+const (
+	testTTL  = time.Second
+	testBeat = 50 * time.Millisecond
+)
+
+// member is one node of a cluster in this process.
+type member struct {
+	*Cluster
+	t *testing.T
+	b *broker.Broker
+
+	mu      sync.Mutex
+	incs    []string
+	removed []string // "channel incarnation"
+	fail    error    // what removing answers
+	heard   []string // one-way messages
+	answer  func(ctx context.Context, kind, body string) (string, error)
+}
+
+func (m *member) RemoveIncarnation(_ context.Context, channel, inc string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed = append(m.removed, channel+" "+inc)
+	return m.fail
+}
+
+func (m *member) OneWay(kind, body string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = append(m.heard, kind+" "+body)
+}
+
+func (m *member) Answer(ctx context.Context, kind, body string) (string, error) {
+	m.mu.Lock()
+	answer := m.answer
+	m.mu.Unlock()
+	if answer != nil {
+		return answer(ctx, kind, body)
+	}
+	return kind + " " + body + " of " + m.Process(), nil
+}
+
+func (m *member) get(read func() string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return read()
+}
+
+func (m *member) removals() string {
+	return m.get(func() string { return strings.Join(slices.Sorted(slices.Values(m.removed)), ", ") })
+}
+func (m *member) incarnations() string { return m.get(func() string { return fmt.Sprint(m.incs) }) }
+
+func newMember(t *testing.T, url string, ttl time.Duration) *member {
+	t.Helper()
+	b, err := broker.Open(t.Context(), broker.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{t: t, b: b}
+	m.Cluster = New(Config{Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.DiscardHandler),
+		Node: Node{Address: "here", Version: "v", PID: 7, StartedAt: time.UnixMilli(12345)}, Load: func() Load { return Load{3, 2} }})
+	m.Handle(m)
+	m.OnIncarnation(func(inc string) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.incs = append(m.incs, inc)
+	})
+	m.Start()
+	t.Cleanup(func() {
+		_ = m.Close(context.Background())
+		_ = b.Close()
+	})
+	eventually(t, "the lease is held", func() bool { return m.Phase() == Held })
+	return m
+}
+
+// kill ends a member as kill -9 does: its loop stops, its lease stays.
+func (m *member) kill() {
+	m.cancel()
+	m.done.Wait()
+	m.calls.close()
+}
+
+// mini is a miniredis whose clock stands still until the test moves it.
+func mini(t *testing.T) (r *redistest.Redis, forward func(time.Duration)) {
+	r = redistest.Mini(t)
+	now := time.Unix(1700000000, 0)
+	r.Mini().SetTime(now)
+	return r, func(d time.Duration) {
+		now = now.Add(d)
+		r.Mini().FastForward(d)
+		r.Mini().SetTime(now)
+	}
+}
+
+func (m *member) inc() string { inc, _, _ := m.Lease(); return inc }
+
+// register puts channels on an incarnation's list, as presence does.
+func (m *member) register(channels ...string) {
+	m.t.Helper()
+	for _, c := range channels {
+		if _, err := m.b.Do(m.t.Context(), "sadd", m.keys.NodeChannels(m.inc()), c); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+func TestMembersSeeEachOther(t *testing.T) {
+	r, _ := mini(t)
+	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
+	for _, m := range []*member{a, b} {
+		eventually(t, "both are in the registry", func() bool { return len(m.Nodes()) == 2 })
+		for _, n := range m.Nodes() {
+			if n.Address != "here" || n.Version != "v" || n.PID != 7 || n.Load != (Load{3, 2}) || !n.StartedAt.Equal(time.UnixMilli(12345)) {
+				t.Errorf("node %+v", n)
+			}
+		}
+		eventually(t, "an echo came back", func() bool { return m.Ready() == nil })
+	}
+	if alive, err := a.Alive(t.Context(), b.Process()); !alive || err != nil {
+		t.Errorf("b is alive: %v, %v", alive, err)
+	}
+	if alive, err := a.Alive(t.Context(), "ffffffffffff"); alive || err != nil {
+		t.Errorf("nobody is alive: %v, %v", alive, err)
+	}
+	late := newMember(t, r.URL(), testTTL) // not yet in a's registry, perhaps
+	if alive, err := a.Alive(t.Context(), late.Process()); !alive || err != nil {
+		t.Errorf("a new node is alive: %v, %v", alive, err)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the one that stopped is gone", func() bool { return len(a.Nodes()) == 2 })
+	if alive, err := a.IncarnationAlive(t.Context(), b.inc()); alive || err != nil {
+		t.Errorf("its incarnation is alive: %v, %v", alive, err)
+	}
+	r.Kill()
+	if alive, err := a.Alive(t.Context(), "ffffffffffff"); alive || err == nil {
+		t.Errorf("without Redis: %v, %v", alive, err)
+	}
+	if _, err := a.IncarnationAlive(t.Context(), a.inc()); err == nil {
+		t.Error("without Redis an incarnation is known")
+	}
+}
+
+// DESIGN 3: "Losing the lease (declared dead, or wiped): new incarnation".
+func TestNewIncarnation(t *testing.T) {
+	r, _ := mini(t)
+	m := newMember(t, r.URL(), testTTL)
+	p := m.Process()
+	if got := m.incarnations(); got != "["+p+"-1]" {
+		t.Fatalf("incarnations %s", got)
+	}
+	m.Renounce("test")
+	eventually(t, "it has a second one", func() bool { return m.incarnations() == "["+p+"-1 "+p+"-2]" && m.Phase() == Held })
+	if alive, err := m.IncarnationAlive(t.Context(), p+"-1"); !alive || err != nil {
+		t.Errorf("the first one expires by itself: %v, %v", alive, err)
+	}
+	m.Disown(p+"-1", "late news")
+	if _, _, held := m.Lease(); !held {
+		t.Error("news of an old incarnation cost the present one")
+	}
+	m.Disown(p+"-2", "news")
+	eventually(t, "it has a third one", func() bool { return m.inc() == p+"-3" && m.Phase() == Held })
+	r.FlushAll()
+	eventually(t, "it has a fourth one after a wipe", func() bool { return m.inc() == p+"-4" && m.Phase() == Held })
+	if _, err := m.b.Do(t.Context(), "zrem", m.keys.Nodes(), p+"-4"); err != nil { // as declared dead
+		t.Fatal(err)
+	}
+	eventually(t, "it has a fifth one", func() bool { return m.inc() == p+"-5" && m.Phase() == Held })
+}
+
+// DESIGN 3: "A late heartbeat still renews, as long as no one has declared the incarnation dead".
+func TestLateHeartbeat(t *testing.T) {
+	r, forward := mini(t)
+	m := newMember(t, r.URL(), testTTL)
+	_, before, _ := m.Lease()
+	forward(time.Hour)
+	if err := m.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	inc, after, held := m.Lease()
+	if inc != m.Process()+"-1" || !held || after != before+time.Hour.Milliseconds() {
+		t.Errorf("after an hour: %s, held %v, deadline %d later", inc, held, after-before)
+	}
+}
+
+// While Redis does not answer the lease is in doubt, and comes back as it was.
+func TestInDoubt(t *testing.T) {
+	r, _ := mini(t)
+	m := newMember(t, r.URL(), 300*time.Millisecond)
+	inc := m.inc()
+	r.Kill()
+	eventually(t, "the lease is in doubt", func() bool { return m.Phase() == InDoubt })
+	if err := m.Ready(); err == nil {
+		t.Error("ready without a lease")
+	}
+	if err := r.Mini().Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is held again", func() bool { return m.Phase() == Held })
+	if m.inc() != inc {
+		t.Errorf("incarnation %s, was %s", m.inc(), inc)
+	}
+}
+
+func TestRenewAfterClose(t *testing.T) {
+	r, _ := mini(t)
+	m := newMember(t, r.URL(), testTTL)
+	if err := m.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Renew(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("renew after close: %v", err)
+	}
+	if _, _, held := m.Lease(); held {
+		t.Error("the lease is held after close")
+	}
+	never := New(Config{Broker: m.b, Process: NewProcess(), TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)})
+	if err := never.Close(t.Context()); err != nil {
+		t.Errorf("close of what never started: %v", err)
+	}
+}
+
+// SPEC 5.1: a killed node's users leave; DESIGN 3: its channels are handed to the remover, then its keys go.
+func TestReap(t *testing.T) {
+	r, forward := mini(t)
+	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
+	dead := b.inc()
+	b.register("room:1", "room 2")
+	b.kill()
+	forward(testTTL)
+	if err := a.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.reaper.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.removals(); got != "" {
+		t.Fatalf("removed %s within the grace", got)
+	}
+	forward(Grace + time.Millisecond)
+	eventually(t, "both channels were removed", func() bool { return a.removals() == "room 2 "+dead+", room:1 "+dead })
+	eventually(t, "nothing is left of it", func() bool {
+		n, err := a.b.Do(t.Context(), "exists", a.keys.Node(dead), a.keys.NodeChannels(dead))
+		alive, err2 := a.IncarnationAlive(t.Context(), dead)
+		return err == nil && n == int64(0) && err2 == nil && !alive
+	})
+	eventually(t, "the registry shows one", func() bool { return len(a.Nodes()) == 1 })
+}
+
+// A removal that fails is tried again.
+func TestReapAgain(t *testing.T) {
+	r, forward := mini(t)
+	a, b := newMember(t, r.URL(), 200*time.Millisecond), newMember(t, r.URL(), 200*time.Millisecond)
+	dead := b.inc()
+	b.register("C")
+	b.kill()
+	a.mu.Lock()
+	a.fail = errors.New("no")
+	a.mu.Unlock()
+	forward(200*time.Millisecond + Grace + time.Millisecond)
+	eventually(t, "it was tried", func() bool { return a.removals() != "" })
+	if alive, err := a.IncarnationAlive(t.Context(), dead); !alive || err != nil {
+		t.Errorf("it is forgotten before it is reaped: %v, %v", alive, err)
+	}
+	a.mu.Lock()
+	a.fail = nil
+	a.mu.Unlock()
+	forward(claimFor) // the claim of the first try
+	eventually(t, "it is forgotten", func() bool {
+		alive, err := a.IncarnationAlive(t.Context(), dead)
+		return err == nil && !alive
+	})
+}
+
+// DESIGN 3: "only once it has itself held its lease without doubt for a whole ttl".
+func TestReaperWaitsForItsOwnLease(t *testing.T) {
+	r, forward := mini(t)
+	long := 700 * time.Millisecond
+	b := newMember(t, r.URL(), long)
+	b.register("C")
+	b.kill()
+	forward(long + Grace + time.Second)
+	began := time.Now()
+	a := newMember(t, r.URL(), long)
+	eventually(t, "it was reaped", func() bool { return a.removals() != "" })
+	if took := time.Since(began); took < long {
+		t.Errorf("reaped after %v, the lease was held for less than %v", took, long)
+	}
+}
+
+// A declaration that waited while Redis stood still says nothing about the others: they are as late as the one that declares.
+func TestDeclareNeedsOwnLease(t *testing.T) {
+	r, forward := mini(t)
+	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
+	first := b.inc()
+	b.register("C")
+	a.kill()
+	b.kill()
+	a.Cluster.mu.Lock()
+	a.Cluster.lease.since = time.Now().Add(-time.Hour)
+	a.Cluster.lease.sent = time.Now()
+	a.Cluster.mu.Unlock()
+	forward(time.Minute)
+	if err := a.reaper.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if alive, err := a.IncarnationAlive(t.Context(), first); !alive || err != nil || a.removals() != "" {
+		t.Errorf("b was declared dead by a node that is as late: alive %v, %v, removed %q", alive, err, a.removals())
+	}
+	if err := a.beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.reaper.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.removals() != "C "+first {
+		t.Errorf("removed %q", a.removals())
+	}
+}
+
+// What a stopping node could not remove is reaped at once, not after its deadline.
+func TestCloseLeavesTheRestToReapers(t *testing.T) {
+	r, _ := mini(t)
+	a, b := newMember(t, r.URL(), 200*time.Millisecond), newMember(t, r.URL(), 200*time.Millisecond)
+	inc := b.inc()
+	b.register("C")
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the rest was removed", func() bool { return a.removals() == "C "+inc })
+	eventually(t, "it is forgotten", func() bool {
+		alive, err := a.IncarnationAlive(t.Context(), inc)
+		return err == nil && !alive
+	})
+}
+
+func TestSend(t *testing.T) {
+	r, _ := mini(t)
+	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
+	eventually(t, "both hear", func() bool { return a.Ready() == nil && b.Ready() == nil })
+	for i := range 20 {
+		for _, to := range []*member{a, b} {
+			if err := a.Send(t.Context(), to.Process(), "kind", "body "+strconv.Itoa(i)+" with  spaces"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, m := range []*member{a, b} {
+		eventually(t, "all came", func() bool { return m.get(func() string { return strconv.Itoa(len(m.heard)) }) == "20" })
+		for i, line := range m.heard {
+			if want := fmt.Sprintf("kind body %d with  spaces", i); line != want {
+				t.Errorf("message %d is %q", i, line)
+			}
+		}
+	}
+	if err := a.Send(t.Context(), "ffffffffffff", "kind", ""); err != nil {
+		t.Errorf("send to nobody: %v", err)
+	}
+}
+
+// SPEC 1.3: cluster-wide lists; a node that does not answer is named, not waited for.
+func TestAsk(t *testing.T) {
+	r, _ := mini(t)
+	a, b, c := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
+	for _, m := range []*member{a, b, c} {
+		eventually(t, "all see all", func() bool { return len(m.Nodes()) == 3 && m.Ready() == nil })
+	}
+	got, silent, err := a.Ask(t.Context(), "what", "is  it")
+	if err != nil || len(silent) != 0 || len(got) != 3 {
+		t.Fatalf("got %v, silent %v, %v", got, silent, err)
+	}
+	for _, m := range []*member{a, b, c} {
+		if got[m.Process()] != "what is  it of "+m.Process() {
+			t.Errorf("%s answers %q", m.Process(), got[m.Process()])
+		}
+	}
+	b.mu.Lock()
+	b.answer = func(ctx context.Context, _, _ string) (string, error) { <-ctx.Done(); return "", ctx.Err() }
+	b.mu.Unlock()
+	c.mu.Lock()
+	c.answer = func(context.Context, string, string) (string, error) { return "", errors.New("no") }
+	c.mu.Unlock()
+	got, silent, err = a.Ask(t.Context(), "what", "")
+	slices.Sort(silent)
+	want := []string{b.Process(), c.Process()}
+	slices.Sort(want)
+	if err != nil || len(got) != 1 || !slices.Equal(silent, want) {
+		t.Errorf("got %v, silent %v, %v; want silent %v", got, silent, err, want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := a.Ask(ctx, "what", ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	r.Kill()
+	if _, _, err := a.Ask(t.Context(), "what", ""); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("without Redis: %v", err)
+	}
+}
+
+// What comes over a node's topic is not believed.
+func TestDamagedMessages(t *testing.T) {
+	r, _ := mini(t)
+	m := newMember(t, r.URL(), testTTL)
+	for _, text := range []string{"", " ", "q", "q 1", "q 1 p", "q 1 p kind", "a", "a 99", "a 99 p body", "x y z", "o"} {
+		m.calls.Receive(text)
+	}
+	if got := m.get(func() string { return strings.Join(m.heard, "|") }); got != " " {
+		t.Errorf("heard %q", got)
+	}
+}

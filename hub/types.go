@@ -25,7 +25,7 @@ var (
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
 	ErrBadID        = errors.New("not a connection id (a UUID)")
 	ErrGone         = errors.New("this connection is closed")
-	ErrUnavailable  = errors.New("Redis cannot be reached")
+	ErrUnavailable  = errors.New("cannot reach Redis")
 )
 
 // CheckChannel says why a name is not allowed, or nil.

@@ -1,0 +1,100 @@
+package hub
+
+import (
+	"testing"
+
+	"rollcall/wsconn"
+)
+
+func act(kind ActionKind, channel string) Action { return Action{Kind: kind, Channel: channel} }
+
+func sayRoom(text string) Action {
+	return Action{Kind: ActionBroadcastRoom, Value: Value{Text: text}}
+}
+
+// SPEC 1.2, broadcast_room: "to all in the channel joined in this same return, else in the most recently joined one, sender
+// included; in no room: no effect"; SPEC 6: "after leaving the newest room falls back to the one joined before it; several
+// joined in one return: the last counts".
+func TestBroadcastRoom(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n := w.node("n1")
+	ears := map[string]*client{}
+	for _, room := range []string{"a", "b", "c"} {
+		ears[room] = n.event("in " + room)
+		ears[room].join(room)
+	}
+	c := n.event("c")
+	for _, step := range []struct {
+		name    string
+		actions []Action
+		heard   string // by those in which room
+		fails   error
+	}{
+		{"in no room", []Action{sayRoom("x")}, "", ErrNoRoom},
+		{"joined in this return", []Action{act(ActionJoin, "a"), sayRoom("x")}, "a", nil},
+		{"the most recently joined", []Action{sayRoom("x")}, "a", nil},
+		{"several joined: the last counts", []Action{act(ActionJoin, "b"), act(ActionJoin, "c"), sayRoom("x")}, "c", nil},
+		{"joined again in this return", []Action{act(ActionJoin, "a"), sayRoom("x")}, "a", nil},
+		{"but that did not make it the newest", []Action{sayRoom("x")}, "c", nil},
+		{"after leaving the newest, the one before", []Action{act(ActionLeave, "c"), sayRoom("x")}, "b", nil},
+		{"joined and left in one return", []Action{act(ActionJoin, "a"), act(ActionLeave, "a"), sayRoom("x")}, "b", nil},
+		{"two joined, one of them left", []Action{act(ActionJoin, "a"), act(ActionJoin, "c"), act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
+		{"with a channel", []Action{{Kind: ActionBroadcastRoom, Channel: "c", Value: Value{Text: "x"}}}, "c", nil},
+		{"all left", []Action{act(ActionLeave, "a"), act(ActionLeave, "b"), sayRoom("x")}, "", ErrNoRoom},
+	} {
+		errs := c.Do(t.Context(), step.actions)
+		if step.fails == nil && len(errs) != 0 || step.fails != nil && (len(errs) != 1 || !isOneOf(errs[0], step.fails)) {
+			t.Errorf("%s: %v", step.name, errs)
+		}
+		for room, ear := range ears {
+			ear.say(room, "mark")
+			if room == step.heard {
+				ear.want("x", "mark")
+			} else {
+				ear.want("mark")
+			}
+		}
+		c.mu.Lock()
+		c.lines = nil
+		c.mu.Unlock()
+	}
+}
+
+// SPEC 1.2: "Actions of one return run one after another in the order of this table, each complete before the next"; an
+// action that fails keeps no other from running.
+func TestActionsInOrder(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n := w.node("n1")
+	c, other := n.event("c"), n.event("other")
+	other.join("room")
+	errs := c.Do(t.Context(), []Action{
+		act(ActionLeave, "nowhere"), act(ActionJoin, "room"), act(ActionUntrack, "nowhere"),
+		{Kind: ActionTrack, Channel: "room", UserID: "ann"},
+		{Kind: ActionTrack, Channel: "room", UserID: ""},
+		{Kind: ActionSetPresence, Channel: "room", Fields: fieldsOf(t, `{"state":"busy"}`)},
+		{Kind: ActionSetPresence, Channel: "nowhere"},
+		{Kind: ActionSend, Value: Value{Text: "to you"}},
+		act(ActionSendPresence, "room"),
+		sayRoom("to all here"),
+		{Kind: ActionBroadcastChannel, Channel: "room", Value: Value{Text: `{"n":1}`, JSON: true}},
+		{Kind: ActionClose, Code: 4001, Reason: "done"},
+	})
+	if len(errs) != 2 || errs[0].Action.Kind != ActionTrack || errs[1].Action.Kind != ActionSetPresence {
+		t.Errorf("errors %v", errs)
+	}
+	c.want("room: state ann[c]", "room: +ann[c{state=busy}]", "to you", "room: state ann[c{state=busy}]", "to all here", `{"n":1}`)
+	other.want("room: +ann[c]", "room: +ann[c{state=busy}]", "to all here", `{"n":1}`)
+	if c.closed != "4001 done" {
+		t.Errorf("closed with %q", c.closed)
+	}
+	c.refuse = true
+	if errs := c.Do(t.Context(), []Action{{Kind: ActionSend}, act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], wsconn.ErrClosed) {
+		t.Errorf("send to a closed socket: %v", errs)
+	}
+	c.Exit(false)
+	if errs := c.Do(t.Context(), []Action{act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], ErrGone) {
+		t.Errorf("join after exit: %v", errs)
+	}
+	everyone := []Action{{Kind: ActionBroadcast, Value: Value{Text: "everyone"}}}
+	eventually(t, "a broadcast to everyone", func() bool { return len(other.Do(t.Context(), everyone)) == 0 && len(other.got()) > 0 })
+}

@@ -1,0 +1,134 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// SPEC 1.1: "Everything is cleaned up when the connection closes."
+func TestExit(t *testing.T) {
+	w, n1, n2 := quick(t)
+	seen, script := n2.event("seen"), n2.script("script")
+	seen.join("r1", "r2")
+	script.join("r1")
+	c := n1.event("c")
+	c.join("r1", "r3")
+	c.track("r1", "ann", "")
+	c.track("r2", "bob", "")
+	c.Exit(true) // no linger is configured
+	c.Exit(false)
+	seen.want("r1: +ann[c]", "r2: +bob[c]", "r1: -ann[c]", "r2: -bob[c]")
+	script.want(`r1: join ann[c] {"user_id":"ann","state":"online"}`, `r1: leave ann[c] {"user_id":"ann","state":"online"}`)
+	if l := n1.Load(); l.Channels != 0 || l.Connections != 0 {
+		t.Errorf("load %+v", l)
+	}
+	frames := len(c.got())
+	seen.say("r1", "x")
+	seen.want("x")
+	if len(c.got()) != frames {
+		t.Error("a closed connection was sent something")
+	}
+	for what, err := range map[string]error{
+		"join": c.Join(t.Context(), "r"), "track": c.Track(t.Context(), "r", "u", nil), "presence.join": c.PresenceJoin(t.Context(), "r", "u", json.RawMessage("{}")),
+		"send_presence": c.SendPresence(t.Context(), "r"),
+	} {
+		if !isOneOf(err, ErrGone) {
+			t.Errorf("%s after exit: %v", what, err)
+		}
+	}
+	for what, err := range map[string]error{"leave": c.Leave("r1"), "untrack": c.Untrack(t.Context(), "r1")} {
+		if err != nil {
+			t.Errorf("%s after exit: %v", what, err)
+		}
+	}
+	w.wantViews("r1", "")
+	w.wantViews("r", "")
+}
+
+// SPEC 3, --presence-linger: "how long a connection that dropped without a close handshake … stays present; 1000 and
+// `untrack` leave at once".
+func TestLinger(t *testing.T) {
+	w := newWorld(t, worldConfig{linger: 400 * time.Millisecond})
+	n1, n2 := w.node("n1"), w.node("n2")
+	seen := n2.event("seen")
+	seen.join("room")
+	drops, closes, stays := n1.event("drops"), n1.event("closes"), n1.event("stays")
+	drops.track("room", "drops", "")
+	closes.track("room", "closes", "")
+	stays.track("room", "stays", "")
+	seen.want("room: +drops[drops]", "room: +closes[closes]", "room: +stays[stays]")
+	began := time.Now()
+	drops.Exit(true)
+	stays.Exit(true)
+	closes.Exit(false)
+	seen.want("room: -closes[closes]")
+	if got := n2.view("room"); got != "drops[drops] stays[stays]" {
+		t.Errorf("present are %s", got)
+	}
+	again := n2.event("again") // comes back on another node
+	again.track("room", "stays", "")
+	again.want("room: state drops[drops] stays[again stays]")
+	seen.want("room: -drops[drops]")
+	if took := time.Since(began); took < 400*time.Millisecond {
+		t.Errorf("it lingered for %v only", took)
+	}
+	w.wantViews("room", "stays[again]")
+	if l := n1.Load(); l.Channels != 0 {
+		t.Errorf("%d rooms stay", l.Channels)
+	}
+}
+
+// A node that stops ends what lingers.
+func TestCloseEndsLingers(t *testing.T) {
+	w := newWorld(t, worldConfig{linger: time.Hour})
+	n1, n2 := w.node("n1"), w.node("n2")
+	seen := n2.event("seen")
+	seen.join("room")
+	for i := range 5 {
+		c := n1.event(fmt.Sprint("c", i))
+		c.track("room", fmt.Sprint("u", i), "")
+		c.Exit(true)
+	}
+	n1.Hub.Close(t.Context())
+	eventually(t, "all have left", func() bool { return n2.view("room") == "" })
+	eventually(t, "all leaves were told", func() bool { return len(seen.got()) == 10 })
+	late := n1.event("late") // a call that comes too late does not hang
+	if err := late.Join(t.Context(), "room"); err != nil {
+		t.Errorf("join of a closed hub: %v", err)
+	}
+	late.Exit(false)
+}
+
+// A connection that goes while its handler is in the midst of track: what was tracked goes too, or lingers.
+func TestExitDuringTrack(t *testing.T) {
+	for _, linger := range []bool{false, true} {
+		t.Run(fmt.Sprint("linger ", linger), func(t *testing.T) {
+			w := newWorld(t, worldConfig{linger: 300 * time.Millisecond})
+			n1, n2 := w.node("n1"), w.node("n2")
+			seen := n2.event("seen")
+			seen.join("room")
+			c := n1.event("c")
+			c.join("room")
+			n1.proxy.Hold()
+			done := make(chan error, 1)
+			go func() { done <- c.Track(t.Context(), "room", "ann", nil) }()
+			eventually(t, "the call is under way", func() bool {
+				c.Session.mu.Lock()
+				defer c.Session.mu.Unlock()
+				return c.memberships[0].user == "ann"
+			})
+			c.Exit(linger)
+			n1.proxy.Resume()
+			if err := <-done; err != nil {
+				t.Errorf("track: %v", err)
+			}
+			seen.want("room: +ann[c]", "room: -ann[c]")
+			eventually(t, "the room is closed", func() bool { return n1.Load().Channels == 0 })
+			for _, line := range c.got() {
+				t.Errorf("a connection that is gone got %s", line)
+			}
+		})
+	}
+}

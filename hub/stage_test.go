@@ -1,0 +1,357 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/broker"
+	"rollcall/cluster"
+	"rollcall/integration_test/redistest"
+	"rollcall/presence"
+	"rollcall/wsconn"
+)
+
+// world is some nodes in this process over one miniredis whose clock stands still until the test moves it. Each node
+// reaches Redis through a proxy of its own, so that it can be cut off.
+type world struct {
+	t     testing.TB
+	redis *redistest.Redis
+	now   time.Time
+	cfg   worldConfig
+	nodes map[string]*node
+
+	mu    sync.Mutex
+	names map[string]string // connection id to client name
+}
+
+type worldConfig struct {
+	window, linger, ttl time.Duration
+}
+
+const heartbeat = 100 * time.Millisecond
+
+func newWorld(t testing.TB, cfg worldConfig) *world {
+	t.Helper()
+	if cfg.ttl == 0 {
+		cfg.ttl = 2 * time.Second
+	}
+	w := &world{t: t, redis: redistest.Mini(t), now: time.Unix(1700000000, 0), cfg: cfg, nodes: map[string]*node{}, names: map[string]string{}}
+	w.redis.Mini().SetTime(w.now)
+	return w
+}
+
+// forward moves the clock of Redis.
+func (w *world) forward(d time.Duration) {
+	w.now = w.now.Add(d)
+	w.redis.Mini().FastForward(d)
+	w.redis.Mini().SetTime(w.now)
+}
+
+// node is one node without its WebSockets, wired as cmd/node does it.
+type node struct {
+	*Hub
+	w       *world
+	name    string
+	proxy   *redistest.Proxy
+	broker  *broker.Broker
+	cluster *cluster.Cluster
+	tracker *presence.Tracker
+}
+
+func testLog() *slog.Logger {
+	if os.Getenv("TEST_LOG") != "" {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+func (w *world) node(name string) *node {
+	w.t.Helper()
+	n := &node{w: w, name: name, proxy: redistest.NewProxy(w.t, w.redis.Addr())}
+	log := testLog().With("node", name)
+	var err error
+	if n.broker, err = broker.Open(context.Background(), broker.Config{URL: n.proxy.URL(), WatchEvery: 500 * time.Millisecond, Timeout: time.Second, Log: log}); err != nil {
+		w.t.Fatal(err)
+	}
+	store := presence.NewStore(n.broker, n.broker.Keys())
+	n.cluster = cluster.New(cluster.Config{Broker: n.broker, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
+		Remover: store, Log: log, Load: func() cluster.Load { return n.Hub.Load() }})
+	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
+	n.Hub = New(Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, Log: log})
+	first := true
+	n.cluster.OnIncarnation(func(string) {
+		n.tracker.NewIncarnation(first)
+		first = false
+	})
+	n.cluster.Handle(n.Hub)
+	n.broker.OnBreak(func() {
+		n.tracker.Suspect()
+		n.cluster.Renounce("a connection to Redis broke")
+	})
+	n.cluster.Start()
+	n.Hub.Start()
+	w.nodes[name] = n
+	w.t.Cleanup(n.close)
+	eventually(w.t, "node "+name+" is ready", func() bool { return n.cluster.Ready() == nil })
+	return n
+}
+
+func (n *node) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	n.Hub.mu.RLock()
+	sessions := slices.Collect(maps.Values(n.sessions))
+	n.Hub.mu.RUnlock()
+	if n.broker.Client().Ping(ctx).Err() == nil { // else it was killed
+		for _, s := range sessions {
+			s.Exit(false)
+		}
+	}
+	n.Hub.Close(ctx)
+	n.tracker.Close()
+	_ = n.cluster.Close(ctx)
+	_ = n.broker.Close()
+}
+
+// client is one connection: a fake WebSocket that writes down what it gets.
+type client struct {
+	*Session
+	w    *world
+	name string
+
+	mu     sync.Mutex
+	lines  []string
+	closed string
+	full   bool // the script's queue is full
+	refuse bool // the socket is gone
+	frames int
+}
+
+func (n *node) event(name string, devices ...bool) *client { return n.enter(name, false, devices...) }
+func (n *node) script(name string) *client                 { return n.enter(name, true) }
+
+func (n *node) enter(name string, script bool, devices ...bool) *client {
+	c := &client{w: n.w, name: name}
+	m := Member{ID: n.NewID(), Conn: c, Route: "/test", Devices: len(devices) > 0 && devices[0]}
+	if script {
+		m.Events = c.hear
+	}
+	n.w.mu.Lock()
+	n.w.names[m.ID] = name
+	n.w.mu.Unlock()
+	c.Session = n.Enter(m)
+	return c
+}
+
+func (c *client) Send(f wsconn.Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse {
+		return wsconn.ErrClosed
+	}
+	c.frames++
+	c.lines = append(c.lines, c.w.short(string(f.Payload())))
+	return nil
+}
+
+func (c *client) Close(code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = fmt.Sprint(code, " ", reason)
+}
+
+func (c *client) hear(e *Event) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full {
+		c.lines = append(c.lines, "full")
+		return false
+	}
+	if e.Kind == EventBroadcast {
+		from := c.w.who(e.SenderID)
+		c.lines = append(c.lines, fmt.Sprintf("%s: %s from %s", e.Channel, e.Data.Text, from))
+	} else {
+		c.lines = append(c.lines, fmt.Sprintf("%s: %s %s[%s] %s", e.Channel, e.Type, e.UserID, c.w.who(e.ConnID), e.UserInfo))
+	}
+	return true
+}
+
+func (w *world) who(id string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if name, ok := w.names[id]; ok {
+		return name
+	}
+	return "nobody"
+}
+
+type wireMetas struct {
+	Metas []map[string]any `json:"metas"`
+}
+
+// short writes presence frames as "room: state a[c1] b[c2 c3{x=1}]" and "room: +a[c1] -b[c2]", others as they are.
+func (w *world) short(text string) string {
+	var f struct {
+		Event, Channel string
+		Payload        json.RawMessage
+	}
+	if json.Unmarshal([]byte(text), &f) != nil || !strings.HasPrefix(f.Event, "presence_") {
+		return text
+	}
+	users := func(sign string, m map[string]wireMetas) (out []string) {
+		for _, id := range slices.Sorted(maps.Keys(m)) {
+			out = append(out, sign+id+w.shortMetas(m[id]))
+		}
+		return out
+	}
+	if f.Event == "presence_state" {
+		var state map[string]wireMetas
+		if err := json.Unmarshal(f.Payload, &state); err != nil || state == nil {
+			return "bad state " + text
+		}
+		return strings.TrimSpace(f.Channel + ": state " + strings.Join(users("", state), " "))
+	}
+	var diff struct{ Joins, Leaves map[string]wireMetas }
+	if err := json.Unmarshal(f.Payload, &diff); err != nil || diff.Joins == nil || diff.Leaves == nil {
+		return "bad diff " + text
+	}
+	return f.Channel + ": " + strings.Join(append(users("+", diff.Joins), users("-", diff.Leaves)...), " ")
+}
+
+func (w *world) shortMetas(m wireMetas) string {
+	var out []string
+	for _, meta := range m.Metas {
+		line := w.who(meta["connection_id"].(string))
+		if own := shortFields(meta); own != "" {
+			line += "{" + own + "}"
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return "[" + strings.Join(out, " ") + "]"
+}
+
+// shortFields writes what is not the same for all.
+func shortFields(meta map[string]any) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(meta)) {
+		switch k {
+		case "phx_ref", "connection_id", "online_at":
+		case "state":
+			if meta[k] != "online" {
+				out = append(out, fmt.Sprint("state=", meta[k]))
+			}
+		default:
+			out = append(out, fmt.Sprint(k, "=", meta[k]))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// got gives the lines so far.
+func (c *client) got() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.lines)
+}
+
+// want waits until the client got exactly these lines, and forgets them.
+func (c *client) want(lines ...string) {
+	c.w.t.Helper()
+	end := time.Now().Add(15 * time.Second)
+	for {
+		got := c.got()
+		if slices.Equal(got, lines) {
+			break
+		}
+		if len(got) > len(lines) || time.Now().After(end) {
+			c.w.t.Fatalf("%s got\n\t%s\nwant\n\t%s", c.name, strings.Join(got, "\n\t"), strings.Join(lines, "\n\t"))
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lines = c.lines[len(lines):]
+}
+
+// must fails the test on an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *client) ctx() context.Context { return context.Background() }
+
+func (c *client) join(channels ...string) {
+	c.w.t.Helper()
+	for _, ch := range channels {
+		must(c.w.t, c.Join(c.ctx(), ch))
+	}
+}
+
+func fieldsOf(t testing.TB, text string) presence.Fields {
+	t.Helper()
+	var f presence.Fields
+	if text != "" {
+		must(t, json.Unmarshal([]byte(text), &f))
+	}
+	return f
+}
+
+func (c *client) track(channel, user, fields string) {
+	c.w.t.Helper()
+	must(c.w.t, c.Track(c.ctx(), channel, user, fieldsOf(c.w.t, fields)))
+}
+
+func (c *client) set(channel, fields string) {
+	c.w.t.Helper()
+	must(c.w.t, c.SetPresence(c.ctx(), channel, fieldsOf(c.w.t, fields)))
+}
+
+func (c *client) say(channel, text string) {
+	c.w.t.Helper()
+	must(c.w.t, c.h.Broadcast(c.ctx(), channel, Value{Text: text}, c.id))
+}
+
+// view is who a node says is in a channel, oldest first.
+func (n *node) view(channel string) string {
+	us, err := n.Presence(context.Background(), channel)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	var out []string
+	for _, u := range us {
+		var conns []string
+		for _, m := range u.Metas {
+			conns = append(conns, n.w.who(m.ConnID))
+		}
+		slices.Sort(conns)
+		out = append(out, u.ID+"["+strings.Join(conns, " ")+"]")
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+// wantViews waits until all nodes see the same.
+func (w *world) wantViews(channel, want string) {
+	w.t.Helper()
+	for _, n := range w.nodes {
+		eventually(w.t, fmt.Sprintf("%s sees %q, not %q", n.name, want, n.view(channel)), func() bool { return n.view(channel) == want })
+	}
+}
+
+func isOneOf(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
+}

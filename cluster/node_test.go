@@ -35,7 +35,7 @@ func TestConnID(t *testing.T) {
 		}
 		seen[id], seen[p] = true, true
 	}
-	if NewConnID("0123456789ab") == NewConnID("0123456789ab") {
+	if first, second := NewConnID("0123456789ab"), NewConnID("0123456789ab"); first == second {
 		t.Error("two connections of one process have one id")
 	}
 }

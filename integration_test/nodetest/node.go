@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -218,4 +219,24 @@ func Request(ctx context.Context, method, addr, path, body string, header ...str
 		return 0, err.Error(), nil
 	}
 	return resp.StatusCode, strings.TrimSpace(string(b)), resp.Header
+}
+
+// PeakMemory is the most resident memory the process has had, in bytes.
+func (n *Node) PeakMemory(t testing.TB) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(n.cmd.Process.Pid) + "/status")
+	if err != nil {
+		t.Skipf("peak memory is only known on Linux: %v", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
 }

@@ -324,7 +324,7 @@ func (s *story) disconnect() {
 	watch := s.events(1)
 	watch.Act(fmt.Sprintf(`{"join":%q}`, ch))
 	first := fmt.Sprintf(`{"join":%q,"track":{"channel":%q,"user_id":"u"}}`, ch, ch)
-	last := fmt.Sprintf(`{"send":"to nobody","broadcast_room":"$connection_id went with $code: $reason"}`)
+	last := `{"send":"to nobody","broadcast_room":"$connection_id went with $code: $reason"}`
 	c := s.events(0, "first", first, "last", last)
 	watch.AwaitUsers(ch, "u")
 	id := s.id(c)

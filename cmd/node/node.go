@@ -220,28 +220,25 @@ func (n *node) close() {
 	n.log.Info("node is down")
 }
 
-// drain closes the connections one after another over the drain time, and waits until all are gone.
+// drain closes the connections one after another over the drain time, and returns as soon as all are gone.
 func (n *node) drain() {
-	deadline := time.Now().Add(n.cfg.Drain + afterDrain)
+	began := time.Now()
 	var conns []*wsconn.Conn
 	n.sockets.Each(func(c *wsconn.Conn) { conns = append(conns, c) })
-	began := time.Now()
-	for i, c := range conns {
-		time.Sleep(time.Until(began.Add(n.cfg.Drain * time.Duration(i) / time.Duration(len(conns)))))
-		c.Close(wsconn.CodeRestart, "the node restarts; connect again")
-	}
-	for time.Now().Before(deadline) {
-		left := 0
-		n.sockets.Each(func(c *wsconn.Conn) {
-			left++
-			c.Close(wsconn.CodeRestart, "the node restarts; connect again") // it came in meanwhile
-		})
-		if left == 0 {
-			return
+	total, next := len(conns), 0 // next of conns to be closed
+	for n.sockets.Len() > 0 && time.Since(began) < n.cfg.Drain+afterDrain {
+		for next < total && time.Since(began) >= n.cfg.Drain*time.Duration(next)/time.Duration(total) {
+			conns[next].Close(wsconn.CodeRestart, restartReason)
+			next++
+		}
+		if next == total { // others may have come in meanwhile
+			n.sockets.Each(func(c *wsconn.Conn) { c.Close(wsconn.CodeRestart, restartReason) })
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+const restartReason = "the node restarts; connect again"
 
 // closeRooms closes what was built, in reverse.
 func (n *node) closeRooms() {

@@ -25,7 +25,7 @@ end
 function bad.fill()
   local t = {}
   while true do
-    t[#t + 1] = { tostring(#t) }
+    t[#t + 1] = ("x"):rep(900000) .. #t
   end
 end
 

@@ -1,0 +1,94 @@
+package hub
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// SPEC 5.3: "While Redis can't be reached, broadcasts … raise within 3 s; `join`, `track` and their like succeed and are
+// written when it is back; lists answer from the replica."
+func TestRedisAway(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n1, n2 := w.node("n1"), w.node("n2")
+	a, b, late := n1.event("a"), n2.event("b"), n1.event("late")
+	a.join("room")
+	b.join("room")
+	a.track("room", "ann", "")
+	a.want("room: state ann[a]")
+	b.want("room: +ann[a]")
+	eventually(t, "the nodes know each other", func() bool { return len(n1.cluster.Nodes()) == 2 })
+	n1.proxy.Refuse()
+	began := time.Now()
+	if err := n1.Broadcast(t.Context(), "room", Value{Text: "x"}, a.id); !isOneOf(err, ErrUnavailable) {
+		t.Errorf("broadcast: %v", err)
+	}
+	if err := n1.BroadcastAll(t.Context(), Value{Text: "x"}); !isOneOf(err, ErrUnavailable) {
+		t.Errorf("broadcast to all: %v", err)
+	}
+	if _, err := n1.ClientsIn(t.Context(), "room"); !isOneOf(err, ErrUnavailable) {
+		t.Errorf("clients: %v", err)
+	}
+	if _, err := n1.Send(t.Context(), "ffffffff-ffff-8fff-bfff-ffffffffffff", Value{}); !isOneOf(err, ErrUnavailable) {
+		t.Errorf("send to an unknown node: %v", err)
+	}
+	if _, err := n1.Presence(t.Context(), "never read"); !isOneOf(err, ErrUnavailable) {
+		t.Errorf("a list of what was never read: %v", err)
+	}
+	if got := n1.view("room"); got != "ann[a]" {
+		t.Errorf("the list is %s", got)
+	}
+	if took := time.Since(began); took > 5*3*time.Second {
+		t.Errorf("five calls took %v", took)
+	}
+	a.set("room", `{"state":"away"}`)
+	late.join("room")
+	late.track("room", "late", "")
+	must(t, a.Leave("room"))
+	late.join("other")
+	late.track("other", "late", "")
+	if err := late.SendPresence(t.Context(), "third"); !isOneOf(err, ErrUnavailable) {
+		t.Errorf("send_presence of what was never read: %v", err)
+	}
+	n1.proxy.Resume()
+	w.wantViews("room", "ann[a] late[late]")
+	w.wantViews("other", "late[late]")
+	eventually(t, "the states that were owed came", func() bool {
+		room, other := false, false
+		for _, line := range late.got() {
+			room = room || line == "room: state ann[a{state=away}] late[late]" || line == "room: state ann[a] late[late]"
+			other = other || line == "other: state late[late]"
+		}
+		return room && other
+	})
+	eventually(t, "who joined while Redis was away hears", func() bool {
+		b.say("room", "back") // once the subscription is back
+		return slices.Contains(late.got(), "back")
+	})
+	for _, line := range b.got() {
+		if line == "room: -ann[a]" || line == "room: -ann[a{state=away}]" {
+			t.Errorf("ann was told to have left: %q", b.got())
+		}
+	}
+}
+
+// A client that goes while Redis is away is gone when it is back.
+func TestExitWhileRedisIsAway(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n1, n2 := w.node("n1"), w.node("n2")
+	a, brief, b := n1.event("a"), n1.event("brief"), n2.event("b")
+	b.join("room")
+	a.track("room", "ann", "")
+	b.want("room: +ann[a]")
+	n1.proxy.Refuse()
+	brief.track("room", "brief", "")
+	brief.Exit(false)
+	a.Exit(false)
+	if n1.Load().Channels != 0 {
+		t.Error("the room stays")
+	}
+	b.want()
+	n1.proxy.Resume()
+	b.want("room: -ann[a]")
+	w.wantViews("room", "")
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/app"
 	"rollcall/auth"
 	"rollcall/broker"
 )
@@ -42,7 +43,9 @@ type Config struct {
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level of the log: debug, info, warn, error."`
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
 
+	// Made by validate.
 	proxies auth.Proxies
+	origins []string // as ParseOrigins gives them
 }
 
 // Size is a number of bytes: "65536", "64KiB", "1MiB", "64k", "1M".
@@ -136,11 +139,11 @@ func (c *Config) validate() error {
 			return usagef("--redis: %v", err)
 		}
 	}
-	for _, o := range c.AllowedOrigins {
-		if o != "*" && !strings.Contains(o, "://") {
-			return usagef("--allowed-origins: %q: give scheme and host, such as https://example.com, or *", o)
-		}
+	origins, err := app.ParseOrigins(c.AllowedOrigins)
+	if err != nil {
+		return usagef("--allowed-origins: %v", err)
 	}
+	c.origins = origins
 	proxies, err := auth.ParseProxies(c.TrustedProxies)
 	if err != nil {
 		return usagef("--trusted-proxies: %v", err)

@@ -60,8 +60,8 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 }
 
 // start builds a node and lets it listen. What was built is closed again when it fails.
-func start(ctx context.Context, cfg *Config, log *slog.Logger) (n *node, err error) {
-	n = &node{cfg: cfg, log: log}
+func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
+	n := &node{cfg: cfg, log: log}
 	broker.RouteLibraryLog(log)
 	loaded, err := loadApp(cfg)
 	if err != nil {
@@ -92,13 +92,9 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (n *node, err err
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
-	origins, err := app.ParseOrigins(cfg.AllowedOrigins)
-	if err != nil {
-		return nil, usagef("--allowed-origins: %v", err)
-	}
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
-		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: origins,
+		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Log: log,
 	})
 	if err != nil {

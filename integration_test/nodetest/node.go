@@ -68,7 +68,7 @@ func Launch(t testing.TB, o Options) *Node {
 		args = append(args, "--app", o.App)
 	}
 	n := &Node{t: t, cmd: exec.Command(Binary(t), append(args, o.Flags...)...), Log: &Log{}, done: make(chan struct{})}
-	n.cmd.Stderr = n.Log
+	n.cmd.Stderr, n.cmd.SysProcAttr = n.Log, attributes()
 	n.cmd.Env = append(os.Environ(), o.Env...)
 	if err := n.cmd.Start(); err != nil {
 		t.Fatalf("start a node: %v", err)

@@ -23,15 +23,22 @@ func (c *Channel) reached(w waiter) bool {
 	return w.at.Epoch == "" || w.at.Epoch == epoch && w.at.Seq <= seq || c.adopted > w.begun
 }
 
-// await waits until a position is in the view, or there is nobody to see it, or the time is over.
+// await waits until a position is in the view and what could be told of it at once has been told, or there is nobody to
+// see it, or the time is over.
 func (c *Channel) await(ctx context.Context, at Position) {
 	c.mu.Lock()
 	w := waiter{at: at, begun: c.begun}
-	if c.phase == cold || c.reached(w) {
+	if c.phase == cold || c.reached(w) && !c.draining {
 		c.mu.Unlock()
 		return
 	}
 	w.done = make(chan struct{})
+	if c.reached(w) {
+		c.wake([]waiter{w}) // the audience is being told of it at this moment
+		c.mu.Unlock()
+		<-w.done
+		return
+	}
 	if c.waiters == nil {
 		c.waiters = map[Position][]waiter{}
 	}
@@ -78,13 +85,12 @@ func (c *Channel) overdue(w waiter) {
 	}
 }
 
-// seen wakes those who wait for the change just applied. c.mu is held.
+// seen wakes those who wait for the change just applied, once the audience has been told what it may hear at once.
+// c.mu is held.
 func (c *Channel) seen(at Position) {
-	if len(c.waiters) > 0 {
-		for _, w := range c.waiters[at] {
-			close(w.done)
-		}
+	if ws := c.waiters[at]; len(ws) > 0 {
 		delete(c.waiters, at)
+		c.wake(ws)
 	}
 	if len(c.states) > 0 {
 		c.callStates()
@@ -93,13 +99,14 @@ func (c *Channel) seen(at Position) {
 
 // seenAll wakes all whose wait is over, after a snapshot. c.mu is held.
 func (c *Channel) seenAll() {
+	var over []waiter
 	for at, ws := range c.waiters {
 		left := slices.DeleteFunc(ws, func(w waiter) bool {
-			over := c.reached(w)
-			if over {
-				close(w.done)
+			reached := c.reached(w)
+			if reached {
+				over = append(over, w)
 			}
-			return over
+			return reached
 		})
 		if len(left) == 0 {
 			delete(c.waiters, at)
@@ -107,7 +114,20 @@ func (c *Channel) seenAll() {
 			c.waiters[at] = left
 		}
 	}
+	c.wake(over)
 	c.callStates()
+}
+
+// wake ends waits, after all that is to be told before. c.mu is held.
+func (c *Channel) wake(ws []waiter) {
+	if len(ws) == 0 {
+		return
+	}
+	c.out = append(c.out, func() {
+		for _, w := range ws {
+			close(w.done)
+		}
+	})
 }
 
 // dismiss ends all waits: there is no view any more. c.mu is held.

@@ -115,8 +115,12 @@ func (vm *VM) panicked(api *lua.ApiError) *Error {
 }
 
 func overflowed(api *lua.ApiError) *Error {
-	e := &Error{Kind: Depth, Traceback: api.StackTrace}
-	e.File, e.Line = firstPosition(api.StackTrace)
+	trace := api.StackTrace
+	if i := strings.LastIndex(trace, "stack traceback:"); i > 0 {
+		trace = trace[i:] // gopher-lua puts the stack of Go before that of Lua
+	}
+	e := &Error{Kind: Depth, Traceback: trace}
+	e.File, e.Line = firstPosition(trace)
 	e.Message = position(e.File, e.Line) + "stack overflow"
 	return e
 }

@@ -293,3 +293,12 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// A handler's author is shown the stack of Lua, not that of the machine below.
+func TestTracebackOfOverflowIsLuas(t *testing.T) {
+	vm := newVM(t, Config{})
+	e := runError(t, vm, "local function f(n) return 1 + f(n + 1) end\nf(0)")
+	if e.Kind != Depth || !strings.HasPrefix(e.Traceback, "stack traceback:") || strings.Contains(e.Traceback, "goroutine") {
+		t.Errorf("%s: %.300s", e.Kind, e.Traceback)
+	}
+}

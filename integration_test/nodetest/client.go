@@ -251,26 +251,11 @@ type Reply struct {
 // Ask sends a command of the test app, fields without the id, and waits for its reply. Other frames stay in the queue.
 func (c *Client) Ask(fields map[string]any) Reply {
 	c.t.Helper()
-	id := c.begin(fields)
-	var reply Reply
-	ok := c.await(Patience, func() bool {
-		for i, text := range c.queue {
-			if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &reply) == nil && reply.Reply == id {
-				c.queue = append(c.queue[:i:i], c.queue[i+1:]...)
-				return true
-			}
-			reply = Reply{}
-		}
-		return c.over
-	})
-	if !ok || reply.Reply != id {
-		c.t.Fatalf("no reply to %v; frames: %q", fields, c.Pending())
-	}
-	return reply
+	return c.Await(c.Begin(fields))
 }
 
-// begin sends a command with a fresh id.
-func (c *Client) begin(fields map[string]any) (id int) {
+// Begin is the first half of Ask: it sends the command and gives its id.
+func (c *Client) Begin(fields map[string]any) (id int) {
 	c.t.Helper()
 	c.mu.Lock()
 	c.asked++
@@ -283,6 +268,25 @@ func (c *Client) begin(fields map[string]any) (id int) {
 	}
 	c.Send(string(b))
 	return id
+}
+
+// Await is the second half of Ask: it waits for the reply.
+func (c *Client) Await(id int) (reply Reply) {
+	c.t.Helper()
+	ok := c.await(Patience, func() bool {
+		for i, text := range c.queue {
+			if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &reply) == nil && reply.Reply == id {
+				c.queue = append(c.queue[:i:i], c.queue[i+1:]...)
+				return true
+			}
+			reply = Reply{}
+		}
+		return c.over
+	})
+	if !ok || reply.Reply != id {
+		c.t.Fatalf("no reply to command %d; frames: %q", id, c.Pending())
+	}
+	return reply
 }
 
 // Call lets the handler call one of its functions and returns what it returned.

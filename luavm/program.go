@@ -49,14 +49,14 @@ func Compile(name, source string) (p *Program, err error) {
 	}
 	chunk, err := parse.Parse(strings.NewReader(source), name)
 	if err != nil {
-		return nil, compileError(name, err)
+		return nil, compileError(name, source, err)
 	}
 	if err := checkSyntax(name, chunk); err != nil {
 		return nil, err
 	}
 	proto, err := lua.Compile(chunk, name)
 	if err != nil {
-		return nil, compileError(name, err)
+		return nil, compileError(name, source, err)
 	}
 	if err := checkProto(name, proto); err != nil {
 		return nil, err
@@ -65,12 +65,12 @@ func Compile(name, source string) (p *Program, err error) {
 }
 
 // compileError makes one shape of the library's two.
-func compileError(name string, err error) *CompileError {
+func compileError(name, source string, err error) *CompileError {
 	var parsed *parse.Error
 	if errors.As(err, &parsed) {
 		e := &CompileError{File: name, Line: parsed.Pos.Line, Message: parsed.Message}
 		if parsed.Pos.Line == parse.EOF {
-			e.Line = 0
+			e.Line = 1 + strings.Count(strings.TrimRight(source, "\r\n"), "\n")
 			e.Message += " at the end of the file"
 		} else if parsed.Message == "unterminated string" {
 			e.Line-- // the line break that ends it has been read

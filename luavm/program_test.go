@@ -14,7 +14,7 @@ func TestCompileErrors(t *testing.T) {
 		line         int
 	}{
 		{"syntax", "local x = 1\nlocal = 2", 2},
-		{"unfinished", "if true then", 0},
+		{"unfinished", "if true then\n\tx = 1\n", 2},
 		{"unfinished string", "local x = \"abc\nlocal y", 1},
 		{"unfinished long string", "x = [[abc", 0},
 		{"break outside", "break", 1},

@@ -377,6 +377,13 @@ func TestSend(t *testing.T) {
 	if err := a.Send(t.Context(), "ffffffffffff", "kind", ""); err != nil {
 		t.Errorf("send to nobody: %v", err)
 	}
+	r.Kill()
+	if err := a.Send(t.Context(), a.Process(), "kind", "near"); err != nil { // needs no Redis
+		t.Errorf("send to itself: %v", err)
+	}
+	if err := a.Send(t.Context(), b.Process(), "kind", "far"); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("send without Redis: %v", err)
+	}
 }
 
 // SPEC 1.3: cluster-wide lists; a node that does not answer is named, not waited for.

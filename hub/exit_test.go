@@ -16,10 +16,13 @@ func TestExit(t *testing.T) {
 	c := n1.event("c")
 	c.join("r1", "r3")
 	c.track("r1", "ann", "")
+	seen.want("r1: +ann[c]")
 	c.track("r2", "bob", "")
+	seen.want("r2: +bob[c]")
 	c.Exit(true) // no linger is configured
 	c.Exit(false)
-	seen.want("r1: +ann[c]", "r2: +bob[c]", "r1: -ann[c]", "r2: -bob[c]")
+	eventually(t, "both leaves were told", func() bool { return sameSet(seen.got(), []string{"r1: -ann[c]", "r2: -bob[c]"}) })
+	seen.want(seen.got()...)
 	script.want(`r1: join ann[c] {"user_id":"ann","state":"online"}`, `r1: leave ann[c] {"user_id":"ann","state":"online"}`)
 	if l := n1.Load(); l.Channels != 0 || l.Connections != 0 {
 		t.Errorf("load %+v", l)

@@ -199,6 +199,7 @@ func TestPresenceJoin(t *testing.T) {
 		must(t, c.PresenceJoin(t.Context(), "room", user, json.RawMessage(info)))
 	}
 	join(a, "ann", `{"user_id":"ann","n":1}`)
+	w.wantViews("room", "ann[a]")
 	join(b, "bob", `{"id":"bob"}`)
 	a.want(`room: join bob[b] {"id":"bob"}`)
 	sub.want(`room: join ann[a] {"n":1,"user_id":"ann"}`, `room: join bob[b] {"id":"bob"}`)

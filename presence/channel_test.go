@@ -301,7 +301,7 @@ func TestChannelDetach(t *testing.T) {
 		synctest.Wait()
 		b.c.Detach()
 		a.track("c2", "bob")
-		b.want(time.Second, "join ann c1")
+		b.want(2*stageWindow, "join ann c1")
 		if err := b.c.State(t.Context(), "c9"); !errors.Is(err, errDetached) {
 			t.Errorf("state without an audience: %v", err)
 		}

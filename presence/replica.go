@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -117,7 +118,23 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 			ts = append(ts, t)
 		}
 	}
+	sortTransitions(ts)
 	return ts
+}
+
+// sortTransitions gives what was found by reading one order on all nodes: who left, then the others as they changed last.
+func sortTransitions(ts []Transition) {
+	slices.SortFunc(ts, func(a, b Transition) int {
+		switch {
+		case a.After == nil && b.After == nil:
+			return strings.Compare(a.Before.ID, b.Before.ID)
+		case a.After == nil:
+			return -1
+		case b.After == nil:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.After.Seq, b.After.Seq), strings.Compare(a.After.ID, b.After.ID))
+	})
 }
 
 // hold says that metas which go missing stay until a time, but for connections that are known to have left.
@@ -145,6 +162,7 @@ func (r *Replica) Expire(now int64) (ts []Transition) {
 			ts = append(ts, r.set(id, old, stay, old.Seq))
 		}
 	}
+	sortTransitions(ts)
 	return ts
 }
 

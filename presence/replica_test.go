@@ -260,3 +260,19 @@ func TestReplicaListOrder(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// SPEC 5.1: changes are told "in one order that is the same for all of that channel", also when they are found by reading.
+func TestReplicaResetOrder(t *testing.T) {
+	for range 20 {
+		r := NewReplica()
+		r.Reset(snapshot("e", 4, user("y", 1, device("c1")), user("x", 2, device("c2")), user("w", 3, device("c3")), user("v", 4, device("c4"))), 0)
+		ts := r.Reset(snapshot("e", 9, user("b", 5, device("c5")), user("a", 6, device("c6")), user("x", 9, device("c2"), device("c9")), user("c", 8, device("c8"))), 0)
+		got := ""
+		for _, t := range ts {
+			got += t.ID()
+		}
+		if got != "vwybacx" {
+			t.Fatalf("told in the order %s", got)
+		}
+	}
+}

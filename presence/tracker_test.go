@@ -46,8 +46,10 @@ func TestTrackWhileRedisIsAway(t *testing.T) {
 		if !a.trackAs(FromEvent, true, "c1", "ann") || !a.track("c2", "bob") || !a.c.Untrack(t.Context(), "c0", "old") {
 			t.Error("not pending")
 		}
-		if pending, err := a.c.Update(t.Context(), "c2", "bob", fields(t, `{"x":1}`)); !pending || err != nil {
-			t.Errorf("update: %v, %v", pending, err)
+		for conn, uid := range map[string]string{"c1": "ann", "c2": "bob"} {
+			if pending, err := a.c.Update(t.Context(), conn, uid, fields(t, `{"x":1}`)); !pending || err != nil {
+				t.Errorf("update: %v, %v", pending, err)
+			}
 		}
 		if !a.track("c3", "brief") || !a.c.Untrack(t.Context(), "c3", "brief") {
 			t.Error("not pending")
@@ -56,8 +58,8 @@ func TestTrackWhileRedisIsAway(t *testing.T) {
 		n1.set(func() { n1.fail = nil })
 		time.Sleep(2 * upkeep)
 		synctest.Wait()
-		b.wantView("ann[c1] bob[c2{\"x\":1}]")
-		a.wantView("ann[c1] bob[c2{\"x\":1}]")
+		b.wantView("ann[c1{\"x\":1}] bob[c2{\"x\":1}]")
+		a.wantView("ann[c1{\"x\":1}] bob[c2{\"x\":1}]")
 		if !slices.Contains(a.told, "state to c1: ann[c1] bob[c2]") && !slices.Contains(a.told, "state to c1: ann[c1]") &&
 			!slices.Contains(a.told, "state to c1: ann[c1] bob[c2] old[c0]") && !slices.Contains(a.told, "state to c1: ann[c1] old[c0]") {
 			t.Errorf("the state that was owed did not come: %q", a.told)

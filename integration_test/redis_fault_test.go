@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -267,5 +268,44 @@ func TestRedisPassword(t *testing.T) {
 		if code != 2 || !strings.Contains(last, "--redis") || strings.Contains(stderr, "s3cret") {
 			t.Errorf("%s: exit code %d: %s", strings.ReplaceAll(url, "s3cret", "…"), code, stderr)
 		}
+	}
+}
+
+// SPEC 5.6: "an idle connection causes no Redis traffic; heartbeats cost by node, not by connection".
+func TestIdleConnectionsCostRedisNothing(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Standalone(t)
+	n := nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: fast})
+	commands := func() (total int) {
+		t.Helper()
+		const each = 4 * heartbeat
+		count := func() int {
+			info, err := redis.Client().Info(context.Background(), "stats").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, _ := strings.Cut(info, "total_commands_processed:")
+			n, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := count()
+		time.Sleep(each)
+		return count() - before
+	}
+	alone := commands()
+	for i := range 200 {
+		path := []string{"/ws/do", "/api/custom/test/do"}[i%2]
+		c := nodetest.Dial(t, n.Addr(), path)
+		if i%2 == 0 {
+			c.Act(fmt.Sprintf(`{"join":"r%d","track":{"channel":"r%d","user_id":"u"}}`, i%20, i%20))
+		} else {
+			c.Call("solidb.ws.presence.join", fmt.Sprint("r", i%20), map[string]any{"user_id": fmt.Sprint(i)})
+		}
+	}
+	if crowded := commands(); crowded > alone+alone/2+10 {
+		t.Errorf("in four heartbeats Redis had %d commands with 200 idle connections, %d without", crowded, alone)
 	}
 }

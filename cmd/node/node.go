@@ -47,7 +47,10 @@ type node struct {
 // serve runs a node until ctx ends, then sends its clients away.
 func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 	n, err := start(ctx, cfg, log)
-	if err != nil {
+	switch {
+	case err != nil && errors.Is(err, ctx.Err()):
+		return nil // told to end while it waited for Redis
+	case err != nil:
 		return err
 	}
 	select {

@@ -363,9 +363,12 @@ func (s *story) limits() {
 func (s *story) churn() {
 	ch := s.name("room")
 	r := rand.New(rand.NewPCG(1, 2))
-	var watchers []*nodetest.Client
+	var watchers, scripts []*nodetest.Client
 	for node := range s.Addrs {
 		watchers = append(watchers, s.observer(node, "/ws/do", ch), s.observer(node, "/ws/devices", ch))
+		script := s.commander(node)
+		script.Call("solidb.ws.channel.subscribe", ch)
+		scripts = append(scripts, script)
 	}
 	type device struct {
 		c    *nodetest.Client
@@ -400,7 +403,13 @@ func (s *story) churn() {
 	for u := range want {
 		users = append(users, u)
 	}
-	s.fence(ch, watchers...)
+	s.fence(ch, append(scripts, watchers...)...)
+	for _, script := range scripts[1:] {
+		s.same("one order that is the same for all of that channel", script.Presence(ch).Told, scripts[0].Presence(ch).Told)
+	}
+	if n := len(scripts[0].Presence(ch).Told); n < 50 {
+		s.Errorf("only %d events", n)
+	}
 	for i, w := range watchers {
 		p := w.AwaitUsers(ch, users...)
 		w.CheckPresence()

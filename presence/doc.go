@@ -4,12 +4,15 @@
 // the index (DESIGN 3). The parts:
 //
 //	store.go     the index: one Redis script for each change, which writes and publishes in one step; snapshots in pages
+//	change.go    pure: the messages of those scripts
+//	snapshot.go  pure: what was read, and the changes that came meanwhile
 //	replica.go   pure: a channel's view; Apply and Reset return what changed
 //	window.go    pure: gathers changes between two flushes, and what each client has been told
 //	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
-//	channel.go   one channel on this node: loads, applies, flushes
+//	channel.go   one channel on this node; load.go reads it, notify.go tells its audience, wait.go lets writers see their changes
 //	own.go       what this node's connections track there, and writing it
-//	tracker.go   all channels of this node: writes again after a lost lease, audits, removes orphans
+//	tracker.go   all channels of this node: writes again after a lost lease, tidies up
+//	audit.go     compares with Redis, repairs, removes orphans
 //
 // Goroutines: the tracker runs one for upkeep and a bounded number that load channels or write entries; Close waits for
 // all. Timers run only while a channel has something to flush. Messages come in on the broker's goroutine.

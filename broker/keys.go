@@ -31,7 +31,7 @@ func (k Keys) Claim(inc string) string { return k.prefix + "{nodes}:" + inc + ":
 // Head is a hash: epoch and seq of the channel's presence.
 func (k Keys) Head(channel string) string { return k.prefix + "p:{" + escape(channel) + "}" }
 
-// Users is the set of user ids present in the channel.
+// Users is a zset, all scores 0: the user ids present in the channel.
 func (k Keys) Users(channel string) string { return k.Head(channel) + ":users" }
 
 // User is a hash: connection id → meta of one user in the channel, and the seq of the last change.
@@ -40,7 +40,7 @@ func (k Keys) User(channel, userID string) string { return k.Head(channel) + ":u
 // UserPrefix is what all of the channel's User keys begin with; for scripts that make them.
 func (k Keys) UserPrefix(channel string) string { return k.Head(channel) + ":u:" }
 
-// Entries is a set: the incarnation's entries in the channel.
+// Entries is a zset, all scores 0: the incarnation's entries in the channel.
 func (k Keys) Entries(channel, inc string) string { return k.Head(channel) + ":n:" + inc }
 
 // Topic carries everything about one channel, broadcasts and presence changes, in one order.

@@ -9,7 +9,7 @@ import (
 // SPEC 5.3: "While Redis can't be reached, broadcasts … raise within 3 s; `join`, `track` and their like succeed and are
 // written when it is back; lists answer from the replica."
 func TestRedisAway(t *testing.T) {
-	w := newWorld(t, worldConfig{})
+	w := newWorld(t, worldConfig{timeout: time.Second})
 	n1, n2 := w.node("n1"), w.node("n2")
 	a, b, late := n1.event("a"), n2.event("b"), n1.event("late")
 	a.join("room")
@@ -74,7 +74,7 @@ func TestRedisAway(t *testing.T) {
 
 // A client that goes while Redis is away is gone when it is back.
 func TestExitWhileRedisIsAway(t *testing.T) {
-	w := newWorld(t, worldConfig{})
+	w := newWorld(t, worldConfig{timeout: time.Second})
 	n1, n2 := w.node("n1"), w.node("n2")
 	a, brief, b := n1.event("a"), n1.event("brief"), n2.event("b")
 	b.join("room")

@@ -36,6 +36,7 @@ type world struct {
 
 type worldConfig struct {
 	window, linger, ttl time.Duration
+	timeout             time.Duration // of one answer of Redis; short where a test cuts nodes off
 }
 
 const heartbeat = 100 * time.Millisecond
@@ -44,6 +45,9 @@ func newWorld(t testing.TB, cfg worldConfig) *world {
 	t.Helper()
 	if cfg.ttl == 0 {
 		cfg.ttl = 2 * time.Second
+	}
+	if cfg.timeout == 0 {
+		cfg.timeout = 10 * time.Second // nobody is cut off: only a busy machine takes longer
 	}
 	w := &world{t: t, redis: redistest.Mini(t), now: time.Unix(1700000000, 0), cfg: cfg, nodes: map[string]*node{}, names: map[string]string{}}
 	w.redis.Mini().SetTime(w.now)
@@ -80,7 +84,7 @@ func (w *world) node(name string) *node {
 	n := &node{w: w, name: name, proxy: redistest.NewProxy(w.t, w.redis.Addr())}
 	log := testLog().With("node", name)
 	var err error
-	if n.broker, err = broker.Open(context.Background(), broker.Config{URL: n.proxy.URL(), WatchEvery: 500 * time.Millisecond, Timeout: time.Second, Log: log}); err != nil {
+	if n.broker, err = broker.Open(context.Background(), broker.Config{URL: n.proxy.URL(), WatchEvery: 500 * time.Millisecond, Timeout: w.cfg.timeout, Log: log}); err != nil {
 		w.t.Fatal(err)
 	}
 	store := presence.NewStore(n.broker, n.broker.Keys())

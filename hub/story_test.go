@@ -41,7 +41,7 @@ func TestStories(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(file)
 			must(t, err)
-			s := &story{t: t, w: newWorld(t, worldConfig{window: 20 * time.Millisecond, linger: 1500 * time.Millisecond}), clients: map[string]*client{}, dead: map[string]bool{}}
+			s := &story{t: t, w: newWorld(t, worldConfig{window: 20 * time.Millisecond, linger: 1500 * time.Millisecond, timeout: time.Second}), clients: map[string]*client{}, dead: map[string]bool{}}
 			played := s.play(string(text))
 			if *update {
 				must(t, os.WriteFile(file, []byte(played), 0o600))

@@ -25,15 +25,6 @@ func (p place) open(t testing.TB) *broker.Broker { return open(t, p.cfg) }
 
 // TestConformance is one suite for every kind of Redis: STYLE 21.
 func TestConformance(t *testing.T) {
-	kinds := []struct {
-		name  string
-		start func(testing.TB) *redistest.Redis
-	}{
-		{"mini", redistest.Mini},
-		{"standalone", func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) }},
-		{"cluster", redistest.Cluster},
-		{"sentinel", redistest.Sentinel},
-	}
 	tests := []struct {
 		name string
 		run  func(t *testing.T, p place)
@@ -50,19 +41,15 @@ func TestConformance(t *testing.T) {
 		{"a batch answers each command", testBatch},
 		{"a publish without subscribers is no error", testNoSubscribers},
 	}
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			r := kind.start(t)
-			for i, test := range tests {
-				t.Run(test.name, func(t *testing.T) {
-					test.run(t, place{redis: r, cfg: broker.Config{
-						URL: r.URL(), Prefix: fmt.Sprintf("test%d", i), WatchEvery: 200 * time.Millisecond,
-					}})
-				})
-			}
-		})
-	}
+	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
+		for i, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				test.run(t, place{redis: r, cfg: broker.Config{
+					URL: r.URL(), Prefix: fmt.Sprintf("test%d", i), WatchEvery: 200 * time.Millisecond,
+				}})
+			})
+		}
+	})
 }
 
 // SPEC 5.3: broadcasts are "in the same order for all subscribers of a channel from one sender".

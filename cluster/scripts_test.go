@@ -13,15 +13,6 @@ import (
 
 // TestScripts is one suite for every kind of Redis (STYLE 21). The members here have no loops: each script is called.
 func TestScripts(t *testing.T) {
-	kinds := []struct {
-		name  string
-		start func(testing.TB) *redistest.Redis
-	}{
-		{"mini", redistest.Mini},
-		{"standalone", func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) }},
-		{"cluster", redistest.Cluster},
-		{"sentinel", redistest.Sentinel},
-	}
 	tests := []struct {
 		name string
 		run  func(t *testing.T, c *Cluster, b *broker.Broker)
@@ -30,22 +21,18 @@ func TestScripts(t *testing.T) {
 		{"the overdue are declared dead", testDeclare},
 		{"an incarnation ends", testEnd},
 	}
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			r := kind.start(t)
-			for i, test := range tests {
-				t.Run(test.name, func(t *testing.T) {
-					b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Prefix: fmt.Sprint("scripts", i)})
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer b.Close()
-					test.run(t, New(Config{Broker: b, Process: "aa", TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)}), b)
-				})
-			}
-		})
-	}
+	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
+		for i, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Prefix: fmt.Sprint("scripts", i)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer b.Close()
+				test.run(t, New(Config{Broker: b, Process: "aa", TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)}), b)
+			})
+		}
+	})
 }
 
 func do(t *testing.T, b *broker.Broker, args ...any) any {

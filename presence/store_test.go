@@ -145,15 +145,6 @@ func (b *bench) wantChange(at Position, op Op, users, gone string) {
 
 // TestStore is one suite for every kind of Redis (STYLE 21).
 func TestStore(t *testing.T) {
-	kinds := []struct {
-		name  string
-		start func(testing.TB) *redistest.Redis
-	}{
-		{"mini", redistest.Mini},
-		{"standalone", func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) }},
-		{"cluster", redistest.Cluster},
-		{"sentinel", redistest.Sentinel},
-	}
 	tests := []struct {
 		name string
 		run  func(b *bench)
@@ -172,15 +163,11 @@ func TestStore(t *testing.T) {
 		{"a head that was lost does not stop anything", testLostHead},
 		{"a wipe begins another epoch", testWipe},
 	}
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			r := kind.start(t)
-			for i, test := range tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newBench(t, r, fmt.Sprintf("presence%d", i))) })
-			}
-		})
-	}
+	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
+		for i, test := range tests {
+			t.Run(test.name, func(t *testing.T) { test.run(newBench(t, r, fmt.Sprintf("presence%d", i))) })
+		}
+	})
 }
 
 // DESIGN 3: "join, leave, update and reap each change the hashes, raise `seq` and `PUBLISH` the change … for each user

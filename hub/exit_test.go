@@ -78,9 +78,7 @@ func TestLinger(t *testing.T) {
 		t.Errorf("it lingered for %v only", took)
 	}
 	w.wantViews("room", "stays[again]")
-	if l := n1.Load(); l.Channels != 0 {
-		t.Errorf("%d rooms stay", l.Channels)
-	}
+	eventually(t, "no room stays on n1", func() bool { return n1.Load().Channels == 0 })
 }
 
 // A node that stops ends what lingers.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ type node struct {
 	app     *app.Server
 	http    *http.Server
 	ln      net.Listener
+	handler atomic.Pointer[http.HandlerFunc]
 	served  chan error // of http.Serve
 
 	draining atomic.Bool
@@ -78,6 +80,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, usagef("--listen: %v: give a free address", err)
 	}
+	n.listen()
 	if n.broker, err = openBroker(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if err != nil {
 		return nil, fmt.Errorf("serve the app: %w", err)
 	}
-	n.listen()
+	n.open()
 	log.Info("node is up", "address", n.ln.Addr().String(), "node", process, "app", cfg.App, "version", versionText())
 	if cfg.Dev {
 		log.Info("open " + devURL(n.ln.Addr()))
@@ -159,24 +162,45 @@ func (n *node) wire() {
 	n.hub.Start()
 }
 
-// listen begins to serve HTTP.
+// listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
 func (n *node) listen() {
-	apiServer := api.New(api.Config{Scripts: n.scripts, Keys: auth.NewKeys(n.cfg.APIKey), Dev: n.cfg.Dev, Ready: n.ready, Log: n.log})
+	n.serveWith(starting)
 	n.http = &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if api.Serves(r.URL.Path) {
-				apiServer.ServeHTTP(w, r)
-				return
-			}
-			n.app.ServeHTTP(w, r)
-		}),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	n.served = make(chan error, 1)
-	go func() { n.served <- n.http.Serve(n.ln) }()
+	go func() {
+		n.served <- n.http.Serve(n.ln)
+		close(n.served)
+	}()
+}
+
+func (n *node) serveWith(h http.HandlerFunc) { n.handler.Store(&h) }
+
+// starting answers while the node waits for Redis.
+func starting(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" {
+		_, _ = io.WriteString(w, "ok\n") // the client has gone
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "not ready: waiting for Redis", http.StatusServiceUnavailable)
+}
+
+// open lets the API and the app answer.
+func (n *node) open() {
+	apiServer := api.New(api.Config{Scripts: n.scripts, Keys: auth.NewKeys(n.cfg.APIKey), Dev: n.cfg.Dev, Ready: n.ready, Log: n.log})
+	n.serveWith(func(w http.ResponseWriter, r *http.Request) {
+		if api.Serves(r.URL.Path) {
+			apiServer.ServeHTTP(w, r)
+			return
+		}
+		n.app.ServeHTTP(w, r)
+	})
 }
 
 // ready says why this node should get no new clients; nil when it should.
@@ -243,8 +267,9 @@ const restartReason = "the node restarts; connect again"
 func (n *node) closeRooms() {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	if n.ln != nil {
-		_ = n.ln.Close() // closed already when HTTP was served
+	if n.http != nil {
+		_ = n.http.Close() // its listener with it
+		<-n.served
 	}
 	if n.sockets != nil {
 		n.sockets.Close()

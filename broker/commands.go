@@ -78,7 +78,7 @@ func (b *Broker) do(ctx context.Context, cmd *redis.Cmd) (any, error) {
 
 // Batch runs many commands one after another, in as few pipelines as it takes, on a connection of its own. Each command keeps its own answer
 // and error. The error returned is the first ErrUnavailable among them, as other errors are answers; so
-// nil means that Redis has answered every command. The errors in the commands are go-redis's own: see [Classify].
+// nil means that Redis has answered every command. The errors in the commands are go-redis's own.
 // A script in it is run again with its source after all others when Redis did not know it.
 // In a Cluster commands of different slots may overtake each other. Batch waits for the answer even if ctx is cancelled, but not beyond its deadline.
 func (b *Broker) Batch(ctx context.Context, cmds []redis.Cmder) error {
@@ -100,9 +100,6 @@ func (b *Broker) Batch(ctx context.Context, cmds []redis.Cmder) error {
 	}
 	return first
 }
-
-// Classify turns the error of a command of Batch into the errors of this package.
-func Classify(err error) error { return classify(err) }
 
 // execute sends cmds in one pipeline, then once more, with their source, the scripts Redis did
 // not know. Every command has its outcome when it returns. It tells OnBreak when one is unknown.

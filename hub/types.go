@@ -3,8 +3,6 @@ package hub
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"rollcall/presence"
 	"rollcall/wsconn"
@@ -30,10 +28,7 @@ var (
 
 // CheckChannel says why a name is not allowed, or nil.
 func CheckChannel(name string) error {
-	if name == "" || len(name) > MaxChannel || !utf8.ValidString(name) {
-		return ErrBadChannel
-	}
-	if strings.IndexFunc(name, func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }) >= 0 {
+	if !presence.ValidName(name, MaxChannel) {
 		return ErrBadChannel
 	}
 	return nil

@@ -25,18 +25,6 @@ func Array(t *lua.LTable) *lua.LTable {
 	return t
 }
 
-// IsArray reports whether v is a table that encodes as a JSON array: one marked
-// so, or one with elements 1 to n and nothing else.
-func IsArray(v lua.LValue) bool {
-	t, ok := v.(*lua.LTable)
-	if !ok {
-		return false
-	}
-	content, _ := contentOf(t)
-	_, ok = arrayLen(content)
-	return ok
-}
-
 // NewArray makes an array of values, marked as one.
 func NewArray(values ...lua.LValue) *lua.LTable {
 	t := &lua.LTable{Metatable: arrayMark}

@@ -101,13 +101,17 @@ func sortMetas(ms []Meta) {
 
 // CheckUserID says why an id is not allowed, or nil.
 func CheckUserID(id string) error {
-	if id == "" || len(id) > MaxUserID || !utf8.ValidString(id) || strings.IndexFunc(id, isControl) >= 0 {
+	if !ValidName(id, MaxUserID) {
 		return ErrBadUserID
 	}
 	return nil
 }
 
-func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+// ValidName is the one rule for user ids and channels (SPEC 1 and 6): 1 to most bytes of UTF-8 without control characters.
+func ValidName(name string, most int) bool {
+	control := func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+	return name != "" && len(name) <= most && utf8.ValidString(name) && strings.IndexFunc(name, control) < 0
+}
 
 // Encoded are a connection's own fields, checked, as they go into its meta.
 type Encoded struct {

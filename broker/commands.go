@@ -21,6 +21,30 @@ func (b *Broker) Publish(ctx context.Context, topic string, payload []byte) erro
 	return nil
 }
 
+// Message is one payload for one topic.
+type Message struct {
+	Topic   string
+	Payload []byte
+}
+
+// PublishMany sends messages in as few pipelines as it takes; those of one topic arrive in order. It returns the first
+// error; the other messages may have been sent all the same.
+func (b *Broker) PublishMany(ctx context.Context, ms []Message) error {
+	cmds := make([]redis.Cmder, len(ms))
+	for i, m := range ms {
+		cmds[i] = b.publishCommand(ctx, m.Topic, m.Payload)
+	}
+	if err := b.Batch(ctx, cmds); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	for _, cmd := range cmds {
+		if err := classify(cmd.Err()); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
+	return nil
+}
+
 // publishCommand is PUBLISH, sent to the master of the topic's slot: messages that enter a Cluster
 // by different nodes have no order between them.
 func (b *Broker) publishCommand(ctx context.Context, topic string, payload any) *redis.Cmd {

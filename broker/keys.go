@@ -58,6 +58,9 @@ func (k Keys) watchTopic(id string) string { return k.prefix + "w:" + id }
 // Scripts is a hash: the registered scripts.
 func (k Keys) Scripts() string { return k.prefix + "scripts" }
 
+// Once is where a call to the HTTP API with an idempotency key is remembered.
+func (k Keys) Once(digest string) string { return k.prefix + "once:" + digest }
+
 // Store is a key of an app's shared state. The app's name is escaped, the key stays as it is.
 func (k Keys) Store(app, key string) string {
 	return k.prefix + "store:" + appEscaper.Replace(app) + ":" + key

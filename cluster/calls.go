@@ -162,29 +162,45 @@ func (c *Cluster) Send(ctx context.Context, process, kind, body string) error {
 // Ask puts a question to every live node, this one included. It gives what answered within a second, by process, and
 // names the nodes that did not.
 func (c *Cluster) Ask(ctx context.Context, kind, body string) (answers map[string]string, silent []string, err error) {
-	nodes := c.Nodes()
-	answers = make(map[string]string, len(nodes)+1)
-	own, err := c.calls.handler.Answer(ctx, kind, body)
-	if err != nil {
-		return nil, nil, err
+	processes := []string{c.cfg.Process}
+	for _, n := range c.Nodes() {
+		if n.Process != c.cfg.Process {
+			processes = append(processes, n.Process)
+		}
 	}
-	answers[c.cfg.Process] = own
-	id, ch := c.calls.expect(len(nodes))
+	return c.ask(ctx, processes, kind, body)
+}
+
+// AskOne puts a question to one node. answered is false when it did not answer within a second.
+func (c *Cluster) AskOne(ctx context.Context, process, kind, body string) (answer string, answered bool, err error) {
+	answers, _, err := c.ask(ctx, []string{process}, kind, body)
+	if err != nil {
+		return "", false, err
+	}
+	answer, answered = answers[process]
+	return answer, answered, nil
+}
+
+func (c *Cluster) ask(ctx context.Context, processes []string, kind, body string) (answers map[string]string, silent []string, err error) {
+	answers = make(map[string]string, len(processes))
+	id, ch := c.calls.expect(len(processes))
 	defer c.calls.forget(id)
 	want := map[string]bool{}
-	var failed error
-	for _, n := range nodes {
-		if n.Process == c.cfg.Process {
+	for _, p := range processes {
+		if p == c.cfg.Process {
+			if answers[p], err = c.calls.handler.Answer(ctx, kind, body); err != nil {
+				return nil, nil, err
+			}
 			continue
 		}
-		want[n.Process] = true
+		want[p] = true
 		msg := "q " + id + " " + c.cfg.Process + " " + kind + " " + body
-		if e := c.cfg.Broker.Publish(ctx, c.keys.NodeTopic(n.Process), []byte(msg)); e != nil {
-			failed = e
+		if e := c.cfg.Broker.Publish(ctx, c.keys.NodeTopic(p), []byte(msg)); e != nil {
+			err = e
 		}
 	}
-	if failed != nil {
-		return nil, nil, fmt.Errorf("ask the nodes: %w", failed)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask the nodes: %w", err)
 	}
 	timeout := time.NewTimer(askWait)
 	defer timeout.Stop()

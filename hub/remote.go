@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,10 +15,14 @@ import (
 
 // Kinds of messages between hubs (cluster.Answerer).
 const (
-	callSend      = "send"    // one way: <connection id> <b|j><text>
-	callClose     = "close"   // one way: <connection id> <code> <reason>
+	callSend      = "send"    // one way, or a question (answer: "yes" when it was here): <connection id> <b|j><text>
+	callClose     = "close"   // likewise: <connection id> <code> <reason>
 	callClients   = "clients" // question: all connection ids
 	callClientsIn = "in"      // question: the connection ids in a channel
+
+	callConn        = "conn"     // question: one connection, by id; answer: JSON of a ConnInfo, or nothing
+	callConnPage    = "conns"    // question: JSON of a pageQuestion; answer: JSON array of ConnInfo
+	callChannelPage = "channels" // question: JSON of a pageQuestion; answer: JSON array of ChannelInfo
 )
 
 // Send sends to one connection, wherever it is. false: no live node can hold it.
@@ -53,11 +58,14 @@ func (h *Hub) toConn(ctx context.Context, connID, kind, rest string) (bool, erro
 }
 
 // OneWay does what another node asks of a connection here. It runs on the broker's goroutine.
-func (h *Hub) OneWay(kind, body string) {
+func (h *Hub) OneWay(kind, body string) { h.command(kind, body) }
+
+// command sends to a connection here or closes it; false: it is not here.
+func (h *Hub) command(kind, body string) bool {
 	connID, rest, _ := strings.Cut(body, " ")
 	s := h.session(connID)
 	if s == nil {
-		return
+		return false
 	}
 	switch kind {
 	case callSend:
@@ -66,11 +74,11 @@ func (h *Hub) OneWay(kind, body string) {
 		}
 	case callClose:
 		code, reason, _ := strings.Cut(rest, " ")
-		n, err := strconv.Atoi(code)
-		if err == nil {
+		if n, err := strconv.Atoi(code); err == nil {
 			s.conn.Close(n, reason)
 		}
 	}
+	return true
 }
 
 // Answer answers another node's question.
@@ -84,10 +92,7 @@ func (h *Hub) Answer(_ context.Context, kind, body string) (string, error) {
 		}
 		h.mu.RUnlock()
 	case callClientsIn:
-		h.roomsMu.Lock()
-		r := h.rooms[body]
-		h.roomsMu.Unlock()
-		if r != nil {
+		if r := h.room(body); r != nil {
 			r.mu.RLock()
 			for _, m := range r.members {
 				if m.joined {
@@ -96,10 +101,38 @@ func (h *Hub) Answer(_ context.Context, kind, body string) (string, error) {
 			}
 			r.mu.RUnlock()
 		}
+	case callSend, callClose:
+		if h.command(kind, body) {
+			return answerYes, nil
+		}
+		return "", nil
+	case callConn:
+		s := h.session(body)
+		if s == nil {
+			return "", nil
+		}
+		return encodeAnswer(s.info())
+	case callConnPage, callChannelPage:
+		var q pageQuestion
+		if err := json.Unmarshal([]byte(body), &q); err != nil {
+			return "", fmt.Errorf("read a question: %w", err)
+		}
+		if kind == callConnPage {
+			return encodeAnswer(h.connPage(q))
+		}
+		return encodeAnswer(h.channelPage(q))
 	default:
 		return "", fmt.Errorf("unknown question %q", kind)
 	}
 	return strings.Join(ids, " "), nil
+}
+
+func encodeAnswer(v any) (string, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode an answer: %w", err)
+	}
+	return string(b), nil
 }
 
 // Clients lists all connections of the cluster.
@@ -146,10 +179,7 @@ func (h *Hub) Presence(ctx context.Context, channel string) ([]*presence.User, e
 	if err := CheckChannel(channel); err != nil {
 		return nil, err
 	}
-	h.roomsMu.Lock()
-	r := h.rooms[channel]
-	h.roomsMu.Unlock()
-	if r != nil {
+	if r := h.room(channel); r != nil {
 		select {
 		case <-r.presence.Ready():
 			return r.presence.List(), nil

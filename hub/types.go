@@ -24,6 +24,7 @@ var (
 	ErrBadID        = errors.New("not a connection id (a UUID)")
 	ErrGone         = errors.New("this connection is closed")
 	ErrUnavailable  = errors.New("cannot reach Redis")
+	ErrSilent       = errors.New("a node did not answer in time")
 )
 
 // CheckChannel says why a name is not allowed, or nil.

@@ -250,16 +250,11 @@ func (r *Replica) List() []*User {
 	return us
 }
 
-func sortUsers(us []*User) {
-	slices.SortFunc(us, func(a, b *User) int {
-		if x, y := a.since(), b.since(); x != y {
-			if x < y {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+func sortUsers(us []*User) { slices.SortFunc(us, (*User).Compare) }
+
+// Compare is the order of lists: who has been here longest comes first.
+func (u *User) Compare(o *User) int {
+	return cmp.Or(cmp.Compare(u.since(), o.since()), strings.Compare(u.ID, o.ID))
 }
 
 // sameMetas tells whether clients would see the same.

@@ -1,0 +1,224 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/cluster"
+)
+
+// ConnInfo is one connection as listings show it.
+type ConnInfo struct {
+	ID          string          `json:"id"`
+	Node        string          `json:"node"`
+	Route       string          `json:"route"`
+	Channels    []string        `json:"channels"`
+	User        json.RawMessage `json:"user"`
+	ConnectedAt time.Time       `json:"connected_at"`
+}
+
+// ChannelInfo is one channel as listings show it: the connections of the cluster that are in it.
+type ChannelInfo struct {
+	Name        string `json:"channel"`
+	Connections int    `json:"connections"`
+}
+
+// Page asks for a part of a listing: what comes after a key, at most Limit. Keys are connection ids or channel names, so
+// a page stays right while others come and go: nobody who stays is left out or told twice.
+type Page struct {
+	After string `json:"after"`
+	Limit int    `json:"limit"`
+}
+
+// Listing is one page: Next is the key to go on after, "" at the end. Silent names the nodes that did not answer.
+type Listing[T any] struct {
+	Items  []T
+	Next   string
+	Silent []string
+}
+
+// pageQuestion is what a node is asked for; Channel narrows connections to those in it.
+type pageQuestion struct {
+	Page
+	Channel string `json:"channel,omitempty"`
+}
+
+// Connections lists the connections of the cluster by id; in a channel when one is named.
+func (h *Hub) Connections(ctx context.Context, channel string, p Page) (Listing[ConnInfo], error) {
+	if channel != "" {
+		if err := CheckChannel(channel); err != nil {
+			return Listing[ConnInfo]{}, err
+		}
+	}
+	return gather(ctx, h, callConnPage, pageQuestion{p, channel}, func(c ConnInfo) string { return c.ID }, nil)
+}
+
+// Channels lists the channels that someone is in, by name.
+func (h *Hub) Channels(ctx context.Context, p Page) (Listing[ChannelInfo], error) {
+	return gather(ctx, h, callChannelPage, pageQuestion{Page: p}, func(c ChannelInfo) string { return c.Name },
+		func(a, b ChannelInfo) ChannelInfo {
+			a.Connections += b.Connections
+			return a
+		})
+}
+
+// Connection finds one connection, wherever it is; nil when there is none. ErrBadID: no UUID.
+func (h *Hub) Connection(ctx context.Context, id string) (*ConnInfo, error) {
+	id = strings.ToLower(id)
+	process, ok := cluster.ProcessOf(id)
+	if !ok {
+		return nil, ErrBadID
+	}
+	alive, err := h.cfg.Cluster.Alive(ctx, process)
+	if err != nil {
+		return nil, unavailable("reach connection", err)
+	}
+	if !alive {
+		return nil, nil
+	}
+	answer, answered, err := h.cfg.Cluster.AskOne(ctx, process, callConn, id)
+	if err != nil {
+		return nil, unavailable("ask the node", err)
+	}
+	if !answered {
+		return nil, fmt.Errorf("%w: its node did not answer", ErrSilent)
+	}
+	if answer == "" {
+		return nil, nil
+	}
+	var info ConnInfo
+	if err := json.Unmarshal([]byte(answer), &info); err != nil {
+		return nil, fmt.Errorf("read a node's answer: %w", err)
+	}
+	return &info, nil
+}
+
+// gather asks all nodes for a page and makes one of theirs; add joins two items of one key.
+func gather[T any](ctx context.Context, h *Hub, kind string, q pageQuestion, key func(T) string, add func(a, b T) T) (Listing[T], error) {
+	question, err := json.Marshal(q)
+	if err != nil {
+		return Listing[T]{}, fmt.Errorf("encode a question: %w", err)
+	}
+	answers, silent, err := h.cfg.Cluster.Ask(ctx, kind, string(question))
+	if err != nil {
+		return Listing[T]{}, unavailable("ask the nodes", err)
+	}
+	var all []T
+	for _, a := range answers {
+		var part []T
+		if err := json.Unmarshal([]byte(a), &part); err != nil {
+			return Listing[T]{}, fmt.Errorf("read a node's answer: %w", err)
+		}
+		all = append(all, part...)
+	}
+	slices.Sort(silent)
+	out := mergePages(all, q.Limit, key, add)
+	out.Silent = silent
+	return out, nil
+}
+
+// mergePages makes one page of several nodes' pages. Each node gave one item more than the limit if it had more, so a full
+// page knows whether there is a next one.
+func mergePages[T any](all []T, limit int, key func(T) string, add func(a, b T) T) Listing[T] {
+	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(key(a), key(b)) })
+	items := make([]T, 0, min(len(all), limit+1))
+	for _, item := range all {
+		if n := len(items); n > 0 && key(items[n-1]) == key(item) {
+			if add != nil {
+				items[n-1] = add(items[n-1], item)
+			}
+			continue
+		}
+		if len(items) > limit {
+			break
+		}
+		items = append(items, item)
+	}
+	if len(items) <= limit {
+		return Listing[T]{Items: items}
+	}
+	return Listing[T]{Items: items[:limit], Next: key(items[limit-1])}
+}
+
+// connPage answers for this node.
+func (h *Hub) connPage(q pageQuestion) []ConnInfo {
+	var found []*Session
+	take := func(s *Session) {
+		if s.id > q.After {
+			found = append(found, s)
+		}
+	}
+	if q.Channel == "" {
+		h.mu.RLock()
+		for _, s := range h.sessions {
+			take(s)
+		}
+		h.mu.RUnlock()
+	} else if r := h.room(q.Channel); r != nil {
+		r.mu.RLock()
+		for _, m := range r.members {
+			if m.joined {
+				take(m.s)
+			}
+		}
+		r.mu.RUnlock()
+	}
+	slices.SortFunc(found, func(a, b *Session) int { return strings.Compare(a.id, b.id) })
+	found = found[:min(len(found), q.Limit+1)]
+	out := make([]ConnInfo, len(found))
+	for i, s := range found {
+		out[i] = s.info()
+	}
+	return out
+}
+
+// channelPage answers for this node.
+func (h *Hub) channelPage(q pageQuestion) []ChannelInfo {
+	h.roomsMu.Lock()
+	rooms := make([]*room, 0, len(h.rooms))
+	for name, r := range h.rooms {
+		if name > q.After {
+			rooms = append(rooms, r)
+		}
+	}
+	h.roomsMu.Unlock()
+	slices.SortFunc(rooms, func(a, b *room) int { return strings.Compare(a.name, b.name) })
+	out := make([]ChannelInfo, 0, min(len(rooms), q.Limit+1))
+	for _, r := range rooms {
+		if len(out) > q.Limit {
+			break
+		}
+		if n := r.joined(); n > 0 {
+			out = append(out, ChannelInfo{r.name, n})
+		}
+	}
+	return out
+}
+
+// room finds the room of a channel, or nil.
+func (h *Hub) room(name string) *room {
+	h.roomsMu.Lock()
+	defer h.roomsMu.Unlock()
+	return h.rooms[name]
+}
+
+// joined counts the members that are in the channel, not only tracked there.
+func (r *room) joined() (n int) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, m := range r.members {
+		if m.joined {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Session) info() ConnInfo {
+	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: s.user, ConnectedAt: s.connected}
+}

@@ -1,0 +1,74 @@
+package hub
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"rollcall/broker"
+	"rollcall/cluster"
+)
+
+// Message is one broadcast of the HTTP API; no Channel is every connection of the cluster.
+type Message struct {
+	Channel string
+	Value   Value
+}
+
+// BroadcastMany sends messages, those of one channel in order. They share pipelines. The first error is told; the others
+// may have been sent.
+func (h *Hub) BroadcastMany(ctx context.Context, ms []Message) error {
+	batch := make([]broker.Message, len(ms))
+	for i, m := range ms {
+		topic := h.keys.AllTopic()
+		if m.Channel != "" {
+			if err := CheckChannel(m.Channel); err != nil {
+				return err
+			}
+			topic = h.keys.Topic(m.Channel)
+		}
+		batch[i] = broker.Message{Topic: topic, Payload: encode(m.Value, "")}
+	}
+	h.stats.Broadcasts.Add(int64(len(ms)))
+	if err := h.cfg.Broker.PublishMany(ctx, batch); err != nil {
+		return unavailable("broadcast", err)
+	}
+	return nil
+}
+
+// Deliver sends to one connection, wherever it is, and tells whether it was there.
+func (h *Hub) Deliver(ctx context.Context, connID string, v Value) (found bool, err error) {
+	return h.reach(ctx, connID, callSend, string(v.tag())+v.Text)
+}
+
+// Disconnect closes one connection, wherever it is, and tells whether it was there.
+func (h *Hub) Disconnect(ctx context.Context, connID string, code int, reason string) (found bool, err error) {
+	return h.reach(ctx, connID, callClose, strconv.Itoa(code)+" "+reason)
+}
+
+// reach asks the connection's node to do something, and whether it could.
+func (h *Hub) reach(ctx context.Context, connID, kind, rest string) (bool, error) {
+	connID = strings.ToLower(connID)
+	process, ok := cluster.ProcessOf(connID)
+	if !ok {
+		return false, ErrBadID
+	}
+	alive, err := h.cfg.Cluster.Alive(ctx, process)
+	if err != nil {
+		return false, unavailable("reach connection", err)
+	}
+	if !alive {
+		return false, nil
+	}
+	answer, answered, err := h.cfg.Cluster.AskOne(ctx, process, kind, connID+" "+rest)
+	switch {
+	case err != nil:
+		return false, unavailable("reach connection", err)
+	case !answered:
+		return false, ErrSilent
+	}
+	return answer == answerYes, nil
+}
+
+// answerYes is the answer of a node that had the connection.
+const answerYes = "yes"

@@ -2,36 +2,43 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"rollcall/app"
 	"rollcall/auth"
+	"rollcall/broker"
+	"rollcall/hub"
+	"rollcall/luavm"
 )
 
-// guard lets a request through when it may use /_api (SPEC 2): with a configured key; with --dev and no key configured,
-// from this machine and not by way of a proxy or of a foreign page.
-func (s *Server) guard(next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// authorize decides whether a request may use /_api (SPEC 2): with a configured key that has the scope; with --dev and no
+// key configured, from this machine and not by way of a proxy or of a foreign page.
+func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, huma.StatusError) {
+	keys := s.cfg.Keys()
+	switch {
+	case keys.Configured():
+		caller, ok := keys.Find(r.Header)
 		switch {
-		case s.cfg.Keys.Configured():
-			if !s.cfg.Keys.Allow(r.Header) {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
-				problem(w, http.StatusUnauthorized, "give the API key as X-API-Key or as Authorization: Bearer")
-				return
-			}
-		case !s.cfg.Dev:
-			problem(w, http.StatusForbidden, "no API key is configured: start the node with --api-key")
-			return
-		case !auth.IsLoopback(r.RemoteAddr) || auth.IsForwarded(r.Header):
-			problem(w, http.StatusForbidden, "without an API key the API is open to this machine only")
-			return
-		case foreign(r):
-			problem(w, http.StatusForbidden, "without an API key the API is closed to pages of other origins")
-			return
+		case !ok:
+			return caller, huma.Error401Unauthorized("give the API key as X-API-Key or as Authorization: Bearer")
+		case !caller.May(scope):
+			return caller, huma.Error403Forbidden("this API key lacks the scope " + string(scope))
 		}
-		next(w, r)
-	})
+		return caller, nil
+	case !s.cfg.Dev:
+		return auth.Caller{}, huma.Error403Forbidden("no API key is configured: start the node with --api-key")
+	case !auth.IsLoopback(r.RemoteAddr) || auth.IsForwarded(r.Header):
+		return auth.Caller{}, huma.Error403Forbidden("without an API key the API is open to this machine only")
+	case foreign(r):
+		return auth.Caller{}, huma.Error403Forbidden("without an API key the API is closed to pages of other origins")
+	}
+	return auth.Everyone(), nil
 }
 
 // foreign tells that a request was made by a page of another origin. A host name that only resolves to this machine is
@@ -55,23 +62,94 @@ func foreign(r *http.Request) bool {
 	return err != nil || u.Host != r.Host
 }
 
-// problem answers with an RFC 9457 problem document. more holds members beyond the standard ones, by name and value in turn.
-func problem(w http.ResponseWriter, status int, detail string, more ...any) {
-	doc := map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}
-	for i := 0; i+1 < len(more); i += 2 {
-		doc[more[i].(string)] = more[i+1]
-	}
-	reply(w, status, "application/problem+json", doc)
+// callerKey is where an operation finds who calls it.
+type callerKey struct{}
+
+// caller is who calls, and from where, for the audit log.
+type caller struct {
+	auth.Caller
+	from string
 }
 
-func reply(w http.ResponseWriter, status int, contentType string, v any) {
-	body, err := json.Marshal(v)
+// guard stands before every operation; its scope is in the operation's metadata.
+func (s *Server) guard(api huma.API, ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	scope, _ := ctx.Operation().Metadata["scope"].(auth.Scope)
+	who, err := s.authorize(r, scope)
 	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"title":"Internal Server Error","status":500}`)
+		if err.GetStatus() == http.StatusUnauthorized {
+			ctx.SetHeader("WWW-Authenticate", `Bearer realm="rollcall"`)
+		}
+		_ = huma.WriteErr(api, ctx, err.GetStatus(), err.Error()) // the client has gone
+		return
 	}
-	w.Header().Set("Content-Type", contentType)
+	ctx.SetHeader("Cache-Control", "no-store")
+	ctx.SetHeader("X-Content-Type-Options", "nosniff")
+	next(huma.WithValue(ctx, callerKey{}, caller{who, r.RemoteAddr}))
+}
+
+// operation describes one row of SPEC 2.
+func operation(id, method, path, summary string, scope auth.Scope, status int) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
+		Metadata: map[string]any{"scope": scope}, MaxBodyBytes: maxBody, Tags: []string{tagOf(path)},
+		Description: "Needs a key with the scope " + string(scope) + ".",
+		Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}}
+}
+
+func tagOf(path string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/_api/"), "/")
+	return name
+}
+
+// fail is the one table from errors to answers.
+func (s *Server) fail(err error) error {
+	var compile *luavm.CompileError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &compile):
+		return &compileProblem{huma.ErrorModel{Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity,
+			Detail: "the code does not compile: line " + itoa(compile.Line) + ": " + compile.Message,
+			Errors: []*huma.ErrorDetail{{Location: "body.code", Message: compile.Message}}}, compile.Line, compile.Message}
+	case errors.Is(err, hub.ErrBadChannel):
+		return huma.Error422UnprocessableEntity(err.Error(), &huma.ErrorDetail{Location: "path.channel", Message: err.Error()})
+	case errors.Is(err, hub.ErrBadID):
+		return huma.Error404NotFound("there is no such connection", &huma.ErrorDetail{Location: "path.id", Message: err.Error()})
+	case errors.Is(err, app.ErrBadMethod):
+		return huma.Error422UnprocessableEntity(err.Error(), &huma.ErrorDetail{Location: "query.method", Message: err.Error()})
+	case errors.Is(err, app.ErrBadPath), errors.Is(err, app.ErrTooBig):
+		return huma.Error422UnprocessableEntity(err.Error(), &huma.ErrorDetail{Location: "path.path", Message: err.Error()})
+	case errors.Is(err, app.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, hub.ErrSilent):
+		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(err.Error()), retryAfter)
+	case errors.Is(err, broker.ErrUnavailable):
+		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("Redis cannot be reached"), retryAfter)
+	}
+	s.cfg.Log.Error("API call failed", "error", err)
+	return huma.Error500InternalServerError("the node could not do it; its log says why")
+}
+
+// compileProblem is a problem document with the line of the fault.
+type compileProblem struct {
+	huma.ErrorModel
+	Line    int    `json:"line" doc:"Line of the code that does not compile."`
+	Message string `json:"message" doc:"What the compiler says of it."`
+}
+
+var retryAfter = http.Header{"Retry-After": {"1"}}
+
+// writeProblem answers outside of an operation.
+func writeProblem(w http.ResponseWriter, err huma.StatusError) {
+	if err.GetStatus() == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
+	}
+	body, jerr := json.Marshal(err)
+	if jerr != nil {
+		body = []byte(`{}`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	w.WriteHeader(err.GetStatus())
+	_, _ = w.Write(append(body, '\n')) // the client has gone
 }

@@ -95,7 +95,7 @@ func TestAPIAccess(t *testing.T) {
 
 // SPEC 2: only "loopback peers": the same for a peer of another machine, which a test on loopback cannot be.
 func TestAPIAccessOfAnotherMachine(t *testing.T) {
-	s := api.New(api.Config{Keys: auth.NewKeys(""), Dev: true, Ready: func() error { return errors.New("no") }, Log: slog.New(slog.DiscardHandler)})
+	s := api.New(api.Config{Keys: func() auth.Keys { return auth.Keys{} }, Dev: true, Ready: func() error { return errors.New("no") }, Log: slog.New(slog.DiscardHandler)})
 	for peer, want := range map[string]int{"192.0.2.1:4711": 403, "[2001:db8::1]:4711": 403, "10.0.0.1:1": 403, "": 403, "127.0.0.1:1": 404, "[::1]:1": 404, "127.9.9.9:1": 404} {
 		r := httptest.NewRequest("GET", "http://localhost:6745/_api/nothing", nil)
 		r.RemoteAddr = peer

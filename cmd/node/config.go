@@ -22,7 +22,7 @@ type Config struct {
 	Dev    bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
 
 	APIKey         string   `name:"api-key" placeholder:"KEY" help:"Key that back ends use for /_api."`
-	APIKeyFile     string   `name:"api-key-file" placeholder:"FILE" help:"File with that key."`
+	APIKeyFile     string   `name:"api-key-file" placeholder:"FILE" help:"File with keys, one a line: a key, or a name, scopes (read, publish, admin) and a key. Read again when it changes."`
 	AllowedOrigins []string `placeholder:"ORIGIN" help:"Origins of other hosts whose pages may connect, such as https://example.com; * allows every one."`
 	TrustedProxies []string `placeholder:"NET" help:"Networks whose X-Forwarded-For and Forwarded are believed."`
 
@@ -81,17 +81,8 @@ func usagef(format string, args ...any) error { return usage{fmt.Sprintf(format,
 
 // validate completes the configuration and says what is wrong with it.
 func (c *Config) validate() error {
-	if c.APIKeyFile != "" {
-		if c.APIKey != "" {
-			return usagef("--api-key-file: give a key or a file with the key, not both")
-		}
-		key, err := os.ReadFile(c.APIKeyFile)
-		if err != nil {
-			return usagef("--api-key-file: %v: name a file that can be read", err)
-		}
-		if c.APIKey = strings.TrimSpace(string(key)); c.APIKey == "" {
-			return usagef("--api-key-file: %s is empty: write the key into it", c.APIKeyFile)
-		}
+	if c.APIKey != "" && c.APIKeyFile != "" {
+		return usagef("--api-key-file: give a key or a file with keys, not both")
 	}
 	if c.App == "" {
 		if !c.Dev {

@@ -60,7 +60,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"--app", filepath.Join(dir, "none"), "name the folder"},
 		{"--app", filepath.Join(dir, "key"), "name the folder"},
 		{"--api-key-file", filepath.Join(dir, "none"), "name a file that can be read"},
-		{"--api-key-file", filepath.Join(dir, "empty"), "write the key into it"},
+		{"--api-key-file", filepath.Join(dir, "empty"), "holds no key"},
 		{"--lease-ttl", "1ms", "give a time from"},
 		{"--lease-ttl", "two", "duration"},
 		{"--lease-ttl", "6", "duration"},
@@ -126,7 +126,7 @@ func TestBadFlags(t *testing.T) {
 		"unknown flag":         {[]string{"--nonsense"}, "--nonsense"},
 		"unknown command":      {[]string{"nonsense"}, "nonsense"},
 		"flag without a value": {[]string{"--lease-ttl"}, "--lease-ttl"},
-		"key and file":         {[]string{"--app", testApp, "--api-key", "k", "--api-key-file", filepath.Join(dir, "key")}, "--api-key-file: give a key or a file"},
+		"key and file":         {[]string{"--app", testApp, "--api-key", "k", "--api-key-file", filepath.Join(dir, "key")}, "--api-key-file: give a key or a file with keys"},
 		"check of nothing":     {[]string{"check"}, "<app>"},
 	} {
 		t.Run(name, func(t *testing.T) {

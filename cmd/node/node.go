@@ -31,6 +31,7 @@ type node struct {
 	cfg *Config
 	log *slog.Logger
 
+	keys    *auth.Keyring
 	broker  *broker.Broker
 	cluster *cluster.Cluster
 	tracker *presence.Tracker
@@ -77,6 +78,9 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 			n.closeRooms()
 		}
 	}()
+	if n.keys, err = auth.OpenKeyring(auth.NewKey(cfg.APIKey), cfg.APIKeyFile, log); err != nil {
+		return nil, usagef("--api-key-file: %v: name a file that can be read, with a key on each line", err)
+	}
 	if n.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, usagef("--listen: %v: give a free address", err)
 	}
@@ -193,13 +197,18 @@ func starting(w http.ResponseWriter, r *http.Request) {
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Scripts: n.scripts, Keys: auth.NewKeys(n.cfg.APIKey), Dev: n.cfg.Dev, Ready: n.ready, Log: n.log})
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Once: n.broker, Keys: n.keys.Keys,
+		Dev: n.cfg.Dev, Ready: n.ready, Version: versionText(), Log: n.log})
+	health := apiServer.Health()
 	n.serveWith(func(w http.ResponseWriter, r *http.Request) {
-		if api.Serves(r.URL.Path) {
+		switch {
+		case api.Serves(r.URL.Path):
 			apiServer.ServeHTTP(w, r)
-			return
+		case api.ServesHealth(r.URL.Path):
+			health.ServeHTTP(w, r)
+		default:
+			n.app.ServeHTTP(w, r)
 		}
-		n.app.ServeHTTP(w, r)
 	})
 }
 
@@ -286,6 +295,9 @@ func (n *node) closeRooms() {
 		if err := n.cluster.Close(ctx); err != nil {
 			n.log.Warn("give up the lease failed", "error", err)
 		}
+	}
+	if n.keys != nil {
+		n.keys.Close()
 	}
 	if n.broker != nil {
 		if err := n.broker.Close(); err != nil {

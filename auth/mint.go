@@ -24,16 +24,16 @@ type MintClaims struct {
 }
 
 // Mint makes an HS256 token, for development and tests. The secret has at least 32 bytes. A token that Verify would
-// refuse for its length or its user id is an error.
+// refuse for its length or its user id is an error; what is wrong with secret and user id is a *ConfigError.
 func Mint(secret []byte, c MintClaims) (string, error) {
 	if len(secret) < minSecret {
-		return "", fmt.Errorf("the secret has %d bytes: give at least %d", len(secret), minSecret)
+		return "", &ConfigError{"Secrets", fmt.Sprintf("the secret has %d bytes: give at least %d", len(secret), minSecret)}
 	}
 	if c.IssuedAt.IsZero() {
 		return "", errors.New("mint token: IssuedAt is not set")
 	}
 	if !utf8.ValidString(c.UserID) {
-		return "", errors.New("the user id is not UTF-8")
+		return "", &ConfigError{"UserID", "the user id is not UTF-8"}
 	}
 	claims := jwt.MapClaims{}
 	maps.Copy(claims, c.Extra)
@@ -73,7 +73,7 @@ func Mint(secret []byte, c MintClaims) (string, error) {
 		return "", fmt.Errorf("mint token: %w", err)
 	}
 	if _, err := subjectOf(members.get("sub")); err != nil {
-		return "", errors.New("the user id must have 1 to 255 bytes and no control characters")
+		return "", &ConfigError{"UserID", "the user id must have 1 to 255 bytes and no control characters"}
 	}
 	return token, nil
 }

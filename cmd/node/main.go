@@ -32,6 +32,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node (the default command)."`
 	Check   checkCmd   `cmd:"" help:"Load an app and report every error in it."`
 	Health  healthCmd  `cmd:"" help:"Ask a node on this machine whether it is ready; for container health checks."`
+	Token   tokenCmd   `cmd:"" help:"Mint a token for development and print it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -23,7 +23,8 @@ func benchConn(b *testing.B, body string) *eventConn {
 		r.Header.Set(name, value)
 	}
 	in := n.server.current.Load()
-	return &eventConn{server: n.server, in: in, route: in.app.routes[0], ws: &wsconn.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1"}
+	return &eventConn{server: n.server, in: in, route: in.app.routes[0],
+		accepted: accepted{ws: &wsconn.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1", user: &anonymous}}
 }
 
 // BenchmarkTurn is one message of a client through a handler that passes it on to the room, without the publish.

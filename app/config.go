@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"rollcall/auth"
 	"rollcall/broker"
 	"rollcall/hub"
 	"rollcall/luavm"
@@ -33,7 +35,7 @@ type Config struct {
 	Dev            bool     // verbose errors to clients, reload on change
 	Node           string   // process id, the header X-Rollcall-Node of upgrades
 	AllowedOrigins []string // as ParseOrigins made them; routes may replace them
-	Identify       Identify // nil: everybody is anonymous
+	Tokens         Tokens   // nil: tokens are not looked at, everybody is anonymous
 
 	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
 	RemoteAddr func(*http.Request) string
@@ -45,27 +47,21 @@ type Config struct {
 	Log      *slog.Logger // nil: slog.Default()
 }
 
-// Identify says who makes a request (SPEC 4). An error means 401 with its text.
-type Identify func(r *http.Request, route RouteInfo) (Identity, error)
-
-// RouteInfo is what Identify may want to know of the route.
-type RouteInfo struct {
-	Path         string
-	Auth         bool
-	Permissions  []string
-	TokenRenewal bool
-	WebSocket    bool
+// Tokens says who users are (SPEC 4); *auth.Verifier is one. Errors are *auth.Error, with a text for the client.
+type Tokens interface {
+	// Identify says who makes a request; without a token it is anonymous.
+	Identify(r *http.Request) (auth.Identity, error)
+	// Renew checks the token that a live connection of a user sends.
+	Renew(ctx context.Context, userID, token string) (auth.Identity, error)
 }
 
-// Identity is who makes a request.
-type Identity struct {
-	User          []byte // JSON of the user table; nil: anonymous
-	Authenticated bool   // a valid token was given
-	Subprotocol   string // to name in the answer to the upgrade
-}
+// nobody is the Tokens of a Server that was given none.
+type nobody struct{}
 
-// anonymousUser is the user table of requests without a token.
-var anonymousUser = []byte(`{"authenticated":false,"username":""}`)
+func (nobody) Identify(*http.Request) (auth.Identity, error) { return auth.Anonymous(), nil }
+func (nobody) Renew(context.Context, string, string) (auth.Identity, error) {
+	return auth.Identity{}, &auth.Error{Code: auth.CodeNoKeys}
+}
 
 // Observer is told what handlers do, for metrics. Its methods are called from many goroutines and must not block.
 type Observer interface {
@@ -73,6 +69,8 @@ type Observer interface {
 	Ran(kind RunKind, route string, took time.Duration)
 	// Failed is called for each failure that is counted.
 	Failed(f Failure)
+	// TokenRefused is called for each token that was not good enough, in a request or a renewal.
+	TokenRefused(code auth.Code)
 }
 
 // RunKind is what ran; it is a metric's label.
@@ -105,6 +103,7 @@ type Reason string
 const (
 	ReasonActions  Reason = "actions"  // what a handler returned is not valid
 	ReasonAction   Reason = "action"   // an action could not be carried out
+	ReasonDenied   Reason = "denied"   // the token does not allow a channel that the handler named
 	ReasonAnswer   Reason = "answer"   // what an HTTP handler returned is not valid
 	ReasonOverflow Reason = "overflow" // a script's queue ran over
 	ReasonLoad     Reason = "load"     // a VM could not be started, a script does not compile here
@@ -115,6 +114,7 @@ type noObserver struct{}
 
 func (noObserver) Ran(RunKind, string, time.Duration) {}
 func (noObserver) Failed(Failure)                     {}
+func (noObserver) TokenRefused(auth.Code)             {}
 
 // validate fills in defaults.
 func (c Config) validate() (Config, error) {
@@ -139,8 +139,8 @@ func (c Config) validate() (Config, error) {
 	if c.Reload == 0 {
 		c.Reload = 100 * time.Millisecond
 	}
-	if c.Identify == nil {
-		c.Identify = func(*http.Request, RouteInfo) (Identity, error) { return Identity{}, nil }
+	if c.Tokens == nil {
+		c.Tokens = nobody{}
 	}
 	if c.RemoteAddr == nil {
 		c.RemoteAddr = peerAddr

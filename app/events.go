@@ -1,7 +1,6 @@
 package app
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math/bits"
@@ -9,6 +8,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/presence"
@@ -22,17 +22,14 @@ import (
 //	             └────────────▶ refused ───────────────▶ Closed: nothing
 type eventConn struct {
 	// Static.
-	server  *Server
-	in      *instance
-	route   *Route
-	ws      *wsconn.Conn
-	req     requestInfo
-	user    []byte // JSON; nil: anonymous
-	addr    string
-	release func() // nil: nothing to release
+	server *Server
+	in     *instance
+	route  *Route
 
 	// Owned by the connection's goroutine.
+	accepted // a renewal changes user and expires
 	sess     *hub.Session
+	denied   string // event.error of the next event: why the last return was refused
 	refused  bool
 	state    string         // what the handler keeps in event.state (state.go); "": nothing
 	globals  *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
@@ -52,13 +49,19 @@ type event struct {
 // Open runs the connect handler.
 func (c *eventConn) Open() {
 	h := c.server.cfg.Hub
-	user := c.user
-	if user == nil {
-		user = anonymousUser
+	m := hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User, Devices: c.route.Options.Devices}
+	if c.route.Options.ByClaims {
+		m.Permit = c.permit
 	}
-	c.sess = h.Enter(hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: user, Devices: c.route.Options.Devices})
+	c.sess = h.Enter(m)
 	actions, err := c.run(event{kind: RunConnect})
 	var invalid *invalidReturn
+	var denied *deniedReturn
+	if errors.As(err, &denied) {
+		c.refused = true
+		c.ws.Close(wsconn.CodeRefused, denied.Error())
+		return
+	}
 	if err != nil && !errors.As(err, &invalid) {
 		c.refused = true
 		c.ws.Close(wsconn.CodeInternal, "handler error")
@@ -102,6 +105,12 @@ func (c *eventConn) Message(binary bool, data []byte) {
 	if c.refused {
 		return
 	}
+	if c.route.Options.TokenRenewal && !binary {
+		if token, ok := renewal(data); ok {
+			c.renew(token)
+			return
+		}
+	}
 	actions, err := c.run(event{kind: RunMessage, message: string(data), binary: binary})
 	if err != nil {
 		if ends(err) {
@@ -114,9 +123,7 @@ func (c *eventConn) Message(binary bool, data []byte) {
 
 // Closed runs the disconnect handler; rooms and presence are released after its actions.
 func (c *eventConn) Closed(info wsconn.CloseInfo) {
-	if c.release != nil {
-		defer c.release()
-	}
+	defer c.server.done(&c.accepted)
 	if c.sess == nil {
 		return
 	}
@@ -148,9 +155,13 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 	if w != c.home {
 		c.globals = nil
 	}
-	w.call = call{server: c.server, app: c.in.app, pool: pool, route: c.route.Path, connID: c.ws.ID(), sess: c.sess}
+	w.call = call{server: c.server, app: c.in.app, pool: pool, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
+		allow: c.route.Options.permissions(c.user)}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	err = c.turn(w, &r, e)
+	if err == nil {
+		err = checkAllowed(w.call.allow, r.actions)
+	}
 	if err == nil {
 		for _, note := range r.notes {
 			c.log().Warn(note, "event", string(e.kind))
@@ -162,7 +173,13 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 	}
 	pool.put(w)
 	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
-	if err != nil {
+	var denied *deniedReturn
+	switch {
+	case errors.As(err, &denied):
+		c.denied = err.Error()
+		c.fail(e.kind, err, ReasonDenied, line)
+		return nil, err
+	case err != nil:
 		c.fail(e.kind, err, reasonOf(err, ReasonActions), line)
 		return nil, err
 	}
@@ -252,7 +269,7 @@ func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 		o.Set("headers", c.req.headerTable(l))
 	}
 	if used&useUser != 0 {
-		o.Set("user", userTable(vm, c.user))
+		o.Set("user", userTable(vm, c.user.User))
 	}
 	if used&usePath != 0 {
 		o.Set("path", lua.LString(c.req.decodedPath()))
@@ -263,20 +280,20 @@ func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 	if used&useState != 0 {
 		o.Set("state", decodeState(l, c.state))
 	}
+	if c.denied != "" {
+		o.Set("error", lua.LString(c.denied))
+		c.denied = ""
+	}
 	return o.Table()
 }
 
-// userTable makes the user of SPEC 4 from its JSON; nil is anonymous.
+// userTable makes the user of SPEC 4 from its JSON.
 func userTable(vm *luavm.VM, user []byte) lua.LValue {
-	if user != nil {
-		if v, err := luavm.DecodeJSON(vm, string(user)); err == nil {
-			return v
-		}
+	v, err := luavm.DecodeJSON(vm, string(user))
+	if err != nil { // claims nested too deep for a VM: then they are nobody's
+		v, _ = luavm.DecodeJSON(vm, string(anonymous.User))
 	}
-	o := luavm.NewObject(2)
-	o.Set("authenticated", lua.LFalse)
-	o.Set("username", lua.LString(""))
-	return o.Table()
+	return v
 }
 
 // do carries out the actions of one return.
@@ -289,11 +306,15 @@ func (c *eventConn) do(kind RunKind, actions []hub.Action) {
 			actions[i].Code = wsconn.CodeNormal
 		}
 	}
+	var denied *auth.DeniedError
 	for _, e := range c.sess.Do(c.server.ctx, actions) {
 		switch {
 		case errors.Is(e.Err, wsconn.ErrClosed), errors.Is(e.Err, wsconn.ErrSlow), errors.Is(e.Err, hub.ErrGone):
 		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
 			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event", string(kind), "error", e.Err)
+		case errors.As(e.Err, &denied):
+			c.denied = e.Error()
+			c.fail(kind, e, ReasonDenied, 0)
 		default:
 			c.fail(kind, e, ReasonAction, 0)
 		}
@@ -322,15 +343,12 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
 	if !c.server.cfg.Dev {
 		return
 	}
-	frame, jerr := json.Marshal(struct {
+	c.tell(struct {
 		Event   string `json:"event"`
 		Message string `json:"message"`
 		Route   string `json:"route"`
 		Line    int    `json:"line"`
 	}{"error", err.Error(), c.route.Path, line})
-	if jerr == nil {
-		_ = c.ws.Send(wsconn.Text(frame)) // a closed client need not know
-	}
 }
 
 // failed logs and counts a failure.

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/auth"
 	"rollcall/luavm"
 	"rollcall/wsconn"
 )
@@ -35,16 +36,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	socket := findRoute(in.app, MethodWS, path)
 	if socket != nil && websocket.IsWebSocketUpgrade(r) {
-		o := socket.Options
-		info := RouteInfo{Path: socket.Path, Auth: o.Auth, Permissions: o.Permissions, TokenRenewal: o.TokenRenewal, WebSocket: true}
-		s.upgrade(w, r, info, o, func(ws *wsconn.Conn, id Identity, release func()) wsconn.Handler {
-			return &eventConn{server: s, in: in, route: socket, ws: ws, req: newRequestInfo(r), user: id.User, addr: s.cfg.RemoteAddr(r), release: release}
+		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) wsconn.Handler {
+			return &eventConn{server: s, in: in, route: socket, accepted: a}
 		})
 		return
 	}
 	if route := findRoute(in.app, handlerMethod(r.Method), path); route != nil {
-		info := RouteInfo{Path: route.Path, Auth: route.Options.Auth, Permissions: route.Options.Permissions}
-		s.runHTTP(w, r, info, httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern, index: route.index})
+		s.runHTTP(w, r, route.Options, httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern, index: route.index})
 		return
 	}
 	if !websocket.IsWebSocketUpgrade(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && in.app.static.serve(w, r) {
@@ -57,14 +55,14 @@ func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instan
 	table := s.scriptTable(in)
 	socket := table.find(MethodWS, path)
 	if socket != nil && websocket.IsWebSocketUpgrade(r) {
-		s.upgrade(w, r, RouteInfo{Path: socket.name.URLPath(), WebSocket: true}, Options{}, func(ws *wsconn.Conn, id Identity, release func()) wsconn.Handler {
-			return &scriptConn{server: s, in: in, script: socket, ws: ws, req: newRequestInfo(r), user: id.User, addr: s.cfg.RemoteAddr(r), release: release,
+		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) wsconn.Handler {
+			return &scriptConn{server: s, in: in, script: socket, accepted: a,
 				inbox: newInbox(inboxLimit{events: s.cfg.Events, messages: waitingMessages, bytes: waitingBytes})}
 		})
 		return
 	}
 	if sc := table.find(handlerMethod(r.Method), path); sc != nil {
-		s.runHTTP(w, r, RouteInfo{Path: sc.name.URLPath()}, httpRun{pool: in.scripts, app: in.app, route: sc.name.String(), file: sc.file, pattern: sc.pattern, script: sc})
+		s.runHTTP(w, r, Options{}, httpRun{pool: in.scripts, app: in.app, route: sc.name.String(), file: sc.file, pattern: sc.pattern, script: sc})
 		return
 	}
 	s.answerNoMatch(w, r, socket != nil, func(method string) bool { return table.find(method, path) != nil })
@@ -111,8 +109,26 @@ func findRoute(a *App, method string, path []string) *Route {
 	return nil
 }
 
+// accepted is what a connection's handler has of its upgrade.
+type accepted struct {
+	ws      *wsconn.Conn
+	req     requestInfo // without the token
+	addr    string      // of the client
+	user    *auth.Identity
+	expires *deadline // of the user's token; nil: none
+	release func()    // nil: nothing to release
+}
+
+// done gives back what the upgrade took.
+func (s *Server) done(a *accepted) {
+	s.expiry.drop(&a.expires)
+	if a.release != nil {
+		a.release()
+	}
+}
+
 // upgrade makes a request a connection: origin, identity and limits first, then the handshake.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, info RouteInfo, o Options, handler func(*wsconn.Conn, Identity, func()) wsconn.Handler) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options, handler func(accepted) wsconn.Handler) {
 	if s.cfg.Node != "" {
 		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
 	}
@@ -124,7 +140,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, info RouteInfo,
 		writeProblem(w, http.StatusForbidden, "the origin "+origin+" is not allowed")
 		return
 	}
-	id, ok := s.identify(w, r, info)
+	id, subprotocol, ok := s.identify(w, r, route, o.Auth)
 	if !ok {
 		return
 	}
@@ -132,29 +148,17 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, info RouteInfo,
 	if !ok {
 		return
 	}
-	ws, err := s.cfg.Sockets.Accept(w, r, wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: id.Subprotocol, MaxMessage: o.MaxMessage})
+	ws, err := s.cfg.Sockets.Accept(w, r, wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
 	if err != nil {
 		if release != nil {
 			release()
 		}
-		s.cfg.Log.Debug("upgrade failed", "route", info.Path, "error", err)
+		s.cfg.Log.Debug("upgrade failed", "route", route, "error", err)
 		return
 	}
-	ws.Start(handler(ws, id, release))
-}
-
-// identify asks who it is; false: 401 has been answered.
-func (s *Server) identify(w http.ResponseWriter, r *http.Request, info RouteInfo) (Identity, bool) {
-	id, err := s.cfg.Identify(r, info)
-	if err == nil && info.Auth && !id.Authenticated {
-		err = errors.New("a token is required")
-	}
-	if err != nil {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		writeProblem(w, http.StatusUnauthorized, err.Error())
-		return Identity{}, false
-	}
-	return id, true
+	a := accepted{ws: ws, req: newRequestInfo(auth.WithoutToken(r)), addr: s.cfg.RemoteAddr(r), user: id, release: release}
+	s.expiry.set(&a.expires, ws, id.Until)
+	ws.Start(handler(a))
 }
 
 // httpRun is one run of an HTTP handler or script.
@@ -168,9 +172,9 @@ type httpRun struct {
 	script  *script // for scripts
 }
 
-func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, info RouteInfo, h httpRun) {
+func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h httpRun) {
 	start := time.Now()
-	id, ok := s.identify(w, r, info)
+	id, _, ok := s.identify(w, r, h.route, o.Auth)
 	if !ok {
 		return
 	}
@@ -188,9 +192,9 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, info RouteInfo,
 	if h.script != nil {
 		used = h.app.requestUsed(h.script)
 	}
-	req := request{info: newRequestInfo(r), used: used, pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
+	req := request{info: newRequestInfo(auth.WithoutToken(r)), used: used, pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
 		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
-	a, err := s.call(h, req)
+	a, err := s.call(h, req, o.permissions(id))
 	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
 	if err != nil {
 		s.failedHTTP(w, h, err)
@@ -200,7 +204,7 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, info RouteInfo,
 }
 
 // call runs the handler in a worker.
-func (s *Server) call(h httpRun, req request) (answer, error) {
+func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (answer, error) {
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
@@ -209,7 +213,7 @@ func (s *Server) call(h httpRun, req request) (answer, error) {
 		return answer{}, err
 	}
 	defer h.pool.put(wk)
-	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route}
+	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route, allow: allow}
 	vm := wk.vm
 	vm.Data = &wk.call
 	vm.BeginTurn(nil)

@@ -10,6 +10,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
 )
@@ -22,7 +23,8 @@ type call struct {
 	route  string // for logs: "/ws/chat", "WS _system/chat"
 	connID string // "" in HTTP handlers
 	sess   *hub.Session
-	script *scriptConn // only in connection scripts
+	script *scriptConn       // only in connection scripts
+	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
 }
 
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.

@@ -25,6 +25,7 @@ var wsFunctions = map[string]lua.LGFunction{
 	"ws_list_presence":  wsListPresence,
 	"ws_presence_count": wsPresenceCount,
 	"ws_get_presence":   wsGetPresence,
+	"ws_allowed":        wsAllowed,
 }
 
 // ws_send(connection_id, message) -> false when no live node can hold that connection, else true
@@ -58,6 +59,7 @@ func wsBroadcast(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_broadcast"}
 	message := a.message(1, "message")
+	c.check(a, everyChannel)
 	c.wait(l, a.function, func(ctx context.Context) error { return c.server.cfg.Hub.BroadcastAll(ctx, message) })
 	return a.push(lua.LTrue)
 }
@@ -71,6 +73,7 @@ func wsBroadcastRoom(l *lua.LState) int {
 // broadcast takes a channel and a value.
 func (c *call) broadcast(a args, name string) int {
 	channel, message := a.channel(1), a.message(2, name)
+	c.check(a, channel)
 	c.wait(a.l, a.function, func(ctx context.Context) error {
 		return c.server.cfg.Hub.Broadcast(ctx, channel, message, c.connID)
 	})
@@ -100,7 +103,33 @@ func wsJoin(l *lua.LState) int {
 
 func (c *call) join(a args) int {
 	sess, channel := c.session(a), a.channel(1)
+	c.check(a, channel)
 	c.wait(a.l, a.function, func(ctx context.Context) error { return sess.Join(ctx, channel) })
+	return a.push(lua.LTrue)
+}
+
+// check raises when the route goes by the token's claims and they do not allow a channel.
+func (c *call) check(a args, channel string) {
+	if c.allow == nil {
+		return
+	}
+	if err := c.allow.Check(channel); err != nil {
+		a.fail("%s", err.Error())
+	}
+}
+
+// ws_allowed(channel) -> true, or false and why not
+func wsAllowed(l *lua.LState) int {
+	_, c := callOf(l)
+	a := args{l, "ws_allowed"}
+	channel := a.channel(1)
+	if c.allow != nil {
+		if err := c.allow.Check(channel); err != nil {
+			l.Push(lua.LFalse)
+			l.Push(lua.LString(err.Error()))
+			return 2
+		}
+	}
 	return a.push(lua.LTrue)
 }
 

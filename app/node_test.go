@@ -15,6 +15,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/auth"
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/hub"
@@ -72,6 +73,7 @@ type recorder struct {
 }
 
 func (r *recorder) Ran(RunKind, string, time.Duration) {}
+func (r *recorder) TokenRefused(auth.Code)             {}
 
 func (r *recorder) Failed(f Failure) {
 	r.mu.Lock()

@@ -32,8 +32,8 @@ type Options struct {
 	Origins      []string // replace the global list; nil: not given
 	MaxMessage   int64    // bytes; 0: the node's
 	Devices      bool     // presence = "devices"
-	Permissions  []string // for Config.Identify
-	TokenRenewal bool     // for Config.Identify
+	ByClaims     bool     // permissions = "claims": the token says which channels the handler may join, track in and broadcast to
+	TokenRenewal bool     // a client may send a new token before the old one expires
 }
 
 // Problem is one thing that is wrong with an app, at its place.
@@ -215,8 +215,8 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				o.Origins = append(o.Origins, normal)
 			}
 		case "permissions":
-			if o.Permissions, ok = luaStrings(v); !ok {
-				fail("permissions must be an array of strings, not %s", describe(v))
+			if o.ByClaims = v == lua.LString("claims"); !o.ByClaims {
+				fail("permissions must be \"claims\", not %s", describe(v))
 			}
 		default:
 			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, token_renewal)", string(name))

@@ -40,7 +40,7 @@ func TestRegisterRoutes(t *testing.T) {
 	r := register(t, `
 router_websocket("/ws/chat", "websocket#chat_handler")
 router_websocket("/ws/room/:room_id", "admin/rooms#room", { auth = true, origins = {"https://Example.com:443"}, max_message = 4096,
-  presence = "devices", permissions = {"chat"}, token_renewal = true })
+  presence = "devices", permissions = "claims", token_renewal = true })
 router_get("/rooms/:room_id/users", "rooms#users")
 router_post("/rooms/:id/users", "rooms#add", {auth = false})
 router_put("/a", "a#put") router_patch("/a", "a#patch") router_delete("/a", "a#delete")
@@ -67,7 +67,7 @@ router_websocket("/rooms/:x/users", "a#ws", {origins = {}, presence = "users"})
 		t.Fatalf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	wantOpts := Options{Auth: true, Origins: []string{"https://example.com"}, MaxMessage: 4096, Devices: true,
-		Permissions: []string{"chat"}, TokenRenewal: true}
+		ByClaims: true, TokenRenewal: true}
 	if !reflect.DeepEqual(r.routes[1].Options, wantOpts) {
 		t.Fatalf("options %+v, want %+v", r.routes[1].Options, wantOpts)
 	}
@@ -102,7 +102,7 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"origins", `router_websocket("/a", "b#c", {origins = "x"})`, "origins must be an array of strings"},
 		{"origins holds a number", `router_websocket("/a", "b#c", {origins = {1}})`, "origins must be an array of strings"},
 		{"bad origin", `router_websocket("/a", "b#c", {origins = {"example.com"}})`, `"example.com" is no origin`},
-		{"permissions", `router_websocket("/a", "b#c", {permissions = {a = "b"}})`, "permissions must be an array"},
+		{"permissions", `router_websocket("/a", "b#c", {permissions = true})`, `permissions must be "claims", not true`},
 		{"renewal", `router_websocket("/a", "b#c", {token_renewal = 1})`, "token_renewal must be true or false"},
 	}
 	for _, tt := range tests {

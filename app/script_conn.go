@@ -20,22 +20,18 @@ import (
 //	            └─────────▶ winding up ── returns, or overtime ──▶ over
 type scriptConn struct {
 	// Static.
-	server  *Server
-	in      *instance
-	script  *script
-	ws      *wsconn.Conn
-	addr    string
-	release func() // nil: nothing to release
-	inbox   *inbox
-	sess    *hub.Session // since Open
+	accepted // its request and user until the script runs
+	server   *Server
+	in       *instance
+	script   *script
+	inbox    *inbox
+	sess     *hub.Session // since Open
 
 	closedAt atomic.Int64 // unix ns; 0: the connection is open
 	overflow atomic.Bool  // the queue ran over
 
 	// Owned by the script's goroutine.
-	metClosed bool        // a function raised because the connection is closed
-	req       requestInfo // until the script runs
-	user      []byte      // JSON; nil: anonymous; until the script runs
+	metClosed bool // a function raised because the connection is closed
 }
 
 var errOverflow = errors.New("the script's event queue ran over")
@@ -51,11 +47,7 @@ const (
 
 // Open starts the script.
 func (c *scriptConn) Open() {
-	user := c.user
-	if user == nil {
-		user = anonymousUser
-	}
-	c.sess = c.server.cfg.Hub.Enter(hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.script.name.URLPath(), Addr: c.addr, User: user, Events: c.hear})
+	c.sess = c.server.cfg.Hub.Enter(hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.script.name.URLPath(), Addr: c.addr, User: c.user.User, Events: c.hear})
 	c.server.running.Go(c.run)
 }
 
@@ -87,9 +79,7 @@ func (c *scriptConn) Closed(info wsconn.CloseInfo) {
 	if c.sess != nil {
 		c.sess.Exit(lingers(info))
 	}
-	if c.release != nil {
-		c.release()
-	}
+	c.server.done(&c.accepted)
 }
 
 // run is the script's goroutine.
@@ -119,7 +109,7 @@ func (c *scriptConn) runScript() error {
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
 		Require: c.in.app.findModule, Print: printLine, Data: own})
 	defer vm.Close()
-	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user, addr: c.addr, websocket: true}))
+	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user.User, addr: c.addr, websocket: true}))
 	c.req, c.user = requestInfo{}, nil // the table has what the script needs
 	_, err := vm.Run(c.script.program)
 	var e *luavm.Error

@@ -20,7 +20,8 @@ type Server struct {
 	current atomic.Pointer[instance]
 	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
 	running sync.WaitGroup              // connection scripts
-	watch   *watcher                    // nil without Dev
+	expiry  *expiry
+	watch   *watcher // nil without Dev
 	closing sync.Once
 }
 
@@ -43,9 +44,11 @@ func NewServer(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
+	s.expiry = newExpiry()
 	if cfg.Dev {
 		if s.watch, err = newWatcher(s); err != nil {
 			s.cancel()
+			s.expiry.close()
 			return nil, err
 		}
 		s.watch.start()
@@ -60,6 +63,7 @@ func (s *Server) Close() {
 		if s.watch != nil {
 			s.watch.close()
 		}
+		s.expiry.close()
 	})
 	end := time.AfterFunc(farewell, s.cancel)
 	defer end.Stop()

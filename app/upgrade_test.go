@@ -1,11 +1,12 @@
 package app
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	"rollcall/auth"
 )
 
 // SPEC 4 and 1.2: who may connect.
@@ -23,16 +24,9 @@ router_post("/post", "chat#get")`,
 	}
 	n := startNode(t, files, nodeOptions{load: LoadOptions{HasKeys: true}, config: func(c *Config) {
 		c.AllowedOrigins = []string{"https://global.example"}
-		c.Identify = func(r *http.Request, info RouteInfo) (Identity, error) {
-			switch r.URL.Query().Get("token") {
-			case "":
-				return Identity{}, nil
-			case "good":
-				return Identity{User: []byte(`{"authenticated":true,"username":"ann"}`), Authenticated: true}, nil
-			}
-			return Identity{}, fmt.Errorf("bad token for %s", info.Path)
-		}
+		c.Tokens = tokens(t)
 	}})
+	good := mint(t, auth.MintClaims{UserID: "ann"})
 	tests := []struct {
 		path, origin string
 		status       int
@@ -49,9 +43,9 @@ router_post("/post", "chat#get")`,
 		{"/any", "null", 403},
 		{"/auth", "", 401},
 		{"/auth?token=bad", "", 401},
-		{"/auth?token=good", "", 101},
+		{"/auth?token=" + good, "", 101},
 		{"/ws?token=bad", "", 401},
-		{"/ws?token=good", "", 101},
+		{"/ws?token=" + good, "", 101},
 		{"/nowhere", "", 404},
 		{"/ws/", "", 404},
 		{"/post", "", 405},
@@ -70,7 +64,7 @@ router_post("/post", "chat#get")`,
 			if resp.StatusCode != tt.status {
 				t.Fatalf("status %d, want %d", resp.StatusCode, tt.status)
 			}
-			if c != nil && strings.HasSuffix(tt.path, "good") {
+			if c != nil && strings.HasSuffix(tt.path, good) {
 				c.expect("ann")
 			}
 		})

@@ -30,7 +30,9 @@ type Identity struct {
 var anonymousUser = []byte(`{"authenticated":false,"username":""}`)
 
 // Anonymous is who has no token.
-func Anonymous() Identity { return Identity{User: anonymousUser} }
+func Anonymous() Identity {
+	return Identity{User: anonymousUser, Permissions: Permissions{fault: "there is no token"}}
+}
 
 // newIdentity makes the identity of a token that has been checked; payload is its JSON.
 func newIdentity(payload []byte, claims object, until time.Time) (Identity, error) {

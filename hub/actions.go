@@ -54,6 +54,11 @@ func (s *Session) act(ctx context.Context, a Action, joined []string) error {
 		if channel == "" {
 			return ErrNoRoom
 		}
+		if a.Channel == "" && s.permit != nil {
+			if err := s.permit(channel); err != nil {
+				return err
+			}
+		}
 		return s.h.Broadcast(ctx, channel, a.Value, s.id)
 	case ActionBroadcastChannel:
 		return s.h.Broadcast(ctx, a.Channel, a.Value, s.id)

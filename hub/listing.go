@@ -220,5 +220,8 @@ func (r *room) joined() (n int) {
 }
 
 func (s *Session) info() ConnInfo {
-	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: s.user, ConnectedAt: s.connected}
+	s.mu.Lock()
+	user := s.user
+	s.mu.Unlock()
+	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: user, ConnectedAt: s.connected}
 }

@@ -25,12 +25,13 @@ type Session struct {
 	devices   bool
 	route     string
 	addr      string
-	user      []byte
+	permit    func(channel string) error
 	connected time.Time
 
 	deaf atomic.Bool // a script whose queue ran over
 
 	mu          sync.Mutex
+	user        []byte
 	closed      bool
 	lingers     bool   // closed, and its presence stays for a while
 	joins       uint64 // counts joins, for their order
@@ -40,11 +41,18 @@ type Session struct {
 // Enter takes a connection in.
 func (h *Hub) Enter(m Member) *Session {
 	s := &Session{h: h, id: m.ID, conn: m.Conn, events: m.Events, devices: m.Devices, route: m.Route, addr: m.Addr,
-		user: m.User, connected: time.Now()}
+		user: m.User, permit: m.Permit, connected: time.Now()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sessions[s.id] = s
 	return s
+}
+
+// SetIdentity replaces the user table that listings show, when a client has renewed its token.
+func (s *Session) SetIdentity(user []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.user = user
 }
 
 // ID is the connection's id.

@@ -82,6 +82,10 @@ type Member struct {
 	User    []byte // JSON of SPEC 4's user table, for listings
 	Devices bool   // the route has presence = "devices"
 
+	// Permit says why the connection may not broadcast to a channel that it is in; nil: it may to all. It is asked in the
+	// connection's calls, for broadcast_room without a channel; what names its channel the caller has checked.
+	Permit func(channel string) error
+
 	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and
 	// then the hub sends it nothing more (its owner closes the connection with 1013).
 	Events func(*Event) bool

@@ -1,0 +1,145 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"rollcall/auth"
+	"rollcall/hub"
+	"rollcall/wsconn"
+)
+
+// anonymous is the identity of all connections without a token.
+var anonymous = auth.Anonymous()
+
+// identify asks who it is; false: 401 has been answered.
+func (s *Server) identify(w http.ResponseWriter, r *http.Request, route string, required bool) (*auth.Identity, string, bool) {
+	id, err := s.cfg.Tokens.Identify(r)
+	switch {
+	case err != nil:
+		s.tokenRefused(err, "route", route, "address", s.cfg.RemoteAddr(r))
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750, 3
+	case required && !id.Authenticated:
+		err = errors.New("a token is required")
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case !id.Authenticated:
+		return &anonymous, id.Subprotocol, true
+	default:
+		return &id, id.Subprotocol, true
+	}
+	writeProblem(w, http.StatusUnauthorized, err.Error())
+	return nil, "", false
+}
+
+// tokenRefused counts and logs a token that was not good enough; what is logged never holds the token.
+func (s *Server) tokenRefused(err error, attrs ...any) {
+	var refused *auth.Error
+	if errors.As(err, &refused) {
+		s.cfg.Observer.TokenRefused(refused.Code)
+	}
+	s.cfg.Log.Info("token refused", append(attrs, "error", err)...)
+}
+
+// permissions are what a route lets its handler do for somebody; nil: everything.
+func (o Options) permissions(id *auth.Identity) *auth.Permissions {
+	if !o.ByClaims {
+		return nil
+	}
+	return &id.Permissions
+}
+
+// deniedReturn refuses a handler's return as a whole: its token does not allow a channel that an action names.
+type deniedReturn struct {
+	action hub.ActionKind
+	err    error
+}
+
+func (e *deniedReturn) Error() string { return e.action.String() + ": " + e.err.Error() }
+func (e *deniedReturn) Unwrap() error { return e.err }
+
+// checkAllowed finds the first action that the permissions forbid; nil permissions forbid none. broadcast_room without a
+// channel is the hub's to check (hub.Member.Permit): what room it is shows when it runs.
+func checkAllowed(p *auth.Permissions, actions []hub.Action) error {
+	if p == nil {
+		return nil
+	}
+	for _, a := range actions {
+		channel := a.Channel
+		switch a.Kind {
+		case hub.ActionJoin, hub.ActionTrack, hub.ActionBroadcastChannel:
+		case hub.ActionBroadcastRoom:
+			if channel == "" {
+				continue
+			}
+		case hub.ActionBroadcast:
+			channel = everyChannel
+		default:
+			continue
+		}
+		if err := p.Check(channel); err != nil {
+			return &deniedReturn{a.Kind, err}
+		}
+	}
+	return nil
+}
+
+// permit is hub.Member.Permit.
+func (c *eventConn) permit(channel string) error { return c.user.Permissions.Check(channel) }
+
+// everyChannel is what a token must allow for a broadcast to every connection: the pattern "*".
+const everyChannel = "*"
+
+// A renewal is the text frame {"event":"token","token":"…"} on a route with token_renewal = true. The answer is
+// {"event":"token","expires_at":T}, T being when the connection will be closed in unix seconds, or null; or
+// {"event":"token","error":"…"}, and then the old token stays in force.
+
+// maxRenewal is the length of the longest renewal frame: a token, with room for spaces.
+const maxRenewal = auth.MaxToken + 256
+
+// renewal finds the token of a renewal frame; false: the message is for the handler.
+func renewal(message []byte) (token string, ok bool) {
+	if len(message) > maxRenewal {
+		return "", false
+	}
+	var frame struct {
+		Event string  `json:"event"`
+		Token *string `json:"token"`
+	}
+	if json.Unmarshal(message, &frame) != nil || frame.Event != "token" || frame.Token == nil {
+		return "", false
+	}
+	return *frame.Token, true
+}
+
+// renew takes a new token for a live connection.
+func (c *eventConn) renew(token string) {
+	id, err := c.server.cfg.Tokens.Renew(c.server.ctx, c.user.ID, token)
+	if err != nil {
+		c.server.tokenRefused(err, "route", c.route.Path, "connection", c.ws.ID(), "renewal", true)
+		c.tell(struct {
+			Event string `json:"event"`
+			Error string `json:"error"`
+		}{"token", err.Error()})
+		return
+	}
+	c.user = &id
+	c.sess.SetIdentity(id.User)
+	c.server.expiry.set(&c.expires, c.ws, id.Until)
+	var at *int64
+	if !id.Until.IsZero() {
+		unix := id.Until.Unix()
+		at = &unix
+	}
+	c.tell(struct {
+		Event     string `json:"event"`
+		ExpiresAt *int64 `json:"expires_at"`
+	}{"token", at})
+}
+
+// tell sends the client a frame of the server's own.
+func (c *eventConn) tell(frame any) {
+	if text, err := json.Marshal(frame); err == nil {
+		_ = c.ws.Send(wsconn.Text(text)) // a closed client need not know
+	}
+}

@@ -21,8 +21,9 @@ type Config struct {
 	App    string `placeholder:"DIR" help:"The app folder. With --dev: examples/chat, and reloaded on change."`
 	Dev    bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
 
-	APIKey         string   `name:"api-key" placeholder:"KEY" help:"Key that back ends use for /_api."`
-	APIKeyFile     string   `name:"api-key-file" placeholder:"FILE" help:"File with keys, one a line: a key, or a name, scopes (read, publish, admin) and a key. Read again when it changes."`
+	APIKey     string `name:"api-key" placeholder:"KEY" help:"Key that back ends use for /_api."`
+	APIKeyFile string `name:"api-key-file" placeholder:"FILE" help:"File with keys, one a line: a key, or a name, scopes (read, publish, admin) and a key. Read again when it changes."`
+	tokenFlags
 	AllowedOrigins []string `placeholder:"ORIGIN" help:"Origins of other hosts whose pages may connect, such as https://example.com; * allows every one."`
 	TrustedProxies []string `placeholder:"NET" help:"Networks whose X-Forwarded-For and Forwarded are believed."`
 
@@ -44,6 +45,7 @@ type Config struct {
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
 
 	// Made by validate.
+	tokens  auth.Config
 	proxies auth.Proxies
 	origins []string // as ParseOrigins gives them
 }
@@ -81,6 +83,11 @@ func usagef(format string, args ...any) error { return usage{fmt.Sprintf(format,
 
 // validate completes the configuration and says what is wrong with it.
 func (c *Config) validate() error {
+	tokens, err := c.tokenFlags.config()
+	if err != nil {
+		return err
+	}
+	c.tokens = tokens
 	if c.APIKey != "" && c.APIKeyFile != "" {
 		return usagef("--api-key-file: give a key or a file with keys, not both")
 	}

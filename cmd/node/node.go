@@ -32,6 +32,7 @@ type node struct {
 	log *slog.Logger
 
 	keys    *auth.Keyring
+	tokens  *auth.Verifier
 	broker  *broker.Broker
 	cluster *cluster.Cluster
 	tracker *presence.Tracker
@@ -69,15 +70,18 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log}
 	broker.RouteLibraryLog(log)
-	loaded, err := loadApp(cfg)
-	if err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			n.closeRooms()
 		}
 	}()
+	if n.tokens, err = openTokens(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	loaded, err := loadApp(cfg, n.tokens.Configured())
+	if err != nil {
+		return nil, err
+	}
 	if n.keys, err = auth.OpenKeyring(auth.NewKey(cfg.APIKey), cfg.APIKeyFile, log); err != nil {
 		return nil, usagef("--api-key-file: %v: name a file that can be read, with a key on each line", err)
 	}
@@ -105,6 +109,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
+		Tokens:     n.tokens,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Log: log,
 	})
 	if err != nil {
@@ -119,8 +124,8 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 }
 
 // loadApp loads the app folder; its errors are listed, one a line.
-func loadApp(cfg *Config) (*app.App, error) {
-	a, problems := app.Load(cfg.App, app.LoadOptions{})
+func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
+	a, problems := app.Load(cfg.App, app.LoadOptions{HasKeys: hasKeys})
 	if len(problems) == 0 {
 		return a, nil
 	}
@@ -298,6 +303,9 @@ func (n *node) closeRooms() {
 	}
 	if n.keys != nil {
 		n.keys.Close()
+	}
+	if n.tokens != nil {
+		n.tokens.Close()
 	}
 	if n.broker != nil {
 		if err := n.broker.Close(); err != nil {

@@ -160,7 +160,7 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	err = c.turn(w, &r, e)
 	if err == nil {
-		err = checkAllowed(w.call.allow, r.actions)
+		err = checkAllowed(w.call.allow, r.actions, c.sess.Rooms)
 	}
 	if err == nil {
 		for _, note := range r.notes {

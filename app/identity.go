@@ -1,9 +1,11 @@
 package app
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	"rollcall/auth"
 	"rollcall/hub"
@@ -58,19 +60,24 @@ type deniedReturn struct {
 func (e *deniedReturn) Error() string { return e.action.String() + ": " + e.err.Error() }
 func (e *deniedReturn) Unwrap() error { return e.err }
 
-// checkAllowed finds the first action that the permissions forbid; nil permissions forbid none. broadcast_room without a
-// channel is the hub's to check (hub.Member.Permit): what room it is shows when it runs.
-func checkAllowed(p *auth.Permissions, actions []hub.Action) error {
+// checkAllowed finds the first action that the permissions forbid; nil permissions forbid none. actions are in the order in
+// which they run; rooms gives the channels that the connection is in, in the order of joining. What room a broadcast_room
+// without a channel means is foretold as hub.Session.Do will find it; where a join fails it may be another one, and
+// hub.Member.Permit is asked again.
+func checkAllowed(p *auth.Permissions, actions []hub.Action, rooms func() []string) error {
 	if p == nil {
 		return nil
 	}
-	for _, a := range actions {
+	for i, a := range actions {
 		channel := a.Channel
 		switch a.Kind {
 		case hub.ActionJoin, hub.ActionTrack, hub.ActionBroadcastChannel:
 		case hub.ActionBroadcastRoom:
 			if channel == "" {
-				continue
+				channel = roomAfter(rooms(), actions[:i])
+			}
+			if channel == "" {
+				continue // in no room: no effect
 			}
 		case hub.ActionBroadcast:
 			channel = everyChannel
@@ -84,6 +91,31 @@ func checkAllowed(p *auth.Permissions, actions []hub.Action) error {
 	return nil
 }
 
+// roomAfter is where a broadcast_room without a channel goes after these actions: "to all in the channel joined in this same
+// return, else in the most recently joined one" (SPEC 1.2); "": nowhere.
+func roomAfter(rooms []string, actions []hub.Action) string {
+	var joined []string
+	for _, a := range actions {
+		switch a.Kind {
+		case hub.ActionJoin:
+			joined = append(joined, a.Channel)
+			if !slices.Contains(rooms, a.Channel) {
+				rooms = append(rooms, a.Channel)
+			}
+		case hub.ActionLeave:
+			left := func(c string) bool { return c == a.Channel }
+			joined, rooms = slices.DeleteFunc(joined, left), slices.DeleteFunc(rooms, left)
+		}
+	}
+	switch {
+	case len(joined) > 0:
+		return joined[len(joined)-1]
+	case len(rooms) > 0:
+		return rooms[len(rooms)-1]
+	}
+	return ""
+}
+
 // permit is hub.Member.Permit.
 func (c *eventConn) permit(channel string) error { return c.user.Permissions.Check(channel) }
 
@@ -94,12 +126,10 @@ const everyChannel = "*"
 // {"event":"token","expires_at":T}, T being when the connection will be closed in unix seconds, or null; or
 // {"event":"token","error":"…"}, and then the old token stays in force.
 
-// maxRenewal is the length of the longest renewal frame: a token, with room for spaces.
-const maxRenewal = auth.MaxToken + 256
-
-// renewal finds the token of a renewal frame; false: the message is for the handler.
+// renewal finds the token of a renewal frame; false: the message is for the handler. Most messages are, and are not parsed
+// for it.
 func renewal(message []byte) (token string, ok bool) {
-	if len(message) > maxRenewal {
+	if !bytes.Contains(message, []byte(`"token"`)) {
 		return "", false
 	}
 	var frame struct {

@@ -7,6 +7,7 @@ import (
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
 	"rollcall/integration_test/stories"
+	"rollcall/integration_test/tokentest"
 )
 
 // app is the test app, which does what its clients say.
@@ -15,8 +16,9 @@ const app = "testdata/app"
 // SPEC 1.1 to 1.3, row by row, on three processes with one real Redis.
 func TestStories(t *testing.T) {
 	redis := redistest.Standalone(t)
-	o := nodetest.Options{Redis: redis.URL(), App: app, Flags: stories.Flags}
-	c := &stories.Cluster{}
+	issuer := tokentest.NewIssuer(t)
+	o := nodetest.Options{Redis: redis.URL(), App: app, Flags: stories.Flags(issuer)}
+	c := &stories.Cluster{Issuer: issuer}
 	var nodes []*nodetest.Node
 	begin := func() {
 		nodes = nodetest.StartAll(t, 3, o)

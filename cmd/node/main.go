@@ -81,9 +81,7 @@ func (s *serveCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	log := newLog(&s.Config, k.Stderr)
-	limitMemory(log)
-	return serve(ctx, &s.Config, log)
+	return serve(ctx, &s.Config, newLog(&s.Config, k.Stderr))
 }
 
 func newLog(c *Config, w io.Writer) *slog.Logger {

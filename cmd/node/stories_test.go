@@ -12,6 +12,7 @@ import (
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
 	"rollcall/integration_test/stories"
+	"rollcall/integration_test/tokentest"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }
@@ -23,8 +24,8 @@ type inProcess struct {
 	stop func() error // ends it as SIGTERM does, and waits
 }
 
-// configOf is the configuration of `node serve` with these arguments, on a free port.
-func configOf(t *testing.T, args ...string) *Config {
+// startHere starts a node as `node serve` with these arguments does; it ends with the test.
+func startHere(t *testing.T, args ...string) *inProcess {
 	t.Helper()
 	var c cli
 	parser, err := kong.New(&c, kong.Name("node"))
@@ -34,16 +35,10 @@ func configOf(t *testing.T, args ...string) *Config {
 	if _, err := parser.Parse(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Serve.validate(); err != nil {
+	cfg := &c.Serve.Config
+	if err := cfg.validate(); err != nil {
 		t.Fatal(err)
 	}
-	return &c.Serve.Config
-}
-
-// startHere starts a node as `node serve` with these arguments does; it ends with the test.
-func startHere(t *testing.T, args ...string) *inProcess {
-	t.Helper()
-	cfg := configOf(t, args...)
 	n := &inProcess{log: &nodetest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -80,8 +75,9 @@ func startHere(t *testing.T, args ...string) *inProcess {
 func TestStories(t *testing.T) {
 	redis := redistest.Mini(t)
 	redis.Mini().ClockTTL(true) // as the embedded one: else nothing would ever expire
-	args := append([]string{"--redis", redis.URL(), "--app", "../../integration_test/testdata/app"}, stories.Flags...)
-	c := &stories.Cluster{}
+	issuer := tokentest.NewIssuer(t)
+	args := append([]string{"--redis", redis.URL(), "--app", "../../integration_test/testdata/app"}, stories.Flags(issuer)...)
+	c := &stories.Cluster{Issuer: issuer}
 	var nodes []*inProcess
 	begin := func(t *testing.T) {
 		nodes, c.Addrs, c.Logs = nil, nil, nil

@@ -378,13 +378,22 @@ func (s *story) origins() {
 	}{
 		{"/ws/do", "https://evil.example", 403},
 		{"/ws/do", "null", 403},
+		{"/ws/do", "https://global.example", 0},
+		{"/ws/do", "https://global.example:8443", 403},
+		{"/ws/do", "file://", 403},
 		{"/ws/do", "http://" + s.Addrs[0], 0},
 		{"/ws/do", "", 0},
 		{"/ws/origins", "https://good.example", 0},
+		{"/ws/origins", "https://global.example", 403},
+		{"/ws/origins", "null", 403},
+		{"/ws/origins", "", 0},
 		{"/ws/origins", "http://good.example", 403},
 		{"/ws/origins", "https://evil.good.example", 403},
 		{"/ws/origins", "http://" + s.Addrs[0], 0},
 		{"/api/custom/test/do", "https://evil.example", 403},
+		{"/api/custom/test/do", "https://global.example", 0},
+		{"/api/custom/test/do", "null", 403},
+		{"/api/custom/test/do", "http://" + s.Addrs[0], 0},
 	} {
 		var header []string
 		if tt.origin != "" {

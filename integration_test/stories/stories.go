@@ -11,18 +11,24 @@ import (
 	"time"
 
 	"rollcall/integration_test/nodetest"
+	"rollcall/integration_test/tokentest"
 )
 
 // Key is the API key of the nodes.
 const Key = "key-of-the-stories"
 
-// Flags are the flags that the nodes must have besides --redis and --app.
-var Flags = []string{"--api-key", Key, "--lease-ttl", "3s", "--heartbeat", "400ms", "--message-rate", "0", "--drain", "0s"}
+// Flags are the flags that the nodes must have besides --redis and --app; issuer makes the tokens of the stories.
+func Flags(issuer *tokentest.Issuer) []string {
+	return append(issuer.Flags(), "--api-key", Key, "--allowed-origins", "https://global.example",
+		"--lease-ttl", "3s", "--heartbeat", "400ms", "--message-rate", "0", "--drain", "0s")
+}
 
 // Cluster is what the stories are told of: three nodes.
 type Cluster struct {
 	Addrs []string
 	Logs  []*nodetest.Log // JSON, one for each node
+	// Issuer is whose tokens the nodes believe.
+	Issuer *tokentest.Issuer
 	// Restart stops all nodes, and starts three others on the same Redis; it changes Addrs and Logs.
 	Restart func(t *testing.T)
 }
@@ -41,7 +47,7 @@ func Run(t *testing.T, c *Cluster) {
 		stories []entry
 	}{
 		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories}, {"presence", presenceStories},
-		{"functions", functionStories}, {"http", httpStories}, {"restart", restartStories},
+		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions", permissionStories}, {"restart", restartStories},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, e := range part.stories {

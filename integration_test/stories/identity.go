@@ -1,0 +1,496 @@
+package stories
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"rollcall/integration_test/nodetest"
+	"rollcall/integration_test/tokentest"
+)
+
+// identityStories are SPEC 4: who the user is, on every kind of route. Their test app asks for no token; what asks for one is
+// in integration_test/token_test.go.
+var identityStories = []entry{
+	{"ways", "in Authorization: Bearer, in ?token=, or as the subprotocol pair rollcall, <token>", (*story).ways},
+	{"algorithms", "A JWT (HS256, RS256, ES256, EdDSA)", (*story).algorithms},
+	{"user", "user is always a table: with one id and username (from sub, preferred_username), roles, and claims", (*story).userTable},
+	{"never-shown", "handlers never see the token", (*story).tokenNeverShown},
+	{"subprotocol", "the subprotocol rollcall is answered when it was offered", (*story).subprotocol},
+	{"faults", "A bad or expired token, or one that no configured key can check: 401 before the upgrade", (*story).tokenFaults},
+	{"times", "exp, nbf checked: with a leeway of 10 s", (*story).tokenTimes},
+	{"expiry", "A token that expires while connected: close 4401", (*story).expiry},
+	{"renewal", "token_renewal: a new token before the old one expires, for the same user", (*story).renewal},
+	{"renewal-refused", "a bad renewal is answered, and the old token stays in force", (*story).renewalRefused},
+	{"renewal-elsewhere", "on other routes the frame is an ordinary message", (*story).renewalElsewhere},
+}
+
+// kind is one kind of handler, and how it tells what it knows of its request.
+type kind struct {
+	name, path string
+	about      func(s *story, node int, path string, header ...string) string
+}
+
+// kinds are all that can ask who a request comes from.
+var kinds = []kind{
+	{"event handler", "/ws/do", func(s *story, node int, path string, header ...string) string {
+		return nodetest.JSON(s.on(node, path, header...).Ask(map[string]any{"event": true}).Results[0])
+	}},
+	{"connection script", "/api/custom/test/do", func(s *story, node int, path string, header ...string) string {
+		return nodetest.JSON(s.on(node, path, header...).Ask(map[string]any{"request": true}).Results[0])
+	}},
+	{"HTTP handler", "/echo/x", func(s *story, node int, path string, header ...string) string {
+		status, body, _ := nodetest.Request(context.Background(), http.MethodGet, s.Addrs[node], path, "", header...)
+		s.same("status of "+path, status, http.StatusOK)
+		return s.field(body, "request")
+	}},
+	{"HTTP script", "/api/custom/test/request", func(s *story, node int, path string, header ...string) string {
+		status, body, _ := nodetest.Request(context.Background(), http.MethodGet, s.Addrs[node], path, "", header...)
+		s.same("status of "+path, status, http.StatusOK)
+		return s.field(body, "request")
+	}},
+}
+
+// answer is what a request with these headers is answered; a WebSocket path is asked for an upgrade.
+func (s *story) answer(node int, k kind, path string, header ...string) (int, string, http.Header) {
+	s.Helper()
+	if strings.HasPrefix(k.name, "HTTP") {
+		return nodetest.Request(context.Background(), http.MethodGet, s.Addrs[node], path, "", header...)
+	}
+	c, resp, err := nodetest.TryDial(s, s.Addrs[node], path, header...)
+	if err == nil {
+		c.Drop()
+		return http.StatusSwitchingProtocols, "", nil
+	}
+	if resp == nil {
+		s.Fatalf("connect to %s: %v", path, err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return resp.StatusCode, string(body), resp.Header
+}
+
+func (s *story) ways() {
+	token := s.Issuer.Token("ann", time.Hour, nil)
+	for i, k := range kinds {
+		for _, way := range tokentest.Ways {
+			path, header := way.With(k.path+"?x=1", token)
+			about := k.about(s, i%3, path, header...)
+			s.same(k.name+" by "+way.Name, s.field(about, "user", "id"), `"ann"`)
+		}
+		// The same token twice is one.
+		path, header := tokentest.Ways[1].With(k.path, token)
+		s.same(k.name, s.field(k.about(s, i%3, path, append(header, tokentest.Bearer(token))...), "user", "id"), `"ann"`)
+		// These carry none.
+		for _, line := range []string{"Authorization: Basic YTpi", "Authorization: Bearer", "Authorization: " + token, "Sec-WebSocket-Protocol: other, rollcall", "X-Token: " + token} {
+			s.same(k.name+" with "+line, s.field(k.about(s, i%3, k.path+"?token=&Token=x", line), "user"), `{"authenticated":false,"username":""}`)
+		}
+	}
+}
+
+func (s *story) algorithms() {
+	for i, alg := range tokentest.Algorithms {
+		for _, header := range []tokentest.Claims{nil, {"kid": "any"}, {"typ": "at+jwt"}} { // keys of the configuration have no kid
+			token := s.Issuer.Sign(alg, header, tokentest.Good(alg, time.Hour, nil))
+			for _, k := range kinds {
+				s.same(alg, s.field(k.about(s, i%3, k.path, tokentest.Bearer(token)), "user", "id"), nodetest.JSON(alg))
+			}
+		}
+	}
+}
+
+func (s *story) userTable() {
+	exp := time.Now().Add(time.Hour).Unix()
+	base := fmt.Sprintf(`"aud":"%s","exp":%d,"iss":"%s"`, tokentest.Audience, exp, tokentest.Name)
+	for _, tt := range []struct {
+		name   string
+		claims tokentest.Claims
+		want   string
+	}{
+		{"sub alone", tokentest.Claims{"sub": "42"}, `{"authenticated":true,"claims":{` + base + `,"sub":"42"},"id":"42","roles":[],"username":"42"}`},
+		{"all", tokentest.Claims{"sub": "42", "preferred_username": "änn", "roles": []string{"a", "b"}, "more": tokentest.Claims{"n": []any{nil, 1.5}}},
+			`{"authenticated":true,"claims":{` + base + `,"more":{"n":[null,1.5]},"preferred_username":"änn","roles":["a","b"],"sub":"42"},"id":"42","roles":["a","b"],"username":"änn"}`},
+		{"one role as text", tokentest.Claims{"sub": "42", "roles": "admin"}, `{"authenticated":true,"claims":{` + base + `,"roles":"admin","sub":"42"},"id":"42","roles":["admin"],"username":"42"}`},
+		{"roles of another shape", tokentest.Claims{"sub": "42", "roles": []any{1}, "preferred_username": 7},
+			`{"authenticated":true,"claims":{` + base + `,"preferred_username":7,"roles":[1],"sub":"42"},"id":"42","roles":[],"username":"42"}`},
+		{"a number as sub", tokentest.Claims{"sub": 42}, `{"authenticated":true,"claims":{` + base + `,"sub":42},"id":"42","roles":[],"username":"42"}`},
+		{"a claim called authenticated", tokentest.Claims{"sub": "42", "authenticated": false, "id": "root", "username": "root"},
+			`{"authenticated":true,"claims":{` + base[:strings.Index(base, `,"exp"`)] + `,"authenticated":false` + base[strings.Index(base, `,"exp"`):] + `,"sub":"42","username":"root"},"id":"42","roles":[],"username":"42"}`},
+	} {
+		claims := tokentest.Good("", 0, tt.claims)
+		claims["exp"] = exp
+		want := strings.Replace(tt.want, `,"iss":`, idClaim(claims)+`,"iss":`, 1)
+		for i, k := range kinds {
+			about := k.about(s, i%3, k.path, tokentest.Bearer(s.Issuer.Sign("HS256", nil, claims)))
+			s.same(tt.name+" to the "+k.name, s.field(about, "user"), want)
+		}
+	}
+	for i, k := range kinds {
+		s.same("without a token", s.field(k.about(s, i%3, k.path), "user"), `{"authenticated":false,"username":""}`)
+	}
+}
+
+// idClaim is the claim id in its place of the sorted claims.
+func idClaim(c tokentest.Claims) string {
+	if id, ok := c["id"]; ok {
+		return `,"id":` + nodetest.JSON(id)
+	}
+	return ""
+}
+
+func (s *story) tokenNeverShown() {
+	for i, k := range kinds {
+		for _, way := range tokentest.Ways {
+			token := s.Issuer.Token("ann", time.Hour, tokentest.Claims{"jti": s.name(way.Name)})
+			path, header := way.With(k.path+"?a=1", token)
+			if way.Name == "query" {
+				path += "&b=2&%74oken=" + token // the same name, encoded
+			} else {
+				path += "&b=2"
+			}
+			about := k.about(s, i%3, path, append(header, "X-Other: stays")...)
+			for _, part := range strings.Split(token, ".") {
+				if strings.Contains(about, part) {
+					s.Errorf("%s: the handler sees %s of the token: %s", k.name, part, about)
+				}
+			}
+			s.same("query", s.field(about, "query"), `{"a":"1","b":"2"}`)
+			s.same("authorization", s.field(about, "headers", "authorization"), "nothing")
+			s.same("other headers", s.field(about, "headers", "x-other"), `"stays"`)
+			if way.Name == "subprotocol" {
+				s.same("subprotocols", s.field(about, "headers", "sec-websocket-protocol"), `"rollcall"`)
+			}
+			if _, listed := s.api("GET", i%3, "/_api/connections?limit=1000", ""); strings.Contains(listed, token) {
+				s.Error("the API shows the token")
+			}
+			s.notInLogs(token)
+		}
+	}
+}
+
+// notInLogs fails the story when a log has a token, or a part of it.
+func (s *story) notInLogs(token string) {
+	s.Helper()
+	parts := strings.Split(token, ".")
+	for node, log := range s.Logs {
+		text := log.Text()
+		for _, part := range parts[min(1, len(parts)-1):] { // all headers are alike
+			if len(part) > 8 && strings.Contains(text, part) {
+				s.Errorf("the log of node %d has %s of the token", node, part)
+			}
+		}
+	}
+}
+
+func (s *story) subprotocol() {
+	token := s.Issuer.Token("ann", time.Hour, nil)
+	for offer, want := range map[string]string{
+		"": "", "rollcall": "rollcall", "rollcall, " + token: "rollcall", "other, rollcall, " + token: "rollcall", "rollcall, " + token + ", other": "rollcall", "other": "", "ROLLCALL": "",
+	} {
+		for i, k := range kinds[:2] {
+			var header []string
+			if offer != "" {
+				header = []string{"Sec-WebSocket-Protocol: " + offer}
+			}
+			c := s.on(i, k.path, header...)
+			s.same(k.name+" was offered "+offer, c.Conn.Subprotocol(), want)
+		}
+	}
+	// As a browser offers them.
+	d := websocket.Dialer{Subprotocols: []string{"rollcall", token}, HandshakeTimeout: nodetest.Patience}
+	conn, _, err := d.Dial("ws://"+s.Addrs[0]+"/ws/do", nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer conn.Close()
+	s.same("subprotocol", conn.Subprotocol(), "rollcall")
+}
+
+// fault is a token that nobody may come in with, and what the answer says.
+type fault struct {
+	name, token, says string
+}
+
+// faults are "every token fault one by one".
+func (s *story) faults() []fault {
+	i, other := s.Issuer, tokentest.NewIssuer(s)
+	good := tokentest.Good("ann", time.Hour, nil)
+	token := i.Sign("HS256", nil, good)
+	parts := strings.Split(token, ".")
+	changed := "A" + parts[2][1:]
+	if parts[2][0] == 'A' {
+		changed = "B" + parts[2][1:]
+	}
+	claim := func(name string, v any) string { return i.Token("ann", time.Hour, tokentest.Claims{name: v}) }
+	all := []fault{
+		{"expired", i.Token("ann", -time.Hour, nil), "the token has expired"},
+		{"expired in 1970", claim("exp", 0), "the token has expired"},
+		{"not yet", claim("nbf", time.Now().Add(time.Hour).Unix()), "not valid yet"},
+		{"exp as text", claim("exp", "4102444800"), "claims are not valid"},
+		{"nbf as text", claim("nbf", "0"), "claims are not valid"},
+		{"wrong audience", claim("aud", "somebody"), "another audience"},
+		{"wrong audiences", claim("aud", []string{"a", "b"}), "another audience"},
+		{"no audience", claim("aud", nil), "another audience"},
+		{"wrong issuer", claim("iss", tokentest.Name+"/"), "another issuer"},
+		{"no issuer", claim("iss", nil), "another issuer"},
+		{"no sub", claim("sub", nil), "names no user"},
+		{"empty sub", claim("sub", ""), "names no user"},
+		{"sub that is too long", claim("sub", strings.Repeat("x", 256)), "names no user"},
+		{"sub with a line end", claim("sub", "a\nb"), "names no user"},
+		{"sub of another type", claim("sub", []string{"ann"}), "names no user"},
+		{"none", i.SignText("none", `{"alg":"none"}`, nodetest.JSON(good)), "algorithm is not accepted"},
+		{"none in capitals", i.SignText("none", `{"alg":"NONE"}`, nodetest.JSON(good)), "algorithm is not accepted"},
+		{"none with a signature", i.SignText("HS256", `{"alg":"none"}`, nodetest.JSON(good)), "algorithm is not accepted"},
+		{"no algorithm", i.SignText("HS256", `{"typ":"JWT"}`, nodetest.JSON(good)), "no valid JWT"},
+		{"without its signature", parts[0] + "." + parts[1] + ".", "no valid JWT"},
+		{"without its last part", parts[0] + "." + parts[1], "no valid JWT"},
+		{"four parts", token + ".x", "no valid JWT"},
+		{"another signature", parts[0] + "." + parts[1] + "." + changed, "signature is not valid"},
+		{"another payload", parts[0] + "." + strings.Split(i.Token("root", time.Hour, nil), ".")[1] + "." + parts[2], "signature is not valid"},
+		{"a secret of its own", i.WithSecret("secret", nil, good), "signature is not valid"},
+		{"an empty secret", i.WithSecret("", nil, good), "signature is not valid"},
+		{"crit", i.Sign("HS256", tokentest.Claims{"crit": []string{"exp"}}, good), "header is not accepted"},
+		{"its key in it", other.Sign("RS256", tokentest.Claims{"jwk": other.JWK("RS256", "x", nil)}, good), "header is not accepted"},
+		{"the address of its key in it", other.Sign("RS256", tokentest.Claims{"jku": "https://evil.example/jwks"}, good), "header is not accepted"},
+		{"a certificate in it", other.Sign("RS256", tokentest.Claims{"x5c": []string{"MII"}}, good), "header is not accepted"},
+		{"the address of its certificate in it", other.Sign("RS256", tokentest.Claims{"x5u": "https://evil.example"}, good), "header is not accepted"},
+		{"a token of another purpose", i.Sign("HS256", tokentest.Claims{"typ": "logout+jwt"}, good), "header is not accepted"},
+		{"a claim twice", i.SignText("HS256", `{"alg":"HS256"}`, `{"sub":"ann","sub":"root"}`), "no valid JWT"},
+		{"a header twice", i.SignText("HS256", `{"alg":"HS256","alg":"none"}`, nodetest.JSON(good)), "no valid JWT"},
+		{"a list as payload", i.SignText("HS256", `{"alg":"HS256"}`, `[]`), "no valid JWT"},
+		{"garbage", "garbage", "no valid JWT"},
+		{"dots", "..", "no valid JWT"},
+		{"garbage in three parts", "a.b.c", "no valid JWT"},
+		{"64 KiB", strings.Repeat("x", 64<<10), "too long"},
+		{"64 KiB of claims", i.Token("ann", time.Hour, tokentest.Claims{"x": strings.Repeat("x", 40<<10)}), "too long"},
+	}
+	for _, alg := range tokentest.Algorithms {
+		all = append(all, fault{"wrong key for " + alg, other.Sign(alg, nil, good), "signature is not valid"})
+	}
+	for _, alg := range []string{"HS384", "HS512", "RS384", "RS512", "PS256", "ES384", "ES512", "ES256K", "Ed448", "hs256"} {
+		all = append(all, fault{"wrong algorithm " + alg, i.Sign("HS256", tokentest.Claims{"alg": alg}, good), "algorithm is not accepted"})
+	}
+	for _, alg := range tokentest.Algorithms[1:] {
+		key := i.PEM(alg)
+		for name, secret := range map[string]string{"": key, " without its last line end": strings.TrimSpace(key), " in one line": strings.ReplaceAll(key, "\n", "")} {
+			all = append(all, fault{"HS256 signed with the public key of " + alg + name, i.WithSecret(secret, nil, good), "signature is not valid"})
+		}
+		all = append(all, fault{alg + " that says HS256", i.Sign(alg, tokentest.Claims{"alg": "HS256"}, good), "signature is not valid"},
+			fault{"HS256 that says " + alg, i.Sign("HS256", tokentest.Claims{"alg": alg}, good), "signature is not valid"})
+	}
+	return all
+}
+
+func (s *story) tokenFaults() {
+	for n, f := range s.faults() {
+		for i, k := range kinds {
+			for _, way := range tokentest.Ways {
+				path, header := way.With(k.path, f.token)
+				s.unauthorized(k.name+": "+f.name+" by "+way.Name, f.says, (n+i)%3, k, path, header...)
+			}
+		}
+		if len(f.token) > 20 {
+			s.notInLogs(f.token)
+		}
+	}
+	// A good token does not make up for another one.
+	good, second := s.Issuer.Token("ann", time.Hour, nil), s.Issuer.Token("ann", time.Hour, tokentest.Claims{"jti": "2"})
+	for i, k := range kinds {
+		for name, header := range map[string][]string{
+			"two headers":            {tokentest.Bearer(good), tokentest.Bearer(second)},
+			"header and subprotocol": {tokentest.Bearer(good), "Sec-WebSocket-Protocol: rollcall, " + second},
+		} {
+			s.unauthorized(k.name+": "+name, "two different tokens", i%3, k, k.path, header...)
+		}
+		s.unauthorized(k.name+": header and query", "two different tokens", i%3, k, k.path+"?token="+second, tokentest.Bearer(good))
+		s.unauthorized(k.name+": twice in the query", "two different tokens", i%3, k, k.path+"?token="+good+"&token="+second)
+	}
+	s.Logs[0].Await(s, "about a refused token", func(l nodetest.Line) bool {
+		return l.Is("token refused", "route", "/ws/do", "address", "127.0.0.1") && strings.HasPrefix(l.Text("error"), "expired: since ")
+	})
+	// What is no handler does not ask.
+	status, _, _ := nodetest.Request(context.Background(), http.MethodGet, s.Addrs[0], "/hello.txt", "", tokentest.Bearer("garbage"))
+	s.same("a static file", status, http.StatusOK)
+}
+
+// unauthorized wants a 401: "before the upgrade", as a problem document that says what is wrong.
+func (s *story) unauthorized(what, says string, node int, k kind, path string, header ...string) {
+	s.Helper()
+	status, body, head := s.answer(node, k, path, header...)
+	if status != http.StatusUnauthorized {
+		s.Errorf("%s: %d %s, want 401", what, status, body)
+		return
+	}
+	s.same(what+": content type", head.Get("Content-Type"), "application/problem+json")
+	if got := head.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer") {
+		s.Errorf("%s: WWW-Authenticate is %q", what, got)
+	}
+	s.same(what+": status in the body", s.field(body, "status"), http.StatusUnauthorized)
+	if detail := s.field(body, "detail"); !strings.Contains(detail, says) {
+		s.Errorf("%s: it says %s, want %q", what, detail, says)
+	}
+}
+
+func (s *story) tokenTimes() {
+	now := time.Now()
+	for _, tt := range []struct {
+		name string
+		more tokentest.Claims
+		want int
+	}{
+		{"exp within the leeway", tokentest.Claims{"exp": now.Add(-5 * time.Second).Unix()}, 101},
+		{"exp beyond it", tokentest.Claims{"exp": now.Add(-12 * time.Second).Unix()}, 401},
+		{"exp as a fraction", tokentest.Claims{"exp": float64(now.Add(-5*time.Second).Unix()) + 0.5}, 101},
+		{"exp in a thousand years", tokentest.Claims{"exp": 33e9}, 101},
+		{"no exp", tokentest.Claims{"exp": nil}, 101},
+		{"nbf within the leeway", tokentest.Claims{"nbf": now.Add(5 * time.Second).Unix()}, 101},
+		{"nbf beyond it", tokentest.Claims{"nbf": now.Add(40 * time.Second).Unix()}, 401},
+		{"iat in the future is not looked at", tokentest.Claims{"iat": now.Add(time.Hour).Unix()}, 101},
+	} {
+		token := s.Issuer.Token("ann", time.Hour, tt.more)
+		for i, k := range kinds[:2] {
+			status, body, _ := s.answer(i, k, k.path, tokentest.Bearer(token))
+			s.same(tt.name+" "+body, status, tt.want)
+		}
+	}
+}
+
+// soon is a time to live after which a connection has some 2 s until it is closed, the leeway of 10 s over.
+const soon = -7 * time.Second
+
+func (s *story) expiry() {
+	ch := s.name("room")
+	watch := s.events(1)
+	watch.Act(fmt.Sprintf(`[{"join":%q},{"track":{"channel":%q,"user_id":"watch"}}]`, ch, ch))
+	began := time.Now()
+	last := fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"$type $code $reason"}}`, ch)
+	event := s.on(0, "/ws/do"+queryOf([]string{"last", last}), tokentest.Bearer(s.Issuer.Token("event", soon, nil)))
+	event.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"event"}}`, ch))
+	script := s.on(2, "/api/custom/test/do", tokentest.Bearer(s.Issuer.Token("script", soon, nil)))
+	script.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": "script"})
+	forever := s.on(0, "/ws/do", tokentest.Bearer(s.Issuer.Token("forever", 0, nil)))
+	later := s.on(0, "/ws/do", tokentest.Bearer(s.Issuer.Token("later", time.Hour, nil)))
+	nobody := s.events(0)
+	watch.AwaitUsers(ch, "watch", "event", "script")
+	for _, c := range []*nodetest.Client{event, script} {
+		c.ExpectClosed(4401, "the token has expired")
+	}
+	if took := time.Since(began); took < time.Second || took > 5*time.Second {
+		s.Errorf("closed after %v", took)
+	}
+	watch.Until("disconnect 4401 the token has expired")
+	watch.AwaitUsersWithin(2*time.Second, ch, "watch")
+	watch.CheckPresence()
+	for _, c := range []*nodetest.Client{forever, later, nobody} {
+		c.Act(`{}`)
+	}
+}
+
+// renew sends a renewal and gives the answer.
+func (s *story) renew(c *nodetest.Client, token string) string {
+	s.Helper()
+	c.Send(nodetest.JSON(map[string]string{"event": "token", "token": token}))
+	return c.Next()
+}
+
+func (s *story) renewal() {
+	c := s.on(1, "/ws/renew", tokentest.Bearer(s.Issuer.Token("ann", soon, tokentest.Claims{"roles": "a"})))
+	user := func() string {
+		s.Helper()
+		return s.field(nodetest.JSON(c.Ask(map[string]any{"event": true}).Results[0]), "user")
+	}
+	s.contains(user(), `"roles":["a"]`)
+	exp := time.Now().Add(time.Hour).Unix()
+	s.same("answer", s.renew(c, s.Issuer.Token("ann", 0, tokentest.Claims{"exp": exp, "roles": "b", "preferred_username": "Ann"})),
+		fmt.Sprintf(`{"event":"token","expires_at":%d}`, exp+10))
+	s.contains(user(), `"roles":["b"]`, `"username":"Ann"`)
+	// With spaces and in another order it is the same frame.
+	c.Send(fmt.Sprintf(" {\n\"token\" : %q , \"event\":\"token\"}", s.Issuer.Token("ann", 0, nil)))
+	c.Expect(`{"event":"token","expires_at":null}`)
+	s.contains(user(), `"roles":[]`, `"username":"ann"`)
+	s.contains(first2(s.api("GET", 2, "/_api/connections/"+s.id(c), "")), `"username":"ann"`)
+
+	// The next one is nearer again: it holds, too.
+	began := time.Now()
+	other := s.on(1, "/ws/renew", tokentest.Bearer(s.Issuer.Token("eve", soon, nil)))
+	s.contains(s.renew(other, s.Issuer.Token("eve", time.Hour, nil)), `"expires_at":`)
+	s.contains(s.renew(c, s.Issuer.Token("ann", soon, nil)), `"expires_at":`)
+	c.ExpectClosed(4401, "the token has expired")
+	if took := time.Since(began); took < time.Second || took > 5*time.Second {
+		s.Errorf("closed after %v", took)
+	}
+	other.Act(`{}`) // its first token has expired by now
+}
+
+// first2 is the answer of an API call that must have worked.
+func first2(_ int, body string) string { return body }
+
+func (s *story) renewalRefused() {
+	c := s.on(0, "/ws/renew", tokentest.Bearer(s.Issuer.Token("ann", time.Hour, tokentest.Claims{"roles": "first"})))
+	for _, f := range append(s.faults(),
+		fault{"another user", s.Issuer.Token("eve", time.Hour, nil), "for another user"},
+		fault{"nothing", "", "no valid JWT"},
+		fault{"another user, expired", s.Issuer.Token("eve", -time.Hour, nil), "has expired"}) {
+		if len(f.token) >= 64<<10 {
+			continue // longer than any message: 1009
+		}
+		if got := s.renew(c, f.token); !strings.HasPrefix(got, `{"event":"token","error":"`) || !strings.Contains(got, f.says) {
+			s.Errorf("%s: answered %s, want %q", f.name, got, f.says)
+		}
+		if len(f.token) > 20 {
+			s.notInLogs(f.token)
+		}
+	}
+	about := nodetest.JSON(c.Ask(map[string]any{"event": true}).Results[0])
+	s.same("the old token stays in force", s.field(about, "user", "roles"), `["first"]`)
+	s.contains(s.renew(c, s.Issuer.Token("ann", time.Hour, nil)), `"expires_at":`)
+	s.Logs[0].Await(s, "about a refused renewal", func(l nodetest.Line) bool {
+		return l.Is("token refused", "route", "/ws/renew", "error", "other_user", "connection", s.id(c))
+	})
+
+	nobody := s.on(0, "/ws/renew")
+	s.same("somebody without a token", s.renew(nobody, s.Issuer.Token("ann", time.Hour, nil)), `{"event":"token","error":"the token is for another user"}`)
+	about = nodetest.JSON(nobody.Ask(map[string]any{"event": true}).Results[0])
+	s.same("user", s.field(about, "user"), `{"authenticated":false,"username":""}`)
+
+	// A connection whose renewals fail ends with its token.
+	c = s.on(0, "/ws/renew", tokentest.Bearer(s.Issuer.Token("ann", soon, nil)))
+	s.contains(s.renew(c, s.Issuer.Token("ann", -time.Hour, nil)), "has expired")
+	c.ExpectClosed(4401, "the token has expired")
+}
+
+func (s *story) renewalElsewhere() {
+	token := s.Issuer.Token("ann", time.Hour, nil)
+	frame := func(raw any) string {
+		return nodetest.JSON(map[string]any{"event": "token", "token": token, "raw": map[string]any{"send": raw}})
+	}
+	for _, c := range []*nodetest.Client{s.events(0), s.on(0, "/ws/do", tokentest.Bearer(token))} {
+		c.Send(frame("the handler got it")) // {"raw":…} is returned by the handler of the test app, {"event":…} answered
+		about := c.Next()
+		s.contains(about, `"message":`)
+		s.contains(about, token)
+	}
+	script := s.commander(1)
+	script.Send(nodetest.JSON(map[string]any{"event": "token", "token": token, "call": "ws_count", "id": 5}))
+	s.contains(script.Next(), `"reply":5`)
+
+	// What is not quite a renewal reaches the handler also where renewals are taken.
+	c := s.on(2, "/ws/renew", tokentest.Bearer(token))
+	for _, m := range []map[string]any{{"event": "token"}, {"event": "token", "token": 7}, {"event": "tokens", "token": token}, {"token": token}} {
+		m["id"] = 1
+		if m["event"] == nil {
+			m["event"] = true
+		}
+		c.Send(nodetest.JSON(m))
+		s.contains(c.Next(), `"type":"message"`)
+	}
+	c.SendBinary(nodetest.JSON(map[string]string{"event": "token", "token": token}))
+	s.contains(c.Next(), `"binary":true`)
+}

@@ -39,9 +39,9 @@ type Config struct {
 
 	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
 	RemoteAddr func(*http.Request) string
-	// Admit is asked before each upgrade; false: it has answered the request. release is called when the
-	// connection has ended. nil: all are admitted.
-	Admit func(http.ResponseWriter, *http.Request) (release func(), ok bool)
+	// Admit is asked before each upgrade, after origin and identity. release is called once: when the connection has
+	// ended, or when the handshake came to none. nil: all are admitted.
+	Admit func(*http.Request) (release func(), refused *Refusal)
 
 	Observer Observer     // nil: nobody
 	Log      *slog.Logger // nil: slog.Default()
@@ -146,7 +146,7 @@ func (c Config) validate() (Config, error) {
 		c.RemoteAddr = peerAddr
 	}
 	if c.Admit == nil {
-		c.Admit = func(http.ResponseWriter, *http.Request) (func(), bool) { return func() {}, true }
+		c.Admit = func(*http.Request) (func(), *Refusal) { return func() {}, nil }
 	}
 	if c.Observer == nil {
 		c.Observer = noObserver{}

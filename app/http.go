@@ -144,8 +144,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 	if !ok {
 		return
 	}
-	release, ok := s.cfg.Admit(w, r)
-	if !ok {
+	release, refused := s.cfg.Admit(r)
+	if refused != nil {
+		refused.write(w)
 		return
 	}
 	ws, err := s.cfg.Sockets.Accept(w, r, wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})

@@ -3,7 +3,23 @@ package app
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"time"
 )
+
+// Refusal is why an upgrade is not admitted, as the client is told.
+type Refusal struct {
+	Status     int
+	RetryAfter time.Duration // in whole seconds; 0: it is not said
+	Detail     string
+}
+
+func (f *Refusal) write(w http.ResponseWriter) {
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
+	}
+	writeProblem(w, f.Status, f.Detail)
+}
 
 // writeProblem answers with an RFC 9457 problem document.
 func writeProblem(w http.ResponseWriter, status int, detail string) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rollcall/auth"
 )
@@ -86,21 +87,21 @@ func TestAdmit(t *testing.T) {
 	var mu sync.Mutex
 	open := 0
 	n := startNode(t, handler(chat), nodeOptions{config: func(c *Config) {
-		c.Admit = func(w http.ResponseWriter, _ *http.Request) (func(), bool) {
+		c.Admit = func(*http.Request) (func(), *Refusal) {
 			mu.Lock()
 			defer mu.Unlock()
 			if open == 1 {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return nil, false
+				return nil, &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: 7 * time.Second, Detail: "full"}
 			}
 			open++
-			return func() { mu.Lock(); open--; mu.Unlock() }, true
+			return func() { mu.Lock(); open--; mu.Unlock() }, nil
 		}
 	}})
 	c := n.dial("/ws/a")
 	c.expect("ready")
-	if _, resp, err := n.tryDial("/ws/a"); err == nil || resp.StatusCode != 503 {
-		t.Fatalf("a second connection was admitted: %v", resp)
+	_, resp, err := n.tryDial("/ws/a")
+	if err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "7" || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Fatalf("a second connection was admitted, or not told why: %v", resp)
 	}
 	c.leave(1000)
 	eventually(t, "release", func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 })

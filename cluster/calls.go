@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rollcall/broker"
 )
 
 // Messages on t:node:<process> are texts of fields parted by spaces, the body last:
@@ -159,21 +161,20 @@ func (c *Cluster) Send(ctx context.Context, process, kind, body string) error {
 	return nil
 }
 
-// Ask puts a question to every live node, this one included. It gives what answered within a second, by process, and
-// names the nodes that did not.
+// Ask puts a question to every node that is in the registry now, this one included. It gives what answered within a second,
+// by process, and names the nodes that did not.
 func (c *Cluster) Ask(ctx context.Context, kind, body string) (answers map[string]string, silent []string, err error) {
-	processes := []string{c.cfg.Process}
-	for _, n := range c.Nodes() {
-		if n.Process != c.cfg.Process {
-			processes = append(processes, n.Process)
-		}
+	began := time.Now()
+	processes, err := c.processes(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask the nodes: %w", err)
 	}
-	return c.ask(ctx, processes, kind, body)
+	return c.ask(ctx, began.Add(askWait), processes, kind, body)
 }
 
 // AskOne puts a question to one node. answered is false when it did not answer within a second.
 func (c *Cluster) AskOne(ctx context.Context, process, kind, body string) (answer string, answered bool, err error) {
-	answers, _, err := c.ask(ctx, []string{process}, kind, body)
+	answers, _, err := c.ask(ctx, time.Now().Add(askWait), []string{process}, kind, body)
 	if err != nil {
 		return "", false, err
 	}
@@ -181,28 +182,31 @@ func (c *Cluster) AskOne(ctx context.Context, process, kind, body string) (answe
 	return answer, answered, nil
 }
 
-func (c *Cluster) ask(ctx context.Context, processes []string, kind, body string) (answers map[string]string, silent []string, err error) {
+// ask puts a question to all these nodes at once.
+func (c *Cluster) ask(ctx context.Context, deadline time.Time, processes []string, kind, body string) (answers map[string]string, silent []string, err error) {
 	answers = make(map[string]string, len(processes))
 	id, ch := c.calls.expect(len(processes))
 	defer c.calls.forget(id)
 	want := map[string]bool{}
+	question := []byte("q " + id + " " + c.cfg.Process + " " + kind + " " + body)
+	var messages []broker.Message
 	for _, p := range processes {
-		if p == c.cfg.Process {
-			if answers[p], err = c.calls.handler.Answer(ctx, kind, body); err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		want[p] = true
-		msg := "q " + id + " " + c.cfg.Process + " " + kind + " " + body
-		if e := c.cfg.Broker.Publish(ctx, c.keys.NodeTopic(p), []byte(msg)); e != nil {
-			err = e
+		if p != c.cfg.Process {
+			want[p] = true
+			messages = append(messages, broker.Message{Topic: c.keys.NodeTopic(p), Payload: question})
 		}
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("ask the nodes: %w", err)
+	if len(messages) > 0 {
+		if err := c.cfg.Broker.PublishMany(ctx, messages); err != nil {
+			return nil, nil, fmt.Errorf("ask the nodes: %w", err)
+		}
 	}
-	timeout := time.NewTimer(askWait)
+	if len(want) < len(processes) {
+		if answers[c.cfg.Process], err = c.calls.handler.Answer(ctx, kind, body); err != nil {
+			return nil, nil, err
+		}
+	}
+	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()
 	for len(want) > 0 {
 		select {

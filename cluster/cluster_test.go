@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/broker"
 	"rollcall/integration_test/redistest"
 )
@@ -423,6 +425,39 @@ func TestAsk(t *testing.T) {
 	r.Kill()
 	if _, _, err := a.Ask(t.Context(), "what", ""); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("without Redis: %v", err)
+	}
+}
+
+// A node that has started since the last heartbeat is asked too, and each is asked once, also when two of its incarnations
+// are in the registry. Issue: "Cluster-wide reads … answer within 1 s and name the nodes that did not answer": also when
+// there are many of them.
+func TestAskIsOfTheRegistryAsItIs(t *testing.T) {
+	r, _ := mini(t)
+	a := newMember(t, r.URL(), testTTL)
+	score, err := r.Client().ZScore(t.Context(), a.keys.Nodes(), a.inc()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const others = 300
+	want := []string{}
+	for i := range others {
+		process := fmt.Sprintf("%012x", i)
+		want = append(want, process)
+		for _, inc := range []string{process + "-1", process + "-2"} {
+			if err := r.Client().ZAdd(t.Context(), a.keys.Nodes(), redis.Z{Score: score + 1e6, Member: inc}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	began := time.Now()
+	got, silent, err := a.Ask(t.Context(), "what", "")
+	took := time.Since(began)
+	slices.Sort(silent)
+	if err != nil || len(got) != 1 || !slices.Equal(silent, want) {
+		t.Errorf("%d answered, %d of %d are silent, %v", len(got), len(silent), others, err)
+	}
+	if took < askWait-10*time.Millisecond || took > askWait+100*time.Millisecond {
+		t.Errorf("it took %v", took)
 	}
 }
 

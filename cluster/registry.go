@@ -44,6 +44,25 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	return nil
 }
 
+// processes lists the nodes of the registry as it is now: one that has started since the last heartbeat is there, one that
+// has gone is not. This node is among them always, and once.
+func (c *Cluster) processes(ctx context.Context) ([]string, error) {
+	members := redis.NewStringSliceCmd(ctx, "zrange", c.keys.Nodes(), 0, -1)
+	if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{members}); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	incs, err := members.Result()
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	all := []string{c.cfg.Process}
+	for _, inc := range incs {
+		all = append(all, processOf(inc))
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
 // Nodes lists the live nodes as of the last heartbeat, by process id.
 func (c *Cluster) Nodes() []Node {
 	m := *c.alive.Load()

@@ -37,6 +37,9 @@ type Config struct {
 	SendQueue   Size          `default:"1MiB" help:"What may wait for one client; beyond: close 1013."`
 	Ping        time.Duration `default:"25s" help:"Time between pings; two unanswered: the client is dead."`
 
+	MaxConnections      int `default:"0" help:"Connections this node takes; beyond: 503. 0: no limit."`
+	MaxConnectionsPerIP int `name:"max-connections-per-ip" default:"0" help:"Connections it takes from one address, as seen through --trusted-proxies (IPv6: from one /64); beyond: 429. 0: no limit."`
+
 	ScriptBudget time.Duration `default:"250ms" help:"Time a handler may run between two calls that wait."`
 	Drain        time.Duration `default:"10s" help:"Time over which clients are sent away after SIGTERM (close 1012)."`
 	RedisPrefix  string        `default:"rollcall" help:"What all names in Redis begin with."`
@@ -126,8 +129,13 @@ func (c *Config) validate() error {
 	if c.SendQueue < 1<<10 || c.SendQueue > 1<<30 {
 		return usagef("--send-queue: %d is out of range: give 1KiB to 1GiB", c.SendQueue)
 	}
-	if c.MessageRate < 0 {
-		return usagef("--message-rate: %d is negative: give 0 for no limit", c.MessageRate)
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"--message-rate", c.MessageRate}, {"--max-connections", c.MaxConnections}, {"--max-connections-per-ip", c.MaxConnectionsPerIP}} {
+		if n.value < 0 {
+			return usagef("%s: %d is negative: give 0 for no limit", n.flag, n.value)
+		}
 	}
 	if c.RedisPrefix == "" || strings.ContainsAny(c.RedisPrefix, "{} \t\r\n") {
 		return usagef("--redis-prefix: %q: give a name without braces and spaces", c.RedisPrefix)

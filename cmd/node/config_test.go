@@ -91,6 +91,10 @@ func TestBadConfiguration(t *testing.T) {
 		{"--send-queue", "1", "give 1KiB to 1GiB"},
 		{"--message-rate", "-1", "give 0 for no limit"},
 		{"--message-rate", "many", "int"},
+		{"--max-connections", "-1", "give 0 for no limit"},
+		{"--max-connections", "all", "int"},
+		{"--max-connections-per-ip", "-1", "give 0 for no limit"},
+		{"--max-connections-per-ip", "1.5", "int"},
 		{"--redis-prefix", "a{b}", "without braces and spaces"},
 		{"--redis-prefix", "a b", "without braces and spaces"},
 		{"--trusted-proxies", "10.0.0.0/99", "10.0.0.0/99"},
@@ -253,7 +257,7 @@ func TestVersionAndHelp(t *testing.T) {
 		t.Errorf("help: exit code %d", code)
 	}
 	for _, flag := range []string{"listen", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
-		"presence-linger", "max-message", "message-rate", "send-queue", "ping", "script-budget", "drain", "redis-prefix"} {
+		"presence-linger", "max-message", "message-rate", "send-queue", "max-connections", "max-connections-per-ip", "ping", "script-budget", "drain", "redis-prefix"} {
 		if !strings.Contains(stdout, "--"+flag) || !strings.Contains(stdout, "$ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) {
 			t.Errorf("help does not tell of --%s and its variable", flag)
 		}

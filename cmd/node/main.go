@@ -81,7 +81,9 @@ func (s *serveCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	return serve(ctx, &s.Config, newLog(&s.Config, k.Stderr))
+	log := newLog(&s.Config, k.Stderr)
+	limitMemory(log)
+	return serve(ctx, &s.Config, log)
 }
 
 func newLog(c *Config, w io.Writer) *slog.Logger {

@@ -45,7 +45,10 @@ type node struct {
 	handler atomic.Pointer[http.HandlerFunc]
 	served  chan error // of http.Serve
 
-	draining atomic.Bool
+	admission *admission
+	memory    *guard
+	onRefuse  func(refusal) // for metrics
+	draining  atomic.Bool
 }
 
 // serve runs a node until ctx ends, then sends its clients away.
@@ -68,7 +71,8 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 
 // start builds a node and lets it listen. What was built is closed again when it fails.
 func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log}
+	n := &node{cfg: cfg, log: log, admission: newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerIP), memory: newGuard(log)}
+	n.onRefuse = func(refusal) {}
 	broker.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
@@ -232,16 +236,6 @@ func (n *node) remoteAddr(r *http.Request) string {
 		return host
 	}
 	return addr
-}
-
-// admit decides about one upgrade.
-func (n *node) admit(w http.ResponseWriter, _ *http.Request) (release func(), ok bool) {
-	if n.draining.Load() {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "this node is going away", http.StatusServiceUnavailable)
-		return nil, false
-	}
-	return func() {}, true
 }
 
 // close sends the clients away and closes everything.

@@ -24,8 +24,8 @@ type inProcess struct {
 	stop func() error // ends it as SIGTERM does, and waits
 }
 
-// startHere starts a node as `node serve` with these arguments does; it ends with the test.
-func startHere(t *testing.T, args ...string) *inProcess {
+// configOf is the configuration of `node serve` with these arguments, on a free port.
+func configOf(t *testing.T, args ...string) *Config {
 	t.Helper()
 	var c cli
 	parser, err := kong.New(&c, kong.Name("node"))
@@ -35,10 +35,16 @@ func startHere(t *testing.T, args ...string) *inProcess {
 	if _, err := parser.Parse(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)); err != nil {
 		t.Fatal(err)
 	}
-	cfg := &c.Serve.Config
-	if err := cfg.validate(); err != nil {
+	if err := c.Serve.validate(); err != nil {
 		t.Fatal(err)
 	}
+	return &c.Serve.Config
+}
+
+// startHere starts a node as `node serve` with these arguments does; it ends with the test.
+func startHere(t *testing.T, args ...string) *inProcess {
+	t.Helper()
+	cfg := configOf(t, args...)
 	n := &inProcess{log: &nodetest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

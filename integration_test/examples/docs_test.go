@@ -40,7 +40,7 @@ func TestDocsCompile(t *testing.T) {
 // What the docs link to is there.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, file := range []string{"README.md", "docs/handlers.md", "docs/protocol.md", "examples/README.md", "examples/chat/README.md"} {
+	for _, file := range []string{"README.md", "docs/handlers.md", "docs/protocol.md", "docs/api.md", "examples/README.md", "examples/chat/README.md"} {
 		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
 			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(file), found[1])); err != nil {
 				t.Errorf("%s links to %s: %v", file, found[1], err)

@@ -1,6 +1,10 @@
 package auth
 
-import "log/slog"
+import (
+	"log/slog"
+	"maps"
+	"slices"
+)
 
 // Code is why a token was refused. It is a metric's label.
 type Code string
@@ -24,6 +28,9 @@ const (
 	CodeClaims          Code = "claims"           // another claim has a wrong type, or exp is required and missing
 	CodeOtherUser       Code = "other_user"       // a renewal for somebody else
 )
+
+// Codes lists every Code, for metrics that want all labels from the start.
+func Codes() []Code { return slices.Sorted(maps.Keys(publicTexts)) }
 
 // publicTexts are what clients may read: what is wrong with their token, nothing of the node's keys and settings.
 var publicTexts = map[Code]string{

@@ -21,6 +21,8 @@ type Config struct {
 	App    string `placeholder:"DIR" help:"The app folder. With --dev: examples/chat, and reloaded on change."`
 	Dev    bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
 
+	HealthListen string `placeholder:"ADDRESS" help:"Address of their own for /healthz, /readyz and /metrics, which need no key; --listen serves them no more. None: they are on --listen."`
+
 	APIKey     string `name:"api-key" placeholder:"KEY" help:"Key that back ends use for /_api."`
 	APIKeyFile string `name:"api-key-file" placeholder:"FILE" help:"File with keys, one a line: a key, or a name, scopes (read, publish, admin) and a key. Read again when it changes."`
 	tokenFlags

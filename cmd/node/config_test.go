@@ -53,6 +53,9 @@ func TestBadConfiguration(t *testing.T) {
 		{"--listen", "nonsense", "give a free address"},
 		{"--listen", busy.Addr().String(), "give a free address"},
 		{"--listen", "127.0.0.1:99999", "give a free address"},
+		{"--health-listen", "nonsense", "give a free address"},
+		{"--health-listen", busy.Addr().String(), "give a free address"},
+		{"--health-listen", "127.0.0.1:99999", "give a free address"},
 		{"--redis", "http://127.0.0.1", "want redis, rediss"},
 		{"--redis", "redis://127.0.0.1:port", "port"},
 		{"--redis", "redis+sentinel://127.0.0.1:26379", "master"},
@@ -256,7 +259,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if code != 0 {
 		t.Errorf("help: exit code %d", code)
 	}
-	for _, flag := range []string{"listen", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
+	for _, flag := range []string{"listen", "health-listen", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
 		"presence-linger", "max-message", "message-rate", "send-queue", "max-connections", "max-connections-per-ip", "ping", "script-budget", "drain", "redis-prefix"} {
 		if !strings.Contains(stdout, "--"+flag) || !strings.Contains(stdout, "$ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) {
 			t.Errorf("help does not tell of --%s and its variable", flag)

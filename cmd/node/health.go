@@ -4,27 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 )
 
 // healthCmd is for container images without a shell: it exits 0 when /readyz answers 200.
 type healthCmd struct {
-	Listen string `default:":6745" help:"Where the node listens, as for serve."`
+	Listen       string `default:":6745" help:"Where the node listens, as for serve."`
+	HealthListen string `placeholder:"ADDRESS" help:"Where it serves /readyz instead, as for serve."`
 }
 
 func (h *healthCmd) Run(ctx context.Context) error {
-	host, port, err := net.SplitHostPort(h.Listen)
-	if err != nil {
-		return usagef("--listen: %v: give host:port, or :port", err)
+	flag, listen := "--listen", h.Listen
+	if h.HealthListen != "" {
+		flag, listen = "--health-listen", h.HealthListen
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
+	url, err := askAddress(flag, listen)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("ask for readiness: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"rollcall/cluster"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/metrics"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -31,6 +31,8 @@ type node struct {
 	cfg *Config
 	log *slog.Logger
 
+	metrics *metrics.Metrics
+	health  *healthServer // nil: health is on ln
 	keys    *auth.Keyring
 	tokens  *auth.Verifier
 	broker  *broker.Broker
@@ -71,8 +73,8 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 
 // start builds a node and lets it listen. What was built is closed again when it fails.
 func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, admission: newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerIP), memory: newGuard(log)}
-	n.onRefuse = func(refusal) {}
+	n := &node{cfg: cfg, log: log, metrics: newMetrics(), admission: newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerIP), memory: newGuard(log)}
+	n.onRefuse = func(why refusal) { n.metrics.Refused(string(why)) }
 	broker.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
@@ -92,7 +94,12 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, usagef("--listen: %v: give a free address", err)
 	}
-	n.listen()
+	meanwhile, err := n.openHealth()
+	if err != nil {
+		_ = n.ln.Close()
+		return nil, err
+	}
+	n.listen(meanwhile)
 	if n.broker, err = openBroker(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -106,7 +113,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
 	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, Log: log})
 	n.wire()
-	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, observer{log})
+	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
@@ -114,7 +121,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
 		Tokens:     n.tokens,
-		RemoteAddr: n.remoteAddr, Admit: n.admit, Log: log,
+		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serve the app: %w", err)
@@ -176,8 +183,8 @@ func (n *node) wire() {
 }
 
 // listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
-func (n *node) listen() {
-	n.serveWith(starting)
+func (n *node) listen(meanwhile http.HandlerFunc) {
+	n.serveWith(meanwhile)
 	n.http = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -194,26 +201,20 @@ func (n *node) listen() {
 
 func (n *node) serveWith(h http.HandlerFunc) { n.handler.Store(&h) }
 
-// starting answers while the node waits for Redis.
-func starting(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/healthz" {
-		_, _ = io.WriteString(w, "ok\n") // the client has gone
-		return
-	}
-	w.Header().Set("Retry-After", "1")
-	http.Error(w, "not ready: waiting for Redis", http.StatusServiceUnavailable)
-}
-
 // open lets the API and the app answer.
 func (n *node) open() {
 	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Once: n.broker, Keys: n.keys.Keys,
-		Dev: n.cfg.Dev, Ready: n.ready, Version: versionText(), Log: n.log})
+		Dev: n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Version: versionText(), Log: n.log})
 	health := apiServer.Health()
+	n.watchRooms()
+	if n.health != nil {
+		n.health.serve(health)
+	}
 	n.serveWith(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case api.Serves(r.URL.Path):
 			apiServer.ServeHTTP(w, r)
-		case api.ServesHealth(r.URL.Path):
+		case n.health == nil && api.ServesHealth(r.URL.Path):
 			health.ServeHTTP(w, r)
 		default:
 			n.app.ServeHTTP(w, r)
@@ -279,6 +280,7 @@ func (n *node) closeRooms() {
 		_ = n.http.Close() // its listener with it
 		<-n.served
 	}
+	n.health.close(ctx)
 	if n.sockets != nil {
 		n.sockets.Close()
 	}
@@ -315,16 +317,4 @@ func devURL(addr net.Addr) string {
 		return addr.String()
 	}
 	return "http://localhost:" + port + "/"
-}
-
-// observer logs what sockets have to say.
-type observer struct{ log *slog.Logger }
-
-func (o observer) Received(int)  {}
-func (o observer) Sent(int, int) {}
-func (o observer) Closed(c *wsconn.Conn, info wsconn.CloseInfo) {
-	o.log.Debug("connection closed", "connection", c.ID(), "code", info.Code, "reason", info.Reason, "why", info.Why)
-}
-func (o observer) Panicked(c *wsconn.Conn, value any, stack []byte) {
-	o.log.Error("handler panicked", "connection", c.ID(), "panic", value, "stack", string(stack))
 }

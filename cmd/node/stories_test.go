@@ -19,9 +19,10 @@ func TestMain(m *testing.M) { nodetest.Main(m) }
 
 // inProcess is a node that runs in the test's process.
 type inProcess struct {
-	addr string
-	log  *nodetest.Log
-	stop func() error // ends it as SIGTERM does, and waits
+	addr   string
+	health string // where /readyz and /metrics are
+	log    *nodetest.Log
+	stop   func() error // ends it as SIGTERM does, and waits
 }
 
 // configOf is the configuration of `node serve` with these arguments, on a free port.
@@ -73,7 +74,11 @@ func startHere(t *testing.T, args ...string) *inProcess {
 		}
 	})
 	n.addr = n.log.Await(t, "that the node is up", func(l nodetest.Line) bool { return l.Is("node is up") }).Text("address")
-	nodetest.Eventually(t, "readiness", nodetest.Patience, func() bool { return nodetest.Status(n.addr, "/readyz") == http.StatusOK })
+	n.health = n.addr
+	if cfg.HealthListen != "" {
+		n.health = n.log.Await(t, "the address of health", func(l nodetest.Line) bool { return l.Is("health is served apart") }).Text("address")
+	}
+	nodetest.Eventually(t, "readiness", nodetest.Patience, func() bool { return nodetest.Status(n.health, "/readyz") == http.StatusOK })
 	return n
 }
 

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"rollcall/app"
+	"rollcall/auth"
+	"rollcall/metrics"
+	"rollcall/wsconn"
+)
+
+// newMetrics makes the metrics of this node, all 0. Until watchRooms they say that it is not ready.
+func newMetrics() *metrics.Metrics {
+	cfg := metrics.Config{Version: versionText(), CloseCodes: []int{1005, 1006}}
+	for _, why := range wsconn.Whys() {
+		cfg.Whys = append(cfg.Whys, string(why))
+	}
+	for _, c := range wsconn.CloseCodes() {
+		cfg.CloseCodes = append(cfg.CloseCodes, c.Code)
+	}
+	m := metrics.New(cfg)
+	var reasons, codes []string
+	for _, r := range refusals() {
+		reasons = append(reasons, string(r))
+	}
+	for _, c := range auth.Codes() {
+		codes = append(codes, string(c))
+	}
+	m.ExpectRefusals(reasons, codes)
+	return m
+}
+
+// watchRooms lets each scrape ask the rooms, which are all built.
+func (n *node) watchRooms() {
+	n.metrics.Watch(func() metrics.Snapshot {
+		return metrics.Snapshot{Ready: n.ready() == nil, Draining: n.draining.Load(), Rooms: n.rooms(), JWKS: n.jwks()}
+	})
+}
+
+// jwks is how the following of the JWKS goes; nil without one.
+func (n *node) jwks() *metrics.JWKS {
+	status, ok := n.tokens.JWKS()
+	if !ok {
+		return nil
+	}
+	return &metrics.JWKS{Keys: status.Keys, Fetched: status.Fetched, Failures: status.Failures}
+}
+
+// rooms is the state of the rooms at this moment.
+func (n *node) rooms() *metrics.Rooms {
+	load, hub, presence := n.hub.Load(), n.hub.Stats(), n.tracker.Stats()
+	return &metrics.Rooms{
+		Connections: n.sockets.Len(),
+
+		Channels: load.Channels, BroadcastsPublished: hub.Broadcasts.Load(), BroadcastsReceived: hub.Fanouts.Load(), Deliveries: hub.Delivered.Load(),
+
+		RedisBreaks: n.broker.Breaks(),
+
+		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()),
+
+		Snapshots: presence.Loads.Load(), Gaps: presence.Gaps.Load(), Repairs: presence.Repairs.Load(), Orphans: presence.Orphans.Load(),
+	}
+}
+
+// socketObserver counts and logs what sockets have to say.
+type socketObserver struct {
+	*metrics.Metrics
+	log *slog.Logger
+}
+
+func (o socketObserver) Closed(c *wsconn.Conn, info wsconn.CloseInfo) {
+	o.Metrics.Closed(string(info.Why), info.Code, 0)
+	o.log.Debug("connection closed", "connection", c.ID(), "code", info.Code, "reason", info.Reason, "why", info.Why)
+}
+
+func (o socketObserver) Panicked(c *wsconn.Conn, value any, stack []byte) {
+	o.Metrics.Panicked()
+	o.log.Error("handler panicked", "connection", c.ID(), "panic", value, "stack", string(stack))
+}
+
+// handlerObserver counts what handlers do.
+type handlerObserver struct{ m *metrics.Metrics }
+
+func (o handlerObserver) Ran(kind app.RunKind, route string, took time.Duration) {
+	if kind == app.RunScript {
+		o.m.ScriptRan(route, took)
+		return
+	}
+	o.m.Ran(string(kind), route, took)
+}
+
+func (o handlerObserver) Failed(f app.Failure) {
+	o.m.HandlerFailed(string(f.Kind), f.Route, string(f.Reason))
+}
+
+func (o handlerObserver) TokenRefused(code auth.Code) { o.m.TokenRefused(string(code)) }

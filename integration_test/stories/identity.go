@@ -213,91 +213,16 @@ func (s *story) subprotocol() {
 	s.same("subprotocol", conn.Subprotocol(), "rollcall")
 }
 
-// fault is a token that nobody may come in with, and what the answer says.
-type fault struct {
-	name, token, says string
-}
-
-// faults are "every token fault one by one".
-func (s *story) faults() []fault {
-	i, other := s.Issuer, tokentest.NewIssuer(s)
-	good := tokentest.Good("ann", time.Hour, nil)
-	token := i.Sign("HS256", nil, good)
-	parts := strings.Split(token, ".")
-	changed := "A" + parts[2][1:]
-	if parts[2][0] == 'A' {
-		changed = "B" + parts[2][1:]
-	}
-	claim := func(name string, v any) string { return i.Token("ann", time.Hour, tokentest.Claims{name: v}) }
-	all := []fault{
-		{"expired", i.Token("ann", -time.Hour, nil), "the token has expired"},
-		{"expired in 1970", claim("exp", 0), "the token has expired"},
-		{"not yet", claim("nbf", time.Now().Add(time.Hour).Unix()), "not valid yet"},
-		{"exp as text", claim("exp", "4102444800"), "claims are not valid"},
-		{"nbf as text", claim("nbf", "0"), "claims are not valid"},
-		{"wrong audience", claim("aud", "somebody"), "another audience"},
-		{"wrong audiences", claim("aud", []string{"a", "b"}), "another audience"},
-		{"no audience", claim("aud", nil), "another audience"},
-		{"wrong issuer", claim("iss", tokentest.Name+"/"), "another issuer"},
-		{"no issuer", claim("iss", nil), "another issuer"},
-		{"no sub", claim("sub", nil), "names no user"},
-		{"empty sub", claim("sub", ""), "names no user"},
-		{"sub that is too long", claim("sub", strings.Repeat("x", 256)), "names no user"},
-		{"sub with a line end", claim("sub", "a\nb"), "names no user"},
-		{"sub of another type", claim("sub", []string{"ann"}), "names no user"},
-		{"none", i.SignText("none", `{"alg":"none"}`, nodetest.JSON(good)), "algorithm is not accepted"},
-		{"none in capitals", i.SignText("none", `{"alg":"NONE"}`, nodetest.JSON(good)), "algorithm is not accepted"},
-		{"none with a signature", i.SignText("HS256", `{"alg":"none"}`, nodetest.JSON(good)), "algorithm is not accepted"},
-		{"no algorithm", i.SignText("HS256", `{"typ":"JWT"}`, nodetest.JSON(good)), "no valid JWT"},
-		{"without its signature", parts[0] + "." + parts[1] + ".", "no valid JWT"},
-		{"without its last part", parts[0] + "." + parts[1], "no valid JWT"},
-		{"four parts", token + ".x", "no valid JWT"},
-		{"another signature", parts[0] + "." + parts[1] + "." + changed, "signature is not valid"},
-		{"another payload", parts[0] + "." + strings.Split(i.Token("root", time.Hour, nil), ".")[1] + "." + parts[2], "signature is not valid"},
-		{"a secret of its own", i.WithSecret("secret", nil, good), "signature is not valid"},
-		{"an empty secret", i.WithSecret("", nil, good), "signature is not valid"},
-		{"crit", i.Sign("HS256", tokentest.Claims{"crit": []string{"exp"}}, good), "header is not accepted"},
-		{"its key in it", other.Sign("RS256", tokentest.Claims{"jwk": other.JWK("RS256", "x", nil)}, good), "header is not accepted"},
-		{"the address of its key in it", other.Sign("RS256", tokentest.Claims{"jku": "https://evil.example/jwks"}, good), "header is not accepted"},
-		{"a certificate in it", other.Sign("RS256", tokentest.Claims{"x5c": []string{"MII"}}, good), "header is not accepted"},
-		{"the address of its certificate in it", other.Sign("RS256", tokentest.Claims{"x5u": "https://evil.example"}, good), "header is not accepted"},
-		{"a token of another purpose", i.Sign("HS256", tokentest.Claims{"typ": "logout+jwt"}, good), "header is not accepted"},
-		{"a claim twice", i.SignText("HS256", `{"alg":"HS256"}`, `{"sub":"ann","sub":"root"}`), "no valid JWT"},
-		{"a header twice", i.SignText("HS256", `{"alg":"HS256","alg":"none"}`, nodetest.JSON(good)), "no valid JWT"},
-		{"a list as payload", i.SignText("HS256", `{"alg":"HS256"}`, `[]`), "no valid JWT"},
-		{"garbage", "garbage", "no valid JWT"},
-		{"dots", "..", "no valid JWT"},
-		{"garbage in three parts", "a.b.c", "no valid JWT"},
-		{"64 KiB", strings.Repeat("x", 64<<10), "too long"},
-		{"64 KiB of claims", i.Token("ann", time.Hour, tokentest.Claims{"x": strings.Repeat("x", 40<<10)}), "too long"},
-	}
-	for _, alg := range tokentest.Algorithms {
-		all = append(all, fault{"wrong key for " + alg, other.Sign(alg, nil, good), "signature is not valid"})
-	}
-	for _, alg := range []string{"HS384", "HS512", "RS384", "RS512", "PS256", "ES384", "ES512", "ES256K", "Ed448", "hs256"} {
-		all = append(all, fault{"wrong algorithm " + alg, i.Sign("HS256", tokentest.Claims{"alg": alg}, good), "algorithm is not accepted"})
-	}
-	for _, alg := range tokentest.Algorithms[1:] {
-		key := i.PEM(alg)
-		for name, secret := range map[string]string{"": key, " without its last line end": strings.TrimSpace(key), " in one line": strings.ReplaceAll(key, "\n", "")} {
-			all = append(all, fault{"HS256 signed with the public key of " + alg + name, i.WithSecret(secret, nil, good), "signature is not valid"})
-		}
-		all = append(all, fault{alg + " that says HS256", i.Sign(alg, tokentest.Claims{"alg": "HS256"}, good), "signature is not valid"},
-			fault{"HS256 that says " + alg, i.Sign("HS256", tokentest.Claims{"alg": alg}, good), "signature is not valid"})
-	}
-	return all
-}
-
 func (s *story) tokenFaults() {
-	for n, f := range s.faults() {
+	for n, f := range tokentest.Faults(s.Issuer) {
 		for i, k := range kinds {
 			for _, way := range tokentest.Ways {
-				path, header := way.With(k.path, f.token)
-				s.unauthorized(k.name+": "+f.name+" by "+way.Name, f.says, (n+i)%3, k, path, header...)
+				path, header := way.With(k.path, f.Token)
+				s.unauthorized(k.name+": "+f.Name+" by "+way.Name, f.Says, (n+i)%3, k, path, header...)
 			}
 		}
-		if len(f.token) > 20 {
-			s.notInLogs(f.token)
+		if len(f.Token) > 20 {
+			s.notInLogs(f.Token)
 		}
 	}
 	// A good token does not make up for another one.
@@ -434,18 +359,18 @@ func first2(_ int, body string) string { return body }
 
 func (s *story) renewalRefused() {
 	c := s.on(0, "/ws/renew", tokentest.Bearer(s.Issuer.Token("ann", time.Hour, tokentest.Claims{"roles": "first"})))
-	for _, f := range append(s.faults(),
-		fault{"another user", s.Issuer.Token("eve", time.Hour, nil), "for another user"},
-		fault{"nothing", "", "no valid JWT"},
-		fault{"another user, expired", s.Issuer.Token("eve", -time.Hour, nil), "has expired"}) {
-		if len(f.token) >= 64<<10 {
+	for _, f := range append(tokentest.Faults(s.Issuer),
+		tokentest.Fault{Name: "another user", Token: s.Issuer.Token("eve", time.Hour, nil), Says: "for another user"},
+		tokentest.Fault{Name: "nothing", Says: "no valid JWT"},
+		tokentest.Fault{Name: "another user, expired", Token: s.Issuer.Token("eve", -time.Hour, nil), Says: "has expired"}) {
+		if len(f.Token) >= 64<<10 {
 			continue // longer than any message: 1009
 		}
-		if got := s.renew(c, f.token); !strings.HasPrefix(got, `{"event":"token","error":"`) || !strings.Contains(got, f.says) {
-			s.Errorf("%s: answered %s, want %q", f.name, got, f.says)
+		if got := s.renew(c, f.Token); !strings.HasPrefix(got, `{"event":"token","error":"`) || !strings.Contains(got, f.Says) {
+			s.Errorf("%s: answered %s, want %q", f.Name, got, f.Says)
 		}
-		if len(f.token) > 20 {
-			s.notInLogs(f.token)
+		if len(f.Token) > 20 {
+			s.notInLogs(f.Token)
 		}
 	}
 	about := nodetest.JSON(c.Ask(map[string]any{"event": true}).Results[0])

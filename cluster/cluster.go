@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/broker"
 )
 
@@ -31,9 +33,30 @@ var (
 // ErrClosed says that the node is stopping.
 var ErrClosed = errors.New("cluster: closed")
 
+// Redis is what a cluster asks of the broker.
+type Redis interface {
+	Run(ctx context.Context, s *broker.Script, keys []string, args ...any) (any, error)
+	Batch(ctx context.Context, cmds []redis.Cmder) error
+}
+
+// Topics is how a cluster's messages come and go by the broker.
+type Topics interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
+	PublishMany(ctx context.Context, ms []broker.Message) error
+	Subscribe(ctx context.Context, topic string, r broker.Receiver) error
+	Unsubscribe(topic string, r broker.Receiver)
+}
+
+// Broker is what a cluster needs of this node's broker.
+type Broker interface {
+	Redis
+	Topics
+	Keys() broker.Keys
+}
+
 // Config of a node's place in the cluster. TTL and Heartbeat come from SPEC 3; a heartbeat is at most a third of the TTL.
 type Config struct {
-	Broker    *broker.Broker
+	Broker    Broker
 	Process   string // from NewProcess
 	TTL       time.Duration
 	Heartbeat time.Duration
@@ -191,7 +214,7 @@ func (c *Cluster) loop(ctx context.Context) {
 	defer tick.Stop()
 	var waiting []chan error
 	for {
-		waiting = c.join(waiting)
+		waiting = c.join(waiting, tick.C)
 		err := c.beat(ctx)
 		for _, reply := range waiting {
 			reply <- err
@@ -213,10 +236,12 @@ func (c *Cluster) loop(ctx context.Context) {
 	}
 }
 
-// join takes in everyone else who asks for a heartbeat at this moment.
-func (c *Cluster) join(waiting []chan error) []chan error {
+// join takes in everything else that asks for a heartbeat at this moment: one serves all.
+func (c *Cluster) join(waiting []chan error, tick <-chan time.Time) []chan error {
 	for {
 		select {
+		case <-tick:
+		case <-c.wake:
 		case reply := <-c.beats:
 			waiting = append(waiting, reply)
 		default:

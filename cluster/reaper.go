@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -104,7 +106,8 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 		}
 		if time.Since(claimed) > claimFor/3 {
 			claimed = time.Now()
-			if _, err := c.cfg.Broker.Do(ctx, "pexpire", c.keys.Claim(inc), claimFor.Milliseconds()); err != nil {
+			cmd := redis.NewBoolCmd(ctx, "pexpire", c.keys.Claim(inc), claimFor.Milliseconds())
+			if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
 				return fmt.Errorf("renew claim: %w", err)
 			}
 		}
@@ -116,7 +119,7 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	return nil
 }
 
-// channels reads where an incarnation had presence, in pages.
+// channels reads where an incarnation had presence, in pages; sorted.
 func (r *reaper) channels(ctx context.Context, inc string) ([]string, error) {
 	seen := map[string]struct{}{}
 	for cursor := uint64(0); ; {
@@ -135,9 +138,5 @@ func (r *reaper) channels(ctx context.Context, inc string) ([]string, error) {
 			break
 		}
 	}
-	out := make([]string, 0, len(seen))
-	for ch := range seen {
-		out = append(out, ch)
-	}
-	return out, nil
+	return slices.Sorted(maps.Keys(seen)), nil
 }

@@ -1,8 +1,10 @@
 package presence
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -170,6 +172,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	t.stats.Repairs.Add(int64(missing + len(stray)))
 	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "stray", len(stray))
 	if len(stray) > 0 {
+		slices.SortFunc(stray, entryRef.compare)
 		if _, err := t.store.Remove(t.ctx, c.name, inc, stray); err != nil {
 			return err
 		}
@@ -188,6 +191,10 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 
 // orphan is a set of entries whose incarnation may be unknown to the cluster.
 type orphan struct{ channel, inc string }
+
+func (o orphan) compare(p orphan) int {
+	return cmp.Or(strings.Compare(o.channel, p.channel), strings.Compare(o.inc, p.inc))
+}
 
 // suspect notes the owners of entries, to be looked up. The channel's lock is held.
 func (t *Tracker) suspect(channel string, users map[string]*User) {
@@ -214,7 +221,7 @@ func (t *Tracker) checkOrphans() {
 		suspects[o] = true
 	}
 	alive := map[string]bool{}
-	for o := range suspects {
+	for _, o := range slices.SortedFunc(maps.Keys(suspects), orphan.compare) {
 		known, asked := alive[o.inc]
 		if !asked {
 			var err error
@@ -269,5 +276,5 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	return t.store.Remove(t.ctx, o.channel, o.inc, slices.Collect(maps.Keys(refs)))
+	return t.store.Remove(t.ctx, o.channel, o.inc, sortedRefs(refs))
 }

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -288,6 +289,15 @@ func parseRef(member string) (entryRef, bool) {
 	return entryRef{conn, user}, ok
 }
 
+func (r entryRef) compare(o entryRef) int {
+	return cmp.Or(strings.Compare(r.conn, o.conn), strings.Compare(r.user, o.user))
+}
+
+// sortedRefs gives the refs in one order, so that what is done to each is told in that order.
+func sortedRefs[V any](refs map[entryRef]V) []entryRef {
+	return slices.SortedFunc(maps.Keys(refs), entryRef.compare)
+}
+
 // Entries lists the entries of an incarnation in a channel.
 func (s *Store) Entries(ctx context.Context, channel, inc string) (map[entryRef]bool, error) {
 	out := map[entryRef]bool{}
@@ -350,6 +360,6 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) erro
 	if err != nil {
 		return err
 	}
-	_, err = s.Remove(ctx, channel, inc, slices.Collect(maps.Keys(refs)))
+	_, err = s.Remove(ctx, channel, inc, sortedRefs(refs))
 	return err
 }

@@ -3,6 +3,9 @@ package presence
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,6 +144,17 @@ func (t *Tracker) Suspect() {
 
 func (t *Tracker) suspicious() bool { return time.Now().UnixMilli() < t.doubt.Load() }
 
+// sortChannels puts channels in the order of their names: what the tracker does by itself has one order.
+func sortChannels(chans []*Channel) {
+	slices.SortFunc(chans, func(a, b *Channel) int { return strings.Compare(a.name, b.name) })
+}
+
+func sortedChannels(set map[*Channel]bool) []*Channel {
+	chans := slices.Collect(maps.Keys(set))
+	sortChannels(chans)
+	return chans
+}
+
 func (t *Tracker) all() []*Channel {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,6 +162,7 @@ func (t *Tracker) all() []*Channel {
 	for _, c := range t.channels {
 		chans = append(chans, c)
 	}
+	sortChannels(chans)
 	return chans
 }
 
@@ -200,18 +215,39 @@ func (t *Tracker) loop() {
 	audit := time.NewTicker(t.cfg.Audit)
 	defer audit.Stop()
 	for {
+		ticked, audited := false, false
 		select {
 		case <-t.ctx.Done():
 			return
 		case <-t.wake:
-			t.writePending()
 		case <-tick.C:
-			t.writePending()
+			ticked = true
+		case <-audit.C:
+			audited = true
+		}
+		// What else came while the last turn took its time is done in this one, always in the same order.
+		ticked, audited = ticked || due(tick.C), audited || due(audit.C)
+		select {
+		case <-t.wake:
+		default:
+		}
+		t.writePending()
+		if ticked {
 			t.tidyIdle()
 			t.checkOrphans()
-		case <-audit.C:
+		}
+		if audited {
 			t.audit()
 		}
+	}
+}
+
+func due(tick <-chan time.Time) bool {
+	select {
+	case <-tick:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -229,12 +265,13 @@ func (t *Tracker) writePending() {
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxWrites)
-	for c := range pending {
-		for ref, o := range c.unsettled() {
+	for _, c := range sortedChannels(pending) {
+		wait := c.unsettled()
+		for _, ref := range sortedRefs(wait) {
 			slots <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				c.writeAgain(t.ctx, ref, o)
+				c.writeAgain(t.ctx, ref, wait[ref])
 			})
 		}
 	}
@@ -267,7 +304,7 @@ func (t *Tracker) tidyIdle() {
 	t.lists.Unlock()
 	var names []string
 	var chans []*Channel
-	for c := range idle {
+	for _, c := range sortedChannels(idle) {
 		c.mu.Lock()
 		if len(c.own) == 0 && c.reg.busy == nil {
 			if c.reg.inc != inc {

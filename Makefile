@@ -10,7 +10,7 @@ UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = ./integration_test/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e compose-test bench smoke images ci clean
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e compose-test bench bench-code smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,10 @@ e2e: ## many nodes, real Redis, the browser, docker-compose
 compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
 	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/
 
-bench: ## benchmarks; BENCH=regexp chooses
+bench: ## what a cluster costs, five runs of each scenario (an hour and a half); BENCH=regexp chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 4h ./integration_test/load
+
+bench-code: ## Go benchmarks of the hot pieces; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(UNIT)
 
 smoke: ## the README's commands, on the binary

@@ -111,6 +111,9 @@ func (n *Node) Addr() string {
 	return n.addr
 }
 
+// Pid is the process's id.
+func (n *Node) Pid() int { return n.cmd.Process.Pid }
+
 // AwaitReady waits until /readyz answers 200.
 func (n *Node) AwaitReady() {
 	n.t.Helper()

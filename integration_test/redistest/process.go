@@ -85,6 +85,13 @@ func (p *Process) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.I
 // Port is the port it listens on.
 func (p *Process) Port() int { return p.port }
 
+// Pid is the id of the process that runs now.
+func (p *Process) Pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid
+}
+
 // Client returns a client of this very process, without retries; closed with the test.
 func (p *Process) Client() *redis.Client {
 	p.mu.Lock()

@@ -1,0 +1,41 @@
+-- Each route is one room. The first frame says that the client is in.
+
+-- What a message costs at least.
+function plain(event)
+  if event.type == "connect" then
+    return { join = event.params.channel, send = "in" }
+  elseif event.type == "message" then
+    return { broadcast_room = event.message }
+  end
+end
+
+-- The same with presence; the state is the first frame.
+function present(event)
+  if event.type == "connect" then
+    local channel = event.params.channel
+    return { join = channel, track = { channel = channel, user_id = event.query.user } }
+  elseif event.type == "message" then
+    return { broadcast_room = event.message }
+  end
+end
+
+-- A handler that reads and writes JSON, as most do.
+function json_room(event)
+  if event.type == "connect" then
+    return { join = event.params.channel, send = "in" }
+  elseif event.type == "message" then
+    local m = json.decode(event.message)
+    return { broadcast_room = { event = "message", from = event.query.user, text = m.text } }
+  end
+end
+
+-- A handler that keeps something for each connection.
+function state(event)
+  if event.type == "connect" then
+    event.state.sent = 0
+    return { join = event.params.channel, send = "in" }
+  elseif event.type == "message" then
+    event.state.sent = event.state.sent + 1
+    return { broadcast_room = event.message }
+  end
+end

@@ -1,0 +1,266 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Crowd is many WebSocket clients that one goroutine serves.
+type Crowd struct {
+	epoll   int
+	members []*member
+	byFD    map[int32]int
+	buf     []byte
+
+	// Counted since the start: frames with data, and bytes of them on the wire.
+	Frames, Bytes int64
+	Lost          int // connections that the other side has ended
+}
+
+// member is one client.
+type member struct {
+	fd   int
+	part []byte // the beginning of a frame that has not come whole
+	gone bool
+}
+
+// Target is where a client connects.
+type Target struct {
+	Addr string // host:port
+	Path string
+}
+
+// NewCrowd makes a crowd without members.
+func NewCrowd() (*Crowd, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make epoll: %w", err)
+	}
+	return &Crowd{epoll: fd, byFD: map[int32]int{}, buf: make([]byte, 256<<10)}, nil
+}
+
+// Close ends all members' connections.
+func (c *Crowd) Close() {
+	for i := range c.members {
+		c.Leave(i)
+	}
+	_ = syscall.Close(c.epoll)
+}
+
+// Len is the number of members that have ever joined.
+func (c *Crowd) Len() int { return len(c.members) }
+
+// Join connects more members, inflight at a time; local addresses change from one to the next, since one pair of
+// addresses has no more than 28,000 ports.
+func (c *Crowd) Join(ctx context.Context, n, inflight int, target func(i int) Target) error {
+	first := len(c.members)
+	fds := make([]int, n)
+	errs := make([]error, n)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(inflight, n) {
+		workers.Go(func() {
+			for i := range next {
+				fds[i], errs[i] = dial(target(first+i), i)
+			}
+		})
+	}
+	for i := range n {
+		if ctx.Err() != nil {
+			errs[i] = ctx.Err()
+			continue
+		}
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	if err := errors.Join(errs...); err != nil {
+		for i, fd := range fds {
+			if errs[i] == nil {
+				_ = syscall.Close(fd)
+			}
+		}
+		return err
+	}
+	for _, fd := range fds {
+		if err := c.add(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes a connected socket in.
+func (c *Crowd) add(fd int) error {
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return fmt.Errorf("take a client in: %w", err)
+	}
+	c.byFD[int32(fd)] = len(c.members)
+	c.members = append(c.members, &member{fd: fd})
+	e := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}
+	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &e); err != nil {
+		return fmt.Errorf("take a client in: %w", err)
+	}
+	return nil
+}
+
+// dial makes the handshake.
+func dial(t Target, i int) (fd int, err error) {
+	addr, err := netip.ParseAddrPort(t.Addr)
+	if err != nil {
+		return 0, err
+	}
+	if fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0); err != nil {
+		return 0, fmt.Errorf("make a socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = syscall.Close(fd)
+		}
+	}()
+	wait := syscall.Timeval{Sec: 20}
+	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &wait)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + i%8)}}); err != nil {
+		return 0, fmt.Errorf("bind: %w", err)
+	}
+	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}); err != nil {
+		return 0, fmt.Errorf("connect: %w", err)
+	}
+	request := "GET " + t.Path + " HTTP/1.1\r\nHost: " + t.Addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+	if _, err := syscall.Write(fd, []byte(request)); err != nil {
+		return 0, fmt.Errorf("write handshake: %w", err)
+	}
+	// Byte by byte at its end would be slow, and frames may follow at once: they are looked at without being taken.
+	var head [4096]byte
+	for {
+		n, _, err := syscall.Recvfrom(fd, head[:], syscall.MSG_PEEK)
+		if err != nil || n == 0 {
+			return 0, fmt.Errorf("read handshake: %w", err)
+		}
+		if end := bytes.Index(head[:n], []byte("\r\n\r\n")); end >= 0 {
+			if !bytes.HasPrefix(head[:n], []byte("HTTP/1.1 101 ")) {
+				return 0, fmt.Errorf("handshake refused: %.200s", head[:n])
+			}
+			if _, err := syscall.Read(fd, head[:end+4]); err != nil {
+				return 0, fmt.Errorf("read handshake: %w", err)
+			}
+			return fd, nil
+		}
+	}
+}
+
+// Send sends a text from one member. It must fit into the socket's buffer.
+func (c *Crowd) Send(i int, text []byte) error {
+	_, err := syscall.Write(c.members[i].fd, clientFrame(text))
+	return err
+}
+
+// Leave closes a member's socket without a close handshake.
+func (c *Crowd) Leave(i int) {
+	m := c.members[i]
+	if !m.gone {
+		m.gone = true
+		delete(c.byFD, int32(m.fd))
+		_ = syscall.Close(m.fd)
+	}
+}
+
+// Serve reads for at most wait, and calls frame for each text that has come; payload is valid during the call only.
+func (c *Crowd) Serve(wait time.Duration, frame func(i int, payload []byte)) error {
+	var events [256]syscall.EpollEvent
+	n, err := syscall.EpollWait(c.epoll, events[:], int(wait/time.Millisecond))
+	if err != nil && err != syscall.EINTR {
+		return fmt.Errorf("wait for clients: %w", err)
+	}
+	for _, e := range events[:max(n, 0)] {
+		i, ok := c.byFD[e.Fd]
+		if !ok {
+			continue
+		}
+		m := c.members[i]
+		n, err := syscall.Read(m.fd, c.buf)
+		switch {
+		case err == syscall.EAGAIN || err == syscall.EINTR:
+			continue
+		case err != nil || n == 0:
+			c.Lost++
+			c.Leave(i)
+			continue
+		}
+		data := c.buf[:n]
+		if len(m.part) > 0 {
+			m.part = append(m.part, data...)
+			data = m.part
+		}
+		rest := eachFrame(data, func(opcode byte, payload []byte) {
+			if opcode == opText {
+				c.Frames++
+				frame(i, payload)
+			}
+		})
+		c.Bytes += int64(n)
+		if len(rest) == 0 {
+			m.part = nil
+		} else {
+			m.part = append([]byte(nil), rest...)
+		}
+	}
+	return nil
+}
+
+const opText = 1
+
+// eachFrame calls f for each whole frame of a server (they are not masked) and gives back the rest.
+func eachFrame(data []byte, f func(opcode byte, payload []byte)) (rest []byte) {
+	for {
+		if len(data) < 2 {
+			return data
+		}
+		size, head := int(data[1]&0x7f), 2
+		switch size {
+		case 126:
+			if len(data) < 4 {
+				return data
+			}
+			size, head = int(binary.BigEndian.Uint16(data[2:])), 4
+		case 127:
+			if len(data) < 10 {
+				return data
+			}
+			size, head = int(binary.BigEndian.Uint64(data[2:])), 10
+		}
+		if len(data) < head+size {
+			return data
+		}
+		f(data[0]&0x0f, data[head:head+size])
+		data = data[head+size:]
+	}
+}
+
+// clientFrame is a text frame with a mask of zeros.
+func clientFrame(text []byte) []byte {
+	b := make([]byte, 0, len(text)+14)
+	b = append(b, 0x80|opText)
+	switch {
+	case len(text) < 126:
+		b = append(b, 0x80|byte(len(text)))
+	default:
+		b = append(b, 0x80|126)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(text)))
+	}
+	b = append(b, 0, 0, 0, 0)
+	return append(b, text...)
+}
+
+// hostPort makes an address that dial can read.
+func hostPort(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,0 +1,248 @@
+package load
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/integration_test/nodetest"
+)
+
+var (
+	runs = flag.Int("runs", 5, "runs of each scenario, of which the medians are told")
+	size = flag.Float64("size", 1, "share of the full number of clients, and of the time of a stretch")
+)
+
+func TestMain(m *testing.M) { nodetest.Main(m) }
+
+func scaled(n int) int { return max(int(float64(n)**size), 4) }
+
+func lasting(d time.Duration) time.Duration {
+	return max(time.Duration(float64(d)**size), 500*time.Millisecond)
+}
+
+// measure makes the runs of one scenario, each on fresh servers, and reports the median of each figure. With floor, the floor
+// is measured before each run, and cpu-s/M told as a multiple of it too.
+func measure(b *testing.B, route string, floorOf int, run func(s *stage) result, flags ...string) {
+	b.Helper()
+	figures := map[string][]float64{}
+	for range *runs {
+		var base float64
+		if floorOf > 0 {
+			var err error
+			if base, err = floor(floorOf, lasting(2*time.Second)); err != nil {
+				b.Fatal(err)
+			}
+			figures["floor-cpu-s/M"] = append(figures["floor-cpu-s/M"], base)
+		}
+		s := newStage(b, route, flags...)
+		r := run(s)
+		s.close()
+		if base > 0 {
+			r["x-floor"] = r["cpu-s/M"] / base
+		}
+		for name, v := range r {
+			figures[name] = append(figures[name], v)
+		}
+	}
+	var spread []string
+	for name, vs := range figures {
+		slices.Sort(vs)
+		b.ReportMetric(median(vs), name)
+		spread = append(spread, fmt.Sprintf("%s %.4g (%.4g to %.4g)", name, median(vs), vs[0], vs[len(vs)-1]))
+	}
+	b.ReportMetric(0, "ns/op") // of no meaning here
+	slices.Sort(spread)
+	b.Logf("%d runs: %s", *runs, strings.Join(spread, "; "))
+}
+
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// 10,000 connections with presence in 100 rooms; nothing happens.
+func BenchmarkIdle(b *testing.B) {
+	for _, route := range []string{"plain", "script"} {
+		b.Run(route, func(b *testing.B) {
+			measure(b, route, 0, func(s *stage) result {
+				return idle(s, scaled(10000), 100, lasting(10*time.Second), lasting(50*time.Second))
+			})
+		})
+	}
+}
+
+// One room of 1,000 at 50 messages a second, through handlers that do more or less.
+func BenchmarkFanout(b *testing.B) {
+	for _, route := range []string{"plain", "json", "state", "script"} {
+		b.Run(route, func(b *testing.B) {
+			measure(b, route, scaled(1000), func(s *stage) result { return broadcasts(s, 1, scaled(1000), 50, lasting(10*time.Second)) })
+		})
+	}
+}
+
+// The highest rate in a room of 1,000.
+func BenchmarkFanoutHighest(b *testing.B) {
+	for _, route := range []string{"plain", "script"} {
+		b.Run(route, func(b *testing.B) {
+			measure(b, route, scaled(1000), func(s *stage) result { return highest(s, 1, scaled(1000), 50, lasting(3*time.Second)) })
+		})
+	}
+}
+
+// 500 rooms of 10.
+func BenchmarkRooms(b *testing.B) {
+	for _, route := range []string{"plain", "script"} {
+		for _, rate := range []float64{1, 10} {
+			b.Run(fmt.Sprintf("%s-%g", route, rate), func(b *testing.B) {
+				measure(b, route, 0, func(s *stage) result { return broadcasts(s, scaled(500), 10, rate, lasting(10*time.Second)) })
+			})
+		}
+	}
+}
+
+// The highest rate in 500 rooms of 10.
+func BenchmarkRoomsHighest(b *testing.B) {
+	for _, route := range []string{"plain", "script"} {
+		b.Run(route, func(b *testing.B) {
+			measure(b, route, 0, func(s *stage) result { return highest(s, scaled(500), 10, 2, lasting(3*time.Second)) })
+		})
+	}
+}
+
+// All join one room with presence at once, and half of them leave at once.
+func BenchmarkStorm(b *testing.B) {
+	for _, n := range []int{1000, 2000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			measure(b, "plain", 0, func(s *stage) result { return storm(s, scaled(n)) })
+		})
+	}
+}
+
+// A node with 500 users is killed.
+func BenchmarkCrash(b *testing.B) {
+	measure(b, "plain", 0, func(s *stage) result { return crash(s, scaled(500)) })
+}
+
+// 5,000 clients connect to 100 rooms.
+func BenchmarkConnect(b *testing.B) {
+	for name, present := range map[string]bool{"plain": false, "present": true} {
+		b.Run(name, func(b *testing.B) {
+			measure(b, "plain", 0, func(s *stage) result { return connects(s, scaled(5000), 100, present) })
+		})
+	}
+}
+
+// Every scenario works, small: what is measured is what is meant.
+func TestScenarios(t *testing.T) {
+	for name, run := range map[string]func(s *stage) result{
+		"broadcasts": func(s *stage) result { return broadcasts(s, 3, 4, 10, time.Second) },
+		"highest":    func(s *stage) result { return highest(s, 1, 4, 4000, 200*time.Millisecond) },
+		"idle":       func(s *stage) result { return idle(s, 20, 2, 0, 100*time.Millisecond) },
+		"connects":   func(s *stage) result { return connects(s, 20, 2, true) },
+		"storm":      func(s *stage) result { return storm(s, 20) },
+		"crash":      func(s *stage) result { return crash(s, 4) },
+	} {
+		routes := []string{"plain"}
+		if name == "broadcasts" {
+			routes = []string{"plain", "json", "state", "script"}
+		}
+		for _, route := range routes {
+			t.Run(name+" "+route, func(t *testing.T) {
+				s := newStage(t, route, "--lease-ttl", "1500ms", "--heartbeat", "300ms")
+				defer s.close()
+				r := run(s)
+				for figure, v := range r {
+					if math.IsNaN(v) || math.IsInf(v, 0) {
+						t.Errorf("%s is %v", figure, v)
+					}
+				}
+				if r["lost"] != 0 || r["missing"] != 0 {
+					t.Errorf("%v", r)
+				}
+				if name == "storm" && (r["join-frames"] < 20 || r["leave-frames"] < 10) {
+					t.Errorf("%v", r)
+				}
+			})
+		}
+	}
+	if per, err := floor(10, 100*time.Millisecond); err != nil || per <= 0 {
+		t.Errorf("floor: %v %v", per, err)
+	}
+}
+
+// The figures come from the right frames: a lost, doubled or cut delivery shows.
+func TestTrafficCounts(t *testing.T) {
+	tr := &traffic{members: 2, channels: 1, published: 2}
+	message := text(time.Now().Add(-time.Millisecond), messageSize)
+	if len(message) != messageSize {
+		t.Errorf("a message has %d bytes", len(message))
+	}
+	for _, payload := range [][]byte{message, message, message, []byte(`{"event":"presence_diff"}`), message[:20]} {
+		tr.frame(0, payload)
+	}
+	if missing := tr.expected() - tr.delivered; missing != 1 {
+		t.Errorf("%d missing, want 1", missing)
+	}
+	if p := tr.late.at(.5); p < time.Millisecond || p > time.Second {
+		t.Errorf("the median is %v", p)
+	}
+}
+
+func TestRoster(t *testing.T) {
+	r := newRoster(2, 3)
+	r.frame(0, []byte(`{"event":"presence_state","payload":{"user-000000":{"metas":[{}]},"user-000001":{"metas":[{}]}}}`))
+	r.frame(0, []byte(`{"event":"presence_diff","payload":{"joins":{"user-000002":{}},"leaves":{"user-000001":{}}}}`))
+	r.frame(0, []byte(`{"event":"presence_diff","payload":{"joins":{"user-000002":{}},"leaves":{"user-000009":{}}}}`)) // known already; of nobody
+	if r.count[0] != 2 || r.count[1] != 0 {
+		t.Errorf("counts %v", r.count)
+	}
+	if r.all(2, func(int) bool { return true }) || !r.all(2, func(c int) bool { return c == 0 }) {
+		t.Error("all is wrong")
+	}
+}
+
+func TestEachFrame(t *testing.T) {
+	var stream []byte
+	var want []string
+	for _, n := range []int{0, 5, 125, 126, 65535, 65536} {
+		payload := strings.Repeat("x", n)
+		switch {
+		case n < 126:
+			stream = append(stream, 0x81, byte(n))
+		case n < 1<<16:
+			stream = append(stream, 0x81, 126, byte(n>>8), byte(n))
+		default:
+			stream = append(stream, 0x81, 127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		}
+		stream = append(stream, payload...)
+		want = append(want, payload)
+	}
+	for _, step := range []int{7, 1000, len(stream)} { // however it is cut
+		var got []string
+		var part []byte
+		for at := 0; at < len(stream); at += step {
+			part = append(part, stream[at:min(at+step, len(stream))]...)
+			part = append([]byte(nil), eachFrame(part, func(_ byte, p []byte) { got = append(got, string(p)) })...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("cut into %d: %d frames", step, len(got))
+		}
+	}
+}
+
+func TestLatencies(t *testing.T) {
+	var l latencies
+	for ms := range 1000 {
+		l.add(time.Duration(ms+1) * time.Millisecond)
+	}
+	for q, want := range map[float64]time.Duration{.5: 500 * time.Millisecond, .99: 990 * time.Millisecond, 1: time.Second} {
+		if got := l.at(q); got < want || float64(got) > bucketWidth*float64(want) {
+			t.Errorf("at %v: %v, want about %v", q, got, want)
+		}
+	}
+}

@@ -1,0 +1,401 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"rollcall/integration_test/nodetest"
+)
+
+// result is the figures of one run by name; the unit is the end of the name.
+type result map[string]float64
+
+// messageSize is the length of a message in bytes.
+const messageSize = 128
+
+// mark stands before the time in a message.
+var mark = []byte("~T")
+
+// traffic publishes in every channel at a rate and counts what arrives.
+type traffic struct {
+	members, channels int
+	rate              float64 // messages a second in each channel
+	published         int
+	delivered         int64
+	late              latencies
+	lag               time.Duration // how late the worst message was sent; much of it: this program is the bottleneck
+}
+
+// frame counts a delivery.
+func (tr *traffic) frame(_ int, payload []byte) {
+	at := bytes.Index(payload, mark)
+	if at < 0 || len(payload) < at+21 {
+		return
+	}
+	ns, err := strconv.ParseInt(string(payload[at+2:at+21]), 10, 64)
+	if err != nil {
+		return
+	}
+	tr.delivered++
+	tr.late.add(time.Since(time.Unix(0, ns)))
+}
+
+// run publishes for d, and goes on reading until all has come or nothing comes any more. Ten members of a channel
+// publish in turn, fewer where there are fewer.
+func (tr *traffic) run(s *stage, d time.Duration) {
+	s.t.Helper()
+	gap := time.Duration(float64(time.Second) / (tr.rate * float64(tr.channels)))
+	began := time.Now()
+	for {
+		now := time.Now()
+		for due := began.Add(time.Duration(tr.published) * gap); !due.After(now) && due.Sub(began) < d; due = began.Add(time.Duration(tr.published) * gap) {
+			tr.lag = max(tr.lag, now.Sub(due))
+			s.check(s.crowd.Send(tr.publisher(s), text(due, messageSize)))
+			tr.published++
+		}
+		if now.Sub(began) >= d {
+			break
+		}
+		next := began.Add(time.Duration(tr.published) * gap)
+		s.check(s.crowd.Serve(min(time.Until(next), 50*time.Millisecond), tr.frame))
+	}
+	for quiet := time.Now(); tr.delivered < tr.expected() && time.Since(quiet) < 2*time.Second; {
+		before := tr.delivered
+		s.check(s.crowd.Serve(20*time.Millisecond, tr.frame))
+		if tr.delivered > before {
+			quiet = time.Now()
+		}
+	}
+}
+
+func (tr *traffic) expected() int64 { return int64(tr.published) * int64(tr.members) }
+
+// publisher is a member of the channel whose turn it is (see stage.target).
+func (tr *traffic) publisher(s *stage) int {
+	nodes := len(s.nodes)
+	channel, turn := tr.published%tr.channels, tr.published/tr.channels%min(10, tr.members)
+	return (turn/nodes*tr.channels+channel)*nodes + turn%nodes
+}
+
+// broadcasts measures traffic at a rate for d, after a second that does not count.
+func broadcasts(s *stage, channels, members int, rate float64, d time.Duration) result {
+	s.t.Helper()
+	s.join(channels*members, channels, false, nil)
+	return stretch(s, channels, members, rate, d, time.Second)
+}
+
+func stretch(s *stage, channels, members int, rate float64, d, warm time.Duration) result {
+	s.t.Helper()
+	if warm > 0 {
+		(&traffic{members: members, channels: channels, rate: rate}).run(s, warm)
+	}
+	tr := &traffic{members: members, channels: channels, rate: rate}
+	m := s.meter()
+	tr.run(s, d)
+	took := time.Since(m.began)
+	nodes, redis, others := m.used()
+	million := float64(tr.delivered) / 1e6
+	return result{
+		"cpu-s/M":       nodes.Seconds() / million,
+		"redis-cpu-s/M": redis.Seconds() / million,
+		"delivered/s":   float64(tr.delivered) / took.Seconds(),
+		"missing":       float64(tr.expected() - tr.delivered),
+		"p50-ms":        float64(tr.late.at(.5)) / 1e6,
+		"p99-ms":        float64(tr.late.at(.99)) / 1e6,
+		"lag-ms":        float64(tr.lag) / 1e6,
+		"others-core":   others,
+		"lost":          float64(s.crowd.Lost),
+	}
+}
+
+// highest searches the highest rate that loses nothing and keeps p99 below 100 ms: it rises by 1.5 until that fails, then
+// halves the step three times. Figures are those of the best stretch.
+func highest(s *stage, channels, members int, from float64, d time.Duration) result {
+	s.t.Helper()
+	s.join(channels*members, channels, false, nil)
+	stretch(s, channels, members, from, time.Second, time.Second)
+	holds := func(r result) bool { return r["missing"] == 0 && r["p99-ms"] < 100 && r["lost"] == 0 }
+	var best result
+	rate, factor := from, 1.5
+	for refined := 0; refined < 3; {
+		r := stretch(s, channels, members, rate, d, 0)
+		if holds(r) {
+			best = r
+			rate *= factor
+			continue
+		}
+		if best == nil {
+			return r // not even the first
+		}
+		rate, factor, refined = rate/factor*(1+(factor-1)/2), 1+(factor-1)/2, refined+1
+		s.serve(500*time.Millisecond, ignore)
+	}
+	return best
+}
+
+// idle measures memory for each connection with presence, and CPU while nothing happens.
+func idle(s *stage, n, channels int, settle, d time.Duration) result {
+	s.t.Helper()
+	before, err := memoryOf(s.pids()...)
+	s.check(err)
+	s.join(n, channels, true, nil)
+	s.serve(settle, ignore)
+	m := s.meter()
+	s.serve(d, ignore)
+	nodes, _, others := m.used()
+	after, err := memoryOf(s.pids()...)
+	s.check(err)
+	return result{"KiB/conn": float64(after-before) / 1024 / float64(n), "cpu-%": 100 * nodes.Seconds() / time.Since(m.began).Seconds(),
+		"others-core": others, "lost": float64(s.crowd.Lost)}
+}
+
+// connects measures what connecting costs.
+func connects(s *stage, n, channels int, present bool) result {
+	s.t.Helper()
+	m := s.meter()
+	s.join(n, channels, present, nil)
+	took := time.Since(m.began)
+	s.serve(time.Second, ignore) // presence frames of the last
+	nodes, redis, others := m.used()
+	thousands := float64(n) / 1000
+	return result{"cpu-s/1000": nodes.Seconds() / thousands, "redis-cpu-s/1000": redis.Seconds() / thousands,
+		"conns/s": float64(n) / took.Seconds(), "others-core": others}
+}
+
+// roster is what each client knows of the users of one channel, by scanning frames for their names.
+type roster struct {
+	users, clients int
+	here           [][]uint64 // by client: a bit for each user
+	count          []int      // of users here, by client
+}
+
+func newRoster(clients, users int) *roster {
+	r := &roster{users: users, clients: clients, here: make([][]uint64, clients), count: make([]int, clients)}
+	for i := range r.here {
+		r.here[i] = make([]uint64, (users+63)/64)
+	}
+	return r
+}
+
+var (
+	namePrefix = []byte(`"user-`)
+	leavesKey  = []byte(`"leaves":{`)
+)
+
+// frame takes a presence frame, or an event that a script has passed on.
+func (r *roster) frame(client int, payload []byte) {
+	if client >= r.clients {
+		return
+	}
+	joins, leaves := payload, []byte(nil)
+	if at := bytes.Index(payload, leavesKey); at >= 0 {
+		joins, leaves = payload[:at], payload[at:]
+	}
+	r.each(joins, func(user int) { r.set(client, user, true) })
+	r.each(leaves, func(user int) { r.set(client, user, false) })
+}
+
+func (r *roster) each(text []byte, f func(user int)) {
+	for {
+		at := bytes.Index(text, namePrefix)
+		if at < 0 || len(text) < at+12 {
+			return
+		}
+		text = text[at+len(namePrefix):]
+		if user, err := strconv.Atoi(string(text[:6])); err == nil && user < r.users && text[6] == '"' {
+			f(user)
+		}
+	}
+}
+
+func (r *roster) set(client, user int, here bool) {
+	word, bit := user/64, uint64(1)<<(user%64)
+	had := r.here[client][word]&bit != 0
+	switch {
+	case here && !had:
+		r.here[client][word] |= bit
+		r.count[client]++
+	case !here && had:
+		r.here[client][word] &^= bit
+		r.count[client]--
+	}
+}
+
+// all tells whether the clients that step chooses know of exactly n users.
+func (r *roster) all(n int, who func(client int) bool) bool {
+	for i, c := range r.count {
+		if c != n && who(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// storm has n users join one channel at once; then those of the last node leave at once.
+func storm(s *stage, n int) result {
+	s.t.Helper()
+	r := newRoster(n, n)
+	m := s.meter()
+	s.join(n, 1, true, r.frame)
+	s.await("that all have seen all", time.Minute, func() bool { return r.all(n, func(int) bool { return true }) }, r.frame)
+	took := time.Since(m.began)
+	s.serve(500*time.Millisecond, r.frame)
+	nodes, _, others := m.used()
+	out := result{"join-s": took.Seconds(), "join-cpu-s": nodes.Seconds(), "join-frames": float64(s.crowd.Frames), "join-MB": float64(s.crowd.Bytes) / 1e6}
+
+	frames := s.crowd.Frames
+	m = s.meter()
+	stay := func(client int) bool { return client%len(s.nodes) != len(s.nodes)-1 }
+	left := 0
+	for i := range n {
+		if !stay(i) {
+			s.crowd.Leave(i)
+			left++
+		}
+	}
+	s.await("that the rest have seen them leave", time.Minute, func() bool { return r.all(n-left, stay) }, r.frame)
+	took = time.Since(m.began)
+	s.serve(500*time.Millisecond, r.frame)
+	nodes, _, moreOthers := m.used()
+	out["leave-s"], out["leave-cpu-s"], out["leave-frames"] = took.Seconds(), nodes.Seconds(), float64(s.crowd.Frames-frames)
+	out["others-core"] = max(others, moreOthers)
+	return out
+}
+
+// crash kills the last node with its n users (kill -9) and measures until the others have seen them all leave, and until
+// the API's list is right.
+func crash(s *stage, n int) result {
+	s.t.Helper()
+	total := n * len(s.nodes)
+	r := newRoster(total, total)
+	s.join(total, 1, true, r.frame)
+	s.await("that all have seen all", time.Minute, func() bool { return r.all(total, func(int) bool { return true }) }, r.frame)
+	last := len(s.nodes) - 1
+	stay := func(client int) bool { return client%len(s.nodes) != last }
+	s.nodes[last].Kill()
+	began := time.Now()
+	var first, seen, listed time.Duration
+	s.await("that the rest have seen them leave", time.Minute, func() bool {
+		if first == 0 && !r.all(total, stay) {
+			first = time.Since(began)
+		}
+		if seen == 0 && r.all(total-n, stay) {
+			seen = time.Since(began)
+		}
+		if listed == 0 && presentCount(s.nodes[0].Addr()) == total-n {
+			listed = time.Since(began)
+		}
+		return seen > 0 && listed > 0
+	}, r.frame)
+	return result{"first-leave-s": first.Seconds(), "all-leaves-s": seen.Seconds(), "list-right-s": listed.Seconds()}
+}
+
+// presentCount asks a node for the number of users in channel c0.
+func presentCount(addr string) int {
+	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr, "/_api/channels/c0/presence/count", "", "X-API-Key: "+apiKey)
+	var answer struct{ Count int }
+	if json.Unmarshal([]byte(body), &answer) != nil {
+		return -1
+	}
+	return answer.Count
+}
+
+// floor is one 150-byte write for each delivery: CPU seconds for each million writes of the goroutine that makes them, to
+// so many sockets.
+func floor(members int, d time.Duration) (float64, error) {
+	l, err := net.Listen("tcp", hostPort(0))
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	crowd, err := NewCrowd()
+	if err != nil {
+		return 0, err
+	}
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	for range members {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		addr := l.Addr().(*net.TCPAddr)
+		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: addr.Port}); err != nil {
+			return 0, err
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			return 0, err
+		}
+		conns = append(conns, conn)
+		if err := crowd.add(fd); err != nil {
+			return 0, err
+		}
+	}
+	stop := make(chan struct{})
+	done := make(chan error, 1)
+	go func() { // the readers
+		for {
+			select {
+			case <-stop:
+				crowd.Close()
+				done <- nil
+				return
+			default:
+			}
+			if err := crowd.Serve(10*time.Millisecond, ignore); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	per, err := writeFor(conns, d)
+	close(stop)
+	if rerr := <-done; err == nil {
+		err = rerr
+	}
+	return per, err
+}
+
+// writeFor writes to all in turn, on a thread of its own whose CPU time is read.
+func writeFor(conns []net.Conn, d time.Duration) (perMillion float64, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	frame := append([]byte{0x82, 126, 0, 146}, make([]byte, 146)...) // a binary frame of 150 bytes
+	before, err := threadCPU()
+	if err != nil {
+		return 0, err
+	}
+	writes := 0
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for _, c := range conns {
+			if _, err := c.Write(frame); err != nil {
+				return 0, fmt.Errorf("write: %w", err)
+			}
+		}
+		writes += len(conns)
+	}
+	after, err := threadCPU()
+	return (after - before).Seconds() / float64(writes) * 1e6, err
+}
+
+func threadCPU() (time.Duration, error) {
+	const ofThread = 1 // RUSAGE_THREAD
+	var u syscall.Rusage
+	if err := syscall.Getrusage(ofThread, &u); err != nil {
+		return 0, fmt.Errorf("read CPU time: %w", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { nodetest.Main(m) }
 
 // pages are those whose commands are run.
-var pages = []Page{apiPage, handlersPage}
+var pages = []Page{apiPage, handlersPage, authPage}
 
 // handlersPage is docs/handlers.md: how scripts are registered.
 var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"}, Before: func(t *testing.T, _ []string, dir string) {

@@ -24,7 +24,7 @@ func read(t *testing.T, path string) string {
 // The Lua in the docs compiles.
 func TestDocsCompile(t *testing.T) {
 	block := regexp.MustCompile("(?s)```lua\n(.*?)```")
-	for _, file := range []string{"README.md", "docs/handlers.md"} {
+	for _, file := range []string{"README.md", "docs/handlers.md", "docs/auth.md"} {
 		found := block.FindAllStringSubmatch(read(t, file), -1)
 		if len(found) < 2 {
 			t.Errorf("%s: only %d pieces of Lua found", file, len(found))
@@ -40,7 +40,7 @@ func TestDocsCompile(t *testing.T) {
 // What the docs link to is there.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, file := range []string{"README.md", "docs/handlers.md", "docs/protocol.md", "docs/api.md", "examples/README.md", "examples/chat/README.md"} {
+	for _, file := range []string{"README.md", "docs/handlers.md", "docs/protocol.md", "docs/api.md", "docs/auth.md", "examples/README.md", "examples/chat/README.md"} {
 		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
 			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(file), found[1])); err != nil {
 				t.Errorf("%s links to %s: %v", file, found[1], err)

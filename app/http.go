@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -182,11 +183,14 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.Body))
 	if err != nil {
 		var big *http.MaxBytesError
-		if errors.As(err, &big) {
+		switch {
+		case errors.As(err, &big):
 			writeProblem(w, http.StatusRequestEntityTooLarge, "the body is too large")
-			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			writeProblem(w, http.StatusRequestTimeout, "the body did not come in time")
+		default:
+			writeProblem(w, http.StatusBadRequest, "the body could not be read")
 		}
-		writeProblem(w, http.StatusBadRequest, "the body could not be read")
 		return
 	}
 	used := useAll

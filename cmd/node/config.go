@@ -16,10 +16,12 @@ import (
 
 // Config is what `node serve` can be told (SPEC 3): by flags, and by ROLLCALL_… in the environment.
 type Config struct {
-	Listen string `default:":6745" help:"Address to listen on: host:port, or :port."`
-	Redis  string `placeholder:"URL" help:"Redis: redis://, rediss:// or unix://; several hosts: Cluster; redis+sentinel://host,host/master. None: an embedded in-process Redis, for one node."`
-	App    string `placeholder:"DIR" help:"The app folder. With --dev: examples/chat, and reloaded on change."`
-	Dev    bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
+	Listen  string `default:":6745" help:"Address to listen on: host:port, or :port."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain (PEM): TLS on --listen. Read again when it changes."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM)."`
+	Redis   string `placeholder:"URL" help:"Redis: redis://, rediss:// or unix://; several hosts: Cluster; redis+sentinel://host,host/master. None: an embedded in-process Redis, for one node."`
+	App     string `placeholder:"DIR" help:"The app folder. With --dev: examples/chat, and reloaded on change."`
+	Dev     bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
 
 	HealthListen string `placeholder:"ADDRESS" help:"Address of their own for /healthz, /readyz and /metrics, which need no key; --listen serves them no more. None: they are on --listen."`
 
@@ -48,6 +50,9 @@ type Config struct {
 
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level of the log: debug, info, warn, error."`
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
+
+	// Zero but in tests.
+	patience patience
 
 	// Made by validate.
 	tokens  auth.Config
@@ -130,6 +135,9 @@ func (c *Config) validate() error {
 	}
 	if c.SendQueue < 1<<10 || c.SendQueue > 1<<30 {
 		return usagef("--send-queue: %d is out of range: give 1KiB to 1GiB", c.SendQueue)
+	}
+	if err := checkTLS(c.TLSCert, c.TLSKey); err != nil {
+		return err
 	}
 	for _, n := range []struct {
 		flag  string

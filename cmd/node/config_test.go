@@ -259,7 +259,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if code != 0 {
 		t.Errorf("help: exit code %d", code)
 	}
-	for _, flag := range []string{"listen", "health-listen", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
+	for _, flag := range []string{"listen", "health-listen", "tls-cert", "tls-key", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
 		"presence-linger", "max-message", "message-rate", "send-queue", "max-connections", "max-connections-per-ip", "ping", "script-budget", "drain", "redis-prefix"} {
 		if !strings.Contains(stdout, "--"+flag) || !strings.Contains(stdout, "$ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) {
 			t.Errorf("help does not tell of --%s and its variable", flag)

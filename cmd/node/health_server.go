@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -98,5 +97,5 @@ func askAddress(flag, listen string) (string, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return fmt.Sprintf("http://%s/readyz", net.JoinHostPort(host, port)), nil
+	return net.JoinHostPort(host, port), nil
 }

@@ -91,8 +91,8 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.keys, err = auth.OpenKeyring(auth.NewKey(cfg.APIKey), cfg.APIKeyFile, log); err != nil {
 		return nil, usagef("--api-key-file: %v: name a file that can be read, with a key on each line", err)
 	}
-	if n.ln, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return nil, usagef("--listen: %v: give a free address", err)
+	if n.ln, err = bind(cfg, log); err != nil {
+		return nil, err
 	}
 	meanwhile, err := n.openHealth()
 	if err != nil {
@@ -129,7 +129,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	n.open()
 	log.Info("node is up", "address", n.ln.Addr().String(), "node", process, "app", cfg.App, "version", versionText())
 	if cfg.Dev {
-		log.Info("open " + devURL(n.ln.Addr()))
+		log.Info("open " + devURL(n.ln.Addr(), cfg.TLSCert != ""))
 	}
 	return n, nil
 }
@@ -181,25 +181,6 @@ func (n *node) wire() {
 	n.cluster.Start()
 	n.hub.Start()
 }
-
-// listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
-func (n *node) listen(meanwhile http.HandlerFunc) {
-	n.serveWith(meanwhile)
-	n.http = &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
-	}
-	n.served = make(chan error, 1)
-	go func() {
-		n.served <- n.http.Serve(n.ln)
-		close(n.served)
-	}()
-}
-
-func (n *node) serveWith(h http.HandlerFunc) { n.handler.Store(&h) }
 
 // open lets the API and the app answer.
 func (n *node) open() {
@@ -308,13 +289,4 @@ func (n *node) closeRooms() {
 			n.log.Warn("close Redis failed", "error", err)
 		}
 	}
-}
-
-// devURL is where the page is.
-func devURL(addr net.Addr) string {
-	_, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return addr.String()
-	}
-	return "http://localhost:" + port + "/"
 }

@@ -1,6 +1,8 @@
 package nodetest
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,13 +47,21 @@ func Dial(t testing.TB, addr, path string, header ...string) *Client {
 
 // TryDial is Dial for connections that may be refused.
 func TryDial(t testing.TB, addr, path string, header ...string) (*Client, *http.Response, error) {
+	return dial(t, &websocket.Dialer{HandshakeTimeout: Patience}, "ws://"+addr+path, header)
+}
+
+// TryDialTLS is TryDial for wss, with a certificate that pool trusts.
+func TryDialTLS(t testing.TB, pool *x509.CertPool, addr, path string, header ...string) (*Client, *http.Response, error) {
+	return dial(t, &websocket.Dialer{HandshakeTimeout: Patience, TLSClientConfig: &tls.Config{RootCAs: pool}}, "wss://"+addr+path, header)
+}
+
+func dial(t testing.TB, dialer *websocket.Dialer, url string, header []string) (*Client, *http.Response, error) {
 	h := http.Header{}
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		h.Add(name, value)
 	}
-	dialer := websocket.Dialer{HandshakeTimeout: Patience}
-	conn, resp, err := dialer.Dial("ws://"+addr+path, h)
+	conn, resp, err := dialer.Dial(url, h)
 	if err != nil {
 		return nil, resp, err
 	}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// patience is how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields take
+// the defaults.
+type patience struct {
+	header  time.Duration // for the header of a request, and for a TLS handshake: 10 s
+	request time.Duration // for header and body: 30 s
+	answer  time.Duration // to work on it and to hand the answer over: 2 min
+	idle    time.Duration // for the next request of a connection: 60 s
+}
+
+func (p patience) withDefaults() patience {
+	for _, f := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&p.header, 10 * time.Second}, {&p.request, 30 * time.Second}, {&p.answer, 2 * time.Minute}, {&p.idle, time.Minute}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+	return p
+}
+
+// maxHeader bounds the header of a request, in bytes; net/http lets some 4 KiB more pass. Beyond: 431.
+const maxHeader = 64 << 10
+
+// newHTTP makes the server. Its bounds end with the upgrade: they do not touch WebSockets.
+func newHTTP(h http.Handler, p patience, log *slog.Logger) *http.Server {
+	p = p.withDefaults()
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: p.header,
+		ReadTimeout:       p.request,
+		WriteTimeout:      p.answer,
+		IdleTimeout:       p.idle,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// bind makes the node's listener.
+func bind(cfg *Config, log *slog.Logger) (net.Listener, error) {
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, usagef("--listen: %v: give a free address", err)
+	}
+	if cfg.TLSCert == "" {
+		return ln, nil
+	}
+	return listenTLS(ln, cfg.TLSCert, cfg.TLSKey, log)
+}
+
+// listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
+func (n *node) listen(meanwhile http.HandlerFunc) {
+	n.serveWith(meanwhile)
+	n.http = newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }), n.cfg.patience, n.log)
+	n.served = make(chan error, 1)
+	go func() {
+		n.served <- n.http.Serve(n.ln)
+		close(n.served)
+	}()
+}
+
+func (n *node) serveWith(h http.HandlerFunc) { n.handler.Store(&h) }
+
+// devURL is where the page is.
+func devURL(addr net.Addr, secure bool) string {
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if secure {
+		return "https://localhost:" + port + "/"
+	}
+	return "http://localhost:" + port + "/"
+}

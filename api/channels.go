@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -72,10 +71,14 @@ type userInput struct {
 type oneUser struct{ Body user }
 
 // channels registers what concerns channels and their presence.
-func (s *Server) channels(api huma.API) {
+func (s *Server) channels() {
+	api := s.api
 	huma.Register(api, operation("list-channels", http.MethodGet, "/_api/channels", "List the channels that someone is in", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *Paging) (*channelList, error) {
-			l, err := s.cfg.Hub.Channels(ctx, in.page())
+			if in.Cursor != "" && hub.CheckChannel(in.Cursor) != nil {
+				return nil, badCursor
+			}
+			l, err := s.cfg.Hub.Channels(ctx, hub.Page{After: in.Cursor, Limit: in.Limit})
 			if err != nil {
 				return nil, s.fail(err)
 			}
@@ -89,23 +92,19 @@ func (s *Server) channels(api huma.API) {
 			if err := hub.CheckChannel(in.Channel); err != nil {
 				return nil, s.fail(err)
 			}
-			l, err := s.cfg.Hub.Connections(ctx, in.Channel, in.page())
-			if err != nil {
-				return nil, s.fail(err)
-			}
-			return connectionsOf(l), nil
+			return s.listConnections(ctx, in.Channel, &in.Paging)
 		})
-	huma.Register(api, operation("list-presence", http.MethodGet, "/_api/channels/{channel}/presence", "List who is present, the user who has been there longest first", auth.Read, http.StatusOK),
+	huma.Register(api, operation("list-presence", http.MethodGet, "/_api/channels/{channel}/presence", "List who is present, by user id", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *presenceInput) (*userList, error) {
+			if in.Cursor != "" && presence.CheckUserID(in.Cursor) != nil {
+				return nil, badCursor
+			}
 			us, err := s.cfg.Hub.Presence(ctx, in.Channel)
 			if err != nil {
 				return nil, s.fail(err)
 			}
 			out := &userList{}
-			page, next, err := presencePage(us, in.Cursor, in.Limit)
-			if err != nil {
-				return nil, err
-			}
+			page, next := presencePage(us, in.Cursor, in.Limit)
 			out.Body.Users, out.Body.Next = make([]user, len(page)), next
 			for i, u := range page {
 				out.Body.Users[i] = userFrom(u)
@@ -122,9 +121,11 @@ func (s *Server) channels(api huma.API) {
 			out.Body.Count = len(us)
 			return out, nil
 		})
-	one := operation("get-presence", http.MethodGet, "/_api/channels/{channel}/presence/{user_id}", "One present user", auth.Read, http.StatusOK)
-	one.Errors = append(one.Errors, http.StatusNotFound)
+	one := operation("get-presence", http.MethodGet, "/_api/channels/{channel}/presence/{user_id}", "One present user", auth.Read, http.StatusOK, http.StatusNotFound)
 	huma.Register(api, one, func(ctx context.Context, in *userInput) (*oneUser, error) {
+		if err := presence.CheckUserID(in.UserID); err != nil {
+			return nil, unprocessable("path.user_id", err.Error())
+		}
 		us, err := s.cfg.Hub.Presence(ctx, in.Channel)
 		if err != nil {
 			return nil, s.fail(err)
@@ -132,29 +133,17 @@ func (s *Server) channels(api huma.API) {
 		if i := slices.IndexFunc(us, func(u *presence.User) bool { return u.ID == in.UserID }); i >= 0 {
 			return &oneUser{userFrom(us[i])}, nil
 		}
-		return nil, huma.Error404NotFound("this user is not present in that channel", &huma.ErrorDetail{Location: "path.user_id", Message: "not present", Value: in.UserID})
+		return nil, huma.Error404NotFound("this user is not present in that channel", at("path.user_id", "not present"))
 	})
 }
 
-// presencePage cuts a page out of the list. A cursor is the time and id of the last user of the page before, so that a
-// page stays right when users come and go: "<ms>:<id>".
-func presencePage(us []*presence.User, cursor string, limit int) (page []*presence.User, next string, err error) {
-	if cursor != "" {
-		ms, id, ok := strings.Cut(cursor, ":")
-		since, perr := strconv.ParseInt(ms, 10, 64)
-		if !ok || perr != nil {
-			return nil, "", huma.Error422UnprocessableEntity("bad cursor", &huma.ErrorDetail{Location: "query.cursor", Message: "take next of the page before", Value: cursor})
-		}
-		i, found := slices.BinarySearchFunc(us, presence.User{ID: id, Metas: []presence.Meta{{JoinedAt: since}}},
-			func(u *presence.User, at presence.User) int { return u.Compare(&at) })
-		if found {
-			i++
-		}
-		us = us[i:]
-	}
+// presencePage cuts a page out of the list: by user id, since who has been present longest may change from page to page. A
+// cursor is the last user's id.
+func presencePage(us []*presence.User, after string, limit int) (page []*presence.User, next string) {
+	us = slices.DeleteFunc(slices.Clone(us), func(u *presence.User) bool { return u.ID <= after })
+	slices.SortFunc(us, func(a, b *presence.User) int { return strings.Compare(a.ID, b.ID) })
 	if len(us) <= limit {
-		return us, "", nil
+		return us, ""
 	}
-	last := us[limit-1]
-	return us[:limit], strconv.FormatInt(last.Metas[0].JoinedAt, 10) + ":" + last.ID, nil
+	return us[:limit], us[limit-1].ID
 }

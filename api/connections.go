@@ -2,12 +2,16 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/auth"
+	"rollcall/cluster"
 	"rollcall/hub"
 	"rollcall/wsconn"
 )
@@ -17,8 +21,6 @@ type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many."`
 	Cursor string `query:"cursor" maxLength:"512" doc:"next of the page before."`
 }
-
-func (p Paging) page() hub.Page { return hub.Page{After: p.Cursor, Limit: p.Limit} }
 
 // PageEnd ends every list.
 type PageEnd struct {
@@ -37,12 +39,22 @@ type connectionList struct {
 	}
 }
 
-func connectionsOf(l hub.Listing[hub.ConnInfo]) *connectionList {
+// listConnections answers for the cluster, or for a channel. A cursor is the last connection's id.
+func (s *Server) listConnections(ctx context.Context, channel string, in *Paging) (*connectionList, error) {
+	if _, ok := cluster.ProcessOf(in.Cursor); in.Cursor != "" && !ok {
+		return nil, badCursor
+	}
+	l, err := s.cfg.Hub.Connections(ctx, channel, hub.Page{After: strings.ToLower(in.Cursor), Limit: in.Limit})
+	if err != nil {
+		return nil, s.fail(err)
+	}
 	out := &connectionList{}
 	out.Body.Connections = l.Items
 	out.Body.PageEnd = PageEnd{l.Next, l.Silent}
-	return out
+	return out, nil
 }
+
+var badCursor = unprocessable("query.cursor", "bad cursor: take next of the page before")
 
 type oneConnection struct{ Body hub.ConnInfo }
 
@@ -53,63 +65,54 @@ type sendInput struct {
 
 type closeInput struct {
 	ConnectionPath
-	Reason string `query:"reason" maxLength:"123" doc:"Told to the client with close code 1000."`
+	Reason string `query:"reason" maxLength:"123" doc:"Told to the client with close code 1000; at most 123 bytes."`
 }
 
+// maxReason is how many bytes a close frame can take.
+const maxReason = 123
+
 // connections registers what concerns single connections.
-func (s *Server) connections(api huma.API) {
+func (s *Server) connections() {
+	api := s.api
 	huma.Register(api, operation("list-connections", http.MethodGet, "/_api/connections", "List the connections of the cluster", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *Paging) (*connectionList, error) {
-			l, err := s.cfg.Hub.Connections(ctx, "", in.page())
-			if err != nil {
-				return nil, s.fail(err)
-			}
-			return connectionsOf(l), nil
+			return s.listConnections(ctx, "", in)
 		})
-	get := operation("get-connection", http.MethodGet, "/_api/connections/{id}", "Find one connection", auth.Read, http.StatusOK)
-	get.Errors = append(get.Errors, http.StatusNotFound)
+	get := operation("get-connection", http.MethodGet, "/_api/connections/{id}", "Find one connection", auth.Read, http.StatusOK, http.StatusNotFound)
 	huma.Register(api, get, func(ctx context.Context, in *ConnectionPath) (*oneConnection, error) {
 		c, err := s.cfg.Hub.Connection(ctx, in.ID)
 		switch {
 		case err != nil:
 			return nil, s.fail(err)
 		case c == nil:
-			return nil, unknownConnection(in.ID)
+			return nil, huma.Error404NotFound("there is no connection "+strconv.Quote(in.ID), at("path.id", "unknown"))
 		}
 		return &oneConnection{*c}, nil
 	})
-	send := operation("send-to-connection", http.MethodPost, "/_api/connections/{id}/send", "Send to one connection", auth.Publish, http.StatusNoContent)
-	send.Errors = append(send.Errors, http.StatusNotFound)
+	send := operation("send-to-connection", http.MethodPost, "/_api/connections/{id}/send", "Send to one connection", auth.Publish, http.StatusNoContent, http.StatusNotFound)
 	huma.Register(api, send, func(ctx context.Context, in *sendInput) (*struct{}, error) {
-		v, err := in.Body.value()
+		v, err := valueOf(in.Body.Message, "body.message")
 		if err != nil {
 			return nil, err
 		}
 		found, err := s.cfg.Hub.Deliver(ctx, in.ID, v)
 		return s.reached(ctx, "send", in.ID, found, err)
 	})
-	end := operation("close-connection", http.MethodDelete, "/_api/connections/{id}", "Close one connection", auth.Admin, http.StatusNoContent)
-	end.Errors = append(end.Errors, http.StatusNotFound)
+	end := operation("close-connection", http.MethodDelete, "/_api/connections/{id}", "Close one connection", auth.Admin, http.StatusNoContent, http.StatusNotFound)
 	huma.Register(api, end, func(ctx context.Context, in *closeInput) (*struct{}, error) {
+		if len(in.Reason) > maxReason || !utf8.ValidString(in.Reason) {
+			return nil, unprocessable("query.reason", fmt.Sprintf("a reason has at most %d bytes of UTF-8", maxReason))
+		}
 		found, err := s.cfg.Hub.Disconnect(ctx, in.ID, wsconn.CodeNormal, in.Reason)
-		return s.reached(ctx, "close", in.ID, found, err)
+		return s.reached(ctx, "close", in.ID, found, err, "reason", in.Reason)
 	})
 }
 
 // reached answers what was done to one connection.
-func (s *Server) reached(ctx context.Context, what, id string, found bool, err error) (*struct{}, error) {
-	switch {
-	case err != nil:
-		return nil, s.fail(err)
-	case !found:
-		return nil, unknownConnection(id)
+func (s *Server) reached(ctx context.Context, what, id string, found bool, err error, more ...any) (*struct{}, error) {
+	if err == nil && !found {
+		return nil, huma.Error404NotFound("there is no connection "+strconv.Quote(id), at("path.id", "unknown"))
 	}
-	s.audit(ctx, what, "connection", id)
-	return nil, nil
+	s.audit(ctx, what, err, append([]any{"connection", id}, more...)...)
+	return nil, s.fail(err)
 }
-
-func unknownConnection(id string) error {
-	return huma.Error404NotFound("there is no connection "+strconv.Quote(id), &huma.ErrorDetail{Location: "path.id", Message: "unknown", Value: id})
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -3,17 +3,15 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"mime"
 	"net/http"
+	"reflect"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/app"
 	"rollcall/auth"
 )
-
-// maxBody bounds every body: a script and what JSON adds to it.
-const maxBody = 8 * app.MaxCode
 
 type ScriptPath struct {
 	DB     string `path:"db" doc:"First segment of the path."`
@@ -28,8 +26,9 @@ type scriptInput struct {
 	RawBody     []byte
 }
 
+// scriptBody is the JSON form.
 type scriptBody struct {
-	Method string `json:"method,omitempty" doc:"As the query's method, which it replaces." default:"WS"`
+	Method string `json:"method,omitempty" doc:"In place of the query's method."`
 	Code   string `json:"code" doc:"Lua source."`
 }
 
@@ -42,9 +41,9 @@ type scriptList struct {
 }
 
 // scripts registers the script registry.
-func (s *Server) scripts(api huma.API) {
+func (s *Server) scripts() {
 	const path = "/_api/custom/{db}/{path...}"
-	huma.Register(api, operation("list-scripts", http.MethodGet, "/_api/custom", "List the registered scripts", auth.Admin, http.StatusOK),
+	huma.Register(s.api, operation("list-scripts", http.MethodGet, "/_api/custom", "List the registered scripts", auth.Admin, http.StatusOK),
 		func(ctx context.Context, _ *struct{}) (*scriptList, error) {
 			list, err := s.cfg.Scripts.List(ctx)
 			if err != nil {
@@ -54,73 +53,78 @@ func (s *Server) scripts(api huma.API) {
 			out.Body.Scripts = append([]app.Script{}, list...)
 			return out, nil
 		})
-	get := operation("get-script", http.MethodGet, path, "Read a registered script", auth.Admin, http.StatusOK)
-	get.Errors = append(get.Errors, http.StatusNotFound)
-	huma.Register(api, get, func(ctx context.Context, in *ScriptPath) (*oneScript, error) {
-		got, err := s.cfg.Scripts.Get(ctx, in.DB, in.Path, in.Method)
-		if err != nil {
+	huma.Register(s.api, operation("get-script", http.MethodGet, path, "Read a registered script", auth.Admin, http.StatusOK, http.StatusNotFound),
+		func(ctx context.Context, in *ScriptPath) (*oneScript, error) {
+			got, err := s.cfg.Scripts.Get(ctx, in.DB, in.Path, in.Method)
+			if err != nil {
+				return nil, s.fail(err)
+			}
+			return &oneScript{got}, nil
+		})
+	s.putScript(path)
+	huma.Register(s.api, operation("delete-script", http.MethodDelete, path, "Remove a registered script; a file of the same path is served again", auth.Admin, http.StatusNoContent, http.StatusNotFound),
+		func(ctx context.Context, in *ScriptPath) (*struct{}, error) {
+			err := s.cfg.Scripts.Delete(ctx, in.DB, in.Path, in.Method)
+			s.audit(ctx, "remove script", err, "db", in.DB, "path", in.Path, "method", in.Method)
 			return nil, s.fail(err)
-		}
-		return &oneScript{got}, nil
-	})
+		})
+}
+
+func (s *Server) putScript(path string) {
+	schemas := s.api.OpenAPI().Components.Schemas
+	body := schemas.Schema(reflect.TypeFor[scriptBody](), true, "ScriptBody")
 	put := operation("put-script", http.MethodPost, path, "Register a script, or replace it", auth.Admin, http.StatusCreated)
+	put.Metadata[metaBody] = int64(maxBody)
 	put.SkipValidateBody = true // by hand: two forms
 	put.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[scriptBody](), true, "ScriptBody")},
-		"text/x-lua":       {Schema: &huma.Schema{Type: huma.TypeString}},
+		"application/json": {Schema: body},
+		"*/*":              {Schema: &huma.Schema{Type: huma.TypeString, Description: "Lua source."}},
 	}}
-	huma.Register(api, put, func(ctx context.Context, in *scriptInput) (*oneScript, error) {
+	huma.Register(s.api, put, func(ctx context.Context, in *scriptInput) (*oneScript, error) {
 		method, code := in.Method, string(in.RawBody)
-		if kind, _, err := mime.ParseMediaType(in.ContentType); err == nil && kind == "application/json" {
-			body, err := scriptBodyOf(in.RawBody)
+		if isJSON(in.ContentType) {
+			b, err := s.scriptBodyOf(in.RawBody, body)
 			if err != nil {
 				return nil, err
 			}
-			if code = body.Code; body.Method != "" {
-				method = body.Method
+			if code = b.Code; b.Method != "" {
+				method = b.Method
 			}
 		}
+		if !utf8.ValidString(code) {
+			return nil, unprocessable("body.code", "the code is not UTF-8")
+		}
 		put, err := s.cfg.Scripts.Put(ctx, in.DB, in.Path, method, code)
+		s.audit(ctx, "register script", err, "db", in.DB, "path", in.Path, "method", method, "version", put.Version)
 		if err != nil {
 			return nil, s.fail(err)
 		}
-		s.audit(ctx, "register script", "db", put.DB, "path", put.Path, "method", put.Method, "version", put.Version)
 		return &oneScript{put}, nil
 	})
-	del := operation("delete-script", http.MethodDelete, path, "Remove a registered script; a file of the same path is served again", auth.Admin, http.StatusNoContent)
-	del.Errors = append(del.Errors, http.StatusNotFound)
-	huma.Register(api, del, func(ctx context.Context, in *ScriptPath) (*struct{}, error) {
-		if err := s.cfg.Scripts.Delete(ctx, in.DB, in.Path, in.Method); err != nil {
-			return nil, s.fail(err)
-		}
-		s.audit(ctx, "remove script", "db", in.DB, "path", in.Path, "method", in.Method)
-		return nil, nil
-	})
+	compile := schemas.Schema(reflect.TypeFor[compileProblem](), true, "CompileProblem")
+	s.api.OpenAPI().Paths[path].Post.Responses["422"].Content["application/problem+json"].Schema = compile
 }
 
 // scriptBodyOf reads the JSON form.
-func scriptBodyOf(raw []byte) (scriptBody, error) {
-	var fields map[string]json.RawMessage
-	switch {
-	case !json.Valid(raw):
-		return scriptBody{}, huma.Error400BadRequest("the body is no JSON", &huma.ErrorDetail{Location: "body", Message: "no JSON"})
-	case json.Unmarshal(raw, &fields) != nil:
-		return scriptBody{}, huma.Error422UnprocessableEntity("the body is no JSON object", &huma.ErrorDetail{Location: "body", Message: "must be an object"})
+func (s *Server) scriptBodyOf(raw []byte, schema *huma.Schema) (b scriptBody, err error) {
+	if p := strict(raw); p != nil {
+		return b, huma.NewError(p.status, p.detail, p.where)
 	}
-	var b scriptBody
-	for name, into := range map[string]*string{"method": &b.Method, "code": &b.Code} {
-		if v, ok := fields[name]; ok {
-			if err := json.Unmarshal(v, into); err != nil {
-				return b, huma.Error422UnprocessableEntity(name+" must be a string", &huma.ErrorDetail{Location: "body." + name, Message: "must be a string"})
-			}
-		}
-		delete(fields, name)
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return b, huma.Error400BadRequest("the body is no JSON", at("body", err.Error()))
 	}
-	for name := range fields {
-		return b, huma.Error422UnprocessableEntity("unknown field "+name, &huma.ErrorDetail{Location: "body." + name, Message: "unknown field"})
+	pb, found := huma.NewPathBuffer(nil, 0), huma.ValidateResult{}
+	pb.Push("body")
+	huma.Validate(s.api.OpenAPI().Components.Schemas, schema, pb, huma.ModeWriteToServer, v, &found)
+	if len(found.Errors) > 0 {
+		return b, huma.Error422UnprocessableEntity("validation failed", found.Errors...)
+	}
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return b, unprocessable("body", err.Error())
 	}
 	if b.Code == "" {
-		return b, huma.Error422UnprocessableEntity("code is missing", &huma.ErrorDetail{Location: "body.code", Message: "missing"})
+		return b, unprocessable("body.code", "it is empty")
 	}
 	return b, nil
 }

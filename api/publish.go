@@ -2,39 +2,48 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/auth"
+	"rollcall/broker"
 	"rollcall/hub"
 )
-
-// maxBatch is how many broadcasts one call may hold.
-const maxBatch = 1000
 
 // message is what clients are sent: any JSON value; a string leaves as it is, anything else as JSON text (SPEC 1.2).
 type message struct {
 	Message json.RawMessage `json:"message" doc:"Any JSON value. Clients get a string as it is, and anything else as JSON."`
 }
 
-func (m message) value() (hub.Value, error) { return valueOf(m.Message, "body.message") }
-
+// valueOf reads a message; guard has checked that it is JSON.
 func valueOf(raw json.RawMessage, location string) (hub.Value, error) {
+	if len(raw) > maxMessage {
+		return hub.Value{}, unprocessable(location, fmt.Sprintf("a message is larger than %d bytes", maxMessage))
+	}
 	if len(raw) > 0 && raw[0] == '"' {
 		var text string
 		if err := json.Unmarshal(raw, &text); err != nil {
-			return hub.Value{}, huma.Error422UnprocessableEntity("the message is no JSON", &huma.ErrorDetail{Location: location, Message: err.Error()})
+			return hub.Value{}, unprocessable(location, err.Error())
 		}
 		return hub.Value{Text: text}, nil
 	}
-	return hub.Value{Text: string(raw), JSON: true}, nil
+	v := jsontext.Value(raw)
+	if err := v.Compact(); err != nil {
+		return hub.Value{}, unprocessable(location, err.Error())
+	}
+	return hub.Value{Text: string(v), JSON: true}, nil
 }
 
 // OnceHeader makes a repeated call one: the second answer is that of the first.
 type OnceHeader struct {
-	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A call with a key that was used in the last day does nothing and gets the first call's answer."`
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A broadcast that is repeated with the same key within an hour is sent once. Keys of different API keys do not meet."`
 }
 
 type broadcastInput struct {
@@ -52,33 +61,48 @@ type batchInput struct {
 	OnceHeader
 	Body struct {
 		Broadcasts []struct {
-			Channel string          `json:"channel,omitempty" doc:"None: every connection of the cluster."`
+			Channel channelName     `json:"channel,omitempty" doc:"None: every connection of the cluster."`
 			Message json.RawMessage `json:"message" doc:"Any JSON value."`
-		} `json:"broadcasts" minItems:"1" maxItems:"1000"`
+		} `json:"broadcasts" nullable:"false" minItems:"1" maxItems:"1000"`
 	}
 }
 
+// channelName tells a channel that is missing from one that is null by mistake: that must not reach everyone.
+type channelName struct {
+	there bool
+	name  string
+}
+
+// UnmarshalJSON is called for null too, and leaves the name empty then.
+func (c *channelName) UnmarshalJSON(text []byte) error {
+	c.there = true
+	return json.Unmarshal(text, &c.name)
+}
+
+// Schema is that of a string.
+func (channelName) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeString} }
+
 // sent answers a broadcast: Redis has taken it. Whether anyone listens is not known (broadcasts are at most once).
 type sent struct {
-	Replayed string `header:"Idempotent-Replayed" doc:"true when this answers a call that was made before."`
+	Replayed string `header:"Idempotent-Replayed" doc:"true when all of it had been sent by an earlier call with this key."`
 	Body     struct {
 		Sent int `json:"sent" doc:"Number of broadcasts."`
 	}
 }
 
 // broadcasts registers what reaches many clients.
-func (s *Server) broadcasts(api huma.API) {
-	huma.Register(api, operation("broadcast", http.MethodPost, "/_api/broadcast", "Send to every connection", auth.Publish, http.StatusOK),
+func (s *Server) broadcasts() {
+	huma.Register(s.api, operation("broadcast", http.MethodPost, "/_api/broadcast", "Send to every connection", auth.Publish, http.StatusOK),
 		func(ctx context.Context, in *broadcastInput) (*sent, error) {
-			v, err := in.Body.value()
+			v, err := valueOf(in.Body.Message, "body.message")
 			if err != nil {
 				return nil, err
 			}
 			return s.publish(ctx, in.Key, []hub.Message{{Value: v}})
 		})
-	huma.Register(api, operation("broadcast-to-channel", http.MethodPost, "/_api/channels/{channel}/broadcast", "Send to all in a channel", auth.Publish, http.StatusOK),
+	huma.Register(s.api, operation("broadcast-to-channel", http.MethodPost, "/_api/channels/{channel}/broadcast", "Send to all in a channel", auth.Publish, http.StatusOK),
 		func(ctx context.Context, in *channelBroadcastInput) (*sent, error) {
-			v, err := in.Body.value()
+			v, err := valueOf(in.Body.Message, "body.message")
 			if err != nil {
 				return nil, err
 			}
@@ -87,52 +111,96 @@ func (s *Server) broadcasts(api huma.API) {
 			}
 			return s.publish(ctx, in.Key, []hub.Message{{Channel: in.Channel, Value: v}})
 		})
-	huma.Register(api, operation("batch", http.MethodPost, "/_api/batch", "Many broadcasts in one call, in order", auth.Publish, http.StatusOK),
-		func(ctx context.Context, in *batchInput) (*sent, error) {
-			ms := make([]hub.Message, len(in.Body.Broadcasts))
-			for i, b := range in.Body.Broadcasts {
-				at := "body.broadcasts[" + itoa(i) + "]"
-				if b.Channel != "" {
-					if err := hub.CheckChannel(b.Channel); err != nil {
-						return nil, huma.Error422UnprocessableEntity(err.Error(), &huma.ErrorDetail{Location: at + ".channel", Message: err.Error()})
-					}
-				}
-				v, err := valueOf(b.Message, at+".message")
-				if err != nil {
-					return nil, err
-				}
-				ms[i] = hub.Message{Channel: b.Channel, Value: v}
-			}
-			return s.publish(ctx, in.Key, ms)
-		})
+	batch := operation("batch", http.MethodPost, "/_api/batch", "Many broadcasts in one call, those of one channel in order", auth.Publish, http.StatusOK)
+	batch.Metadata[metaBody] = int64(maxBody)
+	huma.Register(s.api, batch, func(ctx context.Context, in *batchInput) (*sent, error) {
+		ms, err := in.messages()
+		if err != nil {
+			return nil, err
+		}
+		return s.publish(ctx, in.Key, ms)
+	})
 }
 
-// publish sends messages, once for each idempotency key.
+// messages checks the whole batch.
+func (in *batchInput) messages() ([]hub.Message, error) {
+	ms := make([]hub.Message, len(in.Body.Broadcasts))
+	for i, b := range in.Body.Broadcasts {
+		where := fmt.Sprintf("body.broadcasts[%d]", i)
+		if b.Channel.there {
+			if err := hub.CheckChannel(b.Channel.name); err != nil {
+				return nil, unprocessable(where+".channel", err.Error())
+			}
+			ms[i].Channel = b.Channel.name
+		}
+		var err error
+		if ms[i].Value, err = valueOf(b.Message, where+".message"); err != nil {
+			return nil, err
+		}
+	}
+	return ms, nil
+}
+
+// publish sends messages, with an idempotency key once.
 func (s *Server) publish(ctx context.Context, key string, ms []hub.Message) (*sent, error) {
 	out := &sent{}
 	out.Body.Sent = len(ms)
-	first, err := s.once(ctx, key, ms)
-	if err != nil {
-		return nil, err
+	fresh := true
+	var err error
+	if key == "" {
+		err = s.cfg.Hub.BroadcastMany(ctx, ms)
+	} else {
+		fresh, err = s.cfg.Hub.BroadcastOnce(ctx, onceID(ctx, key), ms)
 	}
-	if !first {
+	if err == nil && !fresh {
 		out.Replayed = "true"
 		return out, nil
 	}
-	if err := s.cfg.Hub.BroadcastMany(ctx, ms); err != nil {
-		s.forgetOnce(ctx, key)
+	if !errors.Is(err, hub.ErrOtherCall) {
+		s.audit(ctx, "broadcast", err, "channels", channelsOf(ms), "messages", len(ms))
+	}
+	if err != nil {
 		return nil, s.fail(err)
 	}
-	channel := ""
-	if len(ms) == 1 {
-		channel = ms[0].Channel
-	}
-	s.audit(ctx, "broadcast", "channel", channel, "messages", len(ms))
 	return out, nil
 }
 
-// audit writes one line for each change: who did what, from where.
-func (s *Server) audit(ctx context.Context, what string, more ...any) {
+// onceID names a call in the whole cluster; those of different API keys do not meet.
+func onceID(ctx context.Context, key string) string {
 	who, _ := ctx.Value(callerKey{}).(caller)
-	s.cfg.Log.Info("audit: "+what, append([]any{"key", who.Name, "from", who.from}, more...)...)
+	sum := sha256.Sum256([]byte(who.Name + "\x00" + key))
+	return hex.EncodeToString(sum[:16])
+}
+
+// channelsOf lists the first channels of a call for the audit log; "*" is everyone.
+func channelsOf(ms []hub.Message) (names []string) {
+	const most = 10
+	seen := map[string]bool{}
+	for _, m := range ms {
+		name := m.Channel
+		if name == "" {
+			name = "*"
+		}
+		if seen[name] {
+			continue
+		}
+		if seen[name] = true; len(seen) > most {
+			return append(names, "…")
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// audit writes one line for each change: who did what, from where. A change whose outcome is not known gets its line too.
+func (s *Server) audit(ctx context.Context, what string, err error, more ...any) {
+	who, _ := ctx.Value(callerKey{}).(caller)
+	outcome := "done"
+	switch {
+	case errors.Is(err, broker.ErrUnknown), errors.Is(err, hub.ErrSilent), errors.Is(err, context.Canceled):
+		outcome = "unknown"
+	case err != nil:
+		return // nothing has changed
+	}
+	s.cfg.Log.Info("audit", append([]any{"what", what, "key", who.Name, "from", who.from, "outcome", outcome}, more...)...)
 }

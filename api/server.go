@@ -28,11 +28,13 @@ type Scripts interface {
 type Hub interface {
 	Sender
 	Lister
+	Totals(ctx context.Context) (hub.Totals, error)
 }
 
 // Sender reaches clients.
 type Sender interface {
 	BroadcastMany(ctx context.Context, ms []hub.Message) error
+	BroadcastOnce(ctx context.Context, id string, ms []hub.Message) (fresh bool, err error)
 	Deliver(ctx context.Context, connID string, v hub.Value) (found bool, err error)
 	Disconnect(ctx context.Context, connID string, code int, reason string) (found bool, err error)
 }
@@ -45,36 +47,34 @@ type Lister interface {
 	Presence(ctx context.Context, channel string) ([]*presence.User, error)
 }
 
-// Config of the API.
+// Config of the API. All but Metrics is needed.
 type Config struct {
-	Hub     Hub
-	Scripts Scripts
-	Nodes   func() []cluster.Node
-	Once    Once // remembers idempotency keys
-	Keys    func() auth.Keys
-	Dev     bool         // without a key: open to loopback peers that carry no forwarding header and no foreign Origin
-	Ready   func() error // why this node should get no new clients; nil when it should
-	Metrics http.Handler // nil: none
-	Version string
-	Log     *slog.Logger
+	Hub        Hub
+	Scripts    Scripts
+	Nodes      func() []cluster.Node
+	Keys       func() auth.Keys
+	Dev        bool                       // without a key: open to loopback peers that carry no forwarding header and no foreign Origin
+	RemoteAddr func(*http.Request) string // the caller's address for the audit log, as seen through trusted proxies
+	Ready      func() error               // why this node should get no new clients; nil when it should
+	Metrics    http.Handler               // nil: none
+	Version    string
+	Log        *slog.Logger
 }
 
 // Server answers what the API serves.
 type Server struct {
 	cfg Config
 	mux *http.ServeMux
+	api huma.API
 }
+
+// catchAll is the pattern of what no operation serves.
+const catchAll = "/"
 
 // New makes the server.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
-	s.mux.HandleFunc("/_api/", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := s.authorize(r, ""); err != nil {
-			writeProblem(w, err)
-			return
-		}
-		writeProblem(w, huma.Error404NotFound("there is nothing at "+r.URL.Path))
-	})
+	s.mux.HandleFunc(catchAll, s.nothing)
 	s.operations()
 	return s
 }
@@ -85,31 +85,21 @@ func (s *Server) operations() {
 	c.Info.Description = "What a back end can do with a Rollcall cluster. Any node answers for all."
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // served below, with a key
 	c.CreateHooks = nil
+	c.Transformers = []huma.Transformer{tidy}
 	c.RejectUnknownQueryParameters = true
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer"},
 		"key":    {Type: "apiKey", In: "header", Name: "X-API-Key"},
 	}
 	c.Security = []map[string][]string{{"bearer": {}}, {"key": {}}}
-	api := humago.New(s.mux, c)
-	api.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) { s.guard(api, ctx, next) })
-	s.broadcasts(api)
-	s.connections(api)
-	s.channels(api)
-	s.scripts(api)
-	s.nodes(api)
-	doc, err := json.Marshal(api.OpenAPI())
-	if err != nil {
-		panic("api: " + err.Error()) // the document is a constant of the program
-	}
-	s.mux.HandleFunc("GET /_api/openapi.json", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := s.authorize(r, auth.Read); err != nil {
-			writeProblem(w, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
-		_, _ = w.Write(doc)
-	})
+	s.api = humago.New(s.mux, c)
+	s.api.UseMiddleware(s.guard)
+	s.broadcasts()
+	s.connections()
+	s.channels()
+	s.scripts()
+	s.nodes()
+	s.document()
 }
 
 // Serves tells whether a path belongs to the API.
@@ -117,6 +107,26 @@ func Serves(path string) bool { return path == "/_api" || len(path) > 5 && path[
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !straight(r.URL) {
+		s.nothing(w, r)
+		return
+	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// document serves the OpenAPI document, which is itself an operation.
+func (s *Server) document() {
+	op := operation("get-openapi", http.MethodGet, "/_api/openapi.json", "This document", auth.Read, http.StatusOK)
+	op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{openAPIType: {Schema: &huma.Schema{Type: huma.TypeObject}}}}}
+	var text []byte
+	huma.Register(s.api, op, func(context.Context, *struct{}) (*rawDocument, error) {
+		return &rawDocument{ContentType: openAPIType, Body: text}, nil
+	})
+	polish(s.api.OpenAPI())
+	var err error
+	if text, err = json.Marshal(s.api.OpenAPI()); err != nil {
+		panic("api: " + err.Error()) // the document is a constant of the program
+	}
 }

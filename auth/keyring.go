@@ -12,7 +12,7 @@ import (
 // lookEvery is how often a Keyring looks whether its file has changed.
 const lookEvery = 2 * time.Second
 
-// Keyring holds the keys of a file that may change while the node runs. A file that has become unreadable or wrong
+// Keyring holds the keys of a file that may change while the node runs. A file that has become unreadable, wrong or empty
 // changes nothing, and is logged.
 type Keyring struct {
 	file  string
@@ -34,9 +34,6 @@ func OpenKeyring(fixed Keys, file string, log *slog.Logger) (*Keyring, error) {
 	}
 	if err := k.read(); err != nil {
 		return nil, err
-	}
-	if !k.Keys().Configured() {
-		return nil, fmt.Errorf("%s holds no key", file)
 	}
 	k.done.Go(k.watch)
 	return k, nil
@@ -64,6 +61,9 @@ func (k *Keyring) read() error {
 	keys, err := ReadKeys(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.file, err)
+	}
+	if !keys.Configured() { // being written just now, perhaps; and without keys --dev would open the API
+		return fmt.Errorf("%s holds no key", k.file)
 	}
 	k.last = info
 	all := k.fixed.Join(keys)

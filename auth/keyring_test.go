@@ -49,6 +49,11 @@ func TestKeyringFollowsItsFile(t *testing.T) {
 		if !may("two") || may("three") {
 			t.Error("a wrong file changed the keys")
 		}
+		write("# none yet\n", start.Add(2500*time.Millisecond))
+		look()
+		if !may("fixed") || !may("two") {
+			t.Error("a file without a key changed the keys")
+		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}

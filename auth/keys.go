@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,7 +39,8 @@ func NewKey(text string) Keys {
 	return Keys{[]apiKey{{"default", sha256.Sum256([]byte(text)), []Scope{Admin}}}}
 }
 
-// ReadKeys reads a file of keys, one a line: the key alone (it may do everything), or `name scope[,scope…] key`.
+// ReadKeys reads a file of keys, one a line: the key alone (it may do everything; its name is made of its hash), or
+// `name scope[,scope…] key`. Keys may share a name: an old and a new one of the same back end.
 // Empty lines and those that begin with # do not count.
 func ReadKeys(r io.Reader) (Keys, error) {
 	var k Keys
@@ -67,7 +69,8 @@ func parseKey(line string) (apiKey, error) {
 	words := strings.Fields(line)
 	switch len(words) {
 	case 1:
-		return apiKey{"default", sha256.Sum256([]byte(words[0])), []Scope{Admin}}, nil
+		sum := sha256.Sum256([]byte(words[0]))
+		return apiKey{"key-" + hex.EncodeToString(sum[:4]), sum, []Scope{Admin}}, nil
 	case 3:
 	default:
 		return apiKey{}, fmt.Errorf("write a key, or name, scopes and key")

@@ -26,7 +26,7 @@ func TestFindKey(t *testing.T) {
 		{"none", "", "", "", false, false, false},
 		{"x-api-key", "X-API-Key", "first", "default", true, true, true},
 		{"of the file, with scopes", "X-API-Key", "second", "shop", true, true, false},
-		{"of the file, alone", "X-API-Key", "third", "default", true, true, true},
+		{"of the file, alone", "X-API-Key", "third", "key-b1e99324", true, true, true},
 		{"bearer", "Authorization", "Bearer first", "default", true, true, true},
 		{"bearer in lower case", "Authorization", "bearer second", "shop", true, true, false},
 		{"basic", "Authorization", "Basic first", "", false, false, false},

@@ -61,6 +61,15 @@ func (k Keys) Scripts() string { return k.prefix + "scripts" }
 // Once is where a call to the HTTP API with an idempotency key is remembered.
 func (k Keys) Once(digest string) string { return k.prefix + "once:" + digest }
 
+// OnceMark tells that the messages which such a call has for one topic are published. It lies in the topic's slot.
+func (k Keys) OnceMark(topic, digest string) string {
+	tag := topic
+	if _, rest, ok := strings.Cut(topic, "{"); ok {
+		tag, _, _ = strings.Cut(rest, "}")
+	}
+	return k.prefix + "once:{" + tag + "}:" + digest
+}
+
 // Store is a key of an app's shared state. The app's name is escaped, the key stays as it is.
 func (k Keys) Store(app, key string) string {
 	return k.prefix + "store:" + appEscaper.Replace(app) + ":" + key

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,8 +29,9 @@ type ChannelInfo struct {
 	Connections int    `json:"connections"`
 }
 
-// Page asks for a part of a listing: what comes after a key, at most Limit. Keys are connection ids or channel names, so
-// a page stays right while others come and go: nobody who stays is left out or told twice.
+// Page asks for a part of a listing: what comes after a key, at most Limit (1 or more). Keys are connection ids, channel
+// names or user ids, and lists are in their order, so a page stays right while others come and go: nobody who stays is left
+// out or told twice. After need not be there any more.
 type Page struct {
 	After string `json:"after"`
 	Limit int    `json:"limit"`
@@ -108,7 +110,7 @@ func gather[T any](ctx context.Context, h *Hub, kind string, q pageQuestion, key
 	if err != nil {
 		return Listing[T]{}, unavailable("ask the nodes", err)
 	}
-	var all []T
+	all := []T{}
 	for _, a := range answers {
 		var part []T
 		if err := json.Unmarshal([]byte(a), &part); err != nil {
@@ -147,29 +149,23 @@ func mergePages[T any](all []T, limit int, key func(T) string, add func(a, b T) 
 
 // connPage answers for this node.
 func (h *Hub) connPage(q pageQuestion) []ConnInfo {
-	var found []*Session
-	take := func(s *Session) {
-		if s.id > q.After {
-			found = append(found, s)
-		}
-	}
+	page := firsts[*Session]{after: q.After, want: q.Limit + 1, key: (*Session).ID}
 	if q.Channel == "" {
 		h.mu.RLock()
 		for _, s := range h.sessions {
-			take(s)
+			page.take(s)
 		}
 		h.mu.RUnlock()
 	} else if r := h.room(q.Channel); r != nil {
 		r.mu.RLock()
 		for _, m := range r.members {
 			if m.joined {
-				take(m.s)
+				page.take(m.s)
 			}
 		}
 		r.mu.RUnlock()
 	}
-	slices.SortFunc(found, func(a, b *Session) int { return strings.Compare(a.id, b.id) })
-	found = found[:min(len(found), q.Limit+1)]
+	found := page.sorted()
 	out := make([]ConnInfo, len(found))
 	for i, s := range found {
 		out[i] = s.info()
@@ -179,25 +175,55 @@ func (h *Hub) connPage(q pageQuestion) []ConnInfo {
 
 // channelPage answers for this node.
 func (h *Hub) channelPage(q pageQuestion) []ChannelInfo {
-	h.roomsMu.Lock()
-	rooms := make([]*room, 0, len(h.rooms))
-	for name, r := range h.rooms {
-		if name > q.After {
-			rooms = append(rooms, r)
-		}
-	}
-	h.roomsMu.Unlock()
-	slices.SortFunc(rooms, func(a, b *room) int { return strings.Compare(a.name, b.name) })
-	out := make([]ChannelInfo, 0, min(len(rooms), q.Limit+1))
-	for _, r := range rooms {
-		if len(out) > q.Limit {
-			break
-		}
+	page := firsts[ChannelInfo]{after: q.After, want: q.Limit + 1, key: func(c ChannelInfo) string { return c.Name }}
+	for _, r := range h.allRooms() {
 		if n := r.joined(); n > 0 {
-			out = append(out, ChannelInfo{r.name, n})
+			page.take(ChannelInfo{r.name, n})
 		}
 	}
-	return out
+	return page.sorted()
+}
+
+func (h *Hub) allRooms() []*room {
+	h.roomsMu.Lock()
+	defer h.roomsMu.Unlock()
+	return slices.Collect(maps.Values(h.rooms))
+}
+
+// firsts keeps the first items of many by key, without sorting or holding them all.
+type firsts[T any] struct {
+	after string // keys up to this one are left out
+	want  int
+	key   func(T) string
+
+	items []T
+	bound string // once want items are there: what comes after it is not among them
+}
+
+func (f *firsts[T]) take(item T) {
+	key := f.key(item)
+	if key <= f.after || f.bound != "" && key > f.bound {
+		return
+	}
+	f.items = append(f.items, item)
+	if len(f.items) == 2*f.want {
+		f.cut()
+	}
+}
+
+// cut drops all but the first want items.
+func (f *firsts[T]) cut() {
+	slices.SortFunc(f.items, func(a, b T) int { return strings.Compare(f.key(a), f.key(b)) })
+	if len(f.items) >= f.want {
+		clear(f.items[f.want:])
+		f.items = f.items[:f.want]
+		f.bound = f.key(f.items[f.want-1])
+	}
+}
+
+func (f *firsts[T]) sorted() []T {
+	f.cut()
+	return f.items
 }
 
 // room finds the room of a channel, or nil.
@@ -223,5 +249,5 @@ func (s *Session) info() ConnInfo {
 	s.mu.Lock()
 	user := s.user
 	s.mu.Unlock()
-	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: user, ConnectedAt: s.connected}
+	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: user, ConnectedAt: s.connected.UTC().Truncate(time.Millisecond)}
 }

@@ -16,16 +16,13 @@ type Message struct {
 }
 
 // BroadcastMany sends messages, those of one channel in order. They share pipelines. The first error is told; the others
-// may have been sent.
+// may have been sent. A bad channel name: none was.
 func (h *Hub) BroadcastMany(ctx context.Context, ms []Message) error {
 	batch := make([]broker.Message, len(ms))
 	for i, m := range ms {
-		topic := h.keys.AllTopic()
-		if m.Channel != "" {
-			if err := CheckChannel(m.Channel); err != nil {
-				return err
-			}
-			topic = h.keys.Topic(m.Channel)
+		topic, err := h.topicOf(m)
+		if err != nil {
+			return err
 		}
 		batch[i] = broker.Message{Topic: topic, Payload: encode(m.Value, "")}
 	}
@@ -34,6 +31,14 @@ func (h *Hub) BroadcastMany(ctx context.Context, ms []Message) error {
 		return unavailable("broadcast", err)
 	}
 	return nil
+}
+
+// topicOf is where a message is published.
+func (h *Hub) topicOf(m Message) (string, error) {
+	if m.Channel == "" {
+		return h.keys.AllTopic(), nil
+	}
+	return h.keys.Topic(m.Channel), CheckChannel(m.Channel)
 }
 
 // Deliver sends to one connection, wherever it is, and tells whether it was there.

@@ -23,6 +23,7 @@ const (
 	callConn        = "conn"     // question: one connection, by id; answer: JSON of a ConnInfo, or nothing
 	callConnPage    = "conns"    // question: JSON of a pageQuestion; answer: JSON array of ConnInfo
 	callChannelPage = "channels" // question: JSON of a pageQuestion; answer: JSON array of ChannelInfo
+	callTotals      = "totals"   // question; answer: JSON of a nodeTotals
 )
 
 // Send sends to one connection, wherever it is. false: no live node can hold it.
@@ -112,10 +113,15 @@ func (h *Hub) Answer(_ context.Context, kind, body string) (string, error) {
 			return "", nil
 		}
 		return encodeAnswer(s.info())
+	case callTotals:
+		return encodeAnswer(h.totals())
 	case callConnPage, callChannelPage:
 		var q pageQuestion
 		if err := json.Unmarshal([]byte(body), &q); err != nil {
 			return "", fmt.Errorf("read a question: %w", err)
+		}
+		if q.Limit < 1 {
+			return "", fmt.Errorf("a page of %d", q.Limit)
 		}
 		if kind == callConnPage {
 			return encodeAnswer(h.connPage(q))

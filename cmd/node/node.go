@@ -184,7 +184,7 @@ func (n *node) wire() {
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Once: n.broker, Keys: n.keys.Keys,
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Keys: n.keys.Keys, RemoteAddr: n.remoteAddr,
 		Dev: n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Version: versionText(), Log: n.log})
 	health := apiServer.Health()
 	n.watchRooms()

@@ -194,7 +194,7 @@ func (s *story) badScripts() {
 		{"POST", "/_api/custom/bad/x", `{"code":1}`, "application/json", 422},
 		{"POST", "/_api/custom/bad/x", `{"method":"WS"}`, "application/json", 422},
 		{"POST", "/_api/custom/bad/x", `{"method":"NO","code":"-- x"}`, "application/json", 422},
-		{"POST", "/_api/custom/bad/x", strings.Repeat("-", 2<<20), "text/plain", 422},
+		{"POST", "/_api/custom/bad/x", strings.Repeat("-", 2<<20), "text/plain", 413},
 		{"GET", "/_api/custom/bad/x", "", "", 404},
 		{"GET", "/_api/nothing", "", "", 404},
 	} {

@@ -31,6 +31,8 @@ type Cluster struct {
 	Issuer *tokentest.Issuer
 	// Restart stops all nodes, and starts three others on the same Redis; it changes Addrs and Logs.
 	Restart func(t *testing.T)
+
+	contract *Contract // of the first nodes
 }
 
 // story is one run of one story.
@@ -42,12 +44,14 @@ type story struct {
 
 // Run tells all stories.
 func Run(t *testing.T, c *Cluster) {
+	c.contract = ReadContract(t, c.Addrs[0], "X-API-Key: "+Key)
 	for _, part := range []struct {
 		name    string
 		stories []entry
 	}{
 		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories}, {"presence", presenceStories},
-		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions", permissionStories}, {"restart", restartStories},
+		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions", permissionStories},
+		{"api", apiStories}, {"api-presence", apiPresenceStories}, {"restart", restartStories},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, e := range part.stories {
@@ -123,11 +127,28 @@ func (s *story) contains(text string, parts ...string) {
 	}
 }
 
-// api calls /_api with the key.
+// api calls /_api with the key. The answer must be one that the OpenAPI document has.
 func (s *story) api(method string, node int, path, body string, header ...string) (int, string) {
 	s.Helper()
-	status, answer, _ := nodetest.Request(context.Background(), method, s.Addrs[node], path, body, append(header, "X-API-Key: "+Key)...)
+	status, answer, _ := s.call(method, node, path, body, append(header, "X-API-Key: "+Key)...)
 	return status, answer
+}
+
+// call is api without the key, and gives the headers too.
+func (s *story) call(method string, node int, path, body string, header ...string) (int, string, http.Header) {
+	s.Helper()
+	status, answer, head := nodetest.Request(context.Background(), method, s.Addrs[node], path, body, header...)
+	if strings.HasPrefix(path, "/_api") {
+		sent := http.Header{}
+		for _, line := range header {
+			name, value, _ := strings.Cut(line, ": ")
+			sent.Add(name, value)
+		}
+		if err := s.contract.Check(method, path, body, sent, status, answer, head); err != nil {
+			s.Errorf("%s %s: %v", method, path, err)
+		}
+	}
+	return status, answer, head
 }
 
 // get is a GET without a key.

@@ -26,6 +26,12 @@ func TestUsersSeeEachOtherAndSurviveAKilledNode(t *testing.T) {
 	defer cancel()
 	const room = "lobby"
 
+	for path, want := range map[string]int{"/metrics": 404, "/readyz": 404, "/healthz": 404, "/_api/nodes": 403} { // not for the outside
+		if got := s.status(t, path); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+
 	var all []string
 	on := map[string][]*client{} // by node
 	for i := range 9 {

@@ -141,8 +141,8 @@ func (s *stack) signal(t *testing.T, service string, verb ...string) {
 	}
 }
 
-// awaitReady returns when each node has answered /readyz through the balancer, so
-// that the balancer counts all of them as up.
+// awaitReady returns when each node has answered through the balancer: one that is not
+// ready yet answers 503, so the balancer counts all of them as up.
 func (s *stack) awaitReady(ctx context.Context, t *testing.T) {
 	t.Helper()
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -159,7 +159,7 @@ func (s *stack) awaitReady(ctx context.Context, t *testing.T) {
 			t.Fatalf("not ready in time: %v; last: %s", left, last)
 		case <-every.C:
 		}
-		r, err := client.Get("http://" + s.addr + "/readyz")
+		r, err := client.Get("http://" + s.addr + "/")
 		if err != nil {
 			last = err.Error()
 			continue
@@ -170,6 +170,18 @@ func (s *stack) awaitReady(ctx context.Context, t *testing.T) {
 			delete(left, r.Header.Get("X-Served-By"))
 		}
 	}
+}
+
+// status is what the balancer answers to a GET.
+func (s *stack) status(t *testing.T, path string) int {
+	t.Helper()
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get("http://" + s.addr + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Body.Close()
+	return r.StatusCode
 }
 
 // remove takes the stack away, with its volume and image.

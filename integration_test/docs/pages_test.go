@@ -13,8 +13,11 @@ import (
 
 func TestMain(m *testing.M) { nodetest.Main(m) }
 
+// operatingPage is docs/operating.md: it starts a node by itself.
+var operatingPage = Page{File: "operating.md"}
+
 // pages are those whose commands are run.
-var pages = []Page{apiPage, handlersPage, authPage}
+var pages = []Page{apiPage, authPage, handlersPage, operatingPage}
 
 // handlersPage is docs/handlers.md: how scripts are registered.
 var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"}, Before: func(t *testing.T, _ []string, dir string) {

@@ -89,11 +89,10 @@ func (s *story) deniedFunctions() {
 	mine, other := s.name("mine"), s.name("other")
 	c := s.claims(1, mine)
 	denied := fmt.Sprintf(`channel "%s" is not allowed by the token`, other)
-	for function, args := range map[string][]any{"ws_join": {other}, "ws_broadcast_room": {other, "x"}} {
-		s.contains(c.CallError(function, args...), function, denied)
-		args[0] = mine
-		s.same(function, c.Call1(function, args...), "true")
-	}
+	s.contains(c.CallError("ws_join", other), "ws_join", denied)
+	s.contains(c.CallError("ws_broadcast_room", other, "x"), "ws_broadcast_room", denied)
+	s.same("ws_join", c.Call1("ws_join", mine), "true")
+	s.same("ws_broadcast_room", c.Call1("ws_broadcast_room", mine, "x"), "true")
 	s.contains(c.CallError("ws_broadcast", "x"), "ws_broadcast", "not allowed by the token")
 	c.Expect("x")
 	s.same("ws_allowed", nodetest.JSON(c.Call("ws_allowed", mine)), "[true]")

@@ -19,12 +19,14 @@ func (l *link) read(c *connection) error {
 		if err != nil {
 			return err
 		}
-		l.heard.Add(1)
 		switch m := message.(type) {
 		case *redis.Message:
 			l.deliver(m.Channel, m.Payload)
 		case *redis.Subscription:
+			l.answered.Add(1)
 			l.answer(m.Kind, m.Channel)
+		default: // a pong
+			l.answered.Add(1)
 		}
 	}
 }

@@ -148,9 +148,46 @@ func TestSilent(t *testing.T) {
 	b := open(t, cfg)
 	r := subscribed(t, b, "topic")
 	proxy.Drop()
-	eventually(t, "the silence is noticed", func() bool { return strings.Contains(log.String(), "nothing received") })
+	eventually(t, "the silence is noticed", func() bool { return strings.Contains(log.String(), "no answer") })
 	proxy.Resume()
 	r.wantAgain(t)
+}
+
+// A subscription of which only one way is dead is made again too: messages come, but it takes no SUBSCRIBE any more.
+func TestMute(t *testing.T) {
+	server := redistest.Standalone(t)
+	proxy := redistest.NewProxy(t, server.Addr())
+	b := open(t, fast(proxy.URL()))
+	r := subscribed(t, b, "topic")
+	proxy.DropRequestsOfSubscriptions()
+	publish(t, b, "topic", "still heard")
+	r.want(t, "still heard")
+	before := b.Breaks()
+	eventually(t, "it is given up", func() bool { return b.Breaks() > before })
+	proxy.Resume()
+	r.wantAgain(t)
+	late := subscribed(t, b, "late")
+	publish(t, b, "late", "heard")
+	late.want(t, "heard")
+}
+
+// A subscription that the network has forgotten never mends; a new one takes its place, and commands notice nothing.
+func TestForgotten(t *testing.T) {
+	server := redistest.Standalone(t)
+	proxy := redistest.NewProxy(t, server.Addr())
+	cfg := fast(proxy.URL())
+	cfg.Receivers = 1
+	b := open(t, cfg)
+	r := subscribed(t, b, "topic")
+	if n := proxy.Forget(); n != 1 {
+		t.Fatalf("%d subscriptions were forgotten", n)
+	}
+	if _, err := b.Do(t.Context(), "incr", "n"); err != nil {
+		t.Error(err)
+	}
+	r.wantAgain(t)
+	publish(t, b, "topic", "heard")
+	r.want(t, "heard")
 }
 
 // One broken connection is made again once, by the link and not by go-redis too.

@@ -29,7 +29,7 @@ const (
 //	DOWN ───────────────────────────────────────▶ UP
 //	 ▲                                             │
 //	 └─────────────────────────────────────────────┘
-//	    read or write error · silent for two watch intervals ·
+//	    read or write error · no answer for two watch intervals ·
 //	    an echo missing for two
 //
 // Its goroutine (run) makes the connection, writes to it and watches it; the reader's
@@ -39,11 +39,11 @@ type link struct {
 	id   string        // names the watch topic
 	wake chan struct{} // something is in asked or dropped; capacity 1
 
-	// heard counts what the reader received; echoed and sent are numbers of echoes
-	// that came back and that Redis confirmed to have published.
-	heard  atomic.Uint64
-	echoed atomic.Uint64
-	sent   atomic.Uint64
+	// answered counts Redis's answers to what was asked on this connection; echoed and sent are
+	// numbers of echoes that came back and that Redis confirmed to have published.
+	answered atomic.Uint64
+	echoed   atomic.Uint64
+	sent     atomic.Uint64
 
 	mu      sync.Mutex
 	idle    sync.Cond // on mu: a delivery is over and someone waits for that
@@ -200,7 +200,7 @@ func (l *link) serve(ctx context.Context, c *connection) (err error) {
 		case <-lazy.C:
 			err = c.send(unsubscribe, l.take(&l.dropped, unsubscribe))
 		case now := <-tick.C:
-			if err = look.check(now, l.heard.Load(), l.sent.Load(), l.echoed.Load()); err == nil {
+			if err = look.check(now, l.answered.Load(), l.sent.Load(), l.echoed.Load()); err == nil {
 				err = l.probe(c)
 			}
 		}

@@ -7,38 +7,39 @@ import (
 )
 
 var (
-	errSilent = errors.New("nothing received for two watch intervals")
+	errSilent = errors.New("no answer for two watch intervals")
 	errDeaf   = errors.New("published messages do not come back")
 )
 
 // lookout decides whether a connection that looks open is dead. A half-open connection
-// gives no error: only silence tells. It counts checks, not time: a process
+// gives no error: only silence tells. Each way is looked at for itself: messages may still come on a connection
+// that takes no SUBSCRIBE any more, and answers on one that gets no message. It counts checks, not time: a process
 // that was frozen finds its first check late, not its connection dead.
 type lookout struct {
 	every time.Duration
 
-	last   time.Time
-	heard  uint64
-	silent int // checks in a row without anything received
-	deaf   int // checks in a row with an echo missing
+	last     time.Time
+	answered uint64
+	silent   int // checks in a row without an answer
+	deaf     int // checks in a row with an echo missing
 }
 
 func (l *link) newLookout() *lookout {
 	l.echoed.Store(l.sent.Load())
-	return &lookout{every: l.b.cfg.WatchEvery, heard: l.heard.Load()}
+	return &lookout{every: l.b.cfg.WatchEvery, answered: l.answered.Load()}
 }
 
-// check is told, at each watch interval, how much was received so far, the number of the last echo
+// check is told, at each watch interval, how many answers came so far, the number of the last echo
 // that Redis confirmed to have published, and of the last that came back. A check
 // that follows the one before too soon does not count.
-func (o *lookout) check(now time.Time, heard, sent, echoed uint64) error {
+func (o *lookout) check(now time.Time, answered, sent, echoed uint64) error {
 	if !o.last.IsZero() && now.Sub(o.last) < o.every/2 {
 		return nil
 	}
 	first := o.last.IsZero()
 	o.last = now
-	if heard != o.heard || first {
-		o.heard, o.silent = heard, 0
+	if answered != o.answered || first {
+		o.answered, o.silent = answered, 0
 	} else {
 		o.silent++
 	}

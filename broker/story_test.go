@@ -179,13 +179,13 @@ func TestLookoutStories(t *testing.T) {
 		o := &lookout{every: time.Second}
 		start := time.Now()
 		return func(words []string) string {
-			// check AT heard N sent N echoed N
+			// check AT answers N sent N echoed N
 			var at float64
-			var heard, sent, echoed uint64
-			if _, err := fmt.Sscanf(strings.Join(words, " "), "check %fs heard %d sent %d echoed %d", &at, &heard, &sent, &echoed); err != nil {
+			var answered, sent, echoed uint64
+			if _, err := fmt.Sscanf(strings.Join(words, " "), "check %fs answers %d sent %d echoed %d", &at, &answered, &sent, &echoed); err != nil {
 				t.Fatalf("%v: %v", words, err)
 			}
-			err := o.check(start.Add(time.Duration(at*float64(time.Second))), heard, sent, echoed)
+			err := o.check(start.Add(time.Duration(at*float64(time.Second))), answered, sent, echoed)
 			if err != nil {
 				return err.Error() + "\n"
 			}

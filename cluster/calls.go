@@ -89,7 +89,7 @@ func (s *calls) Receive(payload string) {
 	tag, rest, _ := strings.Cut(payload, " ")
 	switch tag {
 	case "e":
-		s.c.echo.Store(time.Now().UnixMilli())
+		s.c.echo.Store(int64(time.Since(s.c.began)))
 	case "o":
 		kind, body, _ := strings.Cut(rest, " ")
 		s.handler.OneWay(kind, body)

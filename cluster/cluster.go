@@ -72,6 +72,7 @@ type Cluster struct {
 	cfg   Config
 	keys  broker.Keys
 	calls *calls
+	began time.Time
 
 	// tells when a new incarnation begins; set before Start
 	onIncarnation func(inc string)
@@ -82,7 +83,7 @@ type Cluster struct {
 	closed chan struct{} // closed when the loop has ended
 	done   sync.WaitGroup
 	reaper *reaper
-	echo   atomic.Int64 // when the last echo came back, unix ms of this node
+	echo   atomic.Int64 // when the last echo came back, ns since began; 0: none did
 	alive  atomic.Pointer[map[string]Node]
 
 	mu    sync.Mutex
@@ -92,7 +93,7 @@ type Cluster struct {
 // New makes a cluster member that does nothing until Start.
 func New(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, keys: cfg.Broker.Keys(), beats: make(chan chan error), wake: make(chan struct{}, 1),
-		closed: make(chan struct{}), lease: lease{process: cfg.Process, ttl: cfg.TTL}}
+		closed: make(chan struct{}), began: time.Now(), lease: lease{process: cfg.Process, ttl: cfg.TTL}}
 	c.cfg.Node.Process = cfg.Process
 	c.alive.Store(&map[string]Node{})
 	c.calls = newCalls(c)
@@ -199,10 +200,16 @@ func (c *Cluster) renounce(inc, why string) {
 
 // Ready tells that the lease is held and that an echo of this node came back in the last three heartbeats.
 func (c *Cluster) Ready() error {
-	if p := c.Phase(); p != Held {
+	return ready(c.Phase(), time.Duration(c.echo.Load()), time.Since(c.began), c.cfg.Heartbeat)
+}
+
+// ready decides; echo (0: none) and now are times since the same moment. An echo is sent with each heartbeat, so that one
+// or two may be late before the third tells.
+func ready(p Phase, echo, now, heartbeat time.Duration) error {
+	if p != Held {
 		return fmt.Errorf("the lease is %s", p)
 	}
-	if ago := time.Since(time.UnixMilli(c.echo.Load())); ago > 3*c.cfg.Heartbeat {
+	if echo == 0 || now-echo > 3*heartbeat {
 		return errors.New("no message came back through Redis in the last three heartbeats")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"testing"
@@ -10,16 +11,21 @@ import (
 //
 //	Drop    bytes are swallowed, both ways; nothing is closed. New connections are accepted and lead nowhere.
 //	        What a peer sees of a partition or of a NAT that forgot it: half-open.
+//	DropSubscriptions
+//	        As Drop, but only for connections that subscribe, those before and those while it is on; commands go on.
+//	DropRequests, DropRequestsOfSubscriptions
+//	        As the two, but only what clients send is swallowed; what the server sends still comes.
 //	Hold    bytes stop, both ways, and are delivered after Resume, late: what TCP makes
 //	        of a partition that ends before a timeout does.
 //	Cut     every connection is closed now; new ones work, unless Drop or Hold are on.
 //	Refuse  as Cut, and new ones are closed at once, until Resume.
 //	Retarget
 //	        New connections lead to another server, old ones stay: a failover behind one address.
+//	Forget  Subscriptions that are open now stay half-open for good; everything else, and new ones, work.
 //	Resume  new connections work again. One that has lost bytes stays half-open
 //	        until it is closed: a stream with a hole would be no TCP.
 //
-// Invariant: a connection either delivers every byte in order or, from some byte on, none.
+// Invariant: each way of a connection either delivers every byte in order or, from some byte on, none.
 type Proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
@@ -27,6 +33,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	change sync.Cond // on mu: mode or closed has changed
 	mode   mode
+	loss   loss // of mode drop
 	target string
 	closed bool
 	count  int
@@ -42,10 +49,27 @@ const (
 	refuse
 )
 
-// pair is one client's connection and the one to the target. deaf (guarded by Proxy.mu): it has lost bytes.
+// loss is what Drop swallows.
+type loss struct {
+	subscriptions bool // only those; else every connection
+	requests      bool // only what clients send; else both ways
+}
+
+// way is a direction of a connection.
+type way int
+
+const (
+	request way = iota // from the client
+	answer
+)
+
+// pair is one client's connection and the one to the target.
 type pair struct {
 	client, server net.Conn
-	deaf           bool
+
+	// Guarded by Proxy.mu.
+	deaf       [2]bool // by way: it has lost bytes
+	subscribes bool    // the client has sent SUBSCRIBE
 }
 
 // NewProxy starts a proxy to target (host:port). It ends with the test.
@@ -69,7 +93,36 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) URL() string { return "redis://" + p.Addr() }
 
 // Drop swallows all bytes from now on.
-func (p *Proxy) Drop() { p.set(drop, false) }
+func (p *Proxy) Drop() { p.drop(loss{}) }
+
+// DropSubscriptions swallows all bytes of connections that subscribe.
+func (p *Proxy) DropSubscriptions() { p.drop(loss{subscriptions: true}) }
+
+// DropRequests swallows what clients send.
+func (p *Proxy) DropRequests() { p.drop(loss{requests: true}) }
+
+// DropRequestsOfSubscriptions swallows what clients send on connections that subscribe.
+func (p *Proxy) DropRequestsOfSubscriptions() { p.drop(loss{subscriptions: true, requests: true}) }
+
+// Forget swallows all bytes of the subscriptions that are open now; it returns their number.
+func (p *Proxy) Forget() (forgotten int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.pairs {
+		if c.subscribes {
+			c.deaf = [2]bool{true, true}
+			forgotten++
+		}
+	}
+	return forgotten
+}
+
+func (p *Proxy) drop(l loss) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode, p.loss = drop, l
+	p.change.Broadcast()
+}
 
 // Hold keeps all bytes back from now on.
 func (p *Proxy) Hold() { p.set(hold, false) }
@@ -170,19 +223,19 @@ func (p *Proxy) serve(client net.Conn) {
 		p.mu.Unlock()
 	}()
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(c, server, client) })
-	both.Go(func() { p.copy(c, client, server) })
+	both.Go(func() { p.copy(c, request, server, client) })
+	both.Go(func() { p.copy(c, answer, client, server) })
 	both.Wait()
 }
 
 // copy moves bytes one way until its source ends. The end of a stream is held back and swallowed
 // like its bytes; else it closes the other side too.
-func (p *Proxy) copy(c *pair, to, from net.Conn) {
+func (p *Proxy) copy(c *pair, w way, to, from net.Conn) {
 	defer from.Close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		passes := p.mayPass(c)
+		passes := p.mayPass(c, w, w == request && subscribes(buf[:n]))
 		if n > 0 && passes {
 			if _, err := to.Write(buf[:n]); err != nil {
 				to.Close()
@@ -199,14 +252,20 @@ func (p *Proxy) copy(c *pair, to, from net.Conn) {
 }
 
 // mayPass reports whether what has just been read may go on; it waits while they are held.
-func (p *Proxy) mayPass(c *pair) bool {
+func (p *Proxy) mayPass(c *pair, w way, subscribes bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	c.subscribes = c.subscribes || subscribes
 	for p.mode == hold && !p.closed {
 		p.change.Wait()
 	}
-	if p.mode == drop {
-		c.deaf = true
+	if p.mode == drop && (c.subscribes || !p.loss.subscriptions) && (w == request || !p.loss.requests) {
+		c.deaf[w] = true
 	}
-	return !c.deaf
+	return !c.deaf[w]
+}
+
+// subscribes tells whether a client's bytes hold a SUBSCRIBE. Commands are short and come in one piece.
+func subscribes(b []byte) bool {
+	return bytes.Contains(bytes.ToLower(b), []byte("\r\n$9\r\nsubscribe\r\n"))
 }

@@ -184,6 +184,44 @@ func TestProxy(t *testing.T) {
 			p.Cut()
 			c.hearEnd()
 		},
+		"drop of subscriptions leaves the others": func(t *testing.T, p *redistest.Proxy, c client) {
+			const subscribe = "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nx\r\n"
+			before := dial(t, p.Addr())
+			before.say(subscribe)
+			before.hear(subscribe)
+			p.DropSubscriptions()
+			before.say("one")
+			before.hearNothing()
+			meanwhile := dial(t, p.Addr())
+			meanwhile.say(subscribe)
+			meanwhile.hearNothing()
+			c.say("two")
+			c.hear("two")
+			p.Resume()
+			before.say("three")
+			before.hearNothing()
+			after := dial(t, p.Addr())
+			after.say(subscribe)
+			after.hear(subscribe)
+		},
+		"forget leaves new subscriptions": func(t *testing.T, p *redistest.Proxy, c client) {
+			const subscribe = "*2\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n"
+			before := dial(t, p.Addr())
+			before.say(subscribe)
+			before.hear(subscribe)
+			c.say("one")
+			c.hear("one")
+			if n := p.Forget(); n != 1 {
+				t.Errorf("%d forgotten", n)
+			}
+			before.say("two")
+			before.hearNothing()
+			c.say("three")
+			c.hear("three")
+			after := dial(t, p.Addr())
+			after.say(subscribe)
+			after.hear(subscribe)
+		},
 		"a new connection works after drop": func(t *testing.T, p *redistest.Proxy, c client) {
 			p.Drop()
 			c.say("one")
@@ -225,4 +263,36 @@ func TestProxy(t *testing.T) {
 			test(t, p, dial(t, p.Addr()))
 		})
 	}
+}
+
+// What is lost one way is not lost the other way.
+func TestProxyDropsRequests(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := redistest.NewProxy(t, l.Addr().String())
+	c := dial(t, p.Addr())
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s := client{t, conn}
+	c.say("one")
+	s.hear("one")
+	p.DropRequestsOfSubscriptions()
+	c.say("two")
+	s.hear("two")
+	p.DropRequests()
+	c.say("three")
+	s.hearNothing()
+	s.say("answer")
+	c.hear("answer")
+	p.Resume()
+	c.say("four")
+	s.hearNothing()
+	s.say("another")
+	c.hear("another")
 }

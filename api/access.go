@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -69,6 +70,13 @@ type callerKey struct{}
 type caller struct {
 	auth.Caller
 	from string
+}
+
+// observe tells of every operation.
+func (s *Server) observe(ctx huma.Context, next func(huma.Context)) {
+	began := time.Now()
+	next(ctx)
+	s.cfg.Observer.Answered(ctx.Operation().OperationID, ctx.Status(), time.Since(began))
 }
 
 // guard stands before every operation: who may call it (the scope is in the operation's metadata), a query that can be

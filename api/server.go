@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -47,7 +48,7 @@ type Lister interface {
 	Presence(ctx context.Context, channel string) ([]*presence.User, error)
 }
 
-// Config of the API. All but Metrics is needed.
+// Config of the API. All but Metrics and Observer is needed.
 type Config struct {
 	Hub        Hub
 	Scripts    Scripts
@@ -57,9 +58,21 @@ type Config struct {
 	RemoteAddr func(*http.Request) string // the caller's address for the audit log, as seen through trusted proxies
 	Ready      func() error               // why this node should get no new clients; nil when it should
 	Metrics    http.Handler               // nil: none
+	Observer   Observer                   // nil: nobody
 	Version    string
 	Log        *slog.Logger
 }
+
+// Observer is told of requests, for metrics. It is called from many goroutines and must not block.
+type Observer interface {
+	// Answered is called after each request to an operation of the OpenAPI document, with the status of its answer.
+	Answered(operation string, status int, took time.Duration)
+}
+
+// noObserver is the Observer of a Server that was given none.
+type noObserver struct{}
+
+func (noObserver) Answered(string, int, time.Duration) {}
 
 // Server answers what the API serves.
 type Server struct {
@@ -73,6 +86,9 @@ const catchAll = "/"
 
 // New makes the server.
 func New(cfg Config) *Server {
+	if cfg.Observer == nil {
+		cfg.Observer = noObserver{}
+	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	s.mux.HandleFunc(catchAll, s.nothing)
 	s.operations()
@@ -93,7 +109,7 @@ func (s *Server) operations() {
 	}
 	c.Security = []map[string][]string{{"bearer": {}}, {"key": {}}}
 	s.api = humago.New(s.mux, c)
-	s.api.UseMiddleware(s.guard)
+	s.api.UseMiddleware(s.observe, s.guard)
 	s.broadcasts()
 	s.connections()
 	s.channels()

@@ -41,6 +41,7 @@ type pool struct {
 	total   int
 	blocked int // busy workers that wait inside a call
 	line    []chan *worker
+	waiting int // in line, or for a worker of their own
 }
 
 func newPool(soft, maximum int, make func() (*worker, error)) *pool {
@@ -59,6 +60,7 @@ func (p *pool) get(home *worker) (*worker, error) {
 		}
 		turn := make(chan *worker, 1)
 		home.home = append(home.home, turn)
+		p.waiting++
 		p.mu.Unlock()
 		return p.await(turn)
 	}
@@ -77,13 +79,18 @@ func (p *pool) get(home *worker) (*worker, error) {
 	}
 	turn := make(chan *worker, 1)
 	p.line = append(p.line, turn)
+	p.waiting++
 	p.mu.Unlock()
 	return p.await(turn)
 }
 
 // await waits in line for a worker, or for a place to make a new one.
 func (p *pool) await(turn <-chan *worker) (*worker, error) {
-	if w := <-turn; w != nil {
+	w := <-turn
+	p.mu.Lock()
+	p.waiting--
+	p.mu.Unlock()
+	if w != nil {
 		return w, nil
 	}
 	return p.grow()
@@ -159,9 +166,16 @@ func (p *pool) block(n int) {
 	}
 }
 
-// size is the number of workers, for tests and metrics.
+// size is the number of workers, for tests.
 func (p *pool) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.total
+}
+
+// load is what the pool has to do now: its workers, those that are lent, and the turns that wait for one.
+func (p *pool) load() (workers, busy, waiting int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total, p.total - len(p.idle), p.waiting
 }

@@ -85,6 +85,8 @@ func (c *scriptConn) Closed(info wsconn.CloseInfo) {
 // run is the script's goroutine.
 func (c *scriptConn) run() {
 	start := time.Now()
+	c.server.scripts.Add(1)
+	defer c.server.scripts.Add(-1)
 	err := c.runScript()
 	c.inbox.drop()
 	code, reason := wsconn.CodeNormal, ""

@@ -20,6 +20,7 @@ type Server struct {
 	current atomic.Pointer[instance]
 	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
 	running sync.WaitGroup              // connection scripts
+	scripts atomic.Int64                // of them
 	expiry  *expiry
 	watch   *watcher // nil without Dev
 	closing sync.Once

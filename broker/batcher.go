@@ -139,6 +139,7 @@ func (w *worker) push(r *request) error {
 		return notSent(ErrClosed)
 	case len(w.queue) >= queueLimit:
 		w.mu.Unlock()
+		w.b.cfg.Observer.Failed(Overloaded)
 		return notSent(ErrOverloaded)
 	}
 	w.queue = append(w.queue, r)
@@ -207,6 +208,7 @@ func (w *worker) choose() {
 				now = time.Now()
 			}
 			if now.Sub(r.since) > w.b.cfg.Timeout {
+				w.b.cfg.Observer.Failed(Timeout)
 				r.done(notSent(errTimeout))
 				continue
 			}

@@ -26,6 +26,7 @@ type Broker struct {
 	links    []*link
 	workers  []*worker
 	seed     maphash.Seed
+	opened   time.Time
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -46,7 +47,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, keys: NewKeys(cfg.Prefix), seed: maphash.MakeSeed()}
+	b := &Broker{cfg: cfg, keys: NewKeys(cfg.Prefix), seed: maphash.MakeSeed(), opened: time.Now()}
 	if err := b.dial(ctx); err != nil {
 		return nil, err
 	}

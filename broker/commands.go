@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,7 +15,9 @@ const perPipeline = 512
 // Messages that one goroutine publishes to one topic arrive in that order. The payload
 // must not change until it returns, and never after ErrUnknown.
 func (b *Broker) Publish(ctx context.Context, topic string, payload []byte) error {
+	began := time.Now()
 	_, err := b.do(ctx, b.publishCommand(ctx, topic, payload))
+	b.cfg.Observer.Published(time.Since(began))
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
@@ -34,7 +37,10 @@ func (b *Broker) PublishMany(ctx context.Context, ms []Message) error {
 	for i, m := range ms {
 		cmds[i] = b.publishCommand(ctx, m.Topic, m.Payload)
 	}
-	if err := b.Batch(ctx, cmds); err != nil {
+	began := time.Now()
+	err := b.Batch(ctx, cmds)
+	b.cfg.Observer.Published(time.Since(began))
+	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	for _, cmd := range cmds {
@@ -89,6 +95,7 @@ func (b *Broker) do(ctx context.Context, cmd *redis.Cmd) (any, error) {
 		return nil, err
 	}
 	if err := r.wait(ctx, b.cfg.Timeout); err != nil {
+		b.gaveUp(err)
 		return nil, err // r stays with the worker
 	}
 	err := r.err
@@ -128,6 +135,8 @@ func (b *Broker) Batch(ctx context.Context, cmds []redis.Cmder) error {
 // execute sends cmds in one pipeline, then once more, with their source, the scripts Redis did
 // not know. Every command has its outcome when it returns. It tells OnBreak when one is unknown.
 func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {
+	began := time.Now()
+	defer func() { b.cfg.Observer.Batched(len(cmds), time.Since(began)) }()
 	b.pipeline(ctx, pipe, cmds)
 	var evals []redis.Cmder
 	var originals []*redis.Cmd
@@ -144,7 +153,7 @@ func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis
 				continue
 			}
 		}
-		broken = broken || isUnknown(classify(err))
+		broken = b.failed(err) || broken
 	}
 	if len(evals) > 0 {
 		b.pipeline(ctx, pipe, evals)
@@ -152,12 +161,21 @@ func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis
 			eval := eval.(*redis.Cmd)
 			originals[i].SetVal(eval.Val())
 			originals[i].SetErr(eval.Err())
-			broken = broken || isUnknown(classify(eval.Err()))
+			if err := eval.Err(); err != nil && err != Nil {
+				broken = b.failed(err) || broken
+			}
 		}
 	}
 	if broken {
 		b.broke()
 	}
+}
+
+// failed tells the observer of a command's error, and whether its outcome is unknown.
+func (b *Broker) failed(err error) (broken bool) {
+	err = classify(err)
+	b.cfg.Observer.Failed(failureOf(err))
+	return isUnknown(err)
 }
 
 func (b *Broker) pipeline(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {

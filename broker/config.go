@@ -26,6 +26,8 @@ type Config struct {
 	// Timeout bounds every wait: for a free worker, for an answer, for the
 	// confirmation of a subscription. Default 3 s.
 	Timeout time.Duration
+	// Observer is told how Redis does. Default: nobody.
+	Observer Observer
 	// Log takes the few lines the broker has to say. Default: none.
 	Log *slog.Logger
 }
@@ -43,6 +45,9 @@ func (c Config) defaults() Config {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 3 * time.Second
+	}
+	if c.Observer == nil {
+		c.Observer = noObserver{}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -4,7 +4,9 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -34,6 +36,7 @@ func (l *link) read(c *connection) error {
 // deliver hands one message to the receivers of its topic.
 func (l *link) deliver(name, payload string) {
 	l.mu.Lock()
+	l.messages++
 	t := l.topics[name]
 	if t == nil {
 		echo := name == l.watch
@@ -154,9 +157,16 @@ func inReader() bool {
 	}
 }
 
+// echo takes what probe published: its number, and when, in ns since the broker was opened.
 func (l *link) echo(payload string) {
-	if number, err := strconv.ParseUint(payload, 10, 64); err == nil {
-		raise(&l.echoed, number)
+	text, sent, _ := strings.Cut(payload, " ")
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return
+	}
+	raise(&l.echoed, number)
+	if ns, err := strconv.ParseInt(sent, 10, 64); err == nil {
+		l.b.cfg.Observer.Echoed(time.Since(l.b.opened) - time.Duration(ns))
 	}
 }
 

@@ -55,6 +55,10 @@ type link struct {
 	delivering *topic
 	deliveries uint64
 	waiters    int
+
+	// guarded by mu too; for Stats
+	up               bool
+	breaks, messages uint64
 }
 
 func newLink(b *Broker, id string) *link {
@@ -86,7 +90,9 @@ func (l *link) run(ctx context.Context) {
 			l.b.broke()
 		}
 		failures = 0
+		l.stands(true)
 		err = l.serve(ctx, conn)
+		l.stands(false)
 		if ctx.Err() == nil {
 			l.b.cfg.Log.Warn("redis subscription connection broke", "error", err)
 			l.b.broke()

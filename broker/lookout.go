@@ -67,7 +67,8 @@ func (l *link) probe(c *connection) error {
 	watch := l.watch
 	l.mu.Unlock()
 	number := l.b.echoes.Add(1)
-	cmd := l.b.publishCommand(c.ctx, watch, strconv.FormatUint(number, 10))
+	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(time.Since(l.b.opened)), 10)
+	cmd := l.b.publishCommand(c.ctx, watch, payload)
 	// An error means that Redis does not answer: that says nothing about this connection.
 	_ = l.b.Submit(cmd, func(err error) {
 		if err == nil {

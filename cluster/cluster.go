@@ -63,7 +63,26 @@ type Config struct {
 	Node      Node        // address, version, pid and start; the rest is filled in
 	Load      func() Load // asked at each heartbeat
 	Remover   Remover
+	Observer  Observer // nil: nobody
 	Log       *slog.Logger
+}
+
+// Observer is told of heartbeats, for metrics. It is called from the heartbeat's goroutine and must not block.
+type Observer interface {
+	// Beat is called with each heartbeat's time and outcome.
+	Beat(took time.Duration, err error)
+}
+
+// noObserver is the Observer of a Cluster that was given none.
+type noObserver struct{}
+
+func (noObserver) Beat(time.Duration, error) {}
+
+// Stats counts what operators watch.
+type Stats struct {
+	Incarnations atomic.Int64 // that this node began
+	Reaped       atomic.Int64 // incarnations of others that this node removed
+	ReapErrors   atomic.Int64 // rounds that failed
 }
 
 // Cluster is this node among the others.
@@ -85,6 +104,7 @@ type Cluster struct {
 	reaper *reaper
 	echo   atomic.Int64 // when the last echo came back, ns since began; 0: none did
 	alive  atomic.Pointer[map[string]Node]
+	stats  Stats
 
 	mu    sync.Mutex
 	lease lease
@@ -92,6 +112,9 @@ type Cluster struct {
 
 // New makes a cluster member that does nothing until Start.
 func New(cfg Config) *Cluster {
+	if cfg.Observer == nil {
+		cfg.Observer = noObserver{}
+	}
 	c := &Cluster{cfg: cfg, keys: cfg.Broker.Keys(), beats: make(chan chan error), wake: make(chan struct{}, 1),
 		closed: make(chan struct{}), began: time.Now(), lease: lease{process: cfg.Process, ttl: cfg.TTL}}
 	c.cfg.Node.Process = cfg.Process
@@ -135,6 +158,9 @@ func (c *Cluster) Close(ctx context.Context) error {
 	}
 	return c.end(ctx, inc, "retire")
 }
+
+// Stats gives the counters.
+func (c *Cluster) Stats() *Stats { return &c.stats }
 
 // Process is this node's process id.
 func (c *Cluster) Process() string { return c.cfg.Process }
@@ -295,6 +321,7 @@ func (c *Cluster) register(ctx context.Context) error {
 	c.mu.Lock()
 	c.lease = c.lease.registered(sent, deadline)
 	c.mu.Unlock()
+	c.stats.Incarnations.Add(1)
 	c.cfg.Log.Info("lease held", "incarnation", inc)
 	if c.onIncarnation != nil {
 		c.onIncarnation(inc)
@@ -303,6 +330,12 @@ func (c *Cluster) register(ctx context.Context) error {
 }
 
 func (c *Cluster) heartbeat(ctx context.Context, inc, how string) (deadline int64, err error) {
+	began, closing := time.Now(), ctx
+	defer func() {
+		if closing.Err() == nil {
+			c.cfg.Observer.Beat(time.Since(began), err)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, max(c.cfg.TTL/3, time.Second))
 	defer cancel()
 	n := c.cfg.Node

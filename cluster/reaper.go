@@ -41,6 +41,7 @@ func (r *reaper) loop(ctx context.Context) {
 		case <-r.want:
 		}
 		if err := r.round(ctx); err != nil && ctx.Err() == nil {
+			r.c.stats.ReapErrors.Add(1)
 			r.c.cfg.Log.Warn("reaping failed", "error", err)
 		}
 	}
@@ -115,6 +116,7 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	if err := c.end(ctx, inc, "forget"); err != nil {
 		return err
 	}
+	c.stats.Reaped.Add(1)
 	c.cfg.Log.Info("reaped", "incarnation", inc, "channels", len(channels), "took", time.Since(began))
 	return nil
 }

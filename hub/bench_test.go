@@ -17,7 +17,7 @@ func (s sink) Close(int, string)       {}
 
 // crowd is a room with n members, without Redis behind it.
 func crowd(n int, script bool) (*room, *atomic.Int64) {
-	h := &Hub{sessions: map[string]*Session{}}
+	h := &Hub{cfg: Config{Observer: noObserver{}}, sessions: map[string]*Session{}}
 	r := &room{h: h, name: "room:lobby"}
 	var got atomic.Int64
 	for i := range n {

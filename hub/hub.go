@@ -24,7 +24,20 @@ type Config struct {
 	Tracker *presence.Tracker
 	Linger  time.Duration // SPEC 3, --presence-linger
 	Log     *slog.Logger
+
+	Observer Observer // nil: nobody
 }
+
+// Observer is told how fast broadcasts are, for metrics. It is called from the broker's goroutines and must not block.
+type Observer interface {
+	// FannedOut is called after each broadcast: how long until it was in the queue of every connection here.
+	FannedOut(took time.Duration)
+}
+
+// noObserver is the Observer of a Hub that was given none.
+type noObserver struct{}
+
+func (noObserver) FannedOut(time.Duration) {}
 
 // waitForRedis is how long join, track and their like wait for Redis before they succeed all the same (SPEC 5.3).
 const waitForRedis = 3 * time.Second
@@ -59,6 +72,9 @@ type Stats struct {
 
 // New makes a hub. Start subscribes it.
 func New(cfg Config) *Hub {
+	if cfg.Observer == nil {
+		cfg.Observer = noObserver{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Hub{cfg: cfg, keys: cfg.Broker.Keys(), ctx: ctx, cancel: cancel,
 		sessions: map[string]*Session{}, rooms: map[string]*room{}, lingers: map[*linger]struct{}{}}
@@ -196,6 +212,8 @@ func (e everyone) Receive(payload string) {
 	if !ok {
 		return
 	}
+	began := time.Now()
+	defer func() { e.h.cfg.Observer.FannedOut(time.Since(began)) }()
 	frame := wsconn.TextString(v.Text)
 	e.h.mu.RLock()
 	defer e.h.mu.RUnlock()

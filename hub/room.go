@@ -166,6 +166,7 @@ func (r *room) fanOut(payload string) {
 	if !ok {
 		return
 	}
+	began := time.Now()
 	var frame wsconn.Frame
 	var made bool
 	var event *Event
@@ -191,6 +192,7 @@ func (r *room) fanOut(payload string) {
 	r.mu.RUnlock()
 	r.h.stats.Fanouts.Add(1)
 	r.h.stats.Delivered.Add(int64(n))
+	r.h.cfg.Observer.FannedOut(time.Since(began))
 }
 
 // Viewers tells presence who would see or hear of a change.

@@ -42,11 +42,11 @@ func TestBroadcastOnTheWire(t *testing.T) {
 
 // A room gets whatever anybody publishes to its topic.
 func TestDamagedMessagesAreDropped(t *testing.T) {
-	r := &room{h: &Hub{}}
+	r := &room{h: &Hub{cfg: Config{Observer: noObserver{}}}}
 	for _, text := range []string{"", "b", "j", "bx", "zzz", "b x y"} {
 		r.Receive(text)
 	}
-	e := everyone{&Hub{}}
+	e := everyone{&Hub{cfg: Config{Observer: noObserver{}}}}
 	for _, text := range []string{"", "b", "s registry", "jx"} {
 		e.Receive(text)
 	}

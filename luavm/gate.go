@@ -14,6 +14,7 @@ const giveWayAfter = 10 * time.Millisecond
 type Gate struct {
 	places  chan struct{}
 	waiting atomic.Int64
+	waited  atomic.Int64 // ns, all together
 }
 
 // NewGate makes a gate for n VMs at once; n is usually runtime.GOMAXPROCS(0).
@@ -27,6 +28,14 @@ func (g *Gate) Waiting() int {
 	return int(g.waiting.Load())
 }
 
+// Waited returns how long VMs have waited so far, all together, for metrics.
+func (g *Gate) Waited() time.Duration {
+	if g == nil {
+		return 0
+	}
+	return time.Duration(g.waited.Load())
+}
+
 func (g *Gate) enter() {
 	if g == nil {
 		return
@@ -36,9 +45,11 @@ func (g *Gate) enter() {
 		return
 	default:
 	}
+	began := time.Now()
 	g.waiting.Add(1)
 	g.places <- struct{}{}
 	g.waiting.Add(-1)
+	g.waited.Add(int64(time.Since(began)))
 }
 
 func (g *Gate) leave() {

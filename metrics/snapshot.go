@@ -20,6 +20,7 @@ type Rooms struct {
 	// wsconn
 	Connections int    // open
 	Accepted    uint64 // since the start
+	Dropped     uint64 // frames
 
 	// hub
 	Channels            int // with someone here in them
@@ -114,6 +115,8 @@ func newState() *state {
 	}
 	gauge("rollcall_connections", "Open WebSocket connections.", func(r *Rooms) float64 { return float64(r.Connections) })
 	counter("rollcall_connections_opened_total", "WebSocket upgrades that succeeded.", func(r *Rooms) float64 { return float64(r.Accepted) })
+
+	counter("rollcall_frames_dropped_total", "Frames that waited for a client when it turned out too slow, or gone, and were never written; pings and close frames do not count.", func(r *Rooms) float64 { return float64(r.Dropped) })
 
 	gauge("rollcall_channels", "Channels with a connection of this node in them.", func(r *Rooms) float64 { return float64(r.Channels) })
 	counter("rollcall_broadcasts_published_total", "Broadcasts that this node gave to Redis, or tried to.", func(r *Rooms) float64 { return float64(r.BroadcastsPublished) })

@@ -14,14 +14,13 @@ type sockets struct {
 	frames, sent       prometheus.Counter
 	panics             prometheus.Counter
 
-	whys, dropped fixed[string]
-	codes         fixed[int]
+	whys  fixed[string]
+	codes fixed[int]
 }
 
 func newSockets(make promauto.Factory, cfg Config) sockets {
 	closed := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_connections_closed_total", Help: "Connections that ended, by what ended them."}, []string{"why"})
 	codes := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_connections_close_codes_total", Help: "Connections that ended, by close code: the client's own if it began, 1005 if it gave none, 1006 if it vanished."}, []string{"code"})
-	dropped := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_frames_dropped_total", Help: "Frames that waited for a client when its connection ended and were never written, by what ended it."}, []string{"why"})
 	return sockets{
 		messages: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_messages_received_total", Help: "Whole messages of clients."}),
 		received: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_received_bytes_total", Help: "Bytes of the messages of clients, without framing."}),
@@ -29,7 +28,6 @@ func newSockets(make promauto.Factory, cfg Config) sockets {
 		sent:     make.NewCounter(prometheus.CounterOpts{Name: "rollcall_sent_bytes_total", Help: "Bytes written to clients, framing included, TLS not."}),
 		panics:   make.NewCounter(prometheus.CounterOpts{Name: "rollcall_panics_total", Help: "Faults of the node itself in the handling of a connection; its log has the stack."}),
 		whys:     newFixed(closed, cfg.Whys, func(why string) string { return why }),
-		dropped:  newFixed(dropped, cfg.Whys, func(why string) string { return why }),
 		codes:    newFixed(codes, cfg.CloseCodes, strconv.Itoa),
 	}
 }
@@ -46,13 +44,10 @@ func (m *Metrics) Sent(frames, bytes int) {
 	m.sockets.sent.Add(float64(bytes))
 }
 
-// Closed counts the end of a connection, and the frames that it left unwritten.
-func (m *Metrics) Closed(why string, code, dropped int) {
+// Closed counts the end of a connection.
+func (m *Metrics) Closed(why string, code int) {
 	m.sockets.whys.of(why).Inc()
 	m.sockets.codes.of(code).Inc()
-	if dropped > 0 {
-		m.sockets.dropped.of(why).Add(float64(dropped))
-	}
 }
 
 // Panicked counts a fault of the node.

@@ -13,14 +13,17 @@ const auditPage = 500
 
 // audit compares every view and every set of own entries with Redis: pub/sub may lose a message without a sign.
 func (t *Tracker) audit() {
+	t.stats.Audits.Add(1)
 	chans := t.all()
 	for len(chans) > 0 && t.ctx.Err() == nil {
 		n := min(len(chans), auditPage)
 		if err := t.auditViews(chans[:n]); err != nil && t.ctx.Err() == nil {
+			t.stats.Failed.Add(1)
 			t.cfg.Log.Warn("audit failed", "error", err)
 			return
 		}
 		if err := t.auditOwn(chans[:n]); err != nil && t.ctx.Err() == nil {
+			t.stats.Failed.Add(1)
 			t.cfg.Log.Warn("audit of own entries failed", "error", err)
 			return
 		}
@@ -84,7 +87,7 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 func (t *Tracker) mend(c *Channel, have, want Position) {
 	t.stats.Gaps.Add(1)
 	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
-	c.Resubscribed()
+	c.resync(resyncAudit)
 }
 
 func (t *Tracker) channel(name string) *Channel {
@@ -249,7 +252,7 @@ func (t *Tracker) checkOrphans() {
 			delete(t.orphans, o)
 			if n == 0 { // they moved to another incarnation, which is not told: let the view know
 				if c := t.channel(o.channel); c != nil {
-					c.Resubscribed()
+					c.resync(resyncOrphan)
 				}
 				continue
 			}

@@ -78,7 +78,7 @@ func (c *Channel) Load(aud Audience) {
 	c.mu.Lock()
 	defer c.unlock()
 	if c.aud == aud {
-		c.reload()
+		c.reload(resyncFirst)
 	}
 }
 
@@ -100,7 +100,7 @@ func (c *Channel) Receive(payload string) {
 	case err != nil:
 		c.t.cfg.Log.Error("bad presence message", "channel", c.name, "error", err)
 		c.t.stats.Gaps.Add(1)
-		c.reload()
+		c.reload(resyncBad)
 		return
 	case c.phase == loading:
 		c.keep(change)
@@ -111,7 +111,7 @@ func (c *Channel) Receive(payload string) {
 		c.t.stats.Gaps.Add(1)
 		epoch, seq := c.replica.Position()
 		c.t.cfg.Log.Info("gap in presence", "channel", c.name, "have", Position{epoch, seq}, "got", Position{change.Epoch, change.Seq})
-		c.reload()
+		c.reload(resyncGap)
 		return
 	}
 	c.note(ts)
@@ -119,11 +119,14 @@ func (c *Channel) Receive(payload string) {
 }
 
 // Resubscribed says that messages may have been missed.
-func (c *Channel) Resubscribed() {
+func (c *Channel) Resubscribed() { c.resync(resyncSubscription) }
+
+// resync reads a channel again that has been read, or is just being read.
+func (c *Channel) resync(why resync) {
 	c.mu.Lock()
 	defer c.unlock()
 	if c.phase != cold {
-		c.reload()
+		c.reload(why)
 	}
 }
 

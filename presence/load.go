@@ -14,10 +14,11 @@ const (
 )
 
 // reload begins to read the snapshot, or makes a reading under way begin again. c.mu is held.
-func (c *Channel) reload() {
+func (c *Channel) reload(why resync) {
 	if c.aud == nil {
 		return
 	}
+	c.t.stats.resyncs[why].Add(1)
 	c.turn++
 	if c.phase == loading {
 		c.discard()

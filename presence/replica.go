@@ -178,6 +178,14 @@ func (r *Replica) Holding() (until int64, any bool) {
 	return until, any
 }
 
+// Held counts the metas that are held.
+func (r *Replica) Held() (n int) {
+	for _, conns := range r.held {
+		n += len(conns)
+	}
+	return n
+}
+
 // put makes metas the truth about a user, but for metas that are or become held.
 func (r *Replica) put(id string, metas []Meta, seq int64, h *hold) (Transition, bool) {
 	old := r.users[id]

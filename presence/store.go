@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -70,10 +71,15 @@ type Position struct {
 type Store struct {
 	redis Redis
 	keys  broker.Keys
+
+	reaped atomic.Int64
 }
 
 // NewStore makes a store on a broker.
-func NewStore(r Redis, keys broker.Keys) *Store { return &Store{r, keys} }
+func NewStore(r Redis, keys broker.Keys) *Store { return &Store{redis: r, keys: keys} }
+
+// Reaped counts the entries that RemoveIncarnation removed.
+func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
 // Join writes a meta of a user: a new connection or a change of one. epoch begins the channel's history if it has none.
 func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, epoch string) (Position, error) {
@@ -360,6 +366,7 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) erro
 	if err != nil {
 		return err
 	}
-	_, err = s.Remove(ctx, channel, inc, sortedRefs(refs))
+	n, err := s.Remove(ctx, channel, inc, sortedRefs(refs))
+	s.reaped.Add(n)
 	return err
 }

@@ -33,9 +33,6 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// Stats counts what operators watch.
-type Stats struct{ Loads, Gaps, Orphans, Repairs atomic.Int64 }
-
 // Concurrency of work that the tracker does by itself.
 const (
 	maxLoads  = 64  // snapshots read at once
@@ -132,7 +129,7 @@ func (t *Tracker) NewIncarnation(first bool) {
 		return
 	}
 	for _, c := range chans {
-		c.Resubscribed()
+		c.resync(resyncIncarnation)
 	}
 }
 

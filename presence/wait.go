@@ -81,7 +81,7 @@ func (c *Channel) overdue(w waiter) {
 	defer c.unlock()
 	if c.phase == live && !c.reached(w) {
 		c.t.stats.Gaps.Add(1)
-		c.reload()
+		c.reload(resyncUnseen)
 	}
 }
 

@@ -230,6 +230,7 @@ func (c *Conn) lost() {
 func (c *Conn) goneLocked() {
 	c.shutLocked()
 	c.gone = true
+	c.s.dropped(c.q)
 	c.q, c.bytes = nil, 0
 	c.wakeLocked()
 }
@@ -239,6 +240,7 @@ func (c *Conn) dropLocked() {
 	for _, f := range c.q {
 		c.bytes -= f.cost()
 	}
+	c.s.dropped(c.q)
 	c.q = nil
 }
 

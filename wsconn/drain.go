@@ -24,6 +24,7 @@ func (c *Conn) drainAll(cur cursor) {
 		frames, cost := cur.skip(n)
 		c.s.obs.Sent(frames, n)
 		if err != nil {
+			c.s.dropped(cur.unfinished())
 			c.lost()
 			c.wrote(0, true)
 			return
@@ -32,6 +33,7 @@ func (c *Conn) drainAll(cur cursor) {
 			c.heard.Store(true)
 		}
 		if c.isSlow() {
+			c.s.dropped(cur.untouched())
 			cost += cur.cut()
 		}
 		more := c.wrote(cost, cur.done())

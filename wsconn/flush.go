@@ -193,6 +193,7 @@ func (f *flusher) write(c *Conn, cur cursor) {
 		f.sentBytes += n
 		switch {
 		case err != nil:
+			f.s.dropped(cur.unfinished())
 			c.lost()
 			c.wrote(0, true)
 			return

@@ -9,6 +9,7 @@ import (
 // Opcodes and bits of a frame's first byte (RFC 6455, 5.2).
 const (
 	final    = 0x80
+	control  = 0x8 // of opcodes: close, ping, pong
 	opText   = 0x1
 	opBinary = 0x2
 	opClose  = 0x8
@@ -160,13 +161,21 @@ func (c *cursor) skip(n int) (frames, cost int) {
 
 // cut drops all frames but the one whose beginning has been written, if any. It returns the cost of the dropped.
 func (c *cursor) cut() (cost int) {
-	keep := c.i
-	if c.off > 0 {
-		keep++
-	}
-	for _, f := range c.frames[keep:] {
+	drop := c.untouched()
+	for _, f := range drop {
 		cost += f.cost()
 	}
-	c.frames = c.frames[:keep]
+	c.frames = c.frames[:len(c.frames)-len(drop)]
 	return cost
 }
+
+// untouched are the frames of which nothing has been written.
+func (c *cursor) untouched() []Frame {
+	if c.off > 0 {
+		return c.frames[c.i+1:]
+	}
+	return c.frames[c.i:]
+}
+
+// unfinished are the frames that have not been written to their end.
+func (c *cursor) unfinished() []Frame { return c.frames[c.i:] }

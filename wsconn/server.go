@@ -24,6 +24,8 @@ type Server struct {
 	reaper  reaper
 	stop    chan struct{}
 
+	stats Stats
+
 	// frozen is the time, in ns, in which the process did not run; beat is when the wheel last turned.
 	frozen, beat atomic.Int64
 
@@ -70,6 +72,28 @@ func (s *Server) Len() int {
 	return s.count
 }
 
+// Stats counts what operators watch, besides what the Observer is told.
+type Stats struct {
+	Accepted atomic.Uint64 // connections
+	Dropped  atomic.Uint64 // data frames that waited for a client when it turned out slow, or gone, and were not written
+}
+
+// Stats gives the counters.
+func (s *Server) Stats() *Stats { return &s.stats }
+
+// dropped counts frames that will not be written; pings and close frames do not count.
+func (s *Server) dropped(frames []Frame) {
+	n := uint64(0)
+	for _, f := range frames {
+		if f.wire[0]&control == 0 {
+			n++
+		}
+	}
+	if n > 0 {
+		s.stats.Dropped.Add(n)
+	}
+}
+
 // Each calls fn for each connection that was open when it was called.
 func (s *Server) Each(fn func(*Conn)) {
 	for _, c := range s.all() {
@@ -98,6 +122,7 @@ func (s *Server) register(c *Conn) bool {
 	s.wheel[s.next] = append(s.wheel[s.next], c)
 	s.next = (s.next + 1) % len(s.wheel)
 	s.count++
+	s.stats.Accepted.Add(1)
 	return true
 }
 

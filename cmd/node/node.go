@@ -37,6 +37,7 @@ type node struct {
 	tokens  *auth.Verifier
 	broker  *broker.Broker
 	cluster *cluster.Cluster
+	store   *presence.Store
 	tracker *presence.Tracker
 	hub     *hub.Hub
 	sockets *wsconn.Server
@@ -100,18 +101,18 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 		return nil, err
 	}
 	n.listen(meanwhile)
-	if n.broker, err = openBroker(ctx, cfg, log); err != nil {
+	if n.broker, err = openBroker(ctx, cfg, n.metrics, log); err != nil {
 		return nil, err
 	}
 	process := cluster.NewProcess()
-	store := presence.NewStore(n.broker, n.broker.Keys())
+	n.store = presence.NewStore(n.broker, n.broker.Keys())
 	n.cluster = cluster.New(cluster.Config{
-		Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: store, Log: log,
+		Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store, Observer: n.metrics, Log: log,
 		Node: cluster.Node{Address: n.ln.Addr().String(), Version: versionText(), PID: os.Getpid(), StartedAt: time.Now()},
 		Load: func() cluster.Load { return n.hub.Load() },
 	})
-	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
-	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, Log: log})
+	n.tracker = presence.NewTracker(presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
+	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, Observer: n.metrics, Log: log})
 	n.wire()
 	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
@@ -147,9 +148,9 @@ func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
 }
 
 // openBroker connects to Redis; while it cannot be reached, the node waits for it.
-func openBroker(ctx context.Context, cfg *Config, log *slog.Logger) (*broker.Broker, error) {
+func openBroker(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.Logger) (*broker.Broker, error) {
 	for {
-		b, err := broker.Open(ctx, broker.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Log: log})
+		b, err := broker.Open(ctx, broker.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Observer: redisObserver{m}, Log: log})
 		switch {
 		case err == nil:
 			return b, nil
@@ -185,7 +186,7 @@ func (n *node) wire() {
 // open lets the API and the app answer.
 func (n *node) open() {
 	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Keys: n.keys.Keys, RemoteAddr: n.remoteAddr,
-		Dev: n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Version: versionText(), Log: n.log})
+		Dev: n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(), Log: n.log})
 	health := apiServer.Health()
 	n.watchRooms()
 	if n.health != nil {

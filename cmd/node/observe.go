@@ -6,6 +6,7 @@ import (
 
 	"rollcall/app"
 	"rollcall/auth"
+	"rollcall/broker"
 	"rollcall/metrics"
 	"rollcall/wsconn"
 )
@@ -49,17 +50,24 @@ func (n *node) jwks() *metrics.JWKS {
 
 // rooms is the state of the rooms at this moment.
 func (n *node) rooms() *metrics.Rooms {
-	load, hub, presence := n.hub.Load(), n.hub.Stats(), n.tracker.Stats()
+	load, redis, hub, cluster := n.hub.Load(), n.broker.Stats(), n.hub.Stats(), n.cluster.Stats()
+	presence, census, lua := n.tracker.Stats(), n.tracker.Census(), n.app.Stats()
 	return &metrics.Rooms{
-		Connections: n.sockets.Len(),
+		Connections: n.sockets.Len(), Accepted: n.sockets.Stats().Accepted.Load(), Dropped: n.sockets.Stats().Dropped.Load(),
 
 		Channels: load.Channels, BroadcastsPublished: hub.Broadcasts.Load(), BroadcastsReceived: hub.Fanouts.Load(), Deliveries: hub.Delivered.Load(),
 
+		RedisQueue: redis.Queue, RedisMessages: redis.Messages, RedisTopics: redis.Topics, RedisLinks: redis.Links, RedisLinkBreaks: redis.Breaks,
 		RedisBreaks: n.broker.Breaks(),
 
-		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()),
+		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()), Incarnations: cluster.Incarnations.Load(),
+		ReapedIncarnations: cluster.Reaped.Load(), ReapedEntries: n.store.Reaped(), ReapErrors: cluster.ReapErrors.Load(),
 
+		PresenceChannels: census.Channels, PresenceUsers: census.Users, PresenceEntries: census.Entries, PresencePending: census.Pending, PresenceHeld: census.Held,
+		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), AuditErrors: presence.Failed.Load(),
 		Snapshots: presence.Loads.Load(), Gaps: presence.Gaps.Load(), Repairs: presence.Repairs.Load(), Orphans: presence.Orphans.Load(),
+
+		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited,
 	}
 }
 
@@ -70,7 +78,7 @@ type socketObserver struct {
 }
 
 func (o socketObserver) Closed(c *wsconn.Conn, info wsconn.CloseInfo) {
-	o.Metrics.Closed(string(info.Why), info.Code, 0)
+	o.Metrics.Closed(string(info.Why), info.Code)
 	o.log.Debug("connection closed", "connection", c.ID(), "code", info.Code, "reason", info.Reason, "why", info.Why)
 }
 
@@ -78,6 +86,11 @@ func (o socketObserver) Panicked(c *wsconn.Conn, value any, stack []byte) {
 	o.Metrics.Panicked()
 	o.log.Error("handler panicked", "connection", c.ID(), "panic", value, "stack", string(stack))
 }
+
+// redisObserver counts how Redis does.
+type redisObserver struct{ *metrics.Metrics }
+
+func (o redisObserver) Failed(why broker.Failure) { o.CommandFailed(string(why)) }
 
 // handlerObserver counts what handlers do.
 type handlerObserver struct{ m *metrics.Metrics }

@@ -1,0 +1,28 @@
+package app
+
+import "time"
+
+// Stats is what handlers have to do at one moment.
+type Stats struct {
+	VMs        int           // of event and HTTP handlers
+	Busy       int           // of these, in a turn
+	Waiting    int           // turns that wait for a VM
+	Scripts    int           // connection scripts that run
+	GateQueue  int           // VMs that wait for a core
+	GateWaited time.Duration // how long VMs have waited for one so far, all together
+}
+
+// Stats counts. VMs of an app that has been replaced by a changed one do not count.
+func (s *Server) Stats() Stats {
+	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited()}
+	in := s.current.Load()
+	count := func(p *pool) {
+		workers, busy, waiting := p.load()
+		l.VMs, l.Busy, l.Waiting = l.VMs+workers, l.Busy+busy, l.Waiting+waiting
+	}
+	for _, p := range in.pools {
+		count(p)
+	}
+	count(in.scripts)
+	return l
+}

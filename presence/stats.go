@@ -1,0 +1,76 @@
+package presence
+
+import "sync/atomic"
+
+// Stats counts what operators watch.
+type Stats struct {
+	Loads   atomic.Int64 // snapshots adopted
+	Gaps    atomic.Int64 // changes found missing
+	Orphans atomic.Int64 // entries of no node, removed
+	Repairs atomic.Int64 // own entries that an audit had to mend
+	Audits  atomic.Int64
+	Failed  atomic.Int64 // audits that Redis did not answer
+
+	resyncs [resyncs]atomic.Int64
+}
+
+// resync is why a channel is to be read from Redis; it is also the label of a metric.
+type resync int
+
+const (
+	resyncFirst        resync = iota // someone came
+	resyncGap                        // a change is missing
+	resyncBad                        // a message cannot be read
+	resyncUnseen                     // an own write did not come back
+	resyncSubscription               // the topic's subscription had been lost
+	resyncIncarnation                // this node's lease had been lost
+	resyncAudit                      // the view differs from Redis
+	resyncOrphan                     // entries moved to another incarnation unseen
+
+	resyncs = iota
+)
+
+func (r resync) String() string {
+	return [resyncs]string{"first", "gap", "bad_message", "unseen", "resubscribed", "incarnation", "audit", "orphan"}[r]
+}
+
+// Resyncs counts why channels were to be read, by reason; every reason is there.
+func (s *Stats) Resyncs() map[string]int64 {
+	by := make(map[string]int64, resyncs)
+	for r := range resync(resyncs) {
+		by[r.String()] = s.resyncs[r].Load()
+	}
+	return by
+}
+
+// Census is how much presence a node has in hand at one moment.
+type Census struct {
+	Channels int // with a view
+	Users    int // in these views
+	Entries  int // of this node's connections
+	Pending  int // changes of these that Redis does not hold yet
+	Held     int // metas that Redis lost and that stay for a time
+}
+
+// Census counts; it takes each channel's lock for a moment.
+func (t *Tracker) Census() (n Census) {
+	inc, _, _ := t.lease.Lease()
+	for _, c := range t.all() {
+		c.mu.Lock()
+		if c.phase == live {
+			n.Channels++
+			n.Users += c.replica.Len()
+		}
+		for _, o := range c.own {
+			if !o.gone {
+				n.Entries++
+			}
+			if !o.settled(inc) {
+				n.Pending++
+			}
+		}
+		n.Held += c.replica.Held()
+		c.mu.Unlock()
+	}
+	return n
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/hub"
 )
 
 var secret = []byte("a secret of the tests, long enough")
@@ -227,6 +228,34 @@ func TestPermissionsAtConnect(t *testing.T) {
 	token := mint(t, auth.MintClaims{UserID: "42", Channels: []string{"a"}})
 	n.dial("/ws/a?token=" + token).expect("in")
 	n.dial("/ws/b?token=" + token).untilClosed(`closed 4403 join: channel "b" is not allowed by the token`)
+}
+
+// What room a broadcast_room without a channel means is foretold as hub's TestBroadcastRoom has it.
+func TestRoomAfter(t *testing.T) {
+	join := func(c string) hub.Action { return hub.Action{Kind: hub.ActionJoin, Channel: c} }
+	leave := func(c string) hub.Action { return hub.Action{Kind: hub.ActionLeave, Channel: c} }
+	for _, tt := range []struct {
+		name    string
+		rooms   []string
+		actions []hub.Action
+		want    string
+	}{
+		{"in no room", nil, nil, ""},
+		{"joined in this return", nil, []hub.Action{join("a")}, "a"},
+		{"the most recently joined", []string{"a", "b"}, nil, "b"},
+		{"several joined: the last counts", []string{"a"}, []hub.Action{join("b"), join("c")}, "c"},
+		{"joined again in this return", []string{"a", "b", "c"}, []hub.Action{join("a")}, "a"},
+		{"after leaving the newest, the one before", []string{"a", "b", "c"}, []hub.Action{leave("c")}, "b"},
+		{"joined and left in one return", []string{"a", "b"}, []hub.Action{join("c"), leave("c")}, "b"},
+		{"left and joined again", []string{"a", "b"}, []hub.Action{leave("a"), join("a"), leave("b")}, "a"},
+		{"two joined, one of them left", []string{"b"}, []hub.Action{join("a"), join("c"), leave("c")}, "a"},
+		{"all left", []string{"a", "b"}, []hub.Action{leave("a"), leave("b")}, ""},
+		{"other actions", []string{"a"}, []hub.Action{{Kind: hub.ActionTrack, Channel: "b"}, {Kind: hub.ActionBroadcastChannel, Channel: "c"}}, "a"},
+	} {
+		if got := roomAfter(tt.rooms, tt.actions); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 // expiry closes each connection once, at its time, the nearest first.

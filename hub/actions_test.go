@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"rollcall/wsconn"
@@ -58,6 +60,33 @@ func TestBroadcastRoom(t *testing.T) {
 		c.lines = nil
 		c.mu.Unlock()
 	}
+}
+
+// Member.Permit is asked where a broadcast_room names no channel, and only there: which room it is shows when it runs.
+func TestPermit(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n := w.node("n1")
+	c, inAllowed, inDenied := n.event("c"), n.event("in allowed"), n.event("in denied")
+	inAllowed.join("allowed")
+	inDenied.join("denied")
+	denied := errors.New("denied")
+	var asked []string
+	c.permit = func(channel string) error {
+		if asked = append(asked, channel); channel == "denied" {
+			return denied
+		}
+		return nil
+	}
+	errs := c.Do(t.Context(), []Action{act(ActionJoin, "allowed"), sayRoom("1"), act(ActionJoin, "denied"), sayRoom("must not be sent"),
+		{Kind: ActionBroadcastRoom, Channel: "denied", Value: Value{Text: "2"}}, act(ActionLeave, "denied"), sayRoom("3")})
+	if len(errs) != 1 || !errors.Is(errs[0].Err, denied) || errs[0].Action.Kind != ActionBroadcastRoom {
+		t.Errorf("errors %v", errs)
+	}
+	if got := fmt.Sprint(asked); got != "[allowed denied allowed]" {
+		t.Errorf("asked about %s", got)
+	}
+	inAllowed.want("1", "3")
+	inDenied.want("2")
 }
 
 // SPEC 1.2: "Actions of one return run one after another in the order of this table, each complete before the next"; an

@@ -45,18 +45,20 @@ func (c *tokenCmd) Run(k *kong.Kong) error {
 	}
 	token, err := auth.Mint(secret, claims)
 	if err != nil {
-		return mintUsage(err)
+		return c.mintUsage(err)
 	}
 	_, err = fmt.Fprintln(k.Stdout, token)
 	return err
 }
 
 // mintUsage names the flag whose value Mint does not take.
-func mintUsage(err error) error {
+func (c *tokenCmd) mintUsage(err error) error {
 	var config *auth.ConfigError
 	switch {
 	case !errors.As(err, &config):
 		return usagef("token: %v", err)
+	case config.Field == "Secrets" && c.JWTSecretFile != "":
+		return usagef("--jwt-secret-file: %s", config.Text)
 	case config.Field == "Secrets":
 		return usagef("--jwt-secret: %s", config.Text)
 	default:

@@ -117,7 +117,7 @@ func TestTokenTime(t *testing.T) {
 
 // SPEC 3: "Bad configuration: exit 2 and one line that names the flag and the mend".
 func TestBadToken(t *testing.T) {
-	files := write(t, map[string]string{"empty": "# none\n"})
+	files := write(t, map[string]string{"empty": "# none\n", "short": "short\n"})
 	good := []string{"--user", "u", "--jwt-secret", tokenSecret}
 	for _, tt := range []struct {
 		name string
@@ -129,6 +129,7 @@ func TestBadToken(t *testing.T) {
 		{"a user with a line end", []string{"--user=a\nb", "--jwt-secret", tokenSecret}, []string{"--user", "control characters"}},
 		{"no secret", []string{"--user", "u"}, []string{"--jwt-secret", "ROLLCALL_JWT_SECRET"}},
 		{"a short secret", []string{"--user", "u", "--jwt-secret", "short"}, []string{"--jwt-secret", "at least 32"}},
+		{"a short secret in a file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "short")}, []string{"--jwt-secret-file", "at least 32"}},
 		{"secret and file", append([]string{"--jwt-secret-file", filepath.Join(files, "empty")}, good...), []string{"--jwt-secret-file", "not both"}},
 		{"no file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "none")}, []string{"--jwt-secret-file", "can be read"}},
 		{"an empty file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "empty")}, []string{"--jwt-secret-file", "no secret"}},

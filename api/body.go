@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/app"
@@ -49,10 +50,11 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, limit int64, r
 		return &bodyProblem{http.StatusBadRequest, "a body is needed", at("body", "missing")}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if kind := r.Header.Get("Content-Type"); !raw && (kind == "" || isJSON(kind)) {
-		return strict(body)
+	if kind := r.Header.Get("Content-Type"); raw || kind != "" && !isJSON(kind) {
+		return nil
 	}
-	return nil
+	r.Header.Set("Content-Type", "application/json") // the one way huma knows it
+	return strict(body)
 }
 
 // isJSON tells that a media type is JSON's.
@@ -86,6 +88,12 @@ func strict(text []byte) *bodyProblem {
 			values++
 		}
 	}
+}
+
+// exactNames is JSON whose members must be written as the document has them: encoding/json takes them in any case.
+var exactNames = huma.Format{
+	Marshal:   huma.DefaultJSONFormat.Marshal,
+	Unmarshal: func(text []byte, v any) error { return json.Unmarshal(text, v, json.RejectUnknownMembers(true)) },
 }
 
 // location writes a JSON pointer as problem documents do: "/a/0/b" is "body.a[0].b".

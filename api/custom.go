@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"reflect"
 	"unicode/utf8"
@@ -111,7 +110,7 @@ func (s *Server) scriptBodyOf(raw []byte, schema *huma.Schema) (b scriptBody, er
 		return b, huma.NewError(p.status, p.detail, p.where)
 	}
 	var v any
-	if err := json.Unmarshal(raw, &v); err != nil {
+	if err := exactNames.Unmarshal(raw, &v); err != nil {
 		return b, huma.Error400BadRequest("the body is no JSON", at("body", err.Error()))
 	}
 	pb, found := huma.NewPathBuffer(nil, 0), huma.ValidateResult{}
@@ -120,7 +119,10 @@ func (s *Server) scriptBodyOf(raw []byte, schema *huma.Schema) (b scriptBody, er
 	if len(found.Errors) > 0 {
 		return b, huma.Error422UnprocessableEntity("validation failed", found.Errors...)
 	}
-	if err := json.Unmarshal(raw, &b); err != nil {
+	if method, there := v.(map[string]any)["method"]; there && method == nil {
+		return b, unprocessable("body.method", "expected string")
+	}
+	if err := exactNames.Unmarshal(raw, &b); err != nil {
 		return b, unprocessable("body", err.Error())
 	}
 	if b.Code == "" {

@@ -102,6 +102,7 @@ func (s *Server) operations() {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", "" // served below, with a key
 	c.CreateHooks = nil
 	c.Transformers = []huma.Transformer{tidy}
+	c.Formats = map[string]huma.Format{"application/json": exactNames, "json": exactNames}
 	c.RejectUnknownQueryParameters = true
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer"},

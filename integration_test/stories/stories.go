@@ -51,7 +51,7 @@ func Run(t *testing.T, c *Cluster) {
 	}{
 		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories}, {"presence", presenceStories},
 		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions", permissionStories},
-		{"api", apiStories}, {"api-presence", apiPresenceStories}, {"restart", restartStories},
+		{"api", apiStories}, {"api-presence", apiPresenceStories}, {"api-bad", apiBadStories}, {"restart", restartStories},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, e := range part.stories {

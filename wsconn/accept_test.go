@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestBadHandshakes(t *testing.T) {
@@ -137,6 +139,54 @@ func TestEarlyData(t *testing.T) {
 	}
 	if b, err := io.ReadAll(nc); len(b) > 0 {
 		t.Errorf("answer %q %v", b, err)
+	}
+}
+
+// pipes is a listener of connections without any buffer.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestHandshakeTimeout: Config.HandshakeTimeout bounds the write of the answer to a client that does not take it.
+func TestHandshakeTimeout(t *testing.T) {
+	s := NewServer(Config{HandshakeTimeout: 50 * time.Millisecond}, nil)
+	defer s.Close()
+	accepted := make(chan error, 1)
+	l := &pipes{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := s.Accept(w, r, Options{})
+		accepted <- err
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	defer func() { _ = server.Close(); <-served }()
+	client, conn := net.Pipe()
+	defer client.Close()
+	l.conns <- conn
+	if _, err := io.WriteString(client, upgradeRequest); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, accepted, "Accept"); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Accept: %v", err)
+	}
+	if n := s.Len(); n != 0 {
+		t.Errorf("%d connections", n)
+	}
+	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF && err != io.ErrClosedPipe {
+		t.Errorf("the socket is not closed: %v", err)
 	}
 }
 

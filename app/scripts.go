@@ -230,21 +230,27 @@ func (s *Scripts) List(ctx context.Context) ([]Script, error) {
 	return out, nil
 }
 
+// lookWait is how long a caller waits for a look at Redis, which may have to wait for another one.
+const lookWait = 2 * time.Second
+
 // refresh waits until the loop has looked at Redis.
 func (s *Scripts) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	defer cancel()
+	late := func() error { return fmt.Errorf("%w: %w", broker.ErrUnavailable, ctx.Err()) }
 	answer := make(chan error, 1)
 	select {
 	case s.ask <- answer:
 	case <-s.stop:
 		return broker.ErrClosed
 	case <-ctx.Done():
-		return ctx.Err()
+		return late()
 	}
 	select {
 	case err := <-answer:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return late()
 	}
 }
 

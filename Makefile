@@ -7,10 +7,10 @@ TESTFLAGS   ?= -race -timeout 10m
 BENCH       ?= .
 
 UNIT = $$($(GO) list ./... | grep -v /integration_test)
-E2E  = ./integration_test/...
+E2E  = $$($(GO) list ./integration_test/... | grep -v /integration_test/chaos$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e compose-test bench bench-code smoke images ci clean
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e compose-test chaos chaos-short bench bench-code smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ e2e: ## many nodes, real Redis, the browser, docker-compose
 
 compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
 	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/
+
+chaos: ## faults of every kind for half an hour, judged by what clients were told; ROLLCALL_CHAOS says what else
+	ROLLCALL_CHAOS="$${ROLLCALL_CHAOS:-full}" $(GO) test -v -count=1 -timeout 2h -run TestChaos ./integration_test/chaos
+
+chaos-short: ## the same for two minutes, with fixed seeds, as CI does
+	$(GO) test -v -count=1 -timeout 10m -run TestChaos ./integration_test/chaos
 
 bench: ## what a cluster costs, five runs of each scenario (an hour and a half); BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 4h ./integration_test/load

@@ -1,6 +1,7 @@
 package nodetest
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -29,6 +30,42 @@ type Client struct {
 	changed chan struct{} // closed and made anew with each frame
 	over    bool
 	asked   int
+
+	record func(Frame) // nil: frames are queued; called by the reader
+}
+
+// Frame is one frame as a recorded client got it.
+type Frame struct {
+	Text    string // as in a queue
+	Over    bool   // the connection has ended: the last one
+	Channel string // of presence frames, else ""
+	Told    []string
+	Faults  []string
+	Users   map[string][]Meta // the roster after it; not to be kept
+}
+
+// Record connects a client that keeps no frames but hands each to take, on the reader's goroutine, which take holds up. It is
+// for crowds: nothing fails a test, and the caller Drops it. Of the other methods only Close works.
+func Record(ctx context.Context, addr, path string, take func(Frame)) (*Client, error) {
+	dialer := websocket.Dialer{HandshakeTimeout: Patience}
+	conn, resp, err := dialer.DialContext(ctx, "ws://"+addr+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", path, err)
+	}
+	c := &Client{Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), rosters: map[string]*Roster{}, record: take}
+	go c.read()
+	return c, nil
+}
+
+// Close sends a close frame and waits for the end of the connection, for a time; then it is dropped.
+func (c *Client) Close(code int, within time.Duration) {
+	if c.Conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(within)) == nil {
+		select {
+		case <-c.done:
+		case <-time.After(within):
+		}
+	}
+	c.Drop()
 }
 
 // Dial connects; header is "Name: value" lines. The connection is closed at the test's end.
@@ -115,8 +152,8 @@ func (c *Client) read() {
 func (c *Client) take(text string, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, text)
 	c.over = over
+	frame := Frame{Text: text, Over: over}
 	if channel, apply := presenceFrame(text); apply != nil {
 		r := c.rosters[channel]
 		if r == nil {
@@ -124,7 +161,16 @@ func (c *Client) take(text string, over bool) {
 			c.rosters[channel] = r
 		}
 		apply(r)
+		if c.record != nil {
+			frame.Channel, frame.Told, frame.Faults, frame.Users = channel, r.told, r.faults, r.users
+			r.told, r.faults = nil, nil
+		}
 	}
+	if c.record != nil {
+		c.record(frame)
+		return
+	}
+	c.queue = append(c.queue, text)
 	if c.changed != nil {
 		close(c.changed)
 		c.changed = nil

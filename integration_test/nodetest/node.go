@@ -142,6 +142,13 @@ func (n *Node) signal(sig syscall.Signal) {
 	}
 }
 
+// Starve lets the process get no more memory: the next time its heap grows it ends, as it says, out of memory. False where
+// that can't be done.
+func (n *Node) Starve() bool {
+	n.Log.forgive("out of memory", "cannot allocate memory", "failed to create new OS thread")
+	return starve(n.cmd.Process.Pid) == nil
+}
+
 // Exited tells whether the process has ended.
 func (n *Node) Exited() bool {
 	select {

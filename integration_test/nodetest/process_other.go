@@ -2,6 +2,11 @@
 
 package nodetest
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 func attributes() *syscall.SysProcAttr { return nil }
+
+func starve(int) error { return errors.ErrUnsupported }

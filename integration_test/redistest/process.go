@@ -186,6 +186,18 @@ func (p *Process) Restart() {
 	}
 }
 
+// RestartEmpty is Restart without data, also where it persists.
+func (p *Process) RestartEmpty() {
+	p.t.Helper()
+	p.Kill()
+	for _, name := range []string{"appendonlydir", "dump.rdb"} {
+		if err := os.RemoveAll(filepath.Join(p.dir, name)); err != nil {
+			p.t.Fatalf("empty redis-server: %v", err)
+		}
+	}
+	p.Restart()
+}
+
 // Stop ends the process with SIGTERM, as an operator would, and waits for its end.
 func (p *Process) Stop() { p.signal(syscall.SIGTERM, true) }
 

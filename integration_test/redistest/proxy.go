@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy is a TCP proxy on a free port of 127.0.0.1 that makes network faults.
@@ -15,6 +16,9 @@ import (
 //	        As Drop, but only for connections that subscribe, those before and those while it is on; commands go on.
 //	DropRequests, DropRequestsOfSubscriptions
 //	        As the two, but only what clients send is swallowed; what the server sends still comes.
+//	DropAnswers
+//	        As Drop, but only what the server sends is swallowed; it still hears its clients.
+//	Slow    bytes are delivered later, both ways.
 //	Hold    bytes stop, both ways, and are delivered after Resume, late: what TCP makes
 //	        of a partition that ends before a timeout does.
 //	Cut     every connection is closed now; new ones work, unless Drop or Hold are on.
@@ -34,6 +38,7 @@ type Proxy struct {
 	change sync.Cond // on mu: mode or closed has changed
 	mode   mode
 	loss   loss // of mode drop
+	delay  time.Duration
 	target string
 	closed bool
 	count  int
@@ -53,6 +58,7 @@ const (
 type loss struct {
 	subscriptions bool // only those; else every connection
 	requests      bool // only what clients send; else both ways
+	answers       bool // only what the server sends
 }
 
 // way is a direction of a connection.
@@ -101,6 +107,16 @@ func (p *Proxy) DropSubscriptions() { p.drop(loss{subscriptions: true}) }
 // DropRequests swallows what clients send.
 func (p *Proxy) DropRequests() { p.drop(loss{requests: true}) }
 
+// DropAnswers swallows what the server sends.
+func (p *Proxy) DropAnswers() { p.drop(loss{answers: true}) }
+
+// Slow delivers all bytes later by a time, at most a second, until Resume.
+func (p *Proxy) Slow(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = min(by, time.Second)
+}
+
 // DropRequestsOfSubscriptions swallows what clients send on connections that subscribe.
 func (p *Proxy) DropRequestsOfSubscriptions() { p.drop(loss{subscriptions: true, requests: true}) }
 
@@ -130,8 +146,11 @@ func (p *Proxy) Hold() { p.set(hold, false) }
 // Refuse closes all connections, and new ones at once.
 func (p *Proxy) Refuse() { p.set(refuse, true) }
 
-// Resume ends Drop, Hold and Refuse.
-func (p *Proxy) Resume() { p.set(pass, false) }
+// Resume ends Drop, Hold, Refuse and Slow.
+func (p *Proxy) Resume() {
+	p.Slow(0)
+	p.set(pass, false)
+}
 
 // Cut closes all connections.
 func (p *Proxy) Cut() {
@@ -256,10 +275,15 @@ func (p *Proxy) mayPass(c *pair, w way, subscribes bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.subscribes = c.subscribes || subscribes
+	if delay := p.delay; delay > 0 {
+		p.mu.Unlock()
+		time.Sleep(delay) // what is imitated is a slow way
+		p.mu.Lock()
+	}
 	for p.mode == hold && !p.closed {
 		p.change.Wait()
 	}
-	if p.mode == drop && (c.subscribes || !p.loss.subscriptions) && (w == request || !p.loss.requests) {
+	if p.mode == drop && (c.subscribes || !p.loss.subscriptions) && (w == request || !p.loss.requests) && (w == answer || !p.loss.answers) {
 		c.deaf[w] = true
 	}
 	return !c.deaf[w]

@@ -1,0 +1,195 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rule names what was broken.
+type Rule string
+
+// The rules, each with its sentence of SPEC.
+const (
+	Exact   Rule = "view"      // 5.1: "each live node's view equals what the connected clients tracked"
+	InTime  Rule = "late"      // 5.1: "every view is exact again in that time"
+	Stayed  Rule = "told gone" // 5.1: "one leave for each user who really went and none for those who stayed"
+	Ghost   Rule = "ghost"     // 5.4: "nothing a dead or fenced node still had in flight can bring a user back"
+	Once    Rule = "once"      // 5.1: "each client is told every change once": no join of who is there, no leave of who is not
+	Order   Rule = "order"     // 5.1: "in one order that is the same for all of that channel"
+	AtMost  Rule = "broadcast" // 5.3: "at most once and in the same order for all subscribers of a channel from one sender"
+	Cut     Rule = "cut off"   // 5.2: "its clients stay connected"
+	Unknown Rule = "record"    // the record itself is at odds: a fault of the driver
+)
+
+// Violation is one broken promise.
+type Violation struct {
+	Rule   Rule
+	At     time.Duration
+	Room   string
+	User   string
+	Client string // who was told wrongly
+	Text   string
+	Other  string // a second user, "" none
+	Beside string // a second client, "" none
+	Story  []string
+}
+
+func (v Violation) String() string {
+	text := fmt.Sprintf("%s: at %s in %s: %s %s", v.Rule, seconds(v.At), v.Room, v.Client, v.Text)
+	if len(v.Story) > 0 {
+		text += "\n    " + strings.Join(v.Story, "\n    ")
+	}
+	return text
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3fs", d.Seconds()) }
+
+// Measure is how long one segment's faults kept any view from being exact, without the time in which the driver did not run.
+type Measure struct {
+	Faults []string      // the kinds; "calm" alone when there was none
+	There  time.Duration // until everyone who was there was seen, from the last fault's end or their own coming
+	Gone   time.Duration // until nobody was seen who had gone, likewise
+	Killed time.Duration // the same for users of killed nodes
+}
+
+// Verdict is what a record shows.
+type Verdict struct {
+	Violations []Violation
+	Measures   []Measure // one for each point
+	Told       int       // joins and leaves that were told
+	Heard      int       // broadcasts that were heard
+	Slow       int       // times past a bound only because the driver itself did not run
+}
+
+// checker goes through one record.
+type checker struct {
+	rec     *Record
+	truth   *truth
+	gaps    map[place][]gap
+	verdict Verdict
+}
+
+// Check judges a record.
+func Check(r *Record) *Verdict {
+	c := &checker{rec: r, truth: truthOf(r), gaps: map[place][]gap{}}
+	for _, client := range r.Clients {
+		c.told(client)
+		c.heard(client)
+		c.life(client)
+	}
+	c.order()
+	c.exact()
+	slices.SortStableFunc(c.verdict.Violations, func(a, b Violation) int { return int(a.At - b.At) })
+	for i := range c.verdict.Violations {
+		v := &c.verdict.Violations[i]
+		v.Story = c.story(v)
+	}
+	return &c.verdict
+}
+
+func (c *checker) violate(rule Rule, at time.Duration, room, user, client, format string, args ...any) {
+	c.verdict.Violations = append(c.verdict.Violations,
+		Violation{Rule: rule, At: at, Room: room, User: user, Client: client, Text: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) gapsOf(p place) []gap {
+	g, ok := c.gaps[p]
+	if !ok {
+		g = c.truth.gaps(p)
+		c.gaps[p] = g
+	}
+	return g
+}
+
+// told checks what a client was told of presence, each event against those before and against the truth.
+func (c *checker) told(client *Client) {
+	if client.Route == List {
+		return
+	}
+	views := map[string]*View{}
+	leaves := map[place][]time.Duration{}
+	for _, e := range client.Events {
+		if e.Kind < Whole || e.Kind == Heard {
+			continue
+		}
+		v := views[e.Room]
+		if v == nil {
+			v = NewView(client)
+			views[e.Room] = v
+		}
+		if wrong := v.Take(e); wrong != "" {
+			c.violate(Once, e.At, e.Room, e.User, client.Name, "%s", wrong)
+		}
+		if v.Ignores(e.User) {
+			continue
+		}
+		switch e.Kind {
+		case Join:
+			c.verdict.Told++
+			if !c.mayBeThere(place{e.Room, e.User}, e.At) {
+				c.violate(Ghost, e.At, e.Room, e.User, client.Name, "is told that %s joins, who is nowhere", e.User)
+			}
+		case Leave:
+			c.verdict.Told++
+			p := place{e.Room, e.User}
+			leaves[p] = append(leaves[p], e.At)
+		case Whole:
+			for user := range e.View {
+				if !c.mayBeThere(place{e.Room, user}, e.At) {
+					c.violate(Ghost, e.At, e.Room, user, client.Name, "is shown %s, who is nowhere", user)
+				}
+			}
+		}
+	}
+	for p, times := range leaves {
+		c.explain(client, p, times)
+	}
+}
+
+// explain finds a cause for each leave that a client was told of one user.
+func (c *checker) explain(client *Client, p place, times []time.Duration) {
+	gaps := c.gapsOf(p)
+	used := make([]int, len(gaps))
+	for _, at := range times {
+		found := false
+		for i, g := range gaps {
+			if g.from <= at && at <= g.until && used[i] < g.causes {
+				used[i]++
+				found = true
+				break
+			}
+		}
+		if !found {
+			c.violate(Stayed, at, p.room, p.user, client.Name, "is told that %s leaves, without a reason", p.user)
+		}
+	}
+}
+
+// mayBeThere tells whether anything can have brought a user there: a device that asked for it before, and has not ended
+// before the last point of rest.
+func (c *checker) mayBeThere(p place, at time.Duration) bool {
+	rest := time.Duration(-1)
+	for _, point := range c.rec.Points {
+		if point.At < at {
+			rest = point.At
+		}
+	}
+	return slices.ContainsFunc(c.truth.stays[p], func(k *tracking) bool { return k.asked <= at && k.ended > rest })
+}
+
+// life checks that a connection ended only for a reason.
+func (c *checker) life(client *Client) {
+	for _, e := range client.Events {
+		if e.Kind != Ended || e.Text == "left" || client.Route == List {
+			continue
+		}
+		if !slices.ContainsFunc(c.rec.Faults, func(f Fault) bool {
+			p := Promises[f.Name]
+			return (p.Dies || p.Ends) && slices.Contains(f.Nodes, client.Node) && f.Began <= e.At+time.Second && e.At <= f.Ended+10*time.Second
+		}) {
+			c.violate(Cut, e.At, "", client.User, client.Name, "on %s lost its connection: %s", client.Node, e.Text)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package history
+
+import "time"
+
+// Kind says what an event is.
+type Kind byte
+
+// What a client did, or what became of its connection.
+const (
+	Dialed    Kind = iota // it began to connect
+	Opened                // the upgrade was answered
+	Asked                 // it sent the request to track its user in Room as Device; Text is the state
+	Confirmed             // it was shown itself in Room: the entry is written
+	Changed               // it sent another state in Room: Text
+	Withdrew              // it sent the request to untrack in Room
+	Ended                 // the connection is over; Text: "left" by the client, else how the server ended it
+
+	// What it was told.
+
+	Whole  // all of Room: View
+	Join   // of User in Room; Text are the metas as in View, for scripts the name of one device
+	Update // likewise
+	Leave  // likewise; Text are the last metas
+	Heard  // a broadcast in Room: Device sent it as its Number-th
+	Absurd // what no right server tells: Text
+)
+
+func (k Kind) String() string {
+	return [...]string{"dials", "is connected", "tracks", "sees itself", "changes its state", "untracks", "is over",
+		"is shown all", "is told: join", "is told: update", "is told: leave", "hears", "is told nonsense"}[k]
+}
+
+// Event is one entry of a client's history.
+type Event struct {
+	At     time.Duration
+	Kind   Kind
+	Room   string
+	User   string
+	Device string // of Asked: what metas call this tracking; of Heard: who sent it
+	Text   string
+	Number int               // of a broadcast
+	Frame  int               // events of one frame have the same
+	View   map[string]string // user to metas: "<device>=<state>", sorted, with spaces between; nil but for Whole
+}
+
+// Route is how a client is connected.
+type Route byte
+
+// Routes.
+const (
+	Plain   Route = iota // an event handler
+	Devices              // an event handler with presence = "devices"
+	Script               // a connection script
+	List                 // no connection: what a node answers when it is asked for lists
+)
+
+func (r Route) String() string { return [...]string{"plain", "devices", "script", "list"}[r] }
+
+// Client is one connection and all it lived through.
+type Client struct {
+	Name   string
+	User   string // "" for one that only watches
+	Route  Route
+	Node   string
+	Events []Event // in the client's order; At never falls
+}
+
+// Fault is what was done to the cluster.
+type Fault struct {
+	Name  string // names its Promise
+	Began time.Duration
+	Ended time.Duration // for what has no length: Began
+	Nodes []string      // whose nodes it struck; empty: all
+	Note  string        // for a reader
+}
+
+// Point is a moment of rest: since Quiet no client has begun anything, and views were given time to be exact. What was told
+// after one point and up to the next is a segment.
+type Point struct {
+	Quiet time.Duration
+	At    time.Duration
+}
+
+// Span is a time in which the driver itself did not run.
+type Span struct{ From, To time.Duration }
+
+// Times are the cluster's settings.
+type Times struct{ Lease, Grace, Heartbeat, Ping time.Duration }
+
+// Gone is how long the users of a killed node may be shown: SPEC 5.1, "lease + grace + one heartbeat + 1 s".
+func (t Times) Gone() time.Duration { return t.Lease + t.Grace + t.Heartbeat + time.Second }
+
+// Record is a whole run.
+type Record struct {
+	Times   Times
+	Clients []*Client
+	Faults  []Fault
+	Points  []Point
+	Stalls  []Span
+}

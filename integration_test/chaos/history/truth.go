@@ -1,0 +1,238 @@
+package history
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// forever is the end of what has none.
+const forever = time.Duration(math.MaxInt64)
+
+// tracking is one device's stay in a room.
+type tracking struct {
+	client    *Client
+	device    string // its name in metas
+	dialed    time.Duration
+	asked     time.Duration
+	confirmed time.Duration // forever: never
+	ended     time.Duration // the client's own end of it, or that of its connection
+	held      time.Duration // until when the cluster surely keeps it: ended, but later after its node was killed
+	killed    bool          // its node died then
+	states    []stated      // what it asked for, in order
+}
+
+// stated is a state from a time on.
+type stated struct {
+	at    time.Duration
+	state string
+}
+
+// meta is the device as views have it at a time.
+func (k *tracking) meta(at time.Duration) string {
+	state := ""
+	for _, s := range k.states {
+		if s.at <= at {
+			state = s.state
+		}
+	}
+	return k.device + "=" + state
+}
+
+// there tells whether a client tracked at a time, by what it did itself.
+func (k *tracking) there(at time.Duration) bool { return k.asked <= at && at < k.ended }
+
+type place struct{ room, user string }
+
+// truth is what the clients did.
+type truth struct {
+	rec   *Record
+	stays map[place][]*tracking
+}
+
+func truthOf(r *Record) *truth {
+	t := &truth{rec: r, stays: map[place][]*tracking{}}
+	for _, c := range r.Clients {
+		t.add(c)
+	}
+	for _, stays := range t.stays {
+		for _, k := range stays {
+			k.killed = k.ended < forever && t.diedWith(k.client.Node, k.ended) != nil
+		}
+	}
+	return t
+}
+
+func (t *truth) add(c *Client) {
+	var dialed time.Duration
+	now := map[string]*tracking{} // by room
+	for _, e := range c.Events {
+		switch e.Kind {
+		case Dialed:
+			dialed = e.At
+		case Asked:
+			k := &tracking{client: c, device: e.Device, dialed: dialed, asked: e.At, confirmed: forever, ended: forever, held: forever, states: []stated{{e.At, e.Text}}}
+			now[e.Room] = k
+			at := place{e.Room, c.User}
+			t.stays[at] = append(t.stays[at], k)
+		case Confirmed:
+			if k := now[e.Room]; k != nil && k.confirmed == forever {
+				k.confirmed = e.At
+			}
+		case Changed:
+			if k := now[e.Room]; k != nil {
+				k.states = append(k.states, stated{e.At, e.Text})
+			}
+		case Withdrew:
+			if k := now[e.Room]; k != nil {
+				k.ended, k.held = e.At, e.At
+				delete(now, e.Room)
+			}
+		case Ended:
+			for _, k := range now {
+				k.ended, k.held = e.At, e.At
+				if e.Text != "left" {
+					k.held = t.heldAfter(c.Node, e.At)
+				}
+			}
+			clear(now)
+		}
+	}
+}
+
+// notice is how long a node may take to hear of what a client did, and a client of the death of its node.
+const notice = time.Second
+
+// diedWith finds the fault by which a node died about when something ended: it may not have heard of that end any more, so
+// that what it had stays until it is reaped.
+func (t *truth) diedWith(node string, at time.Duration) *Fault {
+	for i, f := range t.rec.Faults {
+		if Promises[f.Name].Dies && slices.Contains(f.Nodes, node) && f.Began-notice <= at && at <= f.Ended+notice {
+			return &t.rec.Faults[i]
+		}
+	}
+	return nil
+}
+
+// heldAfter says until when the cluster surely keeps what a node had, when a connection to it was cut at a time: SPEC 5.2, "A
+// client that reconnects elsewhere before its dead node is reaped makes no leave and no join".
+func (t *truth) heldAfter(node string, at time.Duration) time.Duration {
+	died := t.diedWith(node, at)
+	if died == nil {
+		return at
+	}
+	times := t.rec.Times
+	// The last heartbeat was at most a heartbeat ago, and a little: it takes its time.
+	until := died.Ended + times.Lease + times.Grace - times.Heartbeat - 500*time.Millisecond
+	for _, f := range t.rec.Faults {
+		if Promises[f.Name].Wipes && f.Ended >= at-times.Gone() && f.Began < until {
+			until = at // nobody is left who would write it again
+		}
+	}
+	return max(until, at)
+}
+
+// at gives who is where at a time: room to user to metas.
+func (t *truth) at(when time.Duration) map[string]map[string]string {
+	devices := map[place][]string{}
+	for p, stays := range t.stays {
+		for _, k := range stays {
+			if k.there(when) {
+				devices[p] = append(devices[p], k.meta(when))
+			}
+		}
+	}
+	all := map[string]map[string]string{}
+	for p, list := range devices {
+		if all[p.room] == nil {
+			all[p.room] = map[string]string{}
+		}
+		all[p.room][p.user] = Metas(list)
+	}
+	return all
+}
+
+// gap is a time in which a user may have been away: in none of it is a device of theirs surely there.
+type gap struct {
+	from, to time.Duration
+	// causes is how many leaves there may be at most: devices that ended, that were given up for dead, or that may
+	// have come and gone unseen.
+	causes int
+	// until is when the last of them must have been told: the first point of rest after the beginning.
+	until time.Duration
+}
+
+// gaps are the gaps of one user in a room, in order.
+func (t *truth) gaps(p place) []gap {
+	stays := t.stays[p]
+	var sure []Span
+	type cause struct{ from, to time.Duration }
+	var causes []cause
+	for _, k := range stays {
+		if k.confirmed >= k.held {
+			causes = append(causes, cause{k.asked, t.restAfter(k.held)}) // it may have come and gone at any time
+			continue
+		}
+		from := k.confirmed
+		for _, away := range t.aways(k) {
+			causes = append(causes, cause{away.From, away.To})
+			if away.From > from {
+				sure = append(sure, Span{from, min(away.From, k.held)})
+			}
+			from = max(from, away.To)
+		}
+		if from < k.held {
+			sure = append(sure, Span{from, k.held})
+		}
+		if k.held < forever {
+			causes = append(causes, cause{k.held, k.held})
+		}
+	}
+	slices.SortFunc(sure, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
+	var gaps []gap
+	end := time.Duration(math.MinInt64)
+	for _, s := range append(sure, Span{forever, forever}) {
+		if s.From > end {
+			gaps = append(gaps, gap{from: end, to: s.From})
+		}
+		end = max(end, s.To)
+	}
+	for i := range gaps {
+		g := &gaps[i]
+		g.until = t.restAfter(max(g.from, 0))
+		for _, c := range causes {
+			if c.from <= g.to && c.to >= g.from {
+				g.causes++
+				if c.from >= g.from {
+					g.until = max(g.until, t.restAfter(c.from))
+				}
+			}
+		}
+	}
+	return gaps
+}
+
+// aways are the times in which others may take the node of a device for dead, though it lives.
+func (t *truth) aways(k *tracking) (spans []Span) {
+	for _, f := range t.rec.Faults {
+		p := Promises[f.Name]
+		if !p.Away || len(f.Nodes) > 0 && !slices.Contains(f.Nodes, k.client.Node) || f.Ended-f.Began < t.rec.Times.Lease {
+			continue
+		}
+		if until := t.restAfter(f.Ended); f.Began < k.held && until > k.asked {
+			spans = append(spans, Span{f.Began, until})
+		}
+	}
+	return spans
+}
+
+// restAfter is the first point of rest at or after a time.
+func (t *truth) restAfter(at time.Duration) time.Duration {
+	for _, p := range t.rec.Points {
+		if p.At >= at {
+			return p.At
+		}
+	}
+	return forever
+}

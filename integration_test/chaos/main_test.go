@@ -1,0 +1,9 @@
+package chaos
+
+import (
+	"testing"
+
+	"rollcall/integration_test/nodetest"
+)
+
+func TestMain(m *testing.M) { nodetest.Main(m) }

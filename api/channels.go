@@ -99,7 +99,7 @@ func (s *Server) channels() {
 			if in.Cursor != "" && presence.CheckUserID(in.Cursor) != nil {
 				return nil, badCursor
 			}
-			us, err := s.cfg.Hub.Presence(ctx, in.Channel)
+			us, err := s.cfg.Hub.Presence(ctx, in.Channel, "")
 			if err != nil {
 				return nil, s.fail(err)
 			}
@@ -113,7 +113,7 @@ func (s *Server) channels() {
 		})
 	huma.Register(api, operation("count-presence", http.MethodGet, "/_api/channels/{channel}/presence/count", "Count who is present", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *ChannelPath) (*userCount, error) {
-			us, err := s.cfg.Hub.Presence(ctx, in.Channel)
+			us, err := s.cfg.Hub.Presence(ctx, in.Channel, "")
 			if err != nil {
 				return nil, s.fail(err)
 			}
@@ -126,7 +126,7 @@ func (s *Server) channels() {
 		if err := presence.CheckUserID(in.UserID); err != nil {
 			return nil, unprocessable("path.user_id", err.Error())
 		}
-		us, err := s.cfg.Hub.Presence(ctx, in.Channel)
+		us, err := s.cfg.Hub.Presence(ctx, in.Channel, "")
 		if err != nil {
 			return nil, s.fail(err)
 		}

@@ -45,7 +45,7 @@ type Lister interface {
 	Connections(ctx context.Context, channel string, p hub.Page) (hub.Listing[hub.ConnInfo], error)
 	Connection(ctx context.Context, id string) (*hub.ConnInfo, error)
 	Channels(ctx context.Context, p hub.Page) (hub.Listing[hub.ChannelInfo], error)
-	Presence(ctx context.Context, channel string) ([]*presence.User, error)
+	Presence(ctx context.Context, channel, reader string) ([]*presence.User, error)
 }
 
 // Config of the API. All but Metrics and Observer is needed.

@@ -225,7 +225,7 @@ func TestRefusedConnect(t *testing.T) {
 			}
 			check(t, n.hub.Broadcast(t.Context(), "watch", hubText("end"), ""))
 			watch.expect("end")
-			if users, err := n.hub.Presence(t.Context(), "r"); err != nil || len(users) != 0 {
+			if users, err := n.hub.Presence(t.Context(), "r", ""); err != nil || len(users) != 0 {
 				t.Fatalf("present: %v, %v", users, err)
 			}
 		})

@@ -173,7 +173,7 @@ func wsClientsIn(l *lua.LState) int {
 // presence reads who is in a channel.
 func (c *call) presence(a args, channel string) (users []*presence.User) {
 	c.wait(a.l, a.function, func(ctx context.Context) (err error) {
-		users, err = c.server.cfg.Hub.Presence(ctx, channel)
+		users, err = c.server.cfg.Hub.Presence(ctx, channel, c.connID)
 		return err
 	})
 	return users

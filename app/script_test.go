@@ -275,12 +275,12 @@ solidb.ws.send("ready")
 solidb.ws.recv()`))
 	c := n.lua("")
 	c.expect("ready")
-	if users, err := n.hub.Presence(t.Context(), "c"); err != nil || len(users) != 1 {
+	if users, err := n.hub.Presence(t.Context(), "c", ""); err != nil || len(users) != 1 {
 		t.Fatal(users, err)
 	}
 	c.leave(1000)
 	eventually(t, "leave", func() bool {
-		users, err := n.hub.Presence(t.Context(), "c")
+		users, err := n.hub.Presence(t.Context(), "c", "")
 		return err == nil && len(users) == 0
 	})
 	eventually(t, "unsubscription", func() bool {

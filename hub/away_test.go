@@ -32,7 +32,7 @@ func TestRedisAway(t *testing.T) {
 	if _, err := n1.Send(t.Context(), "ffffffff-ffff-8fff-bfff-ffffffffffff", Value{}); !isOneOf(err, ErrUnavailable) {
 		t.Errorf("send to an unknown node: %v", err)
 	}
-	if _, err := n1.Presence(t.Context(), "never read"); !isOneOf(err, ErrUnavailable) {
+	if _, err := n1.Presence(t.Context(), "never read", ""); !isOneOf(err, ErrUnavailable) {
 		t.Errorf("a list of what was never read: %v", err)
 	}
 	if got := n1.view("room"); got != "ann[a]" {

@@ -59,7 +59,7 @@ func TestBadArguments(t *testing.T) {
 				t.Errorf("%s %q: %v", what, bad, err)
 			}
 		}
-		if _, err := n.Presence(t.Context(), bad); !isOneOf(err, ErrBadChannel) {
+		if _, err := n.Presence(t.Context(), bad, ""); !isOneOf(err, ErrBadChannel) {
 			t.Errorf("presence of %q: %v", bad, err)
 		}
 		if _, err := n.ClientsIn(t.Context(), bad); !isOneOf(err, ErrBadChannel) {

@@ -57,7 +57,7 @@ func TestExactFrames(t *testing.T) {
 	must(t, s.Join(t.Context(), `a "room"`))
 	c.track(`a "room"`, "u<1>", `{"x":[1,{}]}`)
 	eventually(t, "the frame came", func() bool { return raw.len() == 1 })
-	us, err := n1.Presence(t.Context(), `a "room"`)
+	us, err := n1.Presence(t.Context(), `a "room"`, "")
 	must(t, err)
 	meta := us[0].Metas[0]
 	want := fmt.Sprintf(`{"event":"presence_diff","channel":"a \"room\"","payload":{"joins":{"u<1>":{"metas":[{"phx_ref":"%s","connection_id":"%s","state":"online","online_at":%d,"x":[1,{}]}]}},"leaves":{}}}`,
@@ -115,7 +115,7 @@ func TestSetPresence(t *testing.T) {
 	desk.want("room: state ann[desk{a=1 b=2}]")
 	phone.want("room: state ann[desk{a=1 b=2} phone]")
 	refs := func() string {
-		us, err := n1.Presence(t.Context(), "room")
+		us, err := n1.Presence(t.Context(), "room", "")
 		must(t, err)
 		return us[0].Metas[0].Ref + us[0].Metas[1].Ref
 	}
@@ -233,7 +233,7 @@ func TestListReadsOwnWrites(t *testing.T) {
 	c := n1.script("c")
 	for i := range 50 {
 		must(t, c.PresenceJoin(t.Context(), "room", "me", json.RawMessage(fmt.Sprintf(`{"i":%d}`, i))))
-		us, err := n1.Presence(t.Context(), "room")
+		us, err := n1.Presence(t.Context(), "room", "")
 		must(t, err)
 		if len(us) != 2 || us[0].ID != "old" || us[1].Metas[0].Info != fmt.Sprintf(`{"i":%d}`, i) {
 			t.Fatalf("after write %d the list is %+v", i, us)
@@ -245,7 +245,7 @@ func TestListReadsOwnWrites(t *testing.T) {
 			}
 		}
 	}
-	if us, err := n1.Presence(t.Context(), "nobody"); err != nil || len(us) != 0 {
+	if us, err := n1.Presence(t.Context(), "nobody", ""); err != nil || len(us) != 0 {
 		t.Errorf("an empty channel: %v, %v", us, err)
 	}
 }
@@ -334,7 +334,7 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 	wg.Wait()
 	for i, r := range watchers {
 		eventually(t, fmt.Sprintf("client %d is right", i), func() bool {
-			final, err := nodes[i%2].Presence(t.Context(), "room")
+			final, err := nodes[i%2].Presence(t.Context(), "room", "")
 			return err == nil && r.matches(final)
 		})
 	}

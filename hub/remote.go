@@ -180,15 +180,15 @@ func (h *Hub) Count() int {
 }
 
 // Presence lists who is in a channel, the user who has been here longest first. It answers from this node's view where
-// there is one (so that a connection sees its own writes), else from Redis.
-func (h *Hub) Presence(ctx context.Context, channel string) ([]*presence.User, error) {
+// there is one, else from Redis. reader is the connection that asks, which sees its own writes; "": none does.
+func (h *Hub) Presence(ctx context.Context, channel, reader string) ([]*presence.User, error) {
 	if err := CheckChannel(channel); err != nil {
 		return nil, err
 	}
 	if r := h.room(channel); r != nil {
 		select {
 		case <-r.presence.Ready():
-			return r.presence.List(), nil
+			return r.presence.List(reader), nil
 		default:
 		}
 	}

@@ -331,7 +331,7 @@ func (c *client) say(channel, text string) {
 
 // view is who a node says is in a channel, oldest first.
 func (n *node) view(channel string) string {
-	us, err := n.Presence(context.Background(), channel)
+	us, err := n.Presence(context.Background(), channel, "")
 	if err != nil {
 		return "error: " + err.Error()
 	}

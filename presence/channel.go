@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -130,11 +131,41 @@ func (c *Channel) resync(why resync) {
 	}
 }
 
-// List gives the users of now, the one who has been here longest first. What the caller's own connection wrote is in it.
-func (c *Channel) List() []*User {
+// List gives the users of now, the one who has been here longest first. What connID wrote is in it, also while Redis
+// cannot be reached; "" is nobody's list.
+func (c *Channel) List(connID string) []*User {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.replica.List()
+	us := c.replica.List()
+	if connID == "" || len(c.own) == 0 {
+		return us
+	}
+	for ref, o := range c.own {
+		if ref.conn == connID && (o.version != o.written || o.busy != nil) {
+			us = withOwn(us, ref, o)
+		}
+	}
+	return us
+}
+
+// withOwn is a list as it will be when an entry has been written. us is changed, its users are not.
+func withOwn(us []*User, ref entryRef, o *own) []*User {
+	u := &User{ID: ref.user}
+	i := slices.IndexFunc(us, func(u *User) bool { return u.ID == ref.user })
+	if i >= 0 {
+		u.Metas = slices.Clone(us[i].Metas)
+		us = slices.Delete(us, i, i+1)
+	}
+	u.Metas = slices.DeleteFunc(u.Metas, func(m Meta) bool { return m.ConnID == ref.conn })
+	if !o.gone {
+		u.Metas = append(u.Metas, o.meta)
+		sortMetas(u.Metas)
+	}
+	if len(u.Metas) > 0 {
+		us = append(us, u)
+		sortUsers(us)
+	}
+	return us
 }
 
 // Detach ends the audience: nobody on this node is in the channel any more. What still has to be written to Redis is kept

@@ -347,7 +347,7 @@ func TestChannelKeepsRef(t *testing.T) {
 		n := s.actor("n1")
 		defer n.close()
 		a := n.open("C")
-		meta := func() Meta { return a.c.List()[0].Metas[0] }
+		meta := func() Meta { return a.c.List("")[0].Metas[0] }
 		a.track("c1", "ann", `{"a":1,"b":2}`)
 		one := meta()
 		time.Sleep(5 * time.Second)

@@ -288,7 +288,7 @@ func (st *seat) want(after time.Duration, told ...string) {
 
 func (st *seat) wantView(want string) {
 	st.a.s.t.Helper()
-	if got := show(st.c.List()); got != want {
+	if got := show(st.c.List("")); got != want {
 		st.a.s.t.Errorf("%s sees %q, want %q", st.a.name, got, want)
 	}
 }

@@ -71,6 +71,8 @@ type Observer interface {
 	Failed(f Failure)
 	// TokenRefused is called for each token that was not good enough, in a request or a renewal.
 	TokenRefused(code auth.Code)
+	// OriginRefused is called for each upgrade whose origin is not allowed.
+	OriginRefused()
 }
 
 // RunKind is what ran; it is a metric's label.
@@ -115,6 +117,7 @@ type noObserver struct{}
 func (noObserver) Ran(RunKind, string, time.Duration) {}
 func (noObserver) Failed(Failure)                     {}
 func (noObserver) TokenRefused(auth.Code)             {}
+func (noObserver) OriginRefused()                     {}
 
 // validate fills in defaults.
 func (c Config) validate() (Config, error) {

@@ -138,6 +138,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		allowed = o.Origins
 	}
 	if origin := r.Header.Get("Origin"); !originAllowed(origin, r.Host, r.TLS != nil, allowed) {
+		s.cfg.Observer.OriginRefused()
 		writeProblem(w, http.StatusForbidden, "the origin "+origin+" is not allowed")
 		return
 	}

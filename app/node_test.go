@@ -74,6 +74,7 @@ type recorder struct {
 
 func (r *recorder) Ran(RunKind, string, time.Duration) {}
 func (r *recorder) TokenRefused(auth.Code)             {}
+func (r *recorder) OriginRefused()                     {}
 
 func (r *recorder) Failed(f Failure) {
 	r.mu.Lock()

@@ -11,6 +11,9 @@ import (
 	"rollcall/wsconn"
 )
 
+// refusedOrigin is the label of upgrades that app refuses; those of others are in admit.go.
+const refusedOrigin = "origin"
+
 // newMetrics makes the metrics of this node, all 0. Until watchRooms they say that it is not ready.
 func newMetrics() *metrics.Metrics {
 	cfg := metrics.Config{Version: versionText(), CloseCodes: []int{1005, 1006}}
@@ -21,7 +24,7 @@ func newMetrics() *metrics.Metrics {
 		cfg.CloseCodes = append(cfg.CloseCodes, c.Code)
 	}
 	m := metrics.New(cfg)
-	var reasons, codes []string
+	codes, reasons := []string{}, []string{refusedOrigin}
 	for _, r := range refusals() {
 		reasons = append(reasons, string(r))
 	}
@@ -106,5 +109,7 @@ func (o handlerObserver) Ran(kind app.RunKind, route string, took time.Duration)
 func (o handlerObserver) Failed(f app.Failure) {
 	o.m.HandlerFailed(string(f.Kind), f.Route, string(f.Reason))
 }
+
+func (o handlerObserver) OriginRefused() { o.m.Refused(refusedOrigin) }
 
 func (o handlerObserver) TokenRefused(code auth.Code) { o.m.TokenRefused(string(code)) }

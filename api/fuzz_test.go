@@ -46,7 +46,9 @@ func (h *fakeHub) Channels(context.Context, hub.Page) (hub.Listing[hub.ChannelIn
 	return hub.Listing[hub.ChannelInfo]{Items: []hub.ChannelInfo{}}, h.err
 }
 
-func (h *fakeHub) Presence(context.Context, string, string) ([]*presence.User, error) { return nil, h.err }
+func (h *fakeHub) Presence(context.Context, string, string) ([]*presence.User, error) {
+	return nil, h.err
+}
 
 // fakeScripts takes every script.
 type fakeScripts struct {

@@ -37,6 +37,8 @@ func TestAPIAccess(t *testing.T) {
 		{"dev", []string{"Origin: http://127.0.0.1:1"}, 403},
 		{"dev", []string{"Origin: https://evil.example"}, 403},
 		{"dev", []string{"Origin: null"}, 403},
+		{"dev", []string{"Origin: http://" + nodes["dev"].addr, "Origin: https://evil.example"}, 403},
+		{"dev", []string{"Sec-Fetch-Site: same-site"}, 403},
 		{"dev", []string{"Host: evil.example"}, 403}, // a name that resolves to this machine
 		{"dev", []string{"Host: evil.example", "Origin: http://evil.example"}, 403},
 		{"dev", []string{"Sec-Fetch-Site: cross-site"}, 403},

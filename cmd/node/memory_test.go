@@ -90,6 +90,9 @@ func TestReadMemory(t *testing.T) {
 	if d := int64(with.live) - int64(before.live); d < size*9/10 || d > size*11/10 {
 		t.Errorf("32 MiB more are %d more live", d)
 	}
+	if with.other > before.other+size/2 {
+		t.Errorf("32 MiB of objects are counted as other: %d, before %d", with.other, before.other)
+	}
 	runtime.KeepAlive(kept)
 	kept = nil
 	if now := r.read(); now.objects < with.objects*9/10 {

@@ -18,6 +18,7 @@ type Replica struct {
 	// held are metas that Redis lost, user id to connection id to the time (ms) until which their nodes may write them
 	// again; 0: their node said meanwhile that they left.
 	held map[string]map[string]int64
+	left departed
 }
 
 // Transition is what a change did to one user: nil is absent.
@@ -57,6 +58,11 @@ func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	for _, conn := range c.Gone {
 		r.release(conn)
 	}
+	if c.Op == OpLeave {
+		for i := range c.Users {
+			r.left.note(r.users[c.Users[i].ID], c.Gone)
+		}
+	}
 	for i := range c.Users {
 		u := &c.Users[i]
 		if t, changed := r.put(u.ID, u.Metas, u.Seq, nil); changed {
@@ -74,12 +80,13 @@ func (r *Replica) includes(c *Change) bool {
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
+		metas := r.left.without(u.Metas)
 		switch have := r.users[u.ID]; {
 		case have == nil:
-			if len(u.Metas) > 0 {
+			if len(metas) > 0 {
 				return false
 			}
-		case have.Seq < u.Seq, have.Seq == u.Seq && !sameMetas(have.Metas, u.Metas):
+		case have.Seq < u.Seq, have.Seq == u.Seq && !sameMetas(have.Metas, metas):
 			return false
 		}
 	}
@@ -102,6 +109,10 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for conn := range s.gone {
 		r.release(conn)
 	}
+	for _, u := range r.users {
+		r.left.note(u, s.left)
+	}
+	r.left.add(s.refs)
 	var h *hold
 	if holdUntil != 0 {
 		h = &hold{holdUntil, s.gone}
@@ -188,6 +199,7 @@ func (r *Replica) Held() (n int) {
 
 // put makes metas the truth about a user, but for metas that are or become held.
 func (r *Replica) put(id string, metas []Meta, seq int64, h *hold) (Transition, bool) {
+	metas = r.left.without(metas)
 	old := r.users[id]
 	if old == nil && len(metas) == 0 {
 		return Transition{}, false

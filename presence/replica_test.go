@@ -186,34 +186,37 @@ func TestReplica(t *testing.T) {
 			{expire: 100, view: `a[c1{"state":"away"}]`},
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := NewReplica()
-			for i, s := range c.steps {
-				var ts []Transition
-				ok := true
-				switch {
-				case s.change != nil:
-					ts, ok = r.Apply(s.change)
-				case s.reset != nil:
-					ts = r.Reset(s.reset, s.hold)
-				default:
-					ts = r.Expire(s.expire)
-				}
-				at := fmt.Sprintf("step %d", i+1)
-				if ok == s.gap {
-					t.Errorf("%s: gap %v, want %v", at, !ok, s.gap)
-				}
-				if got := showTransitions(ts); got != s.told {
-					t.Errorf("%s tells %q, want %q", at, got, s.told)
-				}
-				if got := show(r.List()); got != s.view {
-					t.Errorf("%s leaves %q, want %q", at, got, s.view)
-				}
-				if fault := r.Check(); fault != "" {
-					t.Errorf("%s: %s", at, fault)
-				}
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { walk(t, NewReplica(), c.steps) })
+	}
+}
+
+// walk goes through steps, and checks what each tells and leaves.
+func walk(t *testing.T, r *Replica, steps []step) {
+	t.Helper()
+	for i, s := range steps {
+		var ts []Transition
+		ok := true
+		switch {
+		case s.change != nil:
+			ts, ok = r.Apply(s.change)
+		case s.reset != nil:
+			ts = r.Reset(s.reset, s.hold)
+		default:
+			ts = r.Expire(s.expire)
+		}
+		at := fmt.Sprintf("step %d", i+1)
+		if ok == s.gap {
+			t.Errorf("%s: gap %v, want %v", at, !ok, s.gap)
+		}
+		if got := showTransitions(ts); got != s.told {
+			t.Errorf("%s tells %q, want %q", at, got, s.told)
+		}
+		if got := show(r.List()); got != s.view {
+			t.Errorf("%s leaves %q, want %q", at, got, s.view)
+		}
+		if fault := r.Check(); fault != "" {
+			t.Errorf("%s: %s", at, fault)
+		}
 	}
 }
 

@@ -1,5 +1,7 @@
 package presence
 
+import "slices"
+
 // Snapshot is what Redis held of a channel. Its pages are read one after another, while the channel goes on changing:
 // between Seq, where it stood before the first page, and End, where it stood after the last. Advance adds the changes of
 // that time, which came by the topic; with all of them up to End the snapshot is the channel's state at one moment,
@@ -13,6 +15,8 @@ type Snapshot struct {
 	Users map[string]*User
 
 	gone map[string]bool // connections that left by the changes added
+	left []string        // those of them whose nodes said so
+	refs []string        // the phx_refs they had, as far as the pages told
 }
 
 // Advance adds the next change. A change from before the snapshot does nothing. false: changes are missing between, or it
@@ -34,8 +38,14 @@ func (s *Snapshot) Advance(c *Change) bool {
 	for _, conn := range c.Gone {
 		s.gone[conn] = true
 	}
+	if c.Op == OpLeave {
+		s.left = append(s.left, c.Gone...)
+	}
 	for i := range c.Users {
 		u := &c.Users[i]
+		if page := s.Users[u.ID]; c.Op == OpLeave && page != nil && page.Seq < c.Seq { // else it may show who came back
+			s.refs = append(s.refs, refsOf(page, c.Gone)...)
+		}
 		if len(u.Metas) == 0 {
 			delete(s.Users, u.ID)
 		} else {
@@ -46,4 +56,14 @@ func (s *Snapshot) Advance(c *Change) bool {
 		}
 	}
 	return true
+}
+
+// refsOf gives the phx_refs of a user's metas of these connections.
+func refsOf(u *User, conns []string) (refs []string) {
+	for i := range u.Metas {
+		if m := &u.Metas[i]; slices.Contains(conns, m.ConnID) {
+			refs = append(refs, m.Ref)
+		}
+	}
+	return refs
 }

@@ -151,9 +151,9 @@ func testPages(b *bench) {
 				b.leave("n-1", uid, m.ConnID)
 			case 1:
 				b.leave("n-1", uid, m.ConnID)
-				b.join("n-1", uid, device(m.ConnID, `{"back":true}`))
+				b.join("n-1", uid, anew(m.ConnID, `{"back":true}`))
 			default:
-				b.join("n-1", uid, device(m.ConnID, fmt.Sprintf(`{"step":%d}`, step)))
+				b.join("n-1", uid, anew(m.ConnID, fmt.Sprintf(`{"step":%d}`, step)))
 			}
 		}
 		b.join("n-1", fmt.Sprint("new", step), device(fmt.Sprintf("d%03d", step)))
@@ -279,4 +279,11 @@ func testWipe(b *bench) {
 		b.t.Errorf("after the wipe at %v, before at %v", two, one)
 	}
 	b.wantChange(two, OpJoin, "a[c1]", "")
+}
+
+// anew is a device that tracks again: with another phx_ref.
+func anew(conn, info string) Meta {
+	m := device(conn, info)
+	m.Ref = newRef()
+	return m
 }

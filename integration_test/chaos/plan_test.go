@@ -42,7 +42,7 @@ func plansFrom(t *testing.T) (plans []Plan, full bool) {
 		with(func(p *Plan) { p.Faults = 18 })
 		with(func(p *Plan) {
 			p.Redis, p.Faults = "sentinel", 5
-			p.Kinds = []string{"redis-failover", "redis-kill-pubsub", "node-kill"}
+			p.Kinds = []string{"redis-failover", "redis-failover-lossy", "redis-kill-pubsub", "node-kill"}
 		})
 		with(func(p *Plan) {
 			p.Redis, p.Faults = "cluster", 5

@@ -141,7 +141,8 @@ func (c *Cluster) Start() {
 }
 
 // Close gives the lease up, so that nobody waits for it to expire, and waits for all goroutines. The caller has removed
-// this node's presence before; what is left of it others reap at once.
+// this node's presence before; what is left of it others reap at once. An incarnation that was renounced is left to expire:
+// a write of it may still arrive, and only the fence at its deadline keeps it from bringing a user back (SPEC 5.4).
 func (c *Cluster) Close(ctx context.Context) error {
 	if c.cancel == nil {
 		return nil // never started
@@ -150,10 +151,10 @@ func (c *Cluster) Close(ctx context.Context) error {
 	c.done.Wait()
 	c.calls.close()
 	c.mu.Lock()
-	inc := c.lease.inc()
+	inc, lost := c.lease.inc(), c.lease.lost
 	c.lease = c.lease.renounced()
 	c.mu.Unlock()
-	if inc == "" {
+	if inc == "" || lost {
 		return nil
 	}
 	return c.end(ctx, inc, "retire")
@@ -246,7 +247,7 @@ func (c *Cluster) loop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.Heartbeat)
 	defer tick.Stop()
 	var waiting []chan error
-	for {
+	for ctx.Err() == nil {
 		waiting = c.join(waiting, tick.C)
 		err := c.beat(ctx)
 		for _, reply := range waiting {

@@ -357,6 +357,21 @@ func TestCloseLeavesTheRestToReapers(t *testing.T) {
 	})
 }
 
+// SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back": an incarnation with a write of unknown
+// outcome keeps its lease when its node stops, so that Redis knows whose the write is until the fence shuts it out.
+func TestCloseKeepsWhatWasRenounced(t *testing.T) {
+	r, _ := mini(t)
+	m := newMember(t, r.URL(), testTTL)
+	first := m.inc()
+	m.Renounce("a write had no answer")
+	if err := m.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := do(t, m.b, "zscore", m.keys.Nodes(), first); got == nil {
+		t.Errorf("%s was taken off the list when its node stopped", first)
+	}
+}
+
 func TestSend(t *testing.T) {
 	r, _ := mini(t)
 	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)

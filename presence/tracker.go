@@ -211,7 +211,7 @@ func (t *Tracker) loop() {
 	defer tick.Stop()
 	audit := time.NewTicker(t.cfg.Audit)
 	defer audit.Stop()
-	for {
+	for t.ctx.Err() == nil {
 		ticked, audited := false, false
 		select {
 		case <-t.ctx.Done():

@@ -92,3 +92,24 @@ func TestExitWhileRedisIsAway(t *testing.T) {
 	b.want("room: -ann[a]")
 	w.wantViews("room", "")
 }
+
+// SPEC 1.2: "frames of one channel reach a client in one order". A client that is owed a presence_state is sent no diffs, so
+// it gets the state also when it stops being tracked before Redis is back.
+func TestUntrackedWhileOwedAState(t *testing.T) {
+	w := newWorld(t, worldConfig{timeout: time.Second})
+	n1, n2 := w.node("n1"), w.node("n2")
+	a, b := n1.event("a"), n2.event("b")
+	a.join("room")
+	b.track("room", "bob", "")
+	a.want("room: +bob[b]")
+	n1.proxy.Refuse()
+	a.track("room", "ann", "")
+	must(t, a.Untrack(t.Context(), "room"))
+	if got := a.got(); len(got) > 1 {
+		t.Errorf("while Redis was away it was sent %q", got)
+	}
+	n1.proxy.Resume()
+	eventually(t, "the state that was owed came", func() bool { return slices.Contains(a.got(), "room: state bob[b]") })
+	b.set("room", `{"state":"away"}`)
+	eventually(t, "diffs come again", func() bool { return slices.Contains(a.got(), "room: +bob[b{state=away}]") })
+}

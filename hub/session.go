@@ -299,9 +299,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 		m.room.presence.Untrack(ctx, s.id, old)
 	}
 	s.setUser(m, userID)
-	if m.room.presence.Track(ctx, s.id, userID, e, announce) {
-		m.room.set(m, func() { m.waiting = false }) // the state comes when Redis is back
-	}
+	m.room.presence.Track(ctx, s.id, userID, e, announce) // pending or not, it is done; the state comes when Redis is back
 	return nil
 }
 
@@ -362,9 +360,16 @@ func (s *Session) Untrack(ctx context.Context, channel string) error {
 	if user == "" {
 		return nil
 	}
-	m.room.set(m, func() { m.tracked, m.waiting = false, false })
+	owed := false
+	m.room.set(m, func() {
+		owed = m.waiting && m.joined
+		m.tracked, m.waiting = false, owed
+	})
 	s.setUser(m, "")
 	m.room.presence.Untrack(ctx, s.id, user)
+	if owed { // while it waited for its state it was sent no diffs, so it still needs one, now or when Redis is back
+		_ = m.room.presence.State(ctx, s.id)
+	}
 	return nil
 }
 

@@ -29,6 +29,9 @@ func testReap(b *bench) {
 	if c.Op != OpReap || c.Seq != moved.Seq+1 || len(c.Gone) != 2 || len(c.Users) != 2 {
 		b.t.Fatalf("message %+v", c)
 	}
+	if n := b.s.Reaped(); n != 2 {
+		b.t.Errorf("%d entries counted as reaped, want 2", n)
+	}
 	for _, u := range c.Users {
 		if u.ID == "a" && showUser(&u) != "a[d2]" || u.ID == "b" && len(u.Metas) != 0 {
 			b.t.Errorf("user %+v", u)

@@ -218,16 +218,16 @@ func testUnsubscribeInside(t *testing.T, p place) {
 func testAttach(t *testing.T, p place) {
 	b := p.open(t)
 	r := newRecorder()
-	if b.Attach("topic", r) {
+	if b.Attach("attached", r) {
 		t.Fatal("confirmed before Redis was asked")
 	}
 	r.wantAgain(t)
-	if err := b.Publish(t.Context(), "topic", []byte("hello")); err != nil {
+	if err := b.Publish(t.Context(), "attached", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	r.want(t, "hello")
 	second := newRecorder()
-	if !b.Attach("topic", second) {
+	if !b.Attach("attached", second) {
 		t.Fatal("not confirmed, though another receiver's subscription is")
 	}
 }

@@ -148,7 +148,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 	}
 	release, refused := s.cfg.Admit(r)
 	if refused != nil {
-		refused.write(w)
+		refused.Write(w)
 		return
 	}
 	ws, err := s.cfg.Sockets.Accept(w, r, wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})

@@ -14,7 +14,8 @@ type Refusal struct {
 	Detail     string
 }
 
-func (f *Refusal) write(w http.ResponseWriter) {
+// Write answers with it, as a problem document.
+func (f *Refusal) Write(w http.ResponseWriter) {
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"rollcall/app"
 )
 
 // healthServer serves /healthz, /readyz and /metrics on a listener of their own (--health-listen), from before the node
@@ -70,8 +72,7 @@ func (n *node) startingHealth(w http.ResponseWriter, r *http.Request) {
 
 // starting answers for the app and the API while the node waits for Redis.
 func starting(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Retry-After", "1")
-	http.Error(w, "not ready: waiting for Redis", http.StatusServiceUnavailable)
+	(&app.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Detail: "not ready: waiting for Redis"}).Write(w)
 }
 
 // openHealth begins to serve health on its own listener, if there is to be one. It gives what the node's listener

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func TestHealthWhileWaitingForRedis(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/readyz", "/", "/_api/nodes"} {
-		if status, body := get(path); status != http.StatusServiceUnavailable {
+		if status, body := get(path); status != http.StatusServiceUnavailable || !strings.Contains(body, `"status":503`) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"rollcall/cluster"
 )
 
 // ConnInfo is one connection as listings show it.
@@ -71,27 +69,9 @@ func (h *Hub) Channels(ctx context.Context, p Page) (Listing[ChannelInfo], error
 
 // Connection finds one connection, wherever it is; nil when there is none. ErrBadID: no UUID.
 func (h *Hub) Connection(ctx context.Context, id string) (*ConnInfo, error) {
-	id = strings.ToLower(id)
-	process, ok := cluster.ProcessOf(id)
-	if !ok {
-		return nil, ErrBadID
-	}
-	alive, err := h.cfg.Cluster.Alive(ctx, process)
-	if err != nil {
-		return nil, unavailable("reach connection", err)
-	}
-	if !alive {
-		return nil, nil
-	}
-	answer, answered, err := h.cfg.Cluster.AskOne(ctx, process, callConn, id)
-	if err != nil {
-		return nil, unavailable("ask the node", err)
-	}
-	if !answered {
-		return nil, fmt.Errorf("%w: its node did not answer", ErrSilent)
-	}
-	if answer == "" {
-		return nil, nil
+	answer, err := h.askHolder(ctx, callConn, id, "")
+	if err != nil || answer == "" {
+		return nil, err
 	}
 	var info ConnInfo
 	if err := json.Unmarshal([]byte(answer), &info); err != nil {

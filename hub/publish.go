@@ -3,10 +3,8 @@ package hub
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"rollcall/broker"
-	"rollcall/cluster"
 )
 
 // Message is one broadcast of the HTTP API; no Channel is every connection of the cluster.
@@ -53,26 +51,25 @@ func (h *Hub) Disconnect(ctx context.Context, connID string, code int, reason st
 
 // reach asks the connection's node to do something, and whether it could.
 func (h *Hub) reach(ctx context.Context, connID, kind, rest string) (bool, error) {
-	connID = strings.ToLower(connID)
-	process, ok := cluster.ProcessOf(connID)
-	if !ok {
-		return false, ErrBadID
+	answer, err := h.askHolder(ctx, kind, connID, " "+rest)
+	return answer == answerYes, err
+}
+
+// askHolder puts a question about a connection to its node; "": no live node can hold it. ErrBadID: no UUID. ErrSilent: the
+// node did not answer.
+func (h *Hub) askHolder(ctx context.Context, kind, connID, rest string) (answer string, err error) {
+	connID, process, err := h.holder(ctx, connID)
+	if err != nil || process == "" {
+		return "", err
 	}
-	alive, err := h.cfg.Cluster.Alive(ctx, process)
-	if err != nil {
-		return false, unavailable("reach connection", err)
-	}
-	if !alive {
-		return false, nil
-	}
-	answer, answered, err := h.cfg.Cluster.AskOne(ctx, process, kind, connID+" "+rest)
+	answer, answered, err := h.cfg.Cluster.AskOne(ctx, process, kind, connID+rest)
 	switch {
 	case err != nil:
-		return false, unavailable("reach connection", err)
+		return "", unavailable("reach connection", err)
 	case !answered:
-		return false, ErrSilent
+		return "", ErrSilent
 	}
-	return answer == answerYes, nil
+	return answer, nil
 }
 
 // answerYes is the answer of a node that had the connection.

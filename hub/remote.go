@@ -26,6 +26,23 @@ const (
 	callTotals      = "totals"   // question; answer: JSON of a nodeTotals
 )
 
+// holder finds the live node that can hold a connection, "" none, and gives the id as it is written. ErrBadID: no UUID.
+func (h *Hub) holder(ctx context.Context, connID string) (id, process string, err error) {
+	id = strings.ToLower(connID)
+	process, ok := cluster.ProcessOf(id)
+	if !ok {
+		return id, "", ErrBadID
+	}
+	alive, err := h.cfg.Cluster.Alive(ctx, process)
+	if err != nil {
+		return id, "", unavailable("reach connection", err)
+	}
+	if !alive {
+		return id, "", nil
+	}
+	return id, process, nil
+}
+
 // Send sends to one connection, wherever it is. false: no live node can hold it.
 func (h *Hub) Send(ctx context.Context, connID string, v Value) (bool, error) {
 	return h.toConn(ctx, connID, callSend, string(v.tag())+v.Text)
@@ -37,20 +54,9 @@ func (h *Hub) CloseConn(ctx context.Context, connID string, code int, reason str
 }
 
 func (h *Hub) toConn(ctx context.Context, connID, kind, rest string) (bool, error) {
-	connID = strings.ToLower(connID)
-	process, ok := cluster.ProcessOf(connID)
-	if !ok {
-		return false, ErrBadID
-	}
-	if process == h.cfg.Cluster.Process() && h.session(connID) == nil {
-		return false, nil
-	}
-	alive, err := h.cfg.Cluster.Alive(ctx, process)
-	if err != nil {
-		return false, unavailable("reach connection", err)
-	}
-	if !alive {
-		return false, nil
+	connID, process, err := h.holder(ctx, connID)
+	if err != nil || process == "" || process == h.cfg.Cluster.Process() && h.session(connID) == nil {
+		return false, err
 	}
 	if err := h.cfg.Cluster.Send(ctx, process, kind, connID+" "+rest); err != nil {
 		return false, unavailable("reach connection", err)

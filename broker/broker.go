@@ -23,6 +23,7 @@ type Broker struct {
 	kind     Kind
 	client   redis.UniversalClient
 	embedded *embedded // nil: a real Redis
+	sharded  bool      // a Cluster with sharded pub/sub: topics but AllTopic go by it
 	links    []*link
 	workers  []*worker
 	seed     maphash.Seed
@@ -83,11 +84,15 @@ func (b *Broker) dial(ctx context.Context) error {
 		b.kind, b.client = Cluster, newClient(address, b.cfg.Timeout)
 		err = b.firstAnswer(ctx)
 	}
+	if err == nil {
+		b.sharded, err = b.askSharded(ctx)
+	}
 	if err != nil {
 		_ = b.client.Close()
 		b.embedded.stop()
 		return fmt.Errorf("connect to redis: %w", err)
 	}
+	b.keys.sharded = b.sharded
 	b.warnOfEviction(ctx)
 	return nil
 }
@@ -190,7 +195,7 @@ func (b *Broker) warnOfEviction(ctx context.Context) {
 	if b.embedded != nil {
 		return
 	}
-	err := b.eachMaster(ctx, func(ctx context.Context, c redis.Cmdable) error {
+	err := b.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		info, err := c.Info(ctx, "memory").Result()
 		if err != nil {
 			return err
@@ -207,7 +212,7 @@ func (b *Broker) warnOfEviction(ctx context.Context) {
 }
 
 // eachMaster calls fn for the Redis process, or for each master of a Cluster, there concurrently.
-func (b *Broker) eachMaster(ctx context.Context, fn func(context.Context, redis.Cmdable) error) error {
+func (b *Broker) eachMaster(ctx context.Context, fn func(context.Context, redis.UniversalClient) error) error {
 	if cluster, ok := b.client.(*redis.ClusterClient); ok {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return fn(ctx, c) })
 	}

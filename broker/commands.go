@@ -16,7 +16,7 @@ const perPipeline = 512
 // must not change until it returns, and never after ErrUnknown.
 func (b *Broker) Publish(ctx context.Context, topic string, payload []byte) error {
 	began := time.Now()
-	_, err := b.do(ctx, b.publishCommand(ctx, topic, payload))
+	_, err := b.do(ctx, b.publishCommand(ctx, b.keys.shards(topic), topic, payload))
 	b.cfg.Observer.Published(time.Since(began))
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
@@ -35,7 +35,7 @@ type Message struct {
 func (b *Broker) PublishMany(ctx context.Context, ms []Message) error {
 	cmds := make([]redis.Cmder, len(ms))
 	for i, m := range ms {
-		cmds[i] = b.publishCommand(ctx, m.Topic, m.Payload)
+		cmds[i] = b.publishCommand(ctx, b.keys.shards(m.Topic), m.Topic, m.Payload)
 	}
 	began := time.Now()
 	err := b.Batch(ctx, cmds)
@@ -51,10 +51,14 @@ func (b *Broker) PublishMany(ctx context.Context, ms []Message) error {
 	return nil
 }
 
-// publishCommand is PUBLISH, sent to the master of the topic's slot: messages that enter a Cluster
+// publishCommand is PUBLISH or SPUBLISH, sent to the master of the topic's slot: messages that enter a Cluster
 // by different nodes have no order between them.
-func (b *Broker) publishCommand(ctx context.Context, topic string, payload any) *redis.Cmd {
-	cmd := redis.NewCmd(ctx, "publish", topic, payload)
+func (b *Broker) publishCommand(ctx context.Context, sharded bool, topic string, payload any) *redis.Cmd {
+	name := "publish"
+	if sharded {
+		name = "spublish"
+	}
+	cmd := redis.NewCmd(ctx, name, topic, payload)
 	cmd.SetFirstKeyPos(1)
 	return cmd
 }

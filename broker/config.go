@@ -15,7 +15,8 @@ type Config struct {
 	// Prefix begins every key and topic, followed by a colon. Default "rollcall".
 	// No braces: they would move the hash tag.
 	Prefix string
-	// Receivers is the number of pub/sub connections that topics are spread over. Default 2.
+	// Receivers is the number of links that topics are spread over: of pub/sub connections, in a Cluster
+	// with sharded pub/sub of connections to each master. Default 2.
 	Receivers int
 	// Workers is the number of pipelines that may be in flight at once.
 	// Default 1, in a Cluster 8 (so that a dead master holds up few others).

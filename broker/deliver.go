@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -12,71 +13,82 @@ import (
 )
 
 // read receives until the connection ends and returns why. All calls to
-// receivers of this link are made from here.
+// receivers of this lane's topics are made from here.
 //
 //go:noinline
-func (l *link) read(c *connection) error {
+func (ln *lane) read(c *connection) error {
 	for {
 		message, err := c.ps.Receive(c.ctx)
-		if err != nil {
+		if err != nil && !ln.refused(err) {
 			return err
 		}
 		switch m := message.(type) {
 		case *redis.Message:
-			l.deliver(m.Channel, m.Payload)
+			ln.deliver(m.Channel, m.Payload)
 		case *redis.Subscription:
-			l.answered.Add(1)
-			l.answer(m.Kind, m.Channel)
-		default: // a pong
-			l.answered.Add(1)
+			ln.answered.Add(1)
+			ln.answer(m.Kind, m.Channel)
+		default: // a pong, or a refusal
+			ln.answered.Add(1)
 		}
 	}
 }
 
 // deliver hands one message to the receivers of its topic.
-func (l *link) deliver(name, payload string) {
+func (ln *lane) deliver(name, payload string) {
+	l := ln.l
 	l.mu.Lock()
 	l.messages++
 	t := l.topics[name]
-	if t == nil {
-		echo := name == l.watch
+	if t == nil || t.lane != ln {
+		echo := name == ln.watch
 		l.mu.Unlock()
 		if echo {
-			l.echo(payload)
+			ln.echo(payload)
 		}
 		return
 	}
-	regs := l.begin(t)
+	regs := ln.begin(t)
 	l.mu.Unlock()
 	for _, reg := range regs {
 		if !reg.gone.Load() {
 			reg.receiver.Receive(payload)
 		}
 	}
-	l.finish()
+	ln.finish()
 }
 
-// answer takes Redis's answer to a SUBSCRIBE or UNSUBSCRIBE.
-func (l *link) answer(kind, name string) {
+// answer takes Redis's answer to a SUBSCRIBE or UNSUBSCRIBE, plain or sharded, or the notice that a subscription
+// is over because its slot has left the master.
+func (ln *lane) answer(kind, name string) {
 	o := subscribe
-	if kind == "unsubscribe" {
+	if kind == "unsubscribe" || kind == "sunsubscribe" {
 		o = unsubscribe
 	}
+	l := ln.l
 	l.mu.Lock()
+	ln.due.told(o, name)
 	t := l.topics[name]
-	if t == nil {
-		l.mu.Unlock()
-		return
-	}
-	var confirmed bool
-	t.sub, confirmed = t.sub.answered(o)
-	if !confirmed {
-		if !t.wanted() && t.sub.over() {
-			delete(l.topics, name)
+	if t == nil || t.lane != ln {
+		if o == unsubscribe && name == ln.watch {
+			ln.unwatched, ln.doubtful = true, true
+			ln.nudge()
 		}
 		l.mu.Unlock()
 		return
 	}
+	var confirmed bool
+	if o == unsubscribe && t.sub.unsubs == 0 {
+		t.sub, t.away = t.sub.ended(), true
+	} else {
+		t.sub, confirmed = t.sub.answered(o)
+	}
+	if !confirmed {
+		l.leaveLocked(t)
+		l.mu.Unlock()
+		return
+	}
+	t.tries, t.lost = 0, false
 	var again []*registration
 	for _, reg := range t.regs {
 		if reg.confirmed || reg.attached {
@@ -86,14 +98,48 @@ func (l *link) answer(kind, name string) {
 			reg.confirm()
 		}
 	}
-	l.begin(t)
+	ln.begin(t)
 	l.mu.Unlock()
 	for _, reg := range again {
 		if !reg.gone.Load() {
 			reg.receiver.Resubscribed()
 		}
 	}
-	l.finish()
+	ln.finish()
+}
+
+// refused takes an error of the connection. It reports true if that is a master's answer to one command, which says
+// that it does not serve the slot: those topics have to be asked for elsewhere, or later.
+func (ln *lane) refused(err error) bool {
+	if !ln.sharded() {
+		return false
+	}
+	slot := -1
+	switch {
+	case redis.HasErrorPrefix(err, "MOVED"):
+		if _, scanErr := fmt.Sscanf(err.Error(), "MOVED %d", &slot); scanErr != nil {
+			return false
+		}
+	case !redis.HasErrorPrefix(err, "CLUSTERDOWN"):
+		return false
+	}
+	l := ln.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cmd, ok := ln.due.refused(slot)
+	if !ok {
+		return true // to an UNSUBSCRIBE for what had been ended already
+	}
+	for _, name := range cmd.names {
+		if name == ln.watch {
+			ln.unwatched = true
+		}
+		if t := l.topics[name]; t != nil && t.lane == ln {
+			t.sub, t.away = t.sub.refused(cmd.order), true
+			l.leaveLocked(t)
+		}
+	}
+	return true
 }
 
 // confirm is called with link.mu held.
@@ -103,15 +149,16 @@ func (reg *registration) confirm() {
 }
 
 // begin notes that the receivers of t are about to be called. link.mu is held.
-func (l *link) begin(t *topic) []*registration {
-	l.delivering = t
-	l.deliveries++
+func (ln *lane) begin(t *topic) []*registration {
+	ln.delivering = t
+	ln.deliveries++
 	return t.regs
 }
 
-func (l *link) finish() {
+func (ln *lane) finish() {
+	l := ln.l
 	l.mu.Lock()
-	l.delivering = nil
+	ln.delivering = nil
 	if l.waiters > 0 {
 		l.idle.Broadcast()
 	}
@@ -121,19 +168,20 @@ func (l *link) finish() {
 // settleLocked waits until no call that began before is still running for t.
 // link.mu is held, and given up while it waits.
 func (l *link) settleLocked(t *topic) {
-	if l.delivering != t || inReader() {
+	ln := t.lane
+	if ln == nil || ln.delivering != t || inReader() {
 		return
 	}
-	number := l.deliveries
+	number := ln.deliveries
 	l.waiters++
-	for l.delivering == t && l.deliveries == number {
+	for ln.delivering == t && ln.deliveries == number {
 		l.idle.Wait()
 	}
 	l.waiters--
 }
 
 // readEntry is where the code of read begins.
-var readEntry = reflect.ValueOf((*link).read).Pointer()
+var readEntry = reflect.ValueOf((*lane).read).Pointer()
 
 // inReader reports whether the caller is being called by a receiver, that is, on a reader's goroutine.
 // It walks the stack, which is slow (microseconds), and is asked only when there is a call to wait for.
@@ -157,16 +205,16 @@ func inReader() bool {
 	}
 }
 
-// echo takes what probe published: its number, and when, in ns since the broker was opened.
-func (l *link) echo(payload string) {
+// echo takes what guard published: its number, and when, in ns since the broker was opened.
+func (ln *lane) echo(payload string) {
 	text, sent, _ := strings.Cut(payload, " ")
 	number, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return
 	}
-	raise(&l.echoed, number)
+	raise(&ln.echoed, number)
 	if ns, err := strconv.ParseInt(sent, 10, 64); err == nil {
-		l.b.cfg.Observer.Echoed(time.Since(l.b.opened) - time.Duration(ns))
+		ln.l.b.cfg.Observer.Echoed(time.Since(ln.l.b.opened) - time.Duration(ns))
 	}
 }
 

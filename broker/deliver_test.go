@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"testing"
+	"time"
 )
 
 // tally is a receiver that counts.
@@ -10,19 +12,21 @@ type tally struct{ n int }
 func (c *tally) Receive(string) { c.n++ }
 func (c *tally) Resubscribed()  {}
 
-func oneTopic() (*link, *tally) {
-	l, c := newLink(nil, "id"), new(tally)
+func oneTopic(ctx context.Context) (*lane, *tally) {
+	l, c := newLink(&Broker{}, "id"), new(tally)
 	l.register("topic", c, false)
 	l.register("topic", new(tally), false)
-	l.take(&l.asked, subscribe)
-	l.answer("subscribe", "topic")
-	return l, c
+	made, _ := l.home(ctx, time.Now())
+	ln := made[0]
+	ln.take(&ln.asked, subscribe)
+	ln.answer("subscribe", "topic")
+	return ln, c
 }
 
 // DESIGN 5: no allocation per delivery.
 func TestDeliverDoesNotAllocate(t *testing.T) {
-	l, c := oneTopic()
-	if n := testing.AllocsPerRun(1000, func() { l.deliver("topic", "payload") }); n != 0 {
+	ln, c := oneTopic(t.Context())
+	if n := testing.AllocsPerRun(1000, func() { ln.deliver("topic", "payload") }); n != 0 {
 		t.Fatalf("%v allocations for one message", n)
 	}
 	if c.n != 1001 {
@@ -31,9 +35,9 @@ func TestDeliverDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkDeliver(b *testing.B) {
-	l, _ := oneTopic()
+	ln, _ := oneTopic(b.Context())
 	b.ReportAllocs()
 	for b.Loop() {
-		l.deliver("topic", "payload")
+		ln.deliver("topic", "payload")
 	}
 }

@@ -8,7 +8,10 @@ import "strings"
 // {C} is the channel as Redis hash tag: all keys of one channel, and its topic, live in one
 // Cluster slot, so that one script may touch them. Braces and percent signs
 // of a channel name are escaped (%7B, %7D, %25), so a name can never move the tag.
-type Keys struct{ prefix string }
+type Keys struct {
+	prefix  string
+	sharded bool // topics travel by sharded pub/sub
+}
 
 // NewKeys returns the names that begin with prefix and a colon.
 func NewKeys(prefix string) Keys { return Keys{prefix: prefix + ":"} }
@@ -54,6 +57,23 @@ func (k Keys) AllTopic() string { return k.prefix + "t:all" }
 
 // watchTopic carries the echo by which one pub/sub connection proves that it hears.
 func (k Keys) watchTopic(id string) string { return k.prefix + "w:" + id }
+
+// watchTopicBeside is a watch topic in the Cluster slot of topic.
+func (k Keys) watchTopicBeside(topic, id string) string {
+	return k.prefix + "w:{" + hashTag(topic) + "}:" + id
+}
+
+// PublishCommand names the Redis command that publishes on a topic, PUBLISH or SPUBLISH; for scripts, which
+// publish within the slot of their keys. In a Cluster with sharded pub/sub only AllTopic is plain: scripts
+// publish on it from another slot.
+func (k Keys) PublishCommand(topic string) string {
+	if k.shards(topic) {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
+}
+
+func (k Keys) shards(topic string) bool { return k.sharded && topic != k.AllTopic() }
 
 // Scripts is a hash: the registered scripts.
 func (k Keys) Scripts() string { return k.prefix + "scripts" }

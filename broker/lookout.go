@@ -24,11 +24,6 @@ type lookout struct {
 	deaf     int // checks in a row with an echo missing
 }
 
-func (l *link) newLookout() *lookout {
-	l.echoed.Store(l.sent.Load())
-	return &lookout{every: l.b.cfg.WatchEvery, answered: l.answered.Load()}
-}
-
 // check is told, at each watch interval, how many answers came so far, the number of the last echo
 // that Redis confirmed to have published, and of the last that came back. A check
 // that follows the one before too soon does not count.
@@ -57,23 +52,63 @@ func (o *lookout) check(now time.Time, answered, sent, echoed uint64) error {
 	return nil
 }
 
-// probe asks for signs of life: a PONG on the connection itself, and a message that goes the way
-// all messages go and comes back over this connection.
-func (l *link) probe(c *connection) error {
+// guard checks the connection and asks for signs of life: a PONG on the connection itself, and a message
+// that goes the way all messages go and comes back over this connection.
+func (ln *lane) guard(c *connection, look *lookout, now time.Time) error {
+	watch, lost := ln.watched()
+	if lost {
+		ln.echoed.Store(ln.sent.Load()) // what was sent to the old watch topic can't come back
+	}
+	if err := look.check(now, ln.answered.Load(), ln.sent.Load(), ln.echoed.Load()); err != nil {
+		return err
+	}
 	if err := c.ps.Ping(c.ctx); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	watch := l.watch
-	l.mu.Unlock()
-	number := l.b.echoes.Add(1)
-	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(time.Since(l.b.opened)), 10)
-	cmd := l.b.publishCommand(c.ctx, watch, payload)
+	if lost {
+		cmd, err := ln.rewatch()
+		if err != nil || len(cmd.names) == 0 {
+			return err
+		}
+		return c.send(c.ctx, cmd)
+	}
+	number := ln.l.b.echoes.Add(1)
+	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(time.Since(ln.l.b.opened)), 10)
+	cmd := ln.l.b.publishCommand(c.ctx, ln.sharded(), watch, payload)
 	// An error means that Redis does not answer: that says nothing about this connection.
-	_ = l.b.Submit(cmd, func(err error) {
+	_ = ln.l.b.Submit(cmd, func(err error) {
 		if err == nil {
-			raise(&l.sent, number)
+			raise(&ln.sent, number)
 		}
 	})
 	return nil
+}
+
+func (ln *lane) watched() (watch string, lost bool) {
+	ln.l.mu.Lock()
+	defer ln.l.mu.Unlock()
+	return ln.watch, ln.unwatched
+}
+
+// rewatch chooses another watch topic, since the slot of the last has left this master: beside a topic that is
+// confirmed here. It returns the command that asks for it; none: no topic is confirmed yet. errUnused: all have left.
+func (ln *lane) rewatch() (command, error) {
+	l := ln.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	used := false
+	for name, t := range l.topics {
+		if t.lane != ln {
+			continue
+		}
+		if used = true; t.sub.live() && !t.away {
+			ln.nameWatchLocked(name)
+			return ln.askWatchLocked(), nil
+		}
+	}
+	if used {
+		return command{}, nil
+	}
+	delete(l.lanes, ln.addr) // nobody is taken in any more
+	return command{}, errUnused
 }

@@ -79,20 +79,8 @@ func (b *Broker) Stats() (s Stats) {
 		s.Topics += len(l.topics)
 		s.Messages += l.messages
 		s.Breaks += l.breaks
-		if l.up {
-			s.Links++
-		}
+		s.Links += l.standing
 		l.mu.Unlock()
 	}
 	return s
-}
-
-// stands notes that the connection has been made, or broke.
-func (l *link) stands(up bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.up && !up {
-		l.breaks++
-	}
-	l.up = up
 }

@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,23 +67,89 @@ type actor struct {
 func (a *actor) Receive(payload string) { a.story.say("%s receives %s", a.name, payload) }
 func (a *actor) Resubscribed()          { a.story.say("%s is resubscribed", a.name) }
 
-// linkStory plays a link without a connection: the test is Redis.
+// refusal is an error that Redis answered.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+func (r refusal) RedisError()   {}
+
+// linkStory plays a link without connections: the test is Redis, and the clock.
 type linkStory struct {
 	l      *link
 	actors map[string]*actor
 	waits  map[string]*registration
+	owners map[string]string // topic → the address of its place; none: plain
+	now    time.Time
 	out    strings.Builder
+}
+
+func newLinkStory() *linkStory {
+	s := &linkStory{
+		l:      newLink(&Broker{keys: NewKeys("k"), cfg: Config{}.defaults()}, "id"),
+		actors: map[string]*actor{},
+		waits:  map[string]*registration{},
+		owners: map[string]string{},
+		now:    time.Now(),
+	}
+	s.l.eager = 1
+	s.l.now = func() time.Time { return s.now }
+	s.l.place = func(_ context.Context, topic string) (place, error) {
+		if s.owners[topic] == "unknown" {
+			return place{}, errors.New("no topology")
+		}
+		return place{addr: s.owners[topic]}, nil
+	}
+	return s
 }
 
 func (s *linkStory) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
 
-func (s *linkStory) sends(o string, names []string) {
-	if slices.Sort(names); len(names) > 0 {
-		s.say("%s %s", o, strings.Join(names, " "))
+// sends prints what each lane sends to Redis now.
+func (s *linkStory) sends(o order) {
+	for _, addr := range slices.Sorted(maps.Keys(s.l.lanes)) {
+		ln := s.l.lanes[addr]
+		list := &ln.asked
+		if o == unsubscribe {
+			list = &ln.dropped
+		}
+		slices.SortFunc(*list, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
+		for _, cmd := range ln.take(list, o) {
+			s.saySent(ln, cmd)
+		}
 	}
 }
 
+func (s *linkStory) saySent(ln *lane, cmd command) {
+	name := map[order]string{subscribe: "SUBSCRIBE", unsubscribe: "UNSUBSCRIBE"}[cmd.order]
+	if ln.sharded() {
+		name = ln.addr + ": S" + name
+	}
+	s.say("%s %s", name, strings.Join(cmd.names, " "))
+}
+
+// home has the link do its rounds.
+func (s *linkStory) home(t *testing.T) {
+	slices.SortFunc(s.l.astray, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
+	made, next := s.l.home(t.Context(), s.now)
+	for _, ln := range made {
+		if ln.sharded() {
+			s.say("%s: connection made", ln.addr)
+			s.saySent(ln, ln.askWatch())
+			ln.answer("ssubscribe", ln.watch)
+		}
+	}
+	if !next.IsZero() {
+		s.say("next look in %v", next.Sub(s.now))
+	}
+}
+
+// command runs one line. A line that begins with "at ADDR" is about that master's lane, others about the plain one.
 func (s *linkStory) command(t *testing.T, words []string) {
+	addr := ""
+	if words[0] == "at" {
+		addr, words = words[1], words[2:]
+	}
+	ln := s.l.lanes[addr]
 	topic, who := "", ""
 	if len(words) > 1 {
 		topic = words[1]
@@ -110,32 +179,63 @@ func (s *linkStory) command(t *testing.T, words []string) {
 	case "unsubscribe":
 		s.l.unregister(topic, r)
 	case "wake":
-		s.sends("SUBSCRIBE", s.l.take(&s.l.asked, subscribe))
+		s.home(t)
+		s.sends(subscribe)
 	case "lazy":
-		s.sends("UNSUBSCRIBE", s.l.take(&s.l.dropped, unsubscribe))
+		s.sends(unsubscribe)
 	case "answer":
-		s.l.answer(words[1], words[2])
+		ln.answer(words[1], words[2])
+	case "error": // Redis refuses a command
+		if !ln.refused(refusal(strings.Join(words[1:], " "))) {
+			s.say("%s: the connection is given up", addr)
+		}
 	case "message":
-		s.l.deliver(topic, who)
+		ln.deliver(topic, who)
 	case "reconnect":
-		s.sends("SUBSCRIBE", s.l.restart("watch"))
+		if ln != nil {
+			s.l.ended(ln)
+		}
+		s.now = s.now.Add(retryMax)
+		s.home(t)
+		s.sends(subscribe)
+	case "ends": // the lane's connection
+		s.l.ended(ln)
+	case "later":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.now = s.now.Add(d)
+	case "owner": // what the topology says
+		for _, name := range words[2:] {
+			s.owners[name] = words[1]
+		}
+	case "compare":
+		s.l.compare(t.Context())
+	case "rewatch":
+		switch cmd, err := ln.rewatch(); {
+		case err != nil:
+			s.say("%s: %v", addr, err)
+		case len(cmd.names) > 0:
+			s.saySent(ln, cmd)
+		default:
+			s.say("%s: not yet", addr)
+		}
 	case "topics":
 		var names []string
 		for name, t := range s.l.topics {
-			names = append(names, fmt.Sprintf("%s:%d", name, len(t.regs)))
+			text := fmt.Sprintf("%s:%d", name, len(t.regs))
+			if t.lane != nil && t.lane.sharded() {
+				text += "@" + t.lane.addr
+			}
+			names = append(names, text)
 		}
 		slices.Sort(names)
 		s.say("%s", strings.Join(names, " "))
 	default:
 		t.Fatalf("unknown command %q", words[0])
 	}
-	for _, key := range slices.Sorted(func(yield func(string) bool) {
-		for key := range s.waits {
-			if !yield(key) {
-				return
-			}
-		}
-	}) {
+	for _, key := range slices.Sorted(maps.Keys(s.waits)) {
 		select {
 		case <-s.waits[key].ready:
 			topic, who, _ := strings.Cut(key, " ")
@@ -160,12 +260,34 @@ func (s *linkStory) check(t *testing.T) {
 		if topic.sub.subs < 0 || topic.sub.unsubs < 0 {
 			t.Fatalf("topic %q: %+v", name, topic.sub)
 		}
+		if topic.lane == nil && (topic.sub != subscription{} || topic.away) {
+			t.Fatalf("topic %q has no lane: %+v", name, topic.sub)
+		}
+		if topic.lane == nil && !slices.Contains(s.l.astray, topic) {
+			t.Fatalf("topic %q has no lane and waits for none", name)
+		}
+		if topic.lane != nil && s.l.lanes[topic.lane.addr] != topic.lane {
+			t.Fatalf("topic %q is in a lane that has ended", name)
+		}
 	}
 }
 
 func TestLinkStories(t *testing.T) {
 	runStories(t, "link", func(t *testing.T) func([]string) string {
-		s := &linkStory{l: newLink(nil, "id"), actors: map[string]*actor{}, waits: map[string]*registration{}}
+		s := newLinkStory()
+		return func(words []string) string {
+			s.out.Reset()
+			s.command(t, words)
+			return s.out.String()
+		}
+	})
+}
+
+// In a Cluster with sharded pub/sub.
+func TestLaneStories(t *testing.T) {
+	runStories(t, "lane", func(t *testing.T) func([]string) string {
+		s := newLinkStory()
+		s.l.b.sharded, s.l.b.keys.sharded = true, true
 		return func(words []string) string {
 			s.out.Reset()
 			s.command(t, words)

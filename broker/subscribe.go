@@ -76,6 +76,7 @@ func (l *link) register(name string, r Receiver, attach bool) (*topic, *registra
 	if t == nil {
 		t = &topic{name: name}
 		l.topics[name] = t
+		l.admitLocked(t)
 	}
 	reg := t.find(r)
 	if reg == nil {
@@ -85,9 +86,9 @@ func (l *link) register(name string, r Receiver, attach bool) (*topic, *registra
 			reg.confirm()
 		}
 	}
-	if t.sub.next(true) == subscribe {
-		l.asked = append(l.asked, t)
-		l.nudge()
+	if t.lane != nil && t.sub.next(!t.away) == subscribe {
+		t.lane.asked = append(t.lane.asked, t)
+		t.lane.nudge()
 	}
 	if reg.confirmed && t.sub.live() {
 		return t, nil
@@ -145,6 +146,6 @@ func (l *link) removeLocked(t *topic, reg *registration) {
 		delete(l.topics, t.name)
 		return
 	}
-	l.dropped = append(l.dropped, t)
-	l.nudge()
+	t.lane.dropped = append(t.lane.dropped, t)
+	t.lane.nudge()
 }

@@ -1,6 +1,9 @@
 package broker
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // order is what a link sends to Redis for a topic.
 type order int
@@ -65,6 +68,25 @@ func (s subscription) answered(o order) (after subscription, confirmed bool) {
 	return s, false
 }
 
+// ended returns the state after Redis ended the subscription by itself.
+func (s subscription) ended() subscription {
+	s.asked = false
+	return s
+}
+
+// refused returns the state after Redis answered a command with an error: o had no effect.
+func (s subscription) refused(o order) subscription {
+	switch {
+	case o == subscribe && s.subs > 0:
+		if s.subs--; s.subs == 0 {
+			s.asked = false
+		}
+	case o == unsubscribe && s.unsubs > 0:
+		s.unsubs--
+	}
+	return s
+}
+
 // live: every later message reaches this connection.
 func (s subscription) live() bool { return s.asked && s.subs == 0 }
 
@@ -74,10 +96,19 @@ func (s subscription) over() bool { return !s.asked && s.subs == 0 && s.unsubs =
 // topic is one subscribed topic of a link. All fields are guarded by link.mu.
 //
 // Invariant: it is in link.topics as long as it has a registration or its subscription is not over.
+// Invariant: without a lane its subscription is the zero value. It changes lanes only when that is over, or the
+// connection: no two readers ever call its receivers at one time.
 type topic struct {
 	name string
+	slot int             // in a Cluster with sharded pub/sub
 	regs []*registration // never changed in place: the reader goes through it without the lock
-	sub  subscription
+	sub  subscription    // on the lane's connection
+	lane *lane           // nil: astray
+
+	away  bool      // not to be asked for on this connection any more
+	lost  bool      // its connection ended, and it was not confirmed since
+	tries int       // times astray since it was last confirmed
+	due   time.Time // astray: until then
 }
 
 // registration is one receiver on one topic.
@@ -119,3 +150,6 @@ func (t *topic) remove(reg *registration) {
 }
 
 func (t *topic) wanted() bool { return len(t.regs) > 0 }
+
+// wantedHere: someone wants it, and on this lane's connection.
+func (t *topic) wantedHere() bool { return t.wanted() && !t.away }

@@ -42,7 +42,7 @@ func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (fresh
 	}
 	cmds := make([]redis.Cmder, len(topics))
 	for i, topic := range topics {
-		args := append([]any{keepOnce.Milliseconds(), topic}, payloads[i]...)
+		args := append([]any{keepOnce.Milliseconds(), h.keys.PublishCommand(topic), topic}, payloads[i]...)
 		cmds[i] = publishOnce.Command(ctx, []string{h.keys.OnceMark(topic, id)}, args...)
 	}
 	h.stats.Broadcasts.Add(int64(len(ms)))

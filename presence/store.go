@@ -83,18 +83,18 @@ func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
 // Join writes a meta of a user: a new connection or a change of one. epoch begins the channel's history if it has none.
 func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, epoch string) (Position, error) {
-	k := s.keys
+	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, joinScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
-		l.Deadline, epoch, k.Topic(channel), m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""))
+		l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""))
 }
 
 // Leave removes a connection of a user.
 func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string) (Position, error) {
-	k := s.keys
+	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
-		l.Deadline, epoch, k.Topic(channel), connID, userID, l.Inc, k.Entries(channel, ""))
+		l.Deadline, epoch, k.PublishCommand(topic), topic, connID, userID, l.Inc, k.Entries(channel, ""))
 }
 
 func (s *Store) write(ctx context.Context, script *broker.Script, keys []string, args ...any) (Position, error) {
@@ -340,12 +340,12 @@ func (s *Store) EntryCounts(ctx context.Context, inc string, channels []string) 
 // Remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
 // no lease is asked for. n counts those that were there.
 func (s *Store) Remove(ctx context.Context, channel, inc string, refs []entryRef) (n int64, err error) {
-	k := s.keys
+	k, topic := s.keys, s.keys.Topic(channel)
 	keys := []string{k.Head(channel), k.Users(channel), k.Entries(channel, inc)}
 	for len(refs) > 0 {
 		page := refs[:min(len(refs), pageSize)]
-		args := make([]any, 0, 4+2*len(page))
-		args = append(args, newRef(), k.Topic(channel), inc, k.UserPrefix(channel))
+		args := make([]any, 0, 5+2*len(page))
+		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel))
 		for _, r := range page {
 			args = append(args, r.conn, r.user)
 		}

@@ -1,4 +1,4 @@
-// Package redistest runs real Redis servers for tests: Standalone, a Cluster of three masters,
+// Package redistest runs real Redis servers for tests: Standalone, a Cluster of any shape,
 // Sentinel with a master and a replica; and Mini, a miniredis with the same face where that is possible. [Proxy] stands
 // between a client and a server and makes network faults.
 //

@@ -289,7 +289,8 @@ func (p *Proxy) mayPass(c *pair, w way, subscribes bool) bool {
 	return !c.deaf[w]
 }
 
-// subscribes tells whether a client's bytes hold a SUBSCRIBE. Commands are short and come in one piece.
+// subscribes tells whether a client's bytes hold a SUBSCRIBE or SSUBSCRIBE. Commands are short and come in one piece.
 func subscribes(b []byte) bool {
-	return bytes.Contains(bytes.ToLower(b), []byte("\r\n$9\r\nsubscribe\r\n"))
+	b = bytes.ToLower(b)
+	return bytes.Contains(b, []byte("\r\n$9\r\nsubscribe\r\n")) || bytes.Contains(b, []byte("\r\n$10\r\nssubscribe\r\n"))
 }

@@ -21,6 +21,7 @@ type Redis struct {
 	url       string
 	nodes     []*Process // masters, and the replica of Sentinel
 	sentinels []*Process
+	members   map[*Process]*member // of a Cluster
 	mini      *miniredis.Miniredis
 	client    redis.UniversalClient
 }
@@ -42,44 +43,6 @@ func serverArgs(p *Process) []string {
 		"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", p.dir, "--logfile", "log",
 		"--save", "", "--appendonly", "no", "--daemonize", "no",
 	}
-}
-
-// Cluster starts three masters that share the slots. A dead one makes the whole Cluster
-// refuse until it is back (it has no replica).
-func Cluster(t testing.TB) *Redis {
-	t.Helper()
-	r := &Redis{t: t, kind: "cluster"}
-	var addrs []string
-	buses := make(map[*Process]int)
-	for range 3 {
-		p := newProcess(t, "redis", func(p *Process) []string {
-			buses[p] = FreePort(t)
-			return append(serverArgs(p), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(buses[p]),
-				"--cluster-node-timeout", "2000", "--cluster-config-file", "nodes.conf")
-		})
-		r.nodes = append(r.nodes, p)
-		addrs = append(addrs, p.Addr())
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
-	defer cancel()
-	const slots = 16384
-	for i, p := range r.nodes {
-		from, to := i*slots/3, (i+1)*slots/3-1
-		if err := p.Client().ClusterAddSlotsRange(ctx, from, to).Err(); err != nil {
-			t.Fatalf("assign slots: %v", err)
-		}
-		for _, other := range r.nodes[:i] {
-			if err := p.Client().Do(ctx, "cluster", "meet", "127.0.0.1", other.port, buses[other]).Err(); err != nil {
-				t.Fatalf("cluster meet: %v", err)
-			}
-		}
-	}
-	r.url = "redis://" + strings.Join(addrs, ",")
-	r.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true, DialerRetries: 1,
-		DialTimeout: time.Second, ClusterStateReloadInterval: time.Second})
-	r.closeWithTest()
-	r.WaitReady()
-	return r
 }
 
 // Sentinel starts a master, a replica, and one sentinel, with a quorum of one, that fails over within about two seconds.
@@ -136,7 +99,7 @@ func (r *Redis) URL() string { return r.url }
 // Client is a client of the whole; closed with the test.
 func (r *Redis) Client() redis.UniversalClient { return r.client }
 
-// Nodes are the processes that hold data: the masters of a Cluster; with Sentinel the first master, then its replica. Empty for Mini.
+// Nodes are the processes that hold data: the masters of a Cluster, then their replicas; with Sentinel the first master, then its replica. Empty for Mini.
 func (r *Redis) Nodes() []*Process { return r.nodes }
 
 // Sentinels are the sentinel processes.
@@ -248,7 +211,7 @@ func (r *Redis) WaitReady() {
 		r.waitUntil("all nodes of the cluster agree", func(ctx context.Context) bool {
 			for _, p := range r.nodes {
 				info, err := p.Client().ClusterInfo(ctx).Result()
-				if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
+				if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(r.nodes))) {
 					return false
 				}
 			}

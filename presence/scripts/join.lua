@@ -1,21 +1,22 @@
 -- Adds a connection to a user, or replaces its meta, and tells the channel.
 -- KEYS    1 head  2 users  3 the user  4 entries of this incarnation
--- ARGV    1 deadline  2 epoch for a new channel  3 topic  4 connection id  5 user id  6 incarnation  7 body  8 key of entries without incarnation
+-- ARGV    1 deadline  2 epoch for a new channel  3 command that publishes  4 topic  5 connection id  6 user id  7 incarnation  8 body
+--         9 key of entries without incarnation
 -- RETURNS {'ok', epoch, seq}: written, or held already (then nothing was published)
 --         {'fenced'}: the deadline is past   {'stale'}: a later incarnation of the same process owns the entry
 if past(ARGV[1]) then return {'fenced'} end
-local conn, uid, inc = ARGV[4], ARGV[5], ARGV[6]
-local entry = inc .. ' ' .. ARGV[7]
+local conn, uid, inc = ARGV[5], ARGV[6], ARGV[7]
+local entry = inc .. ' ' .. ARGV[8]
 local cur = redis.call('HGET', KEYS[3], conn)
 local op = 'j'
 if cur then
   local old = owner(cur)
   if old ~= inc then
     if generation(old) > generation(inc) then return {'stale'} end
-    redis.call('ZREM', ARGV[8] .. old, conn .. ' ' .. uid)
+    redis.call('ZREM', ARGV[9] .. old, conn .. ' ' .. uid)
     redis.call('ZADD', KEYS[4], 0, conn .. ' ' .. uid)
   end
-  if string.sub(cur, #old + 2) == ARGV[7] then
+  if string.sub(cur, #old + 2) == ARGV[8] then
     if old ~= inc then redis.call('HSET', KEYS[3], conn, entry) end
     return {'ok', position(KEYS[1])}
   end
@@ -28,5 +29,5 @@ else
 end
 local epoch, seq = advance(KEYS[1], ARGV[2])
 redis.call('HSET', KEYS[3], conn, entry, 's', seq)
-publish(ARGV[3], epoch, seq, op, 0, '', 1, (part(uid, KEYS[3])))
+publish(ARGV[3], ARGV[4], epoch, seq, op, 0, '', 1, (part(uid, KEYS[3])))
 return {'ok', epoch, seq}

@@ -29,9 +29,10 @@ local function position(head)
   return at[1] or '', tonumber(at[2] or 0)
 end
 
--- publish sends the change: gone and users are texts of netstrings with their counts.
-local function publish(topic, epoch, seq, op, ngone, gone, nusers, users)
-  redis.call('PUBLISH', topic, 'p' .. ns(epoch) .. ns(string.format('%d', seq)) .. ns(op) ..
+-- publish sends the change by command (PUBLISH, or SPUBLISH where topics are sharded: the topic is in the slot of the keys):
+-- gone and users are texts of netstrings with their counts.
+local function publish(command, topic, epoch, seq, op, ngone, gone, nusers, users)
+  redis.call(command, topic, 'p' .. ns(epoch) .. ns(string.format('%d', seq)) .. ns(op) ..
     ns(tostring(ngone)) .. gone .. ns(tostring(nusers)) .. users)
 end
 

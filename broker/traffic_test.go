@@ -1,0 +1,160 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/broker"
+)
+
+// ledger is a receiver that keeps the order of what it is told: numbers, and -1 for Resubscribed.
+type ledger struct {
+	mu   sync.Mutex
+	told []int
+	last int
+}
+
+func (l *ledger) Receive(payload string) {
+	n, err := strconv.Atoi(payload)
+	if err != nil {
+		n = -2
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, n)
+	l.last = n
+}
+
+func (l *ledger) Resubscribed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, -1)
+}
+
+func (l *ledger) resubscribed() (times int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.told {
+		if n == -1 {
+			times++
+		}
+	}
+	return times
+}
+
+func (l *ledger) reached(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last == n
+}
+
+// traffic publishes numbered messages on topics, one publisher for each, until it is stopped.
+type traffic struct {
+	t       *testing.T
+	sender  *broker.Broker
+	topics  []string
+	ledgers []*ledger
+	failed  []map[int]bool // numbers whose publish gave an error: they may have arrived or not
+	next    []int
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	// mayBeLate: a message may come after ones that were sent later. So it is when Redis is asked to fail over: a publisher that
+	// has not heard of it yet still publishes at the old master, a replica now, which passes the message on to the new one.
+	mayBeLate bool
+}
+
+// startTraffic subscribes listener to topics and has sender publish on them.
+func startTraffic(t *testing.T, sender, listener *broker.Broker, topics []string) *traffic {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	tr := &traffic{t: t, sender: sender, topics: topics, next: make([]int, len(topics)), stop: stop}
+	t.Cleanup(func() { stop(); tr.running.Wait() })
+	for i, topic := range topics {
+		tr.ledgers = append(tr.ledgers, new(ledger))
+		tr.failed = append(tr.failed, make(map[int]bool))
+		if err := listener.Subscribe(t.Context(), topic, tr.ledgers[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range topics {
+		tr.running.Go(func() { tr.publish(ctx, i) })
+	}
+	return tr
+}
+
+func (tr *traffic) publish(ctx context.Context, i int) {
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	for ctx.Err() == nil {
+		n := tr.next[i]
+		if err := tr.sender.Publish(context.Background(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil {
+			tr.failed[i][n] = true
+		}
+		tr.next[i]++
+		<-pace.C
+	}
+}
+
+// end stops the traffic, waits until the last message of each topic is heard, and checks what the receivers were told:
+// the order of the numbers, and that none is missing but where Resubscribed was called. SPEC 5.3: "in the same order
+// for all subscribers of a channel from one sender".
+func (tr *traffic) end() {
+	tr.t.Helper()
+	tr.stop()
+	tr.running.Wait()
+	for i, l := range tr.ledgers {
+		eventually(tr.t, "the last message of "+tr.topics[i], func() bool {
+			n := tr.next[i]
+			tr.next[i]++
+			if err := tr.sender.Publish(tr.t.Context(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil {
+				tr.failed[i][n] = true
+				return false
+			}
+			deadline := time.Now().Add(100 * time.Millisecond)
+			for !l.reached(n) && time.Now().Before(deadline) {
+				time.Sleep(time.Millisecond)
+			}
+			return l.reached(n)
+		})
+		tr.check(i)
+	}
+}
+
+func (tr *traffic) check(i int) {
+	tr.t.Helper()
+	l := tr.ledgers[i]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := make(map[int]bool)
+	for _, n := range l.told {
+		if n >= 0 && seen[n] {
+			tr.t.Errorf("%s: %d came twice", tr.topics[i], n)
+		}
+		seen[n] = true
+	}
+	last, again := -1, false
+	for at, n := range l.told {
+		switch {
+		case n == -1:
+			again = true
+			continue
+		case n < last && tr.mayBeLate:
+			continue
+		case n < last:
+			tr.t.Errorf("%s: %d after %d (%s)", tr.topics[i], n, last, around(l.told, at))
+		}
+		for missing := last + 1; missing < n && !again; missing++ {
+			if !tr.failed[i][missing] && !seen[missing] {
+				tr.t.Errorf("%s: %d is missing, and Resubscribed was not called (%s)", tr.topics[i], missing, around(l.told, at))
+			}
+		}
+		last, again = n, false
+	}
+}
+
+func around(told []int, at int) string { return fmt.Sprint(told[max(0, at-60):min(len(told), at+60)]) }

@@ -13,6 +13,13 @@ import (
 	"rollcall/integration_test/redistest"
 )
 
+// patient finds out about faults late: on a busy machine too no connection is given up that is none.
+func patient(url string) broker.Config {
+	cfg := fast(url)
+	cfg.WatchEvery = time.Second
+	return cfg
+}
+
 // rooms are the topics of n channels.
 func rooms(b *broker.Broker, n int) (topics []string) {
 	for i := range n {
@@ -75,7 +82,7 @@ func wantAt(t *testing.T, r *redistest.Redis, p *redistest.Process, topics ...st
 func TestTopicsFollowTheirSlot(t *testing.T) {
 	t.Parallel()
 	server := redistest.Cluster(t)
-	cfg := fast(server.URL())
+	cfg := patient(server.URL())
 	b, sender := open(t, cfg), open(t, cfg)
 	topics := rooms(b, 30)
 	from, to := server.Nodes()[0], server.Nodes()[1]
@@ -191,7 +198,7 @@ func TestShardFailsOver(t *testing.T) {
 func TestHalfOpenShard(t *testing.T) {
 	t.Parallel()
 	server := redistest.ClusterOf(t, redistest.Shape{Proxied: true})
-	b := open(t, fast(server.URL()))
+	b := open(t, patient(server.URL()))
 	topics := rooms(b, 20)
 	dead := server.Nodes()[1]
 	here := ownedBy(server, dead, topics)
@@ -294,7 +301,7 @@ func TestClusterWithoutShardedPubSub(t *testing.T) {
 func TestSlotWithoutMaster(t *testing.T) {
 	t.Parallel()
 	server := redistest.ClusterOf(t, redistest.Shape{Args: []string{"--cluster-require-full-coverage", "no"}})
-	b := open(t, fast(server.URL()))
+	b := open(t, patient(server.URL()))
 	topic := b.Keys().Topic("room")
 	slot := broker.Slot(topic)
 	was := subscribed(t, b, topic)

@@ -10,7 +10,7 @@ UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = $$($(GO) list ./integration_test/... | grep -v /integration_test/chaos$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e compose-test chaos chaos-short bench bench-code smoke images ci clean
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test chaos chaos-short bench bench-code smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ unit: ## every test but the end-to-end ones
 
 e2e: ## many nodes, real Redis, the browser, docker-compose
 	$(GO) test $(TESTFLAGS) -p 1 $(E2E)
+
+model: ## the presence protocol through the model checker (spin, gcc)
+	presence/model/check
 
 compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
 	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/

@@ -1,0 +1,27 @@
+package model
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// SPEC 5.1, 5.2 and 5.4: "one leave for each user who really went and none for those who stayed"; "nothing a dead or fenced
+// node still had in flight can bring a user back". No order of steps and faults breaks them, within the bounds of the
+// model; and every mutant, the protocol without one of its parts, does.
+func TestModel(t *testing.T) {
+	for _, tool := range []string{"bash", "spin", "gcc"} {
+		if _, err := exec.LookPath(tool); err == nil {
+			continue
+		}
+		if os.Getenv("ROLLCALL_TEST_REQUIRE") != "" {
+			t.Fatalf("%s is not installed, and ROLLCALL_TEST_REQUIRE is set", tool)
+		}
+		t.Skipf("%s is not installed", tool)
+	}
+	out, err := exec.CommandContext(t.Context(), "bash", "./check").CombinedOutput()
+	t.Logf("presence/model/check:\n%s", out)
+	if err != nil {
+		t.Fatalf("run check: %v", err)
+	}
+}

@@ -14,7 +14,7 @@
 /* load.go reload */
 inline reload(n) {
 	if
-	:: vp[n] != 0 -> vp[n] = POS1; sm[n] = 0; se[n] = 0; ss[n] = 0; sn[n] = 0; sg[n] = 0
+	:: vp[n] != 0 -> vp[n] = POS1; sm[n] = 0; se[n] = 0; ss[n] = 0; sn[n] = 0; sg[n] = 0; sl[n] = 0
 	:: else
 	fi
 }
@@ -139,7 +139,7 @@ inline die(n) {
 	dl[n] = 0; hf[n] = 0; susp[n] = 0; regin[n] = 0;
 	rp[n] = 0; rg[n] = 0; rt[n] = 0; rmk[n] = 0;
 	sub[n] = 0; drain(n);
-	vp[n] = 0; vm[n] = 0; ve[n] = 0; vs[n] = 0; vb[n] = 0; sm[n] = 0; se[n] = 0; ss[n] = 0; sn[n] = 0; sg[n] = 0;
+	vp[n] = 0; vm[n] = 0; ve[n] = 0; vs[n] = 0; vb[n] = 0; sm[n] = 0; se[n] = 0; ss[n] = 0; sn[n] = 0; sg[n] = 0; left[n] = 0; sl[n] = 0;
 	orph[n] = 0; told[n] = 0;
 	for (u : 0 .. 2) { vus[n*3+u] = 0; hold[n*3+u] = 0; sus[n*3+u] = 0; away[n*3+u] = 0; came[n*3+u] = 0 }
 #if MUTANT == PUBLISH_APART

@@ -132,7 +132,7 @@ inline reap(i, mask) {
 			:: else
 			fi
 		}
-		if :: !IS(REAP_SILENT) -> send(epoch, seq, touched, mm, gone) :: else fi
+		if :: !IS(REAP_SILENT) -> send(epoch, seq, touched | REAP, mm, gone) :: else fi
 	:: else
 	fi
 }

@@ -158,7 +158,8 @@ byte lk[3], lg[3], ldl[3];
 #define REFUSED 2
 
 /* presence/channel.go, load.go, replica.go, by node: the subscription and its messages (epoch, seq, users concerned, all
- * their metas, connections gone); phase; the replica; the snapshot being read. hold: ticks left + 1, by connection. */
+ * their metas, connections gone; REAP among the users: a reaper's); phase; the replica; the snapshot being read.
+ * hold: ticks left + 1, by connection. left and sl: departed.go, and what a snapshot learned of it. */
 chan q[N] = [QL] of { byte, byte, byte, byte, byte };
 bit  sub[N];
 byte vp[N];
@@ -169,6 +170,8 @@ byte vp[N];
 #define LIVE  5
 byte vm[N], ve[N], vs[N], vb[N], vus[N*3], hold[N*3];
 byte sm[N], se[N], ss[N], sn[N], sg[N], sus[N*3];
+byte left[N], sl[N];
+#define REAP 128
 byte orph[N];                  /* audit.go orphans: ticks left + 1 */
 #if MUTANT == PUBLISH_APART
 chan apart[N] = [2] of { byte, byte, byte, byte, byte };

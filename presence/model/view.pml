@@ -26,6 +26,7 @@ inline tell(n) {
 /* replica.go includes, for the message just taken. */
 inline includes(n) {
 	okk = me == ve[n] && vs[n] == vb[n] && ms <= vb[n];
+	mm = mm & ~left[n];
 	for (u : 0 .. NU-1) {
 		if
 		:: (mt & BIT(u)) == 0
@@ -38,6 +39,7 @@ inline includes(n) {
 
 /* replica.go put and withHeld for all users in touched: metas mm are the truth; held ones stay, those of h become held. */
 inline put(n, h) {
+	mm = mm & ~left[n];                               /* departed.go without */
 	was = vm[n];
 	nxt = vm[n];
 	for (u : 0 .. C-1) {
@@ -71,6 +73,7 @@ inline receive(n) {
 		ve[n] = me;
 		vs[n] = ms;
 		touched = mt;
+		if :: (mt & REAP) == 0 -> left[n] = left[n] | (mg & vm[n]) :: else fi;
 		put(n, 0);
 		for (u : 0 .. NU-1) { if :: (mt & BIT(u)) != 0 -> vus[n*3+u] = ms :: else fi }
 		forgetseq(n)
@@ -87,6 +90,7 @@ inline position1(n) {
 	sn[n] = seq;
 	sm[n] = 0;
 	sg[n] = 0;
+	sl[n] = 0;
 	for (u : 0 .. NU-1) { sus[n*3+u] = 0 }
 	if
 	:: epoch == 0 -> vp[n] = WAIT; complete(n)
@@ -124,6 +128,12 @@ inline catchup(n) {
 		sg[n] = (sg[n] | mg) & ~mm;
 		for (u : 0 .. NU-1) {
 			if
+			:: (mt & BIT(u)) != 0 && (mt & REAP) == 0 ->
+				sl[n] = sl[n] | (mg & vm[n] & UMASK(u));
+				if :: sus[n*3+u] < ms -> sl[n] = sl[n] | (mg & sm[n] & UMASK(u)) :: else fi
+			:: else
+			fi;
+			if
 			:: (mt & BIT(u)) != 0 ->
 				sm[n] = (sm[n] & ~UMASK(u)) | (mm & UMASK(u));
 				sus[n*3+u] = ((mm & UMASK(u)) != 0 -> ms : 0)
@@ -143,6 +153,7 @@ inline complete(n) {
 		if :: IS(FRESH_REPLICA) -> vm[n] = 0 :: else fi;
 		mm = sm[n];
 		mg = sg[n];
+		left[n] = left[n] | sl[n];
 		touched = 7;
 		put(n, okk);
 		ve[n] = se[n];
@@ -153,7 +164,7 @@ inline complete(n) {
 			sus[n*3+u] = 0
 		}
 		forgetseq(n);
-		sm[n] = 0; se[n] = 0; ss[n] = 0; sn[n] = 0; sg[n] = 0;
+		sm[n] = 0; se[n] = 0; ss[n] = 0; sn[n] = 0; sg[n] = 0; sl[n] = 0;
 		vp[n] = LIVE
 	:: else
 	fi

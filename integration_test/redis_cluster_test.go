@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,19 @@ func TestSlotsMoveUnderPeople(t *testing.T) {
 	want = append(want, "leave u0", "leave u2", "leave u4")
 	c.fence(c.watchers(), 0)
 	c.expectTold(strings.Join(want, ", "))
+	// What the API publishes by a script goes the same way.
+	for i, n := range append(c.nodes, c.nodes[0]) {
+		status, answer, _ := nodetest.Request(t.Context(), http.MethodPost, n.Addr(), "/_api/channels/"+c.channel+"/broadcast",
+			`{"message":"by the API"}`, "X-API-Key: "+key, "Content-Type: application/json", fmt.Sprint("Idempotency-Key: call", i%3))
+		if status != http.StatusOK {
+			t.Fatalf("broadcast: %d %s", status, answer)
+		}
+	}
+	for _, w := range c.plain {
+		for range 3 {
+			w.Until("by the API")
+		}
+	}
 	c.expectLists(gone, 10, []int{0, 1, 2}, append([]string{"u1", "u3", "u5"}, everybody...)...)
 	c.expectRedisTruth()
 }

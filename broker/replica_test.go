@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"rollcall/integration_test/redistest"
 )
@@ -32,4 +35,60 @@ func TestNoLaneToAReplica(t *testing.T) {
 			}
 		}
 	}
+}
+
+// again is a receiver that counts Resubscribed.
+type again struct{ n atomic.Int64 }
+
+func (a *again) Receive(string) {}
+func (a *again) Resubscribed()  { a.n.Add(1) }
+
+// A topology that names another master, for longer than a moment, is believed against one that says nothing.
+func TestStaleLaneIsLeft(t *testing.T) {
+	server := redistest.Cluster(t)
+	b, err := Open(t.Context(), Config{URL: server.URL(), WatchEvery: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	topic := b.keys.Topic("room")
+	right, wrong := server.Owner(Slot(topic)), server.Nodes()[0]
+	if right == wrong {
+		wrong = server.Nodes()[1]
+	}
+	var named atomic.Pointer[redistest.Process]
+	named.Store(right)
+	l := newLink(b, "id")
+	l.place = func(context.Context, string) (place, error) {
+		p := named.Load()
+		return place{addr: p.Addr(), node: p.Client()}, nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() { l.run(ctx); close(ended) }()
+	defer func() { cancel(); <-ended }()
+
+	subscribers := func() int64 {
+		n, err := right.Client().PubSubShardNumSub(t.Context(), topic).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n[topic]
+	}
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain: %s", what)
+			}
+		}
+	}
+	r := new(again)
+	l.register(topic, r, true)
+	await("subscribed", func() bool { return r.n.Load() == 1 && subscribers() == 1 })
+	named.Store(wrong)
+	await("the topic leaves", func() bool { return subscribers() == 0 })
+	named.Store(right)
+	await("the topic is back", func() bool { return r.n.Load() == 2 && subscribers() == 1 })
 }

@@ -160,11 +160,25 @@ func (c *Channel) armHolds() {
 	if !any || c.holds != nil {
 		return
 	}
-	c.holds = time.AfterFunc(time.Until(time.UnixMilli(until))+time.Millisecond, func() {
+	c.expireAfter(time.Until(time.UnixMilli(until)) + time.Millisecond)
+}
+
+// holdOn is how long holds that are over last on while the node cannot know whether what it holds was written again.
+const holdOn = 100 * time.Millisecond
+
+// expireAfter ends holds after a time. Not while the lease is in doubt or the channel is being read: this node was frozen or
+// cut off, and the messages that release what it holds may just be waiting for it. c.mu is held.
+func (c *Channel) expireAfter(wait time.Duration) {
+	c.holds = time.AfterFunc(wait, func() {
 		c.mu.Lock()
 		defer c.unlock()
 		c.holds = nil
-		if c.phase != cold {
+		_, _, held := c.t.lease.Lease()
+		switch {
+		case c.phase == cold:
+		case c.phase == loading || !held:
+			c.expireAfter(holdOn)
+		default:
 			c.note(c.replica.Expire(time.Now().UnixMilli()))
 			c.armHolds()
 		}

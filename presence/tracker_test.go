@@ -172,6 +172,37 @@ func TestWipe(t *testing.T) {
 	})
 }
 
+// SPEC 5.1: "none for those who stayed", also where a node was frozen or cut off after a wipe: what it holds back it does not
+// let go before it knows what was written again meanwhile.
+func TestHoldsOutlastADoubt(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		b.track("c2", "bob")
+		time.Sleep(stageWindow)
+		synctest.Wait()
+		b.told = nil
+		if err := s.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		n2.next() // it reads, and holds ann back
+		synctest.Wait()
+		n2.set(func() { n2.away, n2.lossy = true, true })
+		time.Sleep(time.Second)
+		n1.next() // it writes ann again
+		stay(2*stageTTL, n1)
+		b.want(0)
+		n2.set(func() { n2.away, n2.lossy = false, false })
+		n2.next()
+		stay(2*stageTTL, n1, n2)
+		b.want(0)
+		b.wantView("ann[c1] bob[c2]")
+	})
+}
+
 // DESIGN 3, audit: "Pub/sub may lose a message without a sign. Every 30 s a node compares the `seq` of its replicas".
 func TestAuditFindsLostMessage(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {

@@ -10,18 +10,23 @@ import (
 func TestChaos(t *testing.T) {
 	tally := NewTally()
 	plans, full := plansFrom(t)
-	for _, plan := range plans {
-		t.Run(plan.Redis, func(t *testing.T) {
-			t.Logf("repeat it: ROLLCALL_CHAOS='%s' make chaos", plan)
-			record := Run(t, plan)
-			verdict := history.Check(record)
-			tally.Add(record, verdict)
-			show(t, verdict)
-			if len(record.Faults) < plan.Faults {
-				t.Errorf("it ended after %d of %d faults", len(record.Faults), plan.Faults)
-			}
-		})
-	}
+	t.Run("on", func(t *testing.T) {
+		for _, plan := range plans {
+			t.Run(plan.Redis, func(t *testing.T) {
+				if full {
+					t.Parallel()
+				}
+				t.Logf("repeat it: ROLLCALL_CHAOS='%s' make chaos", plan)
+				record := Run(t, plan)
+				verdict := history.Check(record)
+				tally.Add(record, verdict)
+				show(t, verdict)
+				if len(record.Faults) < plan.Faults {
+					t.Errorf("it ended after %d of %d faults", len(record.Faults), plan.Faults)
+				}
+			})
+		}
+	})
 	t.Logf("\n%s", tally)
 	if full {
 		for _, text := range tally.Missed(plans[0].Times) {

@@ -18,6 +18,8 @@ type blow struct {
 	lasts time.Duration
 	// end ends it and returns when it is over; nil for one that was over at once.
 	end func()
+	// echo is what comes of it after lasts, when it has long been over; nil mostly.
+	echo func()
 }
 
 // kind is a kind of fault: its name is the name of its promise.
@@ -122,6 +124,9 @@ func (n *nemesis) strike(ctx context.Context) int {
 		if b == nil {
 			continue
 		}
+		if b.echo != nil {
+			began = n.run.clock.now()
+		}
 		f := history.Fault{Name: k.name, Began: began, Ended: n.run.clock.now(), Note: b.note}
 		for _, h := range b.hosts {
 			f.Nodes = append(f.Nodes, h.name)
@@ -146,6 +151,9 @@ func (n *nemesis) strike(ctx context.Context) int {
 			b.end()
 			n.run.rec.Faults[b.index].Ended = n.run.clock.now()
 			n.bury(b.blow)
+		}
+		if b.echo != nil {
+			b.echo()
 		}
 	}
 	n.run.crowd.rest()

@@ -17,6 +17,7 @@ func netFaults() []kind {
 		{"node-dumb", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).DropRequests, reset) }},
 		{"node-late", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).Hold, (*redistest.Proxy).Resume) }},
 		{"node-slow", proxied, slowNode},
+		{"node-kill-late", proxied, killLate},
 		{"client-cut", everywhere, func(n *nemesis) *blow {
 			h := n.host()
 			if h == nil {
@@ -44,6 +45,18 @@ func cutOff(n *nemesis, begin, end func(*redistest.Proxy)) *blow {
 	lasts := n.between(n.run.plan.Times.Lease/5, n.run.plan.Times.Gone()*3/2)
 	begin(h.redis)
 	return &blow{hosts: []*host{h}, note: note("for %v", lasts), lasts: lasts, end: func() { end(h.redis) }}
+}
+
+// killLate kills a node whose last writes are still on their way, and lets them arrive when it has been reaped.
+func killLate(n *nemesis) *blow {
+	h := n.host()
+	if h == nil {
+		return nil
+	}
+	h.redis.Hold()
+	time.Sleep(n.between(100*time.Millisecond, 300*time.Millisecond)) // clients go on to write
+	h.node.Kill()
+	return &blow{hosts: []*host{h}, lasts: n.run.plan.Times.Gone(), echo: h.redis.Resume}
 }
 
 func slowNode(n *nemesis) *blow {

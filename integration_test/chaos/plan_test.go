@@ -17,11 +17,17 @@ var (
 	defaults = history.Times{Lease: 6 * time.Second, Grace: time.Second, Heartbeat: 2 * time.Second, Ping: 1500 * time.Millisecond}
 )
 
+// freeze is the longest that Redis is frozen, mostly.
+const freeze = 3 * time.Second
+
 // String is the plan as plansFrom reads it.
 func (p Plan) String() string {
 	text := fmt.Sprintf("redis=%s seed=%d faults=%d nodes=%d people=%d mixed=%d", p.Redis, p.Seed, p.Faults, p.Nodes, p.People, p.Mixed)
 	if p.Times == defaults {
 		text += " defaults=1"
+	}
+	if p.Freeze != freeze {
+		text += fmt.Sprintf(" freeze=%v", p.Freeze)
 	}
 	if len(p.Kinds) > 0 {
 		text += " kinds=" + strings.Join(p.Kinds, ",")
@@ -34,7 +40,7 @@ func (p Plan) String() string {
 func plansFrom(t *testing.T) (plans []Plan, full bool) {
 	t.Helper()
 	base := Plan{Redis: "standalone", Seed: 1, Faults: 20, Nodes: 3, People: 60, Rooms: 6, Mixed: 25,
-		Pace: 500 * time.Millisecond, Calm: 700 * time.Millisecond, Freeze: 3 * time.Second, Times: short}
+		Pace: 500 * time.Millisecond, Calm: 700 * time.Millisecond, Freeze: freeze, Times: short}
 	with := func(change func(*Plan)) { p := base; change(&p); plans = append(plans, p) }
 	switch text := os.Getenv("ROLLCALL_CHAOS"); text {
 	case "":
@@ -57,9 +63,9 @@ func plansFrom(t *testing.T) (plans []Plan, full bool) {
 				p.Freeze = []time.Duration{3, 3, 3, 20}[i] * time.Second
 			})
 		}
-		with(func(p *Plan) { p.Seed, p.Times, p.Faults = seed+4, defaults, 20 })
-		with(func(p *Plan) { p.Seed, p.Redis, p.Faults = seed+5, "sentinel", 52 })
-		with(func(p *Plan) { p.Seed, p.Redis, p.Faults = seed+6, "cluster", 52 })
+		with(func(p *Plan) { p.Seed, p.Redis, p.Faults = seed+4, "sentinel", 52 })
+		with(func(p *Plan) { p.Seed, p.Redis, p.Faults = seed+5, "cluster", 52 })
+		with(func(p *Plan) { p.Seed, p.Times, p.Faults = seed+6, defaults, 20 })
 	default:
 		with(func(p *Plan) { readPlan(t, p, text) })
 	}
@@ -78,6 +84,8 @@ func readPlan(t *testing.T, p *Plan, text string) {
 			p.Kinds = strings.Split(value, ",")
 		case "defaults":
 			p.Times = defaults
+		case "freeze":
+			p.Freeze, err = time.ParseDuration(value)
 		case "seed", "faults", "nodes", "people", "mixed":
 			into := map[string]any{"seed": &p.Seed, "faults": &p.Faults, "nodes": &p.Nodes, "people": &p.People, "mixed": &p.Mixed}[name]
 			_, err = fmt.Sscan(value, into)

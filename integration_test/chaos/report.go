@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"rollcall/integration_test/chaos/history"
@@ -12,6 +13,7 @@ import (
 
 // Tally sums up verdicts, by kind of fault.
 type Tally struct {
+	mu     sync.Mutex // guards all, in Add
 	times  map[string][]history.Measure
 	faults map[string]int
 
@@ -25,6 +27,8 @@ func NewTally() *Tally {
 
 // Add takes one run.
 func (t *Tally) Add(r *history.Record, v *history.Verdict) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.Runs++
 	t.Faults += len(r.Faults)
 	t.Clients += len(r.Clients)
@@ -33,13 +37,14 @@ func (t *Tally) Add(r *history.Record, v *history.Verdict) {
 	t.Slow += v.Slow
 	t.Violations += len(v.Violations)
 	for _, f := range r.Faults {
-		t.faults[f.Name]++
+		t.faults[f.Name+leases(r.Times)]++
 	}
 	for _, m := range v.Measures {
 		name := "mixed"
 		if len(m.Faults) == 1 {
 			name = m.Faults[0]
 		}
+		name += leases(r.Times)
 		t.times[name] = append(t.times[name], m)
 	}
 }
@@ -57,12 +62,22 @@ func (t *Tally) Quantile(name string, q float64, of func(history.Measure) time.D
 	return all[min(int(q*float64(len(all))), len(all)-1)]
 }
 
-// Missed says which aims were not reached, over all faults: at the 99th percentile views are exact within history.Back, but
+// leases marks the rows of runs whose leases are not those of most.
+func leases(times history.Times) string {
+	if times.Lease >= 2*time.Second {
+		return fmt.Sprintf(" (lease %v)", times.Lease)
+	}
+	return ""
+}
+
+// Missed says which aims were not reached, over all faults of runs with these leases: at the 99th percentile views are exact within history.Back, but
 // for users of killed nodes and removals that are held back for a lease time, which may take Times.Gone.
 func (t *Tally) Missed(times history.Times) (texts []string) {
 	var all []history.Measure
-	for _, list := range t.times {
-		all = append(all, list...)
+	for name, list := range t.times {
+		if mark := leases(times); strings.HasSuffix(name, mark) && (mark != "" || !strings.HasSuffix(name, ")")) {
+			all = append(all, list...)
+		}
 	}
 	sum := &Tally{times: map[string][]history.Measure{"all": all}}
 	for _, aim := range []struct {

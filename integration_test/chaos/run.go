@@ -259,7 +259,7 @@ func (r *run) list(h *host, room string) (map[string]string, error) {
 	c := r.lists[h.name]
 	for i := len(c.Events) - 1; i >= 0; i-- {
 		if c.Events[i].Room == room {
-			if maps.Equal(c.Events[i].View, view) {
+			if c.Events[i].At > r.rested() && maps.Equal(c.Events[i].View, view) {
 				return view, nil
 			}
 			break
@@ -267,6 +267,14 @@ func (r *run) list(h *host, room string) (map[string]string, error) {
 	}
 	c.Events = append(c.Events, history.Event{At: r.clock.now(), Kind: history.Whole, Room: room, View: view})
 	return view, nil
+}
+
+// rested is the last point of rest: of each segment a list's first answer is noted, and then what is new.
+func (r *run) rested() time.Duration {
+	if n := len(r.rec.Points); n > 0 {
+		return r.rec.Points[n-1].At
+	}
+	return -1
 }
 
 // view makes a view of users with their devices.

@@ -212,6 +212,25 @@ func TestFaults(t *testing.T) {
 			5110 w leave u
 			5120 w join u b=on
 			rest 5200`, "told gone"},
+		"frozen before it was shown itself, closed meanwhile": {`1 w all
+			5 a opened
+			5 b opened
+			990 b asked
+			fault node-freeze-long 1000 5000 n2
+			1010 w join u b=on
+			3500 w leave u
+			4000 b ended left
+			5100 w join u b=on
+			5110 w leave u
+			rest 5200`, ""},
+		"cut, which others hear before the client": {there + `fault client-cut 1000 1010 n2
+			1005 w leave u
+			1008 b ended dropped
+			rest 5200`, ""},
+		"told gone before it was cut": {there + `fault client-cut 1000 1010 n2
+			995 w leave u
+			1008 b ended dropped
+			rest 5200`, "told gone"},
 		"frozen for less than the lease": {there + `fault node-freeze-short 1000 2000 n2
 			3500 w leave u
 			3600 w join u b=on
@@ -240,6 +259,23 @@ func TestFaults(t *testing.T) {
 			fault redis-flush 1000 1000
 			2600 w leave u
 			rest 5200`, ""},
+		"a script's own list says nothing while Redis is away": {there + `client s u script n1
+			5 s opened
+			fault redis-freeze 1000 2000
+			1100 s asked
+			1110 s sure
+			1200 b ended left
+			2100 w leave u
+			2200 w join u s=on
+			rest 5200`, ""},
+		"a script's own list says all otherwise": {there + `client s u script n1
+			5 s opened
+			1100 s asked
+			1110 s sure
+			1200 b ended left
+			2100 w leave u
+			2200 w join u s=on
+			rest 5200`, "told gone"},
 		"a connection lost without a reason": {there + `1000 b ended closed 1011
 			1001 w leave u
 			rest 5200`, "cut off"},
@@ -303,7 +339,7 @@ client b ub plain n2
 			30 v join ub b
 			31 v join ua a
 			rest 1000`, ""},
-		"the other way round on nodes that missed none": {`fault node-cut 15 25 n3
+		"the other way round though a node was killed": {`fault node-kill 15 15 n3
 			30 w join ua a=on
 			31 w join ub b=on
 			30 v join ub b
@@ -426,6 +462,26 @@ func TestMeasures(t *testing.T) {
 		3900 w leave u
 		rest 4000`))
 	want := []Measure{{Faults: []string{"calm"}, There: time.Millisecond}, {Faults: []string{"node-kill"}, Killed: 2899 * time.Millisecond}}
+	if got := fmt.Sprint(v.Measures); got != fmt.Sprint(want) {
+		t.Errorf("measures %s, want %v", got, want)
+	}
+	// A list is asked only when the clients rest: before its first answer it is not known to be wrong.
+	v = Check(record(t, people+`client l - list n1
+		0 l opened
+		1 w all
+		1 l all
+		rest 5
+		11 b asked
+		12 w join u b=on
+		13 b sure
+		2000 l all u:b=on
+		rest 2100
+		2200 b ended left
+		2201 w leave u
+		2210 l all u:b=on
+		2300 l all
+		rest 2400`))
+	want = []Measure{{Faults: []string{"calm"}}, {Faults: []string{"calm"}, There: time.Millisecond}, {Faults: []string{"calm"}, Gone: 100 * time.Millisecond}}
 	if got := fmt.Sprint(v.Measures); got != fmt.Sprint(want) {
 		t.Errorf("measures %s, want %v", got, want)
 	}

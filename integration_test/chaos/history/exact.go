@@ -85,6 +85,7 @@ func (s *segment) look(client *Client) {
 	views := map[string]*View{}
 	open := false
 	wrong := map[place]mistake{}
+	asked := map[string]bool{} // a list's rooms: it is only known to be wrong from the first answer in the segment on
 	metas := client.Route == Devices || client.Route == List
 	if n := len(client.Events); n == 0 || client.Events[n-1].Kind == Ended && client.Events[n-1].At <= s.from {
 		return
@@ -107,7 +108,9 @@ func (s *segment) look(client *Client) {
 			v = NewView(client)
 			views[e.Room] = v
 		}
-		if v.Whole && e.At > s.from {
+		known := client.Route != List || asked[e.Room]
+		asked[e.Room] = e.At > s.from
+		if v.Whole && e.At > s.from && known {
 			s.until(v, e, wrong, metas)
 		}
 		v.Take(e)

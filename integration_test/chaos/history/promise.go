@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Back is what is aimed at: how long after a fault's end views take, where no lease has to run out. SPEC 5.1 allows Times.Gone.
 const Back = 2 * time.Second
@@ -16,9 +19,9 @@ type Promise struct {
 	Silent bool
 	// Away: if it lasts longer than the lease, users who are only on the struck nodes are told gone, and back after it.
 	Away bool
-	// Misses: the struck nodes may miss messages of Redis and read rooms again. Of what happened meanwhile their clients are
-	// told the outcome, each user once, in the order of the last changes; the order in which others were told it is not
-	// known any more.
+	// Misses: nodes may miss messages of Redis, or have another reason to read rooms again. Of what happened meanwhile their
+	// clients are told the outcome, each user once, in the order of the last changes; the order in which others were told it
+	// is not known any more.
 	Misses bool
 	// Loses: Redis may have lost what was written, or the way to it broke, so removals are held back for a lease time: users
 	// who really went may be shown until Times.Gone.
@@ -41,6 +44,7 @@ var Promises = map[string]Promise{
 	"node-deaf":         {Away: true, Misses: true, Loses: true}, // what Redis says does not reach it
 	"node-dumb":         {Away: true, Misses: true, Loses: true}, // what it says does not reach Redis
 	"node-late":         {Away: true, Misses: true, Loses: true}, // what both say is delivered afterwards
+	"node-kill-late":    {Dies: true},                            // and what it had said last arrives when it has been reaped
 	"node-slow":         {Misses: true, Loses: true},
 
 	"redis-restart-empty":  {Misses: true, Loses: true, Wipes: true},
@@ -55,6 +59,11 @@ var Promises = map[string]Promise{
 
 	"client-cut":       {Ends: true},
 	"client-half-open": {Ends: true, Silent: true},
+}
+
+// strikes tells whether the way between a node and Redis is disturbed.
+func (p Promise) strikes(f Fault, node string) bool {
+	return p.Misses && (len(f.Nodes) == 0 || slices.Contains(f.Nodes, node))
 }
 
 // bound is how long after its cause a view may be wrong about one user: SPEC 5.1, "A killed node's users leave within lease +

@@ -58,6 +58,7 @@ func truthOf(r *Record) *truth {
 	}
 	for _, stays := range t.stays {
 		for _, k := range stays {
+			k.confirmed = t.sureOf(k)
 			k.killed = k.ended < forever && t.diedWith(k.client.Node, k.ended) != nil
 		}
 	}
@@ -101,6 +102,19 @@ func (t *truth) add(c *Client) {
 	}
 }
 
+// sureOf is from when on the cluster surely has a device that was shown itself. A script reads its own writes even while
+// they wait for Redis; so in a fault that shows nothing, and sure is the next point of rest.
+func (t *truth) sureOf(k *tracking) time.Duration {
+	if k.client.Route == Script && k.confirmed < forever {
+		for _, f := range t.rec.Faults {
+			if Promises[f.Name].strikes(f, k.client.Node) && f.Began <= k.confirmed && t.restAfter(f.Ended) >= k.asked {
+				return t.restAfter(k.confirmed)
+			}
+		}
+	}
+	return k.confirmed
+}
+
 // notice is how long a node may take to hear of what a client did, and a client of the death of its node.
 const notice = time.Second
 
@@ -120,6 +134,11 @@ func (t *truth) diedWith(node string, at time.Duration) *Fault {
 func (t *truth) heldAfter(node string, at time.Duration) time.Duration {
 	died := t.diedWith(node, at)
 	if died == nil {
+		for _, f := range t.rec.Faults {
+			if Promises[f.Name].Ends && slices.Contains(f.Nodes, node) && f.Began <= at && at <= f.Ended+notice {
+				return f.Began // the node may have known it before the client
+			}
+		}
 		return at
 	}
 	times := t.rec.Times
@@ -172,6 +191,9 @@ func (t *truth) gaps(p place) []gap {
 	for _, k := range stays {
 		if k.confirmed >= k.held {
 			causes = append(causes, cause{k.asked, t.restAfter(k.held)}) // it may have come and gone at any time
+			for _, away := range t.aways(k) {
+				causes = append(causes, cause{away.From, away.To})
+			}
 			continue
 		}
 		from := k.confirmed

@@ -130,7 +130,7 @@ func TestTopicsFollowTheirSlot(t *testing.T) {
 func TestTopicsFollowToANewMaster(t *testing.T) {
 	t.Parallel()
 	server := redistest.Cluster(t)
-	cfg := fast(server.URL())
+	cfg := patient(server.URL())
 	b, sender := open(t, cfg), open(t, cfg)
 	topics := rooms(b, 20)
 	from := server.Nodes()[0]

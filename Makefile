@@ -5,12 +5,13 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Two packages at a time; the end-to-end tests one at a time, since they measure time.
 TESTFLAGS   ?= -race -timeout 10m
 BENCH       ?= .
+STEPS       ?= 1000000
 
 UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = $$($(GO) list ./integration_test/... | grep -v /integration_test/chaos$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test chaos chaos-short bench bench-code smoke images ci clean
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test simulate chaos chaos-short bench bench-code smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ model: ## the presence protocol through the model checker (spin, gcc)
 
 compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
 	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/
+
+simulate: ## presence on many nodes in virtual time, STEPS steps of it, and whether its checks find mistakes
+	$(GO) test -v -count=1 -timeout 2h ./integration_test/simulation -steps $(STEPS) -mutants 300000
 
 chaos: ## faults of every kind for a quarter of an hour, judged by what clients were told; ROLLCALL_CHAOS says what else
 	ROLLCALL_CHAOS="$${ROLLCALL_CHAOS:-full}" $(GO) test -v -count=1 -timeout 2h -parallel 2 -run TestChaos ./integration_test/chaos

@@ -1,0 +1,20 @@
+// Package simulation lives through a presence cluster in virtual time: real trackers, leases, reapers and replicas of many
+// nodes, a model of Redis, and a network between them that delays, loses and breaks. One seed decides everything, so a seed
+// that fails can be lived through again, step by step. README.md says how.
+//
+//	plan.go      pure: what a seed decides beforehand: nodes, faults, ops, when everything must be exact
+//	world.go     the scheduler: waits until all goroutines are blocked, then lets one thing happen
+//	node.go      a node as cmd/node builds it, without sockets
+//	wire.go      in place of package broker: commands, pipelines, lost and late answers
+//	topics.go    in place of package broker: subscriptions, in order, until they break
+//	network.go   latency, cuts, and whether Redis answers
+//	room.go      in place of the hub: what clients and scripts are told, and what they make of it
+//	ops.go       what clients do
+//	faults.go    what goes wrong
+//	oracle.go    what must be true (SPEC 5)
+//	story.go     what happened, for people and as a hash
+//	shrink.go    pure: a smaller plan that fails too
+//	redismodel/  Redis, held against real servers
+//
+// It starts no goroutine that outlives a run, never opens a connection, and never sleeps in real time.
+package simulation

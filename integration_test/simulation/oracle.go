@@ -1,0 +1,419 @@
+package simulation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// oracle knows the truth, what clients want, and from it what nodes may tell and must show.
+//
+// A user is present as long as one connection of its is wanted, has been in Redis, and its node is not unseen: dead, or cut
+// off, for so long that its lease may be over. An absence is the end of a presence: so often a leave may be told, and no
+// more, whatever happens to Redis, to the network, and to other nodes.
+type oracle struct {
+	w     *world
+	conns []*conn // wanted, in the order of coming
+	all   map[string]*conn
+	who   map[string]*presenceOf
+
+	// of the time since Redis last lost data
+	lossy   bool
+	unaware map[*room]map[string]bool // users of whom the room had not heard all; "" all users
+}
+
+type presenceOf struct {
+	present  bool
+	absences int
+}
+
+func newOracle(w *world) *oracle {
+	return &oracle{w: w, all: map[string]*conn{}, who: map[string]*presenceOf{}, unaware: map[*room]map[string]bool{}}
+}
+
+func remove[T comparable](list []T, v T) []T {
+	return slices.DeleteFunc(list, func(o T) bool { return o == v })
+}
+
+// comes notes a connection that is wanted from now on.
+func (o *oracle) comes(c *conn) {
+	c.wanted = true
+	o.conns = append(o.conns, c)
+	o.all[c.id+" "+c.user] = c
+}
+
+// leaves notes one that is not any more.
+func (o *oracle) leaves(c *conn) {
+	c.wanted = false
+	o.conns = remove(o.conns, c)
+	o.count(c.channel, c.user)
+}
+
+// of lists the connections of a node.
+func (o *oracle) of(n *node) []*conn {
+	var out []*conn
+	for _, c := range o.conns {
+		if c.node == n {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// idle lists the connections that may be asked to do something.
+func (o *oracle) idle() []*conn {
+	var out []*conn
+	for _, c := range o.conns {
+		if !c.working && !c.node.dead && !c.node.stopping {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (o *oracle) get(channel, user string) *presenceOf {
+	key := channel + " " + user
+	if o.who[key] == nil {
+		o.who[key] = &presenceOf{}
+	}
+	return o.who[key]
+}
+
+func (o *oracle) absences(channel, user string) int { return o.get(channel, user).absences }
+
+// count sees whether a user is present now.
+func (o *oracle) count(channel, user string) {
+	p := o.get(channel, user)
+	now := slices.ContainsFunc(o.conns, func(c *conn) bool {
+		return c.channel == channel && c.user == user && c.known && !c.node.unseen
+	})
+	if p.present && !now {
+		p.absences++
+		o.w.story.add("so %s is absent from %s (%d)", user, channel, p.absences)
+	}
+	p.present = now
+}
+
+// ledger begins to count leaves now. One who is absent now may still have to be told.
+func (o *oracle) ledger(channel string) ledger {
+	l := ledger{left: map[string]int{}, base: map[string]int{}}
+	for i := range o.w.plan.Users {
+		user := fmt.Sprint("u", i)
+		if p := o.get(channel, user); p.present || p.absences == 0 {
+			l.base[user] = p.absences
+		} else {
+			l.base[user] = p.absences - 1
+		}
+	}
+	return l
+}
+
+func has(z map[string]float64, member string) bool {
+	_, ok := z[member]
+	return ok
+}
+
+// ran is told of every command that Redis ran.
+func (o *oracle) ran(cmd redis.Cmder) {
+	name, args := o.w.script(cmd), cmd.Args()
+	if name == "" {
+		return
+	}
+	keys := args[2].(int)
+	arg := func(i int) string { return fmt.Sprint(args[3+keys+i]) }
+	channel, _ := o.w.keys.ChannelOf(fmt.Sprint(args[3]))
+	switch name {
+	case "join":
+		list, _ := cmd.(*redis.Cmd).Val().([]any)
+		if nodes := o.w.redis.Get(o.w.keys.Nodes()); len(list) == 3 && !o.lossy && (nodes == nil || !has(nodes.Zset, arg(6))) {
+			o.w.fail("a write of %s brings %s into %s, long after its lease was over", arg(6), arg(5), channel)
+		}
+		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 && !c.known {
+			c.known = true
+			if p := o.get(c.channel, c.user); !c.wanted && !p.present {
+				p.absences++ // it left before it had come: both are told
+			}
+			o.count(c.channel, c.user)
+		}
+	case "reap":
+		for i := 5; 3+keys+i+1 < len(args); i += 2 {
+			// Nobody has the right to remove what a node wants that others can see; then it stays known, and is missed.
+			if c := o.all[arg(i)+" "+arg(i+1)]; c != nil && c.node.unseen {
+				c.known = false
+				o.count(c.channel, c.user)
+			}
+		}
+	}
+}
+
+// heard is told when a node was answered that its lease is renewed.
+func (o *oracle) heard(n *node) {
+	n.beat = time.Now()
+	_, up := o.w.net.heldUp(n)
+	_, back := o.w.net.heldBack(n)
+	if n.dim && !up && !back && !n.dead && !time.Now().Before(n.path.slowTill) {
+		n.dim, n.unseen = false, false
+		o.recount(n)
+	}
+}
+
+// watch follows a node that something stands before.
+func (o *oracle) watch(n *node) {
+	if !n.dim {
+		return
+	}
+	if !n.unseen && time.Since(n.beat) >= ttl {
+		n.unseen = true
+		o.w.story.add("n%d may be taken for dead", n.number)
+		o.recount(n)
+	}
+	if n.unseen && n.dead { // all is said
+		for _, c := range o.of(n) {
+			o.leaves(c)
+		}
+		return
+	}
+	o.w.after(ttl/8, func() { o.watch(n) })
+}
+
+func (o *oracle) recount(n *node) {
+	for _, c := range o.of(n) {
+		o.count(c.channel, c.user)
+	}
+}
+
+// opened notes a room that was opened while Redis may lack what it lost: what it reads first is no promise to it.
+func (o *oracle) opened(r *room) {
+	if o.lossy {
+		o.unaware[r] = map[string]bool{"": true}
+	}
+}
+
+// loses lets Redis lose data. What a room had not heard of then it cannot hold back (DESIGN 3, held-back removals); and
+// a leave that was lost is told again when it is made again.
+func (o *oracle) loses(do func()) {
+	o.lossy = true
+	for _, n := range o.w.live() {
+		for _, name := range slices.Sorted(maps.Keys(n.rooms)) {
+			r := n.rooms[name]
+			if o.unaware[r] == nil {
+				o.unaware[r] = map[string]bool{}
+			}
+			for _, c := range o.conns {
+				if c.channel == name && c.known && !r.shows(c, "") {
+					o.unaware[r][c.user] = true
+				}
+			}
+		}
+	}
+	do()
+	o.w.at(later(time.Now(), o.w.net.downTill).Add(ttl-100*time.Millisecond), o.stillMissing)
+	for channel := range o.w.plan.Channels {
+		name := fmt.Sprint("c", channel)
+		for user := range o.inRedis(name) {
+			if p := o.get(name, user); !p.present {
+				p.absences++
+			}
+		}
+	}
+}
+
+// stillMissing comes a lease time after a loss: removals are held back no longer (DESIGN 3), so of connections that other
+// faults kept from being written again nobody is promised anything, nor is a node that could not hear of it.
+func (o *oracle) stillMissing() {
+	for _, n := range o.w.live() {
+		if n.dim {
+			for _, r := range n.rooms {
+				o.unaware[r] = map[string]bool{"": true}
+			}
+		}
+	}
+	for _, c := range o.conns {
+		if !c.known || strings.Contains(" "+o.inRedis(c.channel)[c.user], " "+c.id+"=") {
+			continue
+		}
+		for _, n := range o.w.live() {
+			if r := n.rooms[c.channel]; r != nil && o.unaware[r] != nil {
+				o.unaware[r][c.user] = true
+			}
+		}
+	}
+}
+
+func (o *oracle) blind(r *room, user string) bool { return o.unaware[r][""] || o.unaware[r][user] }
+
+// inRedis is what Redis holds of a channel: user to connections.
+func (o *oracle) inRedis(channel string) map[string]string {
+	out := map[string]string{}
+	users := o.w.redis.Get(o.w.keys.Users(channel))
+	if users == nil {
+		return out
+	}
+	for user := range users.Zset {
+		var parts []string
+		if h := o.w.redis.Get(o.w.keys.User(channel, user)); h != nil {
+			for _, id := range slices.Sorted(maps.Keys(h.Hash)) {
+				if id != "s" {
+					_, info, _ := strings.Cut(h.Hash[id], "{\"n\":")
+					parts = append(parts, id+"="+strings.TrimSuffix(info, "}"))
+				}
+			}
+		}
+		out[user] = strings.Join(parts, " ")
+	}
+	return out
+}
+
+// truth is what must be shown of a channel: user to connections, which are sorted.
+func (o *oracle) truth(channel string) map[string]string {
+	parts := map[string][]string{}
+	for _, c := range o.conns {
+		if c.channel == channel && !c.node.dead {
+			parts[c.user] = append(parts[c.user], c.id+"="+strconv.Itoa(c.n))
+		}
+	}
+	out := map[string]string{}
+	for user, list := range parts {
+		slices.Sort(list)
+		out[user] = strings.Join(list, " ")
+	}
+	return out
+}
+
+func sortWords(m map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range m {
+		words := strings.Fields(v)
+		slices.Sort(words)
+		out[k] = strings.Join(words, " ")
+	}
+	return out
+}
+
+// look compares what was heard in the rooms that something happened in with their lists: scripts are told at once.
+func (o *oracle) look() {
+	for _, n := range o.w.nodes {
+		if n.dead || n.stopping || len(n.touched) == 0 {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(n.touched)) {
+			if r := n.rooms[name]; r != nil {
+				r.agrees()
+			}
+		}
+		clear(n.touched)
+	}
+}
+
+// agrees checks that the script knows the users of the view.
+func (r *room) agrees() {
+	us := r.ch.List("")
+	same := len(us) == len(r.present)
+	for _, u := range us {
+		same = same && r.present[u.ID]
+	}
+	if !same {
+		r.fail("the script knows %v, the list is %v", slices.Sorted(maps.Keys(r.present)), r.users())
+	}
+}
+
+// exact is what must hold after a time of quiet. SPEC 5.1: "In any channel, each live node's view equals what the connected
+// clients tracked"; SPEC 5.4: no ghost, in Redis neither.
+func (o *oracle) exact() {
+	o.w.story.add("CHECK")
+	for i := range o.w.plan.Channels {
+		channel := fmt.Sprint("c", i)
+		want := o.truth(channel)
+		if got := sortWords(o.inRedis(channel)); !maps.Equal(got, want) {
+			o.w.fail("Redis holds %v of %s, want %v", got, channel, want)
+		}
+		for _, n := range o.w.live() {
+			if r := n.rooms[channel]; r != nil {
+				r.exact(want)
+			}
+		}
+	}
+	o.lossy = false
+	clear(o.unaware)
+	for _, n := range o.w.live() {
+		for _, r := range n.rooms {
+			r.ledger = o.ledger(r.name)
+			for _, c := range r.clients {
+				c.ledger = o.ledger(r.name)
+			}
+		}
+	}
+}
+
+func (r *room) exact(want map[string]string) {
+	if !r.ready() {
+		r.fail("the channel has not been read")
+		return
+	}
+	r.agrees()
+	if got := sortWords(r.users()); !maps.Equal(got, want) {
+		r.fail("the list is %v, want %v", got, want)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.clients)) {
+		c := r.clients[id]
+		if c.state == nil {
+			r.fail("client %s was never given a state", id)
+			continue
+		}
+		knows := map[string]string{}
+		for user, k := range c.state {
+			knows[user] = k.conns
+		}
+		if got := sortWords(knows); !c.same(got, want) {
+			r.fail("client %s knows %v, want %v", id, got, want)
+		}
+	}
+}
+
+// same: on a plain route only who is there is exact (SPEC 6).
+func (c *client) same(got, want map[string]string) bool {
+	if c.devices {
+		return maps.Equal(got, want)
+	}
+	return maps.EqualFunc(got, want, func(string, string) bool { return true })
+}
+
+// message is a change as a story tells it: its place in history, what it is, and who is concerned.
+func (o *oracle) message(channel, payload string) string {
+	if payload == "" || payload[0] != 'p' {
+		return payload
+	}
+	rest := payload[1:]
+	next := func() string {
+		length, tail, _ := strings.Cut(rest, ":")
+		n, err := strconv.Atoi(length)
+		if err != nil || n > len(tail) {
+			rest = ""
+			return "?"
+		}
+		rest = tail[n:]
+		return tail[:n]
+	}
+	epoch, seq, op := next(), next(), next()
+	line := fmt.Sprintf("%s %s/%s %s", channel, o.w.story.epoch(epoch), seq, op)
+	gone, _ := strconv.Atoi(next()) // the model writes numbers
+	for range gone {
+		line += " -" + next()
+	}
+	users, _ := strconv.Atoi(next())
+	for range users {
+		line += " " + next() + "["
+		metas, _ := strconv.Atoi(next())
+		for range metas {
+			line += " " + next()
+			next()
+		}
+		line += " ]"
+	}
+	return line
+}

@@ -1,0 +1,283 @@
+package redismodel
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rollcall/broker"
+)
+
+// Source is the text of one script and what the model does in its place.
+type Source struct {
+	Name   string
+	Script *broker.Script
+	Run    func(*Call) any
+}
+
+// Load reads the scripts from the project's folder and puts the model's beside them. When a script
+// changes, the conformance test says so until it is told again here.
+func Load(project string) ([]Source, error) {
+	all := []Source{
+		{"presence/scripts/join.lua", nil, join}, {"presence/scripts/leave.lua", nil, leave},
+		{"presence/scripts/reap.lua", nil, reap}, {"presence/scripts/register.lua", nil, register},
+		{"cluster/scripts/heartbeat.lua", nil, heartbeat}, {"cluster/scripts/declare.lua", nil, declare},
+		{"cluster/scripts/end.lua", nil, end},
+	}
+	message, err := os.ReadFile(filepath.Join(project, "presence/scripts/message.lua"))
+	if err != nil {
+		return nil, fmt.Errorf("read script: %w", err)
+	}
+	for i, s := range all {
+		text, err := os.ReadFile(filepath.Join(project, s.Name))
+		if err != nil {
+			return nil, fmt.Errorf("read script: %w", err)
+		}
+		base := strings.TrimSuffix(filepath.Base(s.Name), ".lua")
+		if strings.HasPrefix(s.Name, "presence/") && base != "register" {
+			text = append(slices.Clone(message), text...)
+		}
+		all[i].Name, all[i].Script = base, broker.NewScript(string(text))
+	}
+	return all, nil
+}
+
+// ByHash is what Config.Scripts takes.
+func ByHash(all []Source) map[string]func(*Call) any {
+	out := map[string]func(*Call) any{}
+	for _, s := range all {
+		out[s.Script.String()] = s.Run
+	}
+	return out
+}
+
+// forget is how long (ms) an empty channel is remembered.
+const forget = 86400000
+
+// message.lua
+
+func ns(s string) string { return strconv.Itoa(len(s)) + ":" + s }
+
+func (c *Call) part(uid, key string) (text string, n int) {
+	h := c.hash(key)
+	var b strings.Builder
+	for _, conn := range slices.Sorted(maps.Keys(h)) {
+		if conn != "s" {
+			n++
+			b.WriteString(ns(conn) + ns(h[conn]))
+		}
+	}
+	return ns(uid) + ns(strconv.Itoa(n)) + b.String(), n
+}
+
+func (c *Call) advance(head, epoch string) (string, int64) {
+	seq := c.hincr(head, "seq")
+	c.hsetnx(head, "epoch", epoch)
+	epoch, _ = c.hget(head, "epoch")
+	return epoch, seq
+}
+
+func (c *Call) position(head string) []any {
+	epoch, _ := c.hget(head, "epoch")
+	text, _ := c.hget(head, "seq")
+	seq, _ := strconv.ParseInt(text, 10, 64) // absent is 0
+	return []any{"ok", epoch, seq}
+}
+
+func (c *Call) tell(topic, epoch string, seq int64, op string, gone []string, users []string) {
+	var b strings.Builder
+	b.WriteString("p" + ns(epoch) + ns(strconv.FormatInt(seq, 10)) + ns(op) + ns(strconv.Itoa(len(gone))))
+	for _, g := range gone {
+		b.WriteString(ns(g))
+	}
+	b.WriteString(ns(strconv.Itoa(len(users))) + strings.Join(users, ""))
+	c.publish(topic, b.String())
+}
+
+func (c *Call) past(deadline string) bool {
+	ms, _ := strconv.ParseInt(deadline, 10, 64) // a number always: presence writes it
+	return c.s.ms() > ms && !c.s.cfg.Flaws.NoFence
+}
+
+func owner(entry string) string {
+	inc, _, _ := strings.Cut(entry, " ")
+	return inc
+}
+
+func generation(inc string) int {
+	n, _ := strconv.Atoi(inc[strings.LastIndexByte(inc, '-')+1:]) // none is 0
+	return n
+}
+
+func (c *Call) stale(old, inc string) bool {
+	return generation(old) > generation(inc) && !c.s.cfg.Flaws.NoStale
+}
+
+// The presence scripts; KEYS and ARGV are those of the Lua files.
+
+func join(c *Call) any {
+	if c.past(c.args[0]) {
+		return []any{"fenced"}
+	}
+	conn, uid, inc, body := c.args[4], c.args[5], c.args[6], c.args[7]
+	cur, here := c.hget(c.keys[2], conn)
+	op := "j"
+	if here {
+		old := owner(cur)
+		if old != inc {
+			if c.stale(old, inc) {
+				return []any{"stale"}
+			}
+			c.zrem(c.args[8]+old, conn+" "+uid)
+			c.zadd(c.keys[3], 0, conn+" "+uid)
+		}
+		if cur[len(old)+1:] == body {
+			if old != inc {
+				c.hset(c.keys[2], conn, inc+" "+body)
+			}
+			return c.position(c.keys[0])
+		}
+		op = "u"
+	} else {
+		if c.zadd(c.keys[1], 0, uid) && len(c.zset(c.keys[1])) == 1 {
+			c.persist(c.keys[0])
+		}
+		c.zadd(c.keys[3], 0, conn+" "+uid)
+	}
+	epoch, seq := c.advance(c.keys[0], c.args[1])
+	c.hset(c.keys[2], conn, inc+" "+body, "s", strconv.FormatInt(seq, 10))
+	text, _ := c.part(uid, c.keys[2])
+	c.tell(c.args[3], epoch, seq, op, nil, []string{text})
+	return []any{"ok", epoch, seq}
+}
+
+func leave(c *Call) any {
+	if c.past(c.args[0]) {
+		return []any{"fenced"}
+	}
+	conn, uid := c.args[4], c.args[5]
+	cur, here := c.hget(c.keys[2], conn)
+	if !here {
+		return c.position(c.keys[0])
+	}
+	old := owner(cur)
+	if c.stale(old, c.args[6]) {
+		return []any{"stale"}
+	}
+	c.zrem(c.args[7]+old, conn+" "+uid)
+	c.hdel(c.keys[2], conn)
+	epoch, seq := c.advance(c.keys[0], c.args[1])
+	text := c.rest(uid, c.keys[2], c.keys[1], seq)
+	c.forgetEmpty(c.keys[0], c.keys[1])
+	c.tell(c.args[3], epoch, seq, "l", []string{conn}, []string{text})
+	return []any{"ok", epoch, seq}
+}
+
+// rest writes what is left of a user who lost connections, and gives its part of the message.
+func (c *Call) rest(uid, key, users string, seq int64) string {
+	text, left := c.part(uid, key)
+	if left == 0 {
+		c.del(key)
+		c.zrem(users, uid)
+	} else {
+		c.hset(key, "s", strconv.FormatInt(seq, 10))
+	}
+	return text
+}
+
+func (c *Call) forgetEmpty(head, users string) {
+	if len(c.zset(users)) == 0 {
+		c.pexpire(head, forget)
+	}
+}
+
+func reap(c *Call) any {
+	inc := c.args[3]
+	var gone, order []string
+	touched := map[string]bool{}
+	for i := 5; i+1 < len(c.args); i += 2 {
+		conn, uid := c.args[i], c.args[i+1]
+		key := c.args[4] + uid
+		if cur, here := c.hget(key, conn); here && (owner(cur) == inc || c.s.cfg.Flaws.ReapAll) {
+			c.hdel(key, conn)
+			gone = append(gone, conn)
+			if !touched[uid] {
+				touched[uid] = true
+				order = append(order, uid)
+			}
+		}
+		c.zrem(c.keys[2], conn+" "+uid)
+	}
+	if len(gone) == 0 {
+		return int64(0)
+	}
+	epoch, seq := c.advance(c.keys[0], c.args[0])
+	users := make([]string, len(order))
+	for i, uid := range order {
+		users[i] = c.rest(uid, c.args[4]+uid, c.keys[1], seq)
+	}
+	c.forgetEmpty(c.keys[0], c.keys[1])
+	if !c.s.cfg.Flaws.ReapSilently {
+		c.tell(c.args[2], epoch, seq, "r", gone, users)
+	}
+	return int64(len(gone))
+}
+
+func register(c *Call) any {
+	if _, ok := c.zscore(c.keys[0], c.args[0]); !ok {
+		return int64(0)
+	}
+	c.sadd(c.keys[1], c.args[1])
+	return int64(1)
+}
+
+// The cluster's scripts.
+
+func heartbeat(c *Call) any {
+	if _, ok := c.zscore(c.keys[0], c.args[0]); !ok && c.args[2] == "renew" {
+		return int64(0)
+	}
+	ttl, _ := strconv.ParseInt(c.args[1], 10, 64) // a number always: cluster writes it
+	deadline := c.s.ms() + ttl
+	c.zadd(c.keys[0], float64(deadline), c.args[0])
+	c.hset(c.keys[1], c.args[3:]...)
+	return deadline
+}
+
+func declare(c *Call) any {
+	now := c.s.ms()
+	own, ok := c.zscore(c.keys[0], c.args[0])
+	grace, _ := strconv.ParseInt(c.args[1], 10, 64) // a number always: cluster writes it
+	if c.s.cfg.Flaws.ReapHastily {
+		grace = 0
+	} else if !ok || int64(own) < now {
+		return []any{}
+	}
+	for _, inc := range c.zrange(c.keys[0]) {
+		if score, _ := c.zscore(c.keys[0], inc); int64(score) < now-grace {
+			c.zrem(c.keys[0], inc)
+			c.zadd(c.keys[1], float64(now), inc)
+		}
+	}
+	return list(c.zrange(c.keys[1]))
+}
+
+func end(c *Call) any {
+	n := int64(0)
+	if c.zrem(c.keys[0], c.args[0]) {
+		n++
+	}
+	if c.args[1] == "retire" && c.exists(c.keys[3]) {
+		c.zadd(c.keys[1], float64(c.s.ms()/1000*1000), c.args[0])
+		return n
+	}
+	if c.zrem(c.keys[1], c.args[0]) {
+		n++
+	}
+	c.del(c.keys[2], c.keys[3])
+	return min(n, 1)
+}

@@ -50,9 +50,11 @@ func (r *reaper) loop(ctx context.Context) {
 // round declares the overdue dead and removes what is left of all that are dead.
 func (r *reaper) round(ctx context.Context) error {
 	c := r.c
-	own, _, held := c.Lease()
+	c.mu.Lock()
+	own, held := c.lease.inc(), c.lease.heldFor(time.Now()) >= c.cfg.TTL
+	c.mu.Unlock()
 	if !held {
-		return nil
+		return nil // the lease was given up since the heartbeat that asked for this
 	}
 	res, err := c.cfg.Broker.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds())
 	if err != nil {

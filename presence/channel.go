@@ -44,6 +44,7 @@ type Channel struct {
 	loader   uint64 // numbers the goroutines that read
 	begun    uint64 // counts snapshots begun
 	adopted  uint64 // the number of the last one adopted
+	inStep   bool   // no change has been missed as far as is known, and those that come are told at once
 	backlog  []Change
 	overflow bool
 	snap     *Snapshot     // read, but the changes up to its End have not all come
@@ -104,10 +105,11 @@ func (c *Channel) Receive(payload string) {
 		c.reload(resyncBad)
 		return
 	case c.phase == loading:
+		c.follow(&change)
 		c.keep(change)
 		return
 	}
-	ts, ok := c.replica.Apply(&change)
+	ts, ok := c.apply(&change)
 	if !ok {
 		c.t.stats.Gaps.Add(1)
 		epoch, seq := c.replica.Position()
@@ -117,6 +119,15 @@ func (c *Channel) Receive(payload string) {
 	}
 	c.note(ts)
 	c.seen(Position{change.Epoch, change.Seq})
+}
+
+// apply is Replica.Apply. While Redis is suspected to have lost data, the beginning of a history is a gap: it may be the
+// late message of one that is over. c.mu is held.
+func (c *Channel) apply(change *Change) (ts []Transition, ok bool) {
+	if epoch, _ := c.replica.Position(); change.Epoch != epoch && c.t.suspicious() {
+		return nil, false
+	}
+	return c.replica.Apply(change)
 }
 
 // Resubscribed says that messages may have been missed.

@@ -233,7 +233,7 @@ func TestChannelStateWaitsForTheFirstReading(t *testing.T) {
 	})
 }
 
-// While a snapshot is read, changes wait; the audience hears nothing twice and nothing wrong.
+// While a snapshot is read again, changes are told as they come; the audience hears nothing twice and nothing wrong.
 func TestChannelChangesWhileReading(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
@@ -257,7 +257,7 @@ func TestChannelChangesWhileReading(t *testing.T) {
 			}
 		})
 		b.c.Resubscribed()
-		b.want(stageWindow+settleTime, "leave ann c1", "leave bob c2", "diff -ann[c1] -bob[c2]")
+		b.want(stageWindow+settleTime, "update ann c1", "leave ann c1", "update bob c2", "leave bob c2", "diff -ann[c1] -bob[c2]")
 		b.wantView("")
 		if step < 4 {
 			t.Errorf("%d steps of reading", step)
@@ -370,5 +370,50 @@ func TestChannelKeepsRef(t *testing.T) {
 		if m := meta(); m.Ref == one.Ref || m.JoinedAt == one.JoinedAt {
 			t.Errorf("a new tracking has the old reference: %+v", m)
 		}
+	})
+}
+
+// SPEC 5.1: "each client is told every change once, in one order that is the same for all of that channel": also on a node
+// that reads the channel again, as after a new incarnation, while changes come.
+func TestOrderWhileReadingAgain(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.plain, b.plain = false, false
+		b.track("c1", "ann")
+		a.want(0, "join ann c1")
+		b.want(0, "join ann c1")
+		slow := make(chan struct{})
+		n1.set(func() { n1.failed = func(string) { <-slow } })
+		a.c.Resubscribed() // reads, and the reading does not come to an end
+		synctest.Wait()
+		b.track("c2", "bob")
+		b.c.Untrack(t.Context(), "c1", "ann")
+		b.track("c3", "cid")
+		order := []string{"join bob c2", "leave ann c1", "join cid c3"}
+		a.want(0, order...)
+		b.want(0, order...)
+		n1.set(func() { n1.failed = nil })
+		close(slow)
+		a.want(time.Second)
+		a.wantView("bob[c2] cid[c3]")
+
+		// What comes after a change that was missed waits for the snapshot.
+		slow = make(chan struct{})
+		n1.set(func() { n1.failed = func(string) { <-slow } })
+		a.c.Resubscribed()
+		synctest.Wait()
+		n1.set(func() { n1.lossy = true })
+		b.c.Untrack(t.Context(), "c2", "bob")
+		synctest.Wait()
+		n1.set(func() { n1.lossy = false })
+		b.track("c4", "dan")
+		a.want(0)
+		n1.set(func() { n1.failed = nil })
+		close(slow)
+		a.want(time.Second, "leave bob c2", "join dan c4")
+		a.wantView("cid[c3] dan[c4]")
 	})
 }

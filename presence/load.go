@@ -24,6 +24,7 @@ func (c *Channel) reload(why resync) {
 		c.discard()
 		return
 	}
+	c.inStep = c.phase == live
 	c.phase = loading
 	c.backlog, c.overflow, c.snap = nil, false, nil
 	c.loader++
@@ -98,6 +99,19 @@ func (c *Channel) discard() {
 	if c.snap != nil {
 		c.snap = nil
 		close(c.arrived)
+	}
+}
+
+// follow tells of a change at once although the channel is being read again, as long as none was missed: so a node that
+// reads for caution alone tells its clients the same changes in the same order as the nodes that do not read. c.mu is held.
+func (c *Channel) follow(change *Change) {
+	if !c.inStep {
+		return
+	}
+	ts, ok := c.apply(change)
+	if c.inStep = ok; ok {
+		c.note(ts)
+		c.seen(Position{change.Epoch, change.Seq})
 	}
 }
 

@@ -349,6 +349,7 @@ func (t *Tracker) Users(ctx context.Context, channel string) ([]*User, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.suspect(channel, snap.Users)
 	us := make([]*User, 0, len(snap.Users))
 	for _, u := range snap.Users {
 		us = append(us, u)

@@ -282,6 +282,32 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
+// So does one in a channel that nobody has open, once it has been listed.
+func TestOrphanInAListing(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1 := s.actor("n1")
+		defer n1.close()
+		lost := device("c9")
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, "e"); err != nil {
+			t.Fatal(err)
+		}
+		list := func() string {
+			us, err := n1.t.Users(t.Context(), "C")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return show(us)
+		}
+		if got := list(); got != "ghost[c9]" {
+			t.Errorf("the list is %s", got)
+		}
+		stay(stageTTL+2*upkeep, n1)
+		if got := list(); got != "" {
+			t.Errorf("after a lease time the list is %s", got)
+		}
+	})
+}
+
 // An entry that moved to the next incarnation is no orphan, and does not look like one for ever.
 func TestMovedEntryIsNoOrphan(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
@@ -408,5 +434,43 @@ func TestCloseWhileRedisIsAway(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		n.close()
 		b.c.Load(b) // after Close: nothing
+	})
+}
+
+// SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back": a message that was published before
+// Redis was wiped, and comes after the wiped channel has been read, is no beginning of a history.
+func TestMessageOlderThanAWipe(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		old := s.client.Subscribe(t.Context(), s.keys.Topic("C"))
+		defer old.Close()
+		if _, err := old.Receive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n2.set(func() { n2.lossy = true })
+		a.track("c1", "ann")
+		late, err := old.ReceiveMessage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.m.FlushAll()
+		a.c.Untrack(t.Context(), "c1", "ann") // finds nothing, so nothing is published
+		n1.next()
+		n2.next()
+		synctest.Wait()
+		n2.set(func() { n2.lossy = false })
+		b.c.Receive(late.Payload)
+		synctest.Wait()
+		time.Sleep(2 * stageWindow)
+		synctest.Wait()
+		b.wantView("")
+
+		// The beginning of the new history is read, and told.
+		a.track("c2", "bob")
+		b.want(time.Second, "join bob c2", "diff +bob[c2]")
+		b.wantView("bob[c2]")
 	})
 }

@@ -23,7 +23,7 @@ const (
 	maxMessage = 1 << 20         // bytes of a body with one message, and of each message in a batch
 	maxBody    = 8 * app.MaxCode // bytes of a batch; of a script and what JSON adds to it
 	maxNesting = 200             // of arrays and objects: no deeper than what handlers can read
-	bodyTime   = 10 * time.Second
+	bodyTime   = 5 * time.Second
 )
 
 // bodyProblem is what is wrong with a body.

@@ -156,16 +156,17 @@ func TestMetricsOfConnections(t *testing.T) {
 		}
 	}, closedBy("message_rate"), closeCode("1008"))
 	o.moves("dead", func(o observed) { deaf(o.t, n.addr, "/ws/do") }, closedBy("dead_peer"))
-	o.moves("too slow", func(o observed) {
+	patient := startHere(t, "--app", testApp, "--drain", "0s", "--dev", "--send-queue", "64KiB", "--health-listen", "127.0.0.1:0") // pings end nobody here
+	observed{patient, t}.moves("too slow", func(o observed) {
 		t := o.t
-		deaf(t, n.addr, `/ws/do?first={"join":"slow"}`)
+		deaf(t, o.addr, `/ws/do?first={"join":"slow"}`)
 		nodetest.Eventually(t, "that the slow one is closed", nodetest.Patience, func() bool {
 			for range 20 {
-				if s, _, _ := nodetest.Request(t.Context(), "POST", n.addr, "/_api/channels/slow/broadcast", `{"message":"`+strings.Repeat("x", 50_000)+`"}`); s/100 != 2 {
+				if s, _, _ := nodetest.Request(t.Context(), "POST", o.addr, "/_api/channels/slow/broadcast", `{"message":"`+strings.Repeat("x", 50_000)+`"}`); s/100 != 2 {
 					t.Fatalf("broadcast: %d", s)
 				}
 			}
-			return scrape(t, n.health)[closedBy("slow")] > 0
+			return scrape(t, o.health)[closedBy("slow")] > 0
 		})
 	}, closedBy("slow"), closeCode("1013"), "rollcall_frames_dropped_total", `rollcall_api_requests_total{operation="broadcast-to-channel",status="2xx"}`, `rollcall_api_request_duration_seconds_count{operation="broadcast-to-channel"}`)
 	o.moves("API error", func(o observed) {

@@ -118,9 +118,7 @@ func TestMalformedFrames(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(tt.name+" "+path, func(t *testing.T) {
 				c := nodetest.Dial(t, n.Addr(), path)
-				if _, err := c.Conn.NetConn().Write(tt.bytes); err != nil {
-					t.Fatal(err)
-				}
+				_, _ = c.Conn.NetConn().Write(tt.bytes) // it may be closed on the way
 				if got := c.Next(); !strings.HasPrefix(got, fmt.Sprint("closed ", tt.want)) {
 					t.Errorf("got %s, want a close with %d", got, tt.want)
 				}

@@ -105,12 +105,16 @@ func (r *Replica) release(conn string) {
 // Reset takes a snapshot in place of all that was known. With holdUntil not 0 (Redis may have lost data) metas that are
 // missing from it stay until then, since their nodes may be about to write them again.
 func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
+	for _, l := range s.left {
+		for i := range l.Users {
+			if u := r.users[l.Users[i].ID]; u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) { // else it may show who came back
+				r.left.note(u, l.Gone)
+			}
+		}
+	}
 	r.epoch, r.seq, r.base = s.Epoch, s.Seq, s.Seq
 	for conn := range s.gone {
 		r.release(conn)
-	}
-	for _, u := range r.users {
-		r.left.note(u, s.left)
 	}
 	r.left.add(s.refs)
 	var h *hold

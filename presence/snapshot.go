@@ -15,7 +15,7 @@ type Snapshot struct {
 	Users map[string]*User
 
 	gone map[string]bool // connections that left by the changes added
-	left []string        // those of them whose nodes said so
+	left []*Change       // those by which nodes said that connections of theirs left
 	refs []string        // the phx_refs they had, as far as the pages told
 }
 
@@ -39,7 +39,7 @@ func (s *Snapshot) Advance(c *Change) bool {
 		s.gone[conn] = true
 	}
 	if c.Op == OpLeave {
-		s.left = append(s.left, c.Gone...)
+		s.left = append(s.left, c)
 	}
 	for i := range c.Users {
 		u := &c.Users[i]

@@ -140,7 +140,10 @@ func TestMetricsOfConnections(t *testing.T) {
 		t := o.t
 		nodetest.Dial(t, n.addr, `/ws/do?first={"close":"no"}`).ExpectClosed(4403, "no")
 	}, closeCode("4403"))
-	o.moves("too big", func(o observed) { dial(o.t).Send(strings.Repeat("x", 70<<10)) }, closedBy("too_big"), closeCode("1009"))
+	o.moves("too big", func(o observed) {
+		t := o.t
+		_ = dial(t).Conn.WriteMessage(websocket.TextMessage, make([]byte, 70<<10)) // it is closed on the way
+	}, closedBy("too_big"), closeCode("1009"))
 	o.moves("no UTF-8", func(o observed) { dial(o.t).Send("\xff") }, closedBy("bad_text"), closeCode("1007"))
 	o.moves("malformed", func(o observed) {
 		t := o.t

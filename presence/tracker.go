@@ -62,9 +62,9 @@ type Tracker struct {
 
 	lists    sync.Mutex // taken after a channel's
 	closed   bool
-	pending  map[*Channel]bool // with unsettled entries
-	idle     map[*Channel]bool // without entries: to be unregistered or forgotten
-	suspects map[orphan]bool   // to be looked up
+	pending  map[*Channel]bool      // with unsettled entries
+	idle     map[*Channel]time.Time // without entries since then: to be unregistered or forgotten
+	suspects map[orphan]bool        // to be looked up
 }
 
 // NewTracker makes a tracker and starts its upkeep.
@@ -75,7 +75,7 @@ func NewTracker(cfg Config) *Tracker {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel,
 		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
-		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]bool{},
+		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
 		suspects: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
 	t.done.Go(t.loop)
 	return t
@@ -195,7 +195,7 @@ func (t *Tracker) tidy(c *Channel) {
 	}
 	t.lists.Lock()
 	defer t.lists.Unlock()
-	t.idle[c] = true
+	t.idle[c] = time.Now()
 }
 
 func (t *Tracker) kick() {
@@ -289,19 +289,17 @@ func (c *Channel) unsettled() map[entryRef]*own {
 	return out
 }
 
-// tidyIdle takes channels without entries off the incarnation's list, and forgets those that nobody here is in.
+// tidyIdle takes channels without entries off the incarnation's list, and forgets those that nobody here is in. It waits for a
+// ttl first, and longer while Redis may have lost writes: if a failover loses the leaves of the last entries, the reaper
+// shall find them by the list.
 func (t *Tracker) tidyIdle() {
 	inc, _, held := t.lease.Lease()
-	if !held {
+	if !held || t.suspicious() {
 		return // later
 	}
-	t.lists.Lock()
-	idle := t.idle
-	t.idle = map[*Channel]bool{}
-	t.lists.Unlock()
 	var names []string
 	var chans []*Channel
-	for _, c := range sortedChannels(idle) {
+	for _, c := range t.idleChannels() {
 		c.mu.Lock()
 		if len(c.own) == 0 && c.reg.busy == nil {
 			if c.reg.inc != inc {
@@ -313,23 +311,37 @@ func (t *Tracker) tidyIdle() {
 			}
 		}
 		c.mu.Unlock()
-	}
-	if len(names) > 0 {
-		err := t.store.Unregister(t.ctx, inc, names)
-		for _, c := range chans {
-			c.mu.Lock()
-			c.reg.inc = "" // also when unsure: it is then registered again before the next entry
-			close(c.reg.busy)
-			c.reg.busy = nil
-			c.mu.Unlock()
-		}
-		if err != nil && t.ctx.Err() == nil {
-			t.cfg.Log.Warn("unregister channels failed", "error", err)
-		}
-	}
-	for c := range idle {
 		t.forget(c)
 	}
+	if len(names) == 0 {
+		return
+	}
+	err := t.store.Unregister(t.ctx, inc, names)
+	for _, c := range chans {
+		c.mu.Lock()
+		c.reg.inc = "" // also when unsure: it is then registered again before the next entry
+		close(c.reg.busy)
+		c.reg.busy = nil
+		c.mu.Unlock()
+		t.forget(c)
+	}
+	if err != nil && t.ctx.Err() == nil {
+		t.cfg.Log.Warn("unregister channels failed", "error", err)
+	}
+}
+
+// idleChannels takes those channels that have been without entries for a ttl.
+func (t *Tracker) idleChannels() []*Channel {
+	t.lists.Lock()
+	defer t.lists.Unlock()
+	idle := map[*Channel]bool{}
+	for c, since := range t.idle {
+		if time.Since(since) >= t.cfg.TTL {
+			idle[c] = true
+			delete(t.idle, c)
+		}
+	}
+	return sortedChannels(idle)
 }
 
 // forget drops a channel that has neither audience nor entries.

@@ -365,6 +365,10 @@ func TestTidy(t *testing.T) {
 		time.Sleep(2 * upkeep)
 		n.set(func() { n.away = false })
 		stay(2*upkeep, n)
+		if got := list(); got != "[C]" {
+			t.Errorf("with none, but a short while ago: %s", got)
+		}
+		stay(n.t.cfg.TTL, n)
 		if got := list(); got != "[]" {
 			t.Errorf("with none: %s", got)
 		}
@@ -374,7 +378,16 @@ func TestTidy(t *testing.T) {
 		}
 		a.c.Untrack(t.Context(), "c1", "ann")
 		a.c.Detach()
-		stay(2*upkeep, n)
+		stay(n.t.cfg.TTL-upkeep, n)
+		n.t.Suspect() // Redis may have lost the leave
+		stay(n.t.cfg.TTL-upkeep, n)
+		if got := list(); got != "[C]" {
+			t.Errorf("while Redis is suspected: %s", got)
+		}
+		stay(3*upkeep, n)
+		if got := list(); got != "[]" {
+			t.Errorf("after it: %s", got)
+		}
 		if len(n.t.all()) != 0 {
 			t.Error("the channel is kept")
 		}
@@ -396,7 +409,7 @@ func TestUntrackAfterDetach(t *testing.T) {
 		n1.set(func() { n1.fail = nil })
 		_ = n1.Renew(t.Context())
 		b.want(upkeep+stageWindow, "leave ann c1", "diff -ann[c1]")
-		stay(3*upkeep, n1, n2)
+		stay(n1.t.cfg.TTL+2*upkeep, n1, n2)
 		if len(n1.t.all()) != 0 {
 			t.Error("the channel is kept")
 		}

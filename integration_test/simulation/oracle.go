@@ -153,6 +153,7 @@ func (o *oracle) ran(cmd redis.Cmder) {
 
 // heard is told when a node was answered that its lease is renewed.
 func (o *oracle) heard(n *node) {
+	o.ranOut(n)
 	n.beat = time.Now()
 	_, up := o.w.net.heldUp(n)
 	_, back := o.w.net.heldBack(n)
@@ -167,11 +168,7 @@ func (o *oracle) watch(n *node) {
 	if !n.dim {
 		return
 	}
-	if !n.unseen && time.Since(n.beat) >= ttl {
-		n.unseen = true
-		o.w.story.add("n%d may be taken for dead", n.number)
-		o.recount(n)
-	}
+	o.ranOut(n)
 	if n.unseen && n.dead { // all is said
 		for _, c := range o.of(n) {
 			o.leaves(c)
@@ -179,6 +176,15 @@ func (o *oracle) watch(n *node) {
 		return
 	}
 	o.w.after(ttl/8, func() { o.watch(n) })
+}
+
+// ranOut notes it when a node's lease has run out.
+func (o *oracle) ranOut(n *node) {
+	if n.dim && !n.unseen && time.Since(n.beat) >= ttl {
+		n.unseen = true
+		o.w.story.add("n%d may be taken for dead", n.number)
+		o.recount(n)
+	}
 }
 
 func (o *oracle) recount(n *node) {

@@ -131,7 +131,9 @@ func (p *Plan) storm(rng *rand.Rand, begin time.Duration) (end, bound time.Durat
 			bound = max(bound, AllBound)
 		case Drop:
 			bound = AuditBound
-			f.At = end - between(0, 300*time.Millisecond) // late, so that it may be the last: a later one would show the gap
+			if rng.IntN(3) > 0 {
+				f.At = end - between(0, 300*time.Millisecond) // late, so that it may be the last: a later one shows the gap
+			}
 		case Straggle, Mute:
 			f.For = 2 * patience // until it is known to have happened
 		case Wipe, Crash, Stop, Unplug:

@@ -10,7 +10,7 @@ import (
 // node still had in flight can bring a user back". No order of steps and faults breaks them, within the bounds of the
 // model; and every mutant, the protocol without one of its parts, does.
 func TestModel(t *testing.T) {
-	for _, tool := range []string{"bash", "spin", "gcc"} {
+	for _, tool := range []string{"bash", "spin", "tcc"} {
 		if _, err := exec.LookPath(tool); err == nil {
 			continue
 		}

@@ -55,7 +55,7 @@ type Tracker struct {
 	wake   chan struct{} // entries wait to be written
 	doubt  atomic.Int64  // until when (unix ms) Redis is suspected to have lost data
 
-	orphans map[orphan]time.Time // owned by the loop: when first seen without a lease
+	orphans map[orphan]time.Time // owned by the checker: when first seen without a lease
 
 	mu       sync.Mutex // taken before a channel's
 	channels map[string]*Channel
@@ -77,7 +77,8 @@ func NewTracker(cfg Config) *Tracker {
 		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
 		suspects: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
-	t.done.Go(t.loop)
+	t.done.Go(t.writer)
+	t.done.Go(t.checker)
 	return t
 }
 
@@ -205,8 +206,25 @@ func (t *Tracker) kick() {
 	}
 }
 
-// loop is the upkeep: writes what waits, tidies, audits.
-func (t *Tracker) loop() {
+// writer writes what waits. It does nothing else: what a check waits for must not hold up entries whose incarnation was
+// given up, since reapers remove those that are not written again in time.
+func (t *Tracker) writer() {
+	tick := time.NewTimer(upkeep / 2) // out of step with the checker
+	defer tick.Stop()
+	for t.ctx.Err() == nil {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-t.wake:
+		case <-tick.C:
+			tick.Reset(upkeep)
+		}
+		t.writePending()
+	}
+}
+
+// checker tidies, looks for orphans, and audits.
+func (t *Tracker) checker() {
 	tick := time.NewTicker(upkeep)
 	defer tick.Stop()
 	audit := time.NewTicker(t.cfg.Audit)
@@ -216,7 +234,6 @@ func (t *Tracker) loop() {
 		select {
 		case <-t.ctx.Done():
 			return
-		case <-t.wake:
 		case <-tick.C:
 			ticked = true
 		case <-audit.C:
@@ -224,11 +241,6 @@ func (t *Tracker) loop() {
 		}
 		// What else came while the last turn took its time is done in this one, always in the same order.
 		ticked, audited = ticked || due(tick.C), audited || due(audit.C)
-		select {
-		case <-t.wake:
-		default:
-		}
-		t.writePending()
 		if ticked {
 			t.tidyIdle()
 			t.checkOrphans()

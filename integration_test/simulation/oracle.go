@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/cluster"
 )
 
 // oracle knows the truth, what clients want, and from it what nodes may tell and must show.
@@ -21,6 +23,7 @@ type oracle struct {
 	conns []*conn // wanted, in the order of coming
 	all   map[string]*conn
 	who   map[string]*presenceOf
+	beats map[string]time.Time // when Redis, by its clock, last renewed each incarnation
 
 	// of the time since Redis last lost data
 	lossy   bool
@@ -33,7 +36,8 @@ type presenceOf struct {
 }
 
 func newOracle(w *world) *oracle {
-	return &oracle{w: w, all: map[string]*conn{}, who: map[string]*presenceOf{}, unaware: map[*room]map[string]bool{}}
+	return &oracle{w: w, all: map[string]*conn{}, who: map[string]*presenceOf{}, beats: map[string]time.Time{},
+		unaware: map[*room]map[string]bool{}}
 }
 
 func remove[T comparable](list []T, v T) []T {
@@ -140,15 +144,34 @@ func (o *oracle) ran(cmd redis.Cmder) {
 			}
 			o.count(c.channel, c.user)
 		}
+	case "heartbeat":
+		if cmd.(*redis.Cmd).Val() != int64(0) {
+			o.beats[arg(0)] = o.w.clock()
+		}
 	case "reap":
 		for i := 5; 3+keys+i+1 < len(args); i += 2 {
-			// Nobody has the right to remove what a node wants that others can see; then it stays known, and is missed.
-			if c := o.all[arg(i)+" "+arg(i+1)]; c != nil && c.node.unseen {
+			if c := o.all[arg(i)+" "+arg(i+1)]; c != nil && o.mayReap(c, arg(3)) {
 				c.known = false
 				o.count(c.channel, c.user)
 			}
 		}
 	}
+}
+
+// mayReap tells whether a connection that an incarnation's reaper names is rightly gone. Nobody has the right to remove what
+// a node wants that others can see; then it stays known, and is missed. Of a node in trouble others see what its entries'
+// incarnation shows: it may have a new one since, and still have been kept from writing them again.
+func (o *oracle) mayReap(c *conn, inc string) bool {
+	if o.holds(c) {
+		return false // under a later incarnation
+	}
+	return c.node.unseen || c.node.dim && o.w.clock().Sub(o.beats[inc]) > ttl+cluster.Grace
+}
+
+// holds tells whether Redis has a connection.
+func (o *oracle) holds(c *conn) bool {
+	h := o.w.redis.Get(o.w.keys.User(c.channel, c.user))
+	return h != nil && h.Hash[c.id] != ""
 }
 
 // heard is told when a node was answered that its lease is renewed.

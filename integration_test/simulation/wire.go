@@ -67,6 +67,15 @@ func (c *call) finish(err error) {
 	}
 }
 
+// expire ends a call that nobody answered in time. It is for the loop: timers that are due at the same time fire in no order.
+func (c *call) expire() {
+	if c.state.Load() == queued {
+		c.finish(errNotSent)
+	} else {
+		c.finish(errUnknown)
+	}
+}
+
 // Keys are the names in Redis.
 func (x *wire) Keys() broker.Keys { return x.w.keys }
 
@@ -101,15 +110,13 @@ func (x *wire) ask(ctx context.Context, cmd redis.Cmder) error {
 	c := &call{cmds: []redis.Cmder{cmd}, ready: make(chan struct{})}
 	x.w.post(x.n, "ask "+x.w.describe(cmd, true), func() {
 		x.queue = append(x.queue, c)
+		x.w.after(patience-1, c.expire) // its time began before that of its pipeline
 		x.next()
 	})
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
 	select {
 	case <-c.ready:
 		return c.err
 	case <-ctx.Done():
-	case <-timeout.C:
 	case <-x.n.over:
 	}
 	switch {
@@ -330,7 +337,7 @@ func (w *world) script(cmd redis.Cmder) string {
 
 // renewed tells whether a call is a heartbeat that was answered with a deadline.
 func (w *world) renewed(c *call) bool {
-	if w.script(c.cmds[0]) != "heartbeat" || c.state.Load() == abandoned {
+	if w.script(c.cmds[0]) != "heartbeat" || c.state.Load() != taken {
 		return false
 	}
 	return c.cmds[0].(*redis.Cmd).Val() != int64(0)

@@ -82,6 +82,9 @@ func (w *world) at(t time.Time, do func()) {
 	heap.Push(&w.events, event{t, w.number, do})
 }
 
+// clock is what Redis takes for now.
+func (w *world) clock() time.Time { return time.Now().Add(w.skew) }
+
 func (w *world) after(d time.Duration, do func()) { w.at(time.Now().Add(d), do) }
 
 // post is called by goroutines of nodes.
@@ -120,8 +123,7 @@ func run(p *Plan, scripts []redismodel.Source, flaws redismodel.Flaws) Result {
 		w.net.scripts[s.Script.String()] = s.Name
 	}
 	w.oracle = newOracle(w)
-	w.redis = redismodel.New(redismodel.Config{Now: func() time.Time { return time.Now().Add(w.skew) },
-		Publish: w.net.publish, Scripts: redismodel.ByHash(scripts), Flaws: flaws})
+	w.redis = redismodel.New(redismodel.Config{Now: w.clock, Publish: w.net.publish, Scripts: redismodel.ByHash(scripts), Flaws: flaws})
 	for i := range p.Nodes {
 		w.start(i + 1)
 	}

@@ -28,8 +28,9 @@ type own struct {
 
 // registration is the channel's place on the list {nodes}:<inc>:channels, by which a reaper finds its entries.
 type registration struct {
-	inc  string        // under which it stands there, "" not
-	busy chan struct{} // closed when the write under way is over
+	inc   string        // under which it stands there, "" not
+	epoch string        // of the channel since then, "" not known: nothing was written since
+	busy  chan struct{} // closed when the write under way is over
 }
 
 // settled tells whether Redis holds what is wanted, under the present incarnation.
@@ -224,18 +225,34 @@ func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, m *Meta, gone 
 		}
 		return at, nil
 	}
-	if err := c.register(ctx, l.Inc); err != nil {
+	known, err := c.register(ctx, l.Inc)
+	if err != nil {
 		return Position{}, err
 	}
-	at, err := c.t.store.Join(ctx, l, c.name, ref.user, m, newRef())
+	at, err := c.t.store.Join(ctx, l, c.name, ref.user, m, known, newRef())
+	c.registered(l.Inc, at.Epoch, err)
 	if err != nil {
 		return at, fmt.Errorf("write join: %w", err)
 	}
 	return at, nil
 }
 
-// register puts the channel on the incarnation's list, once.
-func (c *Channel) register(ctx context.Context, inc string) error {
+// registered notes what a write showed of the channel's registration. One that was refused registers again before it is tried
+// again: after a wipe nobody would find its entry by the list.
+func (c *Channel) registered(inc, epoch string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.reg.inc != inc:
+	case err == nil:
+		c.reg.epoch = epoch
+	case errors.Is(err, errFenced):
+		c.reg.inc = ""
+	}
+}
+
+// register puts the channel on the incarnation's list, once, and gives the epoch in which it did, if that is known.
+func (c *Channel) register(ctx context.Context, inc string) (epoch string, err error) {
 	for {
 		c.mu.Lock()
 		if wait := c.reg.busy; wait != nil {
@@ -244,12 +261,12 @@ func (c *Channel) register(ctx context.Context, inc string) error {
 			case <-wait:
 				continue
 			case <-ctx.Done():
-				return ctx.Err()
+				return "", ctx.Err()
 			}
 		}
 		if c.reg.inc == inc {
-			c.mu.Unlock()
-			return nil
+			defer c.mu.Unlock()
+			return c.reg.epoch, nil
 		}
 		busy := make(chan struct{})
 		c.reg.busy = busy
@@ -259,17 +276,17 @@ func (c *Channel) register(ctx context.Context, inc string) error {
 
 		c.mu.Lock()
 		if err == nil && held {
-			c.reg.inc = inc
+			c.reg.inc, c.reg.epoch = inc, ""
 		}
 		c.reg.busy = nil
 		close(busy)
 		c.mu.Unlock()
 		switch {
 		case err != nil:
-			return err
+			return "", err
 		case !held:
-			return errFenced
+			return "", errFenced
 		}
-		return nil
+		return "", nil
 	}
 }

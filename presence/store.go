@@ -41,7 +41,7 @@ var (
 
 // Answers of the presence scripts that are no success.
 var (
-	errFenced = errors.New("the lease was over when the write arrived")
+	errFenced = errors.New("the lease was over when the write arrived, or Redis has lost it")
 	errStale  = errors.New("a later incarnation of this node owns the entry")
 )
 
@@ -81,12 +81,13 @@ func NewStore(r Redis, keys broker.Keys) *Store { return &Store{redis: r, keys: 
 // Reaped counts the entries that RemoveIncarnation removed.
 func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
-// Join writes a meta of a user: a new connection or a change of one. epoch begins the channel's history if it has none.
-func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, epoch string) (Position, error) {
+// Join writes a meta of a user: a new connection or a change of one. known is the epoch in which the channel was put on the
+// incarnation's list, "" if that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
+func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string) (Position, error) {
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, joinScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
-		l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""))
+		l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""), known)
 }
 
 // Leave removes a connection of a user.

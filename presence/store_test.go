@@ -57,7 +57,7 @@ func (b *bench) lease(inc string) Lease { return Lease{inc, b.now() + 60000} }
 
 func (b *bench) join(inc, uid string, m Meta) Position {
 	b.t.Helper()
-	at, err := b.s.Join(b.t.Context(), b.lease(inc), room, uid, &m, "epoch-"+newRef())
+	at, err := b.s.Join(b.t.Context(), b.lease(inc), room, uid, &m, "", "epoch-"+newRef())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -237,15 +237,18 @@ func testFence(b *bench) {
 	b.next()
 	late := Lease{"n-1", b.now() - 1}
 	m := device("c2")
-	if _, err := b.s.Join(b.t.Context(), late, room, "a", &m, "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Join(b.t.Context(), late, room, "a", &m, "", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late join: %v", err)
 	}
 	same := device("c1")
-	if _, err := b.s.Join(b.t.Context(), late, room, "a", &same, "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Join(b.t.Context(), late, room, "a", &same, "", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late repetition: %v", err)
 	}
 	if _, err := b.s.Leave(b.t.Context(), late, room, "a", "c1", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late leave: %v", err)
+	}
+	if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), room, "a", &m, "another epoch", "e"); !errors.Is(err, errFenced) {
+		b.t.Errorf("join after a wipe: %v", err)
 	}
 	b.silent()
 	b.wantView("a[c1]")
@@ -255,7 +258,7 @@ func testStale(b *bench) {
 	b.join("n-10", "a", device("c1"))
 	b.next()
 	m := device("c1", `{"x":1}`)
-	if _, err := b.s.Join(b.t.Context(), b.lease("n-9"), room, "a", &m, "e"); !errors.Is(err, errStale) {
+	if _, err := b.s.Join(b.t.Context(), b.lease("n-9"), room, "a", &m, "", "e"); !errors.Is(err, errStale) {
 		b.t.Errorf("join of an earlier incarnation: %v", err)
 	}
 	if _, err := b.s.Leave(b.t.Context(), b.lease("n-9"), room, "a", "c1", "e"); !errors.Is(err, errStale) {

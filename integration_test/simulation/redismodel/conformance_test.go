@@ -194,7 +194,7 @@ func (p *pair) deadline() int64 {
 func (p *pair) choose() (what string, make func() redis.Cmder) {
 	ctx, k := context.Background(), p.k
 	ch, user, conn, inc := p.any(channels), p.any(users), p.any(conns), p.any(incs)
-	epoch, deadline, how := fmt.Sprint("e", p.rng.IntN(1000)), p.deadline(), k.PublishCommand(k.Topic(ch))
+	epoch, deadline, how := fmt.Sprint("e", p.rng.IntN(3)), p.deadline(), k.PublishCommand(k.Topic(ch))
 	script := func(name string, keys []string, args ...any) (string, func() redis.Cmder) {
 		return name, func() redis.Cmder { return p.scripts[name].Command(ctx, keys, args...) }
 	}
@@ -202,7 +202,7 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	case 0, 1, 2, 3, 4, 5:
 		body := fmt.Sprintf(`r%d 17 e- {"n":%d}`, p.rng.IntN(2), p.rng.IntN(2))
 		return script("join", []string{k.Head(ch), k.Users(ch), k.User(ch, user), k.Entries(ch, inc)},
-			deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""))
+			deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""), []string{"", "", "", epoch}[p.rng.IntN(4)])
 	case 6, 7, 8:
 		return script("leave", []string{k.Head(ch), k.Users(ch), k.User(ch, user)},
 			deadline, epoch, how, k.Topic(ch), conn, user, inc, k.Entries(ch, ""))

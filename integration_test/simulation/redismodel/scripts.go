@@ -120,7 +120,8 @@ func (c *Call) stale(old, inc string) bool {
 // The presence scripts; KEYS and ARGV are those of the Lua files.
 
 func join(c *Call) any {
-	if c.past(c.args[0]) {
+	epoch, _ := c.hget(c.keys[0], "epoch")
+	if known := c.args[9]; c.past(c.args[0]) || known != "" && known != epoch {
 		return []any{"fenced"}
 	}
 	conn, uid, inc, body := c.args[4], c.args[5], c.args[6], c.args[7]

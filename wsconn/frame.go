@@ -9,7 +9,8 @@ import (
 // Opcodes and bits of a frame's first byte (RFC 6455, 5.2).
 const (
 	final    = 0x80
-	control  = 0x8 // of opcodes: close, ping, pong
+	masked   = 0x80 // of a frame's second byte
+	control  = 0x8  // of opcodes: close, ping, pong
 	opText   = 0x1
 	opBinary = 0x2
 	opClose  = 0x8

@@ -1,8 +1,10 @@
 package wsconn
 
 import (
+	"runtime/pprof"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestInput sends raw frames. SPEC 4: "1002 and 1007 protocol error and text that is not UTF-8; … 1008 policy,
@@ -119,6 +121,29 @@ func TestPings(t *testing.T) {
 			t.Errorf("answer to ping %q: %d %q %v", s, op, got, err)
 		}
 	}
+}
+
+// TestIdleAfterPings: a connection that answers pings and sends its own costs a small goroutine, as one that does not: no worker waits
+// for its next message.
+func TestIdleAfterPings(t *testing.T) {
+	h := newHost(t, Config{})
+	for range 20 {
+		c, _ := h.dial(t)
+		c.write(frame(final|opPing, "mine"))
+		if op, got, err := c.next(); op != opPong || got != "mine" || err != nil {
+			t.Fatalf("%d %q %v, want a pong", op, got, err)
+		}
+		c.write(frame(final|opPong, "unasked"))
+	}
+	var stacks string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		var b strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
+		if stacks = b.String(); !strings.Contains(stacks, ".readMessage(") && !strings.Contains(stacks, ".readPings(") {
+			return
+		}
+	}
+	t.Errorf("workers wait for input:\n%s", stacks)
 }
 
 // TestRate: SPEC 3, "--message-rate: 100/s a connection, burst twice that; 0: none; 1008".

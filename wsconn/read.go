@@ -50,6 +50,35 @@ func (c *Conn) prepareReading() {
 	c.ws.SetCloseHandler(c.gotClose)
 }
 
+// readPings handles a ping or pong if that is what comes next. After it gorilla would go on to the next message in one call:
+// each connection that has once answered a ping would keep a worker and a buffer. What is malformed is left to gorilla.
+func (c *Conn) readPings() bool {
+	head, err := c.br.Peek(2)
+	if err != nil {
+		return false
+	}
+	op, size := head[0]^final, int(head[1]^masked)
+	if op != opPing && op != opPong || size > maxControl {
+		return false
+	}
+	frame, err := c.br.Peek(6 + size)
+	if err != nil {
+		return false
+	}
+	mask, data := frame[2:6], frame[6:]
+	text := make([]byte, size)
+	for i := range text {
+		text[i] = data[i] ^ mask[i%4]
+	}
+	_, _ = c.br.Discard(len(frame)) // they are there
+	if op == opPing {
+		_ = c.gotPing(string(text))
+	} else {
+		_ = c.gotPong("")
+	}
+	return true
+}
+
 // readMessage reads one message and gives it to the Handler; false when the connection is at its end.
 func (c *Conn) readMessage() bool {
 	kind, r, err := c.ws.NextReader()

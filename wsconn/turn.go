@@ -52,7 +52,7 @@ func (c *Conn) turn() {
 			return
 		}
 	}
-	for c.readMessage() {
+	for c.readPings() || c.readMessage() {
 		if c.waits != nil && c.br.Buffered() == 0 {
 			c.wait()
 			return

@@ -63,13 +63,26 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 	case err != nil:
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case err = <-n.served:
-		err = fmt.Errorf("serve: %w", err)
-	}
+	err = n.await(ctx)
 	n.close()
 	return err
+}
+
+// await returns when the node is told to end, or can serve no more. Meanwhile it gives back memory that is not needed.
+func (n *node) await(ctx context.Context) error {
+	thrift := newThrift(n.log)
+	tick := time.NewTicker(giveBackTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-n.served:
+			return fmt.Errorf("serve: %w", err)
+		case now := <-tick.C:
+			thrift.look(now)
+		}
+	}
 }
 
 // start builds a node and lets it listen. What was built is closed again when it fails.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -47,7 +48,11 @@ func newHTTP(h http.Handler, p patience, log *slog.Logger) *http.Server {
 
 // bind makes the node's listener.
 func bind(cfg *Config, log *slog.Logger) (net.Listener, error) {
-	ln, err := net.Listen("tcp", cfg.Listen)
+	var how net.ListenConfig
+	if cfg.Ping > 0 {
+		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
+	}
+	ln, err := how.Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
 		return nil, usagef("--listen: %v: give a free address", err)
 	}

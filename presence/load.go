@@ -163,7 +163,7 @@ func (c *Channel) holdUntil(snap *Snapshot) int64 {
 		return 0
 	}
 	if epoch != snap.Epoch || snap.Seq < seq || c.t.suspicious() {
-		return time.Now().Add(c.t.cfg.TTL).UnixMilli()
+		return time.Now().Add(c.t.holdFor()).UnixMilli()
 	}
 	return 0
 }

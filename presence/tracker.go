@@ -137,8 +137,15 @@ func (t *Tracker) NewIncarnation(first bool) {
 // Suspect notes that a connection to Redis broke: for one lease time removals found by reading again are held back,
 // since a failover may have lost writes.
 func (t *Tracker) Suspect() {
-	t.doubt.Store(time.Now().Add(t.cfg.TTL).UnixMilli())
+	t.doubt.Store(time.Now().Add(t.holdFor()).UnixMilli())
 }
+
+// leastHold is the least time for which removals are held back. Nodes find out at different times that a Redis has lost its
+// data, in a Cluster only when they look for its process again (broker, WatchEvery): a short lease is no measure of that.
+const leastHold = 2500 * time.Millisecond
+
+// holdFor is how long removals are held back.
+func (t *Tracker) holdFor() time.Duration { return max(t.cfg.TTL, leastHold) }
 
 func (t *Tracker) suspicious() bool { return time.Now().UnixMilli() < t.doubt.Load() }
 

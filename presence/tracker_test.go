@@ -172,6 +172,15 @@ func TestWipe(t *testing.T) {
 	})
 }
 
+// A short lease is no measure of how long nodes take to find out that a Redis has lost its data.
+func TestHoldFor(t *testing.T) {
+	for ttl, want := range map[time.Duration]time.Duration{time.Second: leastHold, leastHold: leastHold, 6 * time.Second: 6 * time.Second} {
+		if got := (&Tracker{cfg: Config{TTL: ttl}}).holdFor(); got != want {
+			t.Errorf("with a lease of %v: %v, want %v", ttl, got, want)
+		}
+	}
+}
+
 // SPEC 5.1: "none for those who stayed", also where a node was frozen or cut off after a wipe: what it holds back it does not
 // let go before it knows what was written again meanwhile.
 func TestHoldsOutlastADoubt(t *testing.T) {

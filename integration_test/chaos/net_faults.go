@@ -17,6 +17,7 @@ func netFaults() []kind {
 		{"node-dumb", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).DropRequests, reset) }},
 		{"node-late", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).Hold, (*redistest.Proxy).Resume) }},
 		{"node-slow", proxied, slowNode},
+		{"node-unheard", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).DropSubscriptions, reset) }},
 		{"node-kill-late", proxied, killLate},
 		{"client-cut", everywhere, func(n *nemesis) *blow {
 			h := n.host()

@@ -68,6 +68,7 @@ type checker struct {
 	rec     *Record
 	truth   *truth
 	gaps    map[place][]gap
+	nodes   map[string]string // of clients, by name; made when first needed
 	verdict Verdict
 }
 
@@ -79,6 +80,7 @@ func Check(r *Record) *Verdict {
 		c.heard(client)
 		c.life(client)
 	}
+	c.shown()
 	c.order()
 	c.exact()
 	slices.SortStableFunc(c.verdict.Violations, func(a, b Violation) int { return int(a.At - b.At) })
@@ -177,6 +179,23 @@ func (c *checker) mayBeThere(p place, at time.Duration) bool {
 		}
 	}
 	return slices.ContainsFunc(c.truth.stays[p], func(k *tracking) bool { return k.asked <= at && k.ended > rest })
+}
+
+// shown checks that each device that tracked by an event handler has been shown itself by the next point of rest: SPEC 1.2, "after
+// track, to the tracking connection: … complete, with itself in it". When Redis may have lost that write, it may be told of
+// itself later.
+func (c *checker) shown() {
+	for p, stays := range c.truth.stays {
+		for _, k := range stays {
+			rest := c.truth.restAfter(k.asked)
+			lost := slices.ContainsFunc(c.rec.Faults, func(f Fault) bool {
+				return Promises[f.Name].Loses && f.Began <= rest && f.Ended+c.rec.Times.Gone() > k.asked
+			})
+			if !lost && k.client.Route != Script && rest < forever && k.ended > rest && k.shown > rest {
+				c.violate(Once, rest, p.room, p.user, k.client.Name, "has not been shown itself")
+			}
+		}
+	}
 }
 
 // life checks that a connection ended only for a reason.

@@ -113,6 +113,11 @@ func TestTold(t *testing.T) {
 			40 a ended left
 			42 w leave u
 			rest 1000`, ""},
+		"tracks and is never shown itself": {`1 w all
+			5 a opened
+			11 a asked
+			12 w join u a=on
+			rest 1000`, "once"},
 		"nonsense": {`1 w all
 			2 w absurd an empty presence_diff
 			rest 1000`, "once"},
@@ -227,6 +232,17 @@ func TestFaults(t *testing.T) {
 			1005 w leave u
 			1008 b ended dropped
 			rest 5200`, ""},
+		"connected right after a cut": {`1 w all
+			5 a opened
+			5 b opened
+			fault client-cut 100 110 n2
+			rest 200
+			220 b asked
+			222 w join u b=on
+			225 b sure
+			400 b ended left
+			410 w leave u
+			rest 1000`, ""},
 		"told gone before it was cut": {there + `fault client-cut 1000 1010 n2
 			995 w leave u
 			1008 b ended dropped
@@ -370,6 +386,26 @@ client b ub plain n2
 			31 v join ub b
 			40 w heard a 2
 			41 w heard a 1
+			rest 1000`, "broadcast"},
+		"one that raised arrives late, at all alike": {`fault node-late 22 35 n1
+			30 w join ua a=on
+			30 v join ua a
+			31 w join ub b=on
+			31 v join ub b
+			40 w heard a 2
+			41 w heard a 1
+			40 v heard a 2
+			41 v heard a 1
+			rest 1000`, ""},
+		"one that raised arrives late, not at all alike": {`fault node-late 22 35 n1
+			30 w join ua a=on
+			30 v join ua a
+			31 w join ub b=on
+			31 v join ub b
+			40 w heard a 2
+			41 w heard a 1
+			40 v heard a 1
+			41 v heard a 2
 			rest 1000`, "broadcast"},
 		"two senders' broadcasts in different orders": {`30 w join ua a=on
 			30 v join ua a

@@ -7,20 +7,42 @@ import (
 	"time"
 )
 
-// heard checks what a client heard: each sender's broadcasts in the order they were sent, none twice.
+// heard checks what a client heard: none of a sender's broadcasts twice, and each sender's in the order they were sent. One that
+// raised because its outcome was unknown may arrive after the sender's next ones; that all hear it alike compare checks.
 func (c *checker) heard(client *Client) {
-	last := map[[2]string]int{}
+	type sender struct{ room, device string }
+	last, all := map[sender]int{}, map[sender]map[int]bool{}
 	for _, e := range client.Events {
 		if e.Kind != Heard {
 			continue
 		}
 		c.verdict.Heard++
-		from := [2]string{e.Room, e.Device}
-		if before, any := last[from]; any && e.Number <= before {
-			c.violate(AtMost, e.At, e.Room, "", client.Name, "hears number %d of %s after number %d", e.Number, e.Device, before)
+		from := sender{e.Room, e.Device}
+		if all[from] == nil {
+			all[from] = map[int]bool{}
 		}
-		last[from] = e.Number
+		switch {
+		case all[from][e.Number]:
+			c.violate(AtMost, e.At, e.Room, "", client.Name, "hears number %d of %s twice", e.Number, e.Device)
+		case e.Number < last[from] && !c.late(e.Device, e.At):
+			c.violate(AtMost, e.At, e.Room, "", client.Name, "hears number %d of %s after number %d", e.Number, e.Device, last[from])
+		}
+		all[from][e.Number] = true
+		last[from] = max(last[from], e.Number)
 	}
+}
+
+// late tells whether the way from a sender's node to Redis is or was just disturbed, so that broadcasts of it raised.
+func (c *checker) late(sender string, at time.Duration) bool {
+	if c.nodes == nil {
+		c.nodes = map[string]string{}
+		for _, client := range c.rec.Clients {
+			c.nodes[client.Name] = client.Node
+		}
+	}
+	return slices.ContainsFunc(c.rec.Faults, func(f Fault) bool {
+		return Promises[f.Name].Disturbs && f.strikes(c.nodes[sender]) && f.Began <= at && at <= f.Ended+c.rec.Times.Gone()
+	})
 }
 
 // line is what one client was told in one room in one segment, in order: what it was, and in which frame.
@@ -71,7 +93,7 @@ func (c *checker) lines(of func(*Client, Event) string) map[string][]*line {
 				segment++
 			}
 			what := of(client, e)
-			if what == "" || e.Kind != Heard && c.misses(segment) {
+			if what == "" || e.Kind != Heard && c.misses(segment, client.Node) {
 				continue
 			}
 			key := fmt.Sprint(segment, " ", e.Room)
@@ -87,9 +109,8 @@ func (c *checker) lines(of func(*Client, Event) string) map[string][]*line {
 	return all
 }
 
-// misses tells whether nodes may have read rooms again in a segment: those that missed messages, and others that had a reason
-// to, for as long as leases and orphans take to be settled.
-func (c *checker) misses(segment int) bool {
+// misses tells whether a node may have missed messages in a segment, or read rooms again for those it missed before.
+func (c *checker) misses(segment int, node string) bool {
 	from, to := time.Duration(-1), forever
 	if segment > 0 {
 		from = c.rec.Points[segment-1].At
@@ -98,7 +119,7 @@ func (c *checker) misses(segment int) bool {
 		to = c.rec.Points[segment].At
 	}
 	return slices.ContainsFunc(c.rec.Faults, func(f Fault) bool {
-		return Promises[f.Name].Misses && f.Began <= to && f.Ended+2*c.rec.Times.Gone() > from
+		return Promises[f.Name].Misses && f.strikes(node) && f.Began <= to && f.Ended+c.rec.Times.Gone() > from
 	})
 }
 

@@ -19,10 +19,11 @@ type Promise struct {
 	Silent bool
 	// Away: if it lasts longer than the lease, users who are only on the struck nodes are told gone, and back after it.
 	Away bool
-	// Misses: nodes may miss messages of Redis, or have another reason to read rooms again. Of what happened meanwhile their
-	// clients are told the outcome, each user once, in the order of the last changes; the order in which others were told it
-	// is not known any more.
+	// Misses: the struck nodes may miss messages of Redis. Of what happened meanwhile their clients are told the outcome, each user
+	// once, in the order of the last changes; the order in which others were told it is not known any more.
 	Misses bool
+	// Disturbs: the way between the struck nodes and Redis is disturbed: a broadcast may raise and be sent all the same, a write may wait.
+	Disturbs bool
 	// Loses: Redis may have lost what was written, or the way to it broke, so removals are held back for a lease time: users
 	// who really went may be shown until Times.Gone.
 	Loses bool
@@ -38,33 +39,32 @@ var Promises = map[string]Promise{
 	"node-oom":          {Dies: true},
 	"node-term":         {Ends: true},
 	"node-freeze-short": {},
-	"node-freeze-long":  {Away: true, Misses: true, Loses: true},
-	"node-cut":          {Away: true, Misses: true, Loses: true},
-	"node-half-open":    {Away: true, Misses: true, Loses: true},
-	"node-deaf":         {Away: true, Misses: true, Loses: true}, // what Redis says does not reach it
-	"node-dumb":         {Away: true, Misses: true, Loses: true}, // what it says does not reach Redis
-	"node-late":         {Away: true, Misses: true, Loses: true}, // what both say is delivered afterwards
-	"node-kill-late":    {Dies: true},                            // and what it had said last arrives when it has been reaped
-	"node-slow":         {Misses: true, Loses: true},
+	"node-freeze-long":  {Away: true, Disturbs: true, Loses: true},
+	"node-cut":          {Away: true, Misses: true, Disturbs: true, Loses: true},
+	"node-half-open":    {Away: true, Misses: true, Disturbs: true, Loses: true},
+	"node-deaf":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what Redis says does not reach it
+	"node-dumb":         {Away: true, Disturbs: true, Loses: true},               // what it says does not reach Redis
+	"node-late":         {Away: true, Disturbs: true, Loses: true},               // what both say is delivered afterwards
+	"node-unheard":      {Misses: true, Disturbs: true, Loses: true},             // its subscriptions are silent, its commands work
+	"node-kill-late":    {Dies: true},                                            // and what it had said last arrives when it has been reaped
+	"node-slow":         {Disturbs: true, Loses: true},
 
-	"redis-restart-empty":  {Misses: true, Loses: true, Wipes: true},
-	"redis-restart-data":   {Misses: true, Loses: true},
-	"redis-flush":          {Misses: true, Loses: true, Wipes: true},
-	"redis-freeze":         {Misses: true, Loses: true},
-	"redis-kill-pubsub":    {Misses: true, Loses: true},
-	"redis-kill-normal":    {Misses: true, Loses: true},
-	"redis-overflow":       {Misses: true, Loses: true},
-	"redis-failover":       {Misses: true, Loses: true},
-	"redis-failover-lossy": {Misses: true, Loses: true},
+	"redis-restart-empty":  {Misses: true, Disturbs: true, Loses: true, Wipes: true},
+	"redis-restart-data":   {Misses: true, Disturbs: true, Loses: true},
+	"redis-flush":          {Misses: true, Disturbs: true, Loses: true, Wipes: true},
+	"redis-freeze":         {Disturbs: true, Loses: true},
+	"redis-kill-pubsub":    {Misses: true, Disturbs: true, Loses: true},
+	"redis-kill-normal":    {Disturbs: true, Loses: true},
+	"redis-overflow":       {Misses: true, Disturbs: true, Loses: true},
+	"redis-failover":       {Misses: true, Disturbs: true, Loses: true},
+	"redis-failover-lossy": {Misses: true, Disturbs: true, Loses: true},
 
 	"client-cut":       {Ends: true},
 	"client-half-open": {Ends: true, Silent: true},
 }
 
-// strikes tells whether the way between a node and Redis is disturbed.
-func (p Promise) strikes(f Fault, node string) bool {
-	return p.Misses && (len(f.Nodes) == 0 || slices.Contains(f.Nodes, node))
-}
+// strikes tells whether a fault is done to a node.
+func (f Fault) strikes(node string) bool { return len(f.Nodes) == 0 || slices.Contains(f.Nodes, node) }
 
 // bound is how long after its cause a view may be wrong about one user: SPEC 5.1, "A killed node's users leave within lease +
 // grace + one heartbeat + 1 s …; after any other fault … every view is exact again in that time too".

@@ -16,7 +16,8 @@ type tracking struct {
 	device    string // its name in metas
 	dialed    time.Duration
 	asked     time.Duration
-	confirmed time.Duration // forever: never
+	shown     time.Duration // when it was shown itself; forever: never
+	confirmed time.Duration // from when on the cluster surely has it
 	ended     time.Duration // the client's own end of it, or that of its connection
 	held      time.Duration // until when the cluster surely keeps it: ended, but later after its node was killed
 	killed    bool          // its node died then
@@ -58,6 +59,7 @@ func truthOf(r *Record) *truth {
 	}
 	for _, stays := range t.stays {
 		for _, k := range stays {
+			k.shown = k.confirmed
 			k.confirmed = t.sureOf(k)
 			k.killed = k.ended < forever && t.diedWith(k.client.Node, k.ended) != nil
 		}
@@ -92,9 +94,9 @@ func (t *truth) add(c *Client) {
 			}
 		case Ended:
 			for _, k := range now {
-				k.ended, k.held = e.At, e.At
+				k.ended, k.held = e.At, t.cutAt(c.Node, k.asked, e.At)
 				if e.Text != "left" {
-					k.held = t.heldAfter(c.Node, e.At)
+					k.held = t.heldAfter(c.Node, k.asked, e.At)
 				}
 			}
 			clear(now)
@@ -107,12 +109,13 @@ func (t *truth) add(c *Client) {
 func (t *truth) sureOf(k *tracking) time.Duration {
 	if k.client.Route == Script && k.confirmed < forever {
 		for _, f := range t.rec.Faults {
-			if Promises[f.Name].strikes(f, k.client.Node) && f.Began <= k.confirmed && t.restAfter(f.Ended) >= k.asked {
+			if Promises[f.Name].Disturbs && f.strikes(k.client.Node) && f.Began <= k.confirmed && t.restAfter(f.Ended) >= k.asked {
 				return t.restAfter(k.confirmed)
 			}
 		}
 	}
-	return k.confirmed
+	// At a point of rest all views were exact.
+	return min(k.confirmed, max(t.restAfter(k.asked), k.asked))
 }
 
 // notice is how long a node may take to hear of what a client did, and a client of the death of its node.
@@ -129,17 +132,24 @@ func (t *truth) diedWith(node string, at time.Duration) *Fault {
 	return nil
 }
 
+// cutAt is when a node may have seen the end of a connection that its client noticed at a time: a cut that was done to it, it
+// may have seen first.
+func (t *truth) cutAt(node string, asked, at time.Duration) time.Duration {
+	for _, f := range t.rec.Faults {
+		p := Promises[f.Name]
+		if p.Ends && !p.Silent && asked <= f.Began && slices.Contains(f.Nodes, node) && f.Began <= at && at <= f.Ended+notice {
+			return f.Began
+		}
+	}
+	return at
+}
+
 // heldAfter says until when the cluster surely keeps what a node had, when a connection to it was cut at a time: SPEC 5.2, "A
 // client that reconnects elsewhere before its dead node is reaped makes no leave and no join".
-func (t *truth) heldAfter(node string, at time.Duration) time.Duration {
+func (t *truth) heldAfter(node string, asked, at time.Duration) time.Duration {
 	died := t.diedWith(node, at)
 	if died == nil {
-		for _, f := range t.rec.Faults {
-			if Promises[f.Name].Ends && slices.Contains(f.Nodes, node) && f.Began <= at && at <= f.Ended+notice {
-				return f.Began // the node may have known it before the client
-			}
-		}
-		return at
+		return t.cutAt(node, asked, at)
 	}
 	times := t.rec.Times
 	// The last heartbeat was at most a heartbeat ago, and a little: it takes its time.
@@ -226,9 +236,7 @@ func (t *truth) gaps(p place) []gap {
 		for _, c := range causes {
 			if c.from <= g.to && c.to >= g.from {
 				g.causes++
-				if c.from >= g.from {
-					g.until = max(g.until, t.restAfter(c.from))
-				}
+				g.until = max(g.until, t.restAfter(c.to))
 			}
 		}
 	}

@@ -211,6 +211,39 @@ func TestFaults(t *testing.T) {
 			3500 w leave u
 			5100 w join u b=on
 			rest 5200`, ""},
+		"frozen before it heard that a device left, which it brings back": {`1 w all
+			5 a opened
+			5 b opened
+			10 a asked
+			11 a sure
+			12 w join u a=on
+			20 b asked
+			21 b sure
+			22 w update u a=on b=on
+			990 b ended left
+			fault node-freeze-long 1000 5000 n2
+			3500 w update u a=on
+			4000 a ended left
+			4001 w leave u
+			5100 w join u b=on
+			5110 w leave u
+			rest 5200`, ""},
+		"not frozen, and a device that left comes back": {`1 w all
+			5 a opened
+			5 b opened
+			10 a asked
+			11 a sure
+			12 w join u a=on
+			20 b asked
+			21 b sure
+			22 w update u a=on b=on
+			990 b ended left
+			995 w update u a=on
+			4000 a ended left
+			4001 w leave u
+			5100 w join u b=on
+			5110 w leave u
+			rest 5200`, "told gone"},
 		"frozen, and told gone twice": {there + `fault node-freeze-long 1000 5000 n2
 			3500 w leave u
 			5100 w join u b=on

@@ -39,12 +39,12 @@ var Promises = map[string]Promise{
 	"node-oom":          {Dies: true},
 	"node-term":         {Ends: true},
 	"node-freeze-short": {},
-	"node-freeze-long":  {Away: true, Disturbs: true, Loses: true},
+	"node-freeze-long":  {Away: true, Misses: true, Disturbs: true, Loses: true},
 	"node-cut":          {Away: true, Misses: true, Disturbs: true, Loses: true},
 	"node-half-open":    {Away: true, Misses: true, Disturbs: true, Loses: true},
 	"node-deaf":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what Redis says does not reach it
-	"node-dumb":         {Away: true, Disturbs: true, Loses: true},               // what it says does not reach Redis
-	"node-late":         {Away: true, Disturbs: true, Loses: true},               // what both say is delivered afterwards
+	"node-dumb":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what it says does not reach Redis
+	"node-late":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what both say is delivered afterwards
 	"node-unheard":      {Misses: true, Disturbs: true, Loses: true},             // its subscriptions are silent, its commands work
 	"node-kill-late":    {Dies: true},                                            // and what it had said last arrives when it has been reaped
 	"node-slow":         {Disturbs: true, Loses: true},
@@ -52,7 +52,7 @@ var Promises = map[string]Promise{
 	"redis-restart-empty":  {Misses: true, Disturbs: true, Loses: true, Wipes: true},
 	"redis-restart-data":   {Misses: true, Disturbs: true, Loses: true},
 	"redis-flush":          {Misses: true, Disturbs: true, Loses: true, Wipes: true},
-	"redis-freeze":         {Disturbs: true, Loses: true},
+	"redis-freeze":         {Misses: true, Disturbs: true, Loses: true},
 	"redis-kill-pubsub":    {Misses: true, Disturbs: true, Loses: true},
 	"redis-kill-normal":    {Disturbs: true, Loses: true},
 	"redis-overflow":       {Misses: true, Disturbs: true, Loses: true},

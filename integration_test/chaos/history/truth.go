@@ -250,7 +250,8 @@ func (t *truth) aways(k *tracking) (spans []Span) {
 		if !p.Away || len(f.Nodes) > 0 && !slices.Contains(f.Nodes, k.client.Node) || f.Ended-f.Began < t.rec.Times.Lease {
 			continue
 		}
-		if until := t.restAfter(f.Ended); f.Began < k.held && until > k.asked {
+		// It may not have heard of the end any more: then it writes again, when it is back, what left.
+		if until := t.restAfter(f.Ended); f.Began-notice < k.held && until > k.asked {
 			spans = append(spans, Span{f.Began, until})
 		}
 	}

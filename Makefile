@@ -11,7 +11,7 @@ UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = $$($(GO) list ./integration_test/... | grep -vE '/integration_test(/chaos)?$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test simulate chaos chaos-short chaos-mutations bench bench-code smoke images ci clean
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +64,11 @@ chaos-short: ## the same for two minutes, with fixed seeds, as CI does
 chaos-mutations: ## faults made in the product on purpose, each of which the chaos must find (ten minutes)
 	ROLLCALL_CHAOS_MUTATIONS=1 $(GO) test -v -count=1 -timeout 1h -run TestMutations ./integration_test/chaos
 
-bench: ## what a cluster costs, five runs of each scenario (an hour and a half); BENCH=regexp chooses
+bench: ## what a cluster costs, five runs of each scenario (two hours); BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 4h ./integration_test/load
+
+soak: ## memory under slow consumers, floods and a huge room for ten minutes; draws docs/soak.svg
+	$(GO) test -run '^$$' -bench Soak -benchtime 1x -timeout 1h ./integration_test/load -plot $(CURDIR)/docs/soak.svg
 
 bench-code: ## Go benchmarks of the hot pieces; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(UNIT)

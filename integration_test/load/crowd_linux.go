@@ -161,9 +161,21 @@ func dial(t Target, i int) (fd int, err error) {
 
 // Send sends a text from one member. It must fit into the socket's buffer.
 func (c *Crowd) Send(i int, text []byte) error {
-	_, err := syscall.Write(c.members[i].fd, clientFrame(text))
+	_, err := syscall.Write(c.members[i].fd, clientFrame(opText, text))
 	return err
 }
+
+// Ignore stops reading what a member is sent.
+func (c *Crowd) Ignore(i int) error {
+	m := c.members[i]
+	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_DEL, m.fd, nil); err != nil {
+		return fmt.Errorf("ignore a client: %w", err)
+	}
+	return nil
+}
+
+// Gone tells whether a member's connection is over.
+func (c *Crowd) Gone(i int) bool { return c.members[i].gone }
 
 // Leave closes a member's socket without a close handshake.
 func (c *Crowd) Leave(i int) {
@@ -203,9 +215,12 @@ func (c *Crowd) Serve(wait time.Duration, frame func(i int, payload []byte)) err
 			data = m.part
 		}
 		rest := eachFrame(data, func(opcode byte, payload []byte) {
-			if opcode == opText {
+			switch opcode {
+			case opText:
 				c.Frames++
 				frame(i, payload)
+			case opPing: // a client that cannot take it now is pinged again
+				_, _ = syscall.Write(m.fd, clientFrame(opPong, payload))
 			}
 		})
 		c.Bytes += int64(n)
@@ -218,7 +233,12 @@ func (c *Crowd) Serve(wait time.Duration, frame func(i int, payload []byte)) err
 	return nil
 }
 
-const opText = 1
+// Opcodes of frames (RFC 6455, 5.2).
+const (
+	opText = 1
+	opPing = 9
+	opPong = 10
+)
 
 // eachFrame calls f for each whole frame of a server (they are not masked) and gives back the rest.
 func eachFrame(data []byte, f func(opcode byte, payload []byte)) (rest []byte) {
@@ -247,10 +267,10 @@ func eachFrame(data []byte, f func(opcode byte, payload []byte)) (rest []byte) {
 	}
 }
 
-// clientFrame is a text frame with a mask of zeros.
-func clientFrame(text []byte) []byte {
+// clientFrame is a frame with a mask of zeros.
+func clientFrame(opcode byte, text []byte) []byte {
 	b := make([]byte, 0, len(text)+14)
-	b = append(b, 0x80|opText)
+	b = append(b, 0x80|opcode)
 	switch {
 	case len(text) < 126:
 		b = append(b, 0x80|byte(len(text)))

@@ -36,3 +36,8 @@ func (l *latencies) at(q float64) time.Duration {
 	}
 	return l.max
 }
+
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}

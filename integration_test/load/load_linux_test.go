@@ -4,8 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,8 +15,10 @@ import (
 )
 
 var (
-	runs = flag.Int("runs", 5, "runs of each scenario, of which the medians are told")
-	size = flag.Float64("size", 1, "share of the full number of clients, and of the time of a stretch")
+	runs    = flag.Int("runs", 5, "runs of each scenario, of which the medians are told")
+	soakFor = flag.Duration("soak", 10*time.Minute, "how long the soak is")
+	plotTo  = flag.String("plot", "", "file for the picture of the soak's memory, an SVG")
+	size    = flag.Float64("size", 1, "share of the full number of clients, and of the time of a stretch")
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }
@@ -60,11 +64,6 @@ func measure(b *testing.B, route string, floorOf int, run func(s *stage) result,
 	b.Logf("%d runs: %s", *runs, strings.Join(spread, "; "))
 }
 
-func median(sorted []float64) float64 {
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
-
 // 10,000 connections with presence in 100 rooms; nothing happens.
 func BenchmarkIdle(b *testing.B) {
 	for _, route := range []string{"plain", "script"} {
@@ -73,6 +72,41 @@ func BenchmarkIdle(b *testing.B) {
 				return idle(s, scaled(10000), 100, lasting(10*time.Second), lasting(50*time.Second))
 			})
 		})
+	}
+}
+
+// 50,000 idle connections in 1,000 rooms.
+func BenchmarkIdleMany(b *testing.B) {
+	moreFiles(b, 120_000)
+	measure(b, "plain", 0, func(s *stage) result {
+		return idle(s, scaled(50_000), 1000, lasting(10*time.Second), lasting(50*time.Second))
+	})
+}
+
+// A room of 10,000 with presence: they join, half of them leave.
+func BenchmarkRoomOf10000(b *testing.B) {
+	moreFiles(b, 30_000)
+	measure(b, "plain", 0, func(s *stage) result { return storm(s, scaled(10_000)) })
+}
+
+// 10,000 rooms of two at a message in ten seconds each.
+func BenchmarkRooms10000(b *testing.B) {
+	moreFiles(b, 50_000)
+	measure(b, "plain", 0, func(s *stage) result { return broadcasts(s, scaled(10_000), 2, .1, lasting(20*time.Second)) })
+}
+
+// moreFiles lets this process and those that it starts open so many files.
+func moreFiles(b *testing.B, n uint64) {
+	b.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		b.Fatal(err)
+	}
+	if limit.Cur >= n {
+		return
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: max(n, limit.Max)}); err != nil {
+		b.Skipf("needs %d open files, the limit is %d: %v", n, limit.Cur, err)
 	}
 }
 
@@ -137,6 +171,25 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
+// Memory under slow consumers, floods and a huge room, for as long as -soak says; -plot names a file for a picture of it.
+func BenchmarkSoak(b *testing.B) {
+	s := newStage(b, "plain", "--message-rate", "100")
+	defer s.close()
+	r, samples := soak(s, *soakFor, *size)
+	for name, v := range r {
+		b.ReportMetric(v, name)
+	}
+	b.ReportMetric(0, "ns/op") // of no meaning here
+	if r["MiB-end"] > 1.15*r["MiB-middle"] {
+		b.Errorf("memory grows: %v", r)
+	}
+	if *plotTo != "" {
+		if err := os.WriteFile(*plotTo, []byte(plot(samples)), 0o600); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
 // Every scenario works, small: what is measured is what is meant.
 func TestScenarios(t *testing.T) {
 	for name, run := range map[string]func(s *stage) result{
@@ -170,6 +223,17 @@ func TestScenarios(t *testing.T) {
 			})
 		}
 	}
+	t.Run("soak", func(t *testing.T) {
+		s := newStage(t, "plain", "--message-rate", "100", "--send-queue", "64KiB")
+		defer s.close()
+		r, samples := soak(s, 4*time.Second, .05)
+		if len(samples) < 3 || r["MiB-end"] <= 0 || r["silent-sent-away"] == 0 || r["flooders-sent-away"] == 0 {
+			t.Errorf("%d samples, %v", len(samples), r)
+		}
+		if svg := plot(samples); strings.Count(svg, "L") != len(samples)-1 {
+			t.Errorf("the picture is %s", svg)
+		}
+	})
 	if per, err := floor(10, 100*time.Millisecond); err != nil || per <= 0 {
 		t.Errorf("floor: %v %v", per, err)
 	}

@@ -141,7 +141,7 @@ func highest(s *stage, channels, members int, from float64, d time.Duration) res
 	return best
 }
 
-// idle measures memory for each connection with presence, and CPU while nothing happens.
+// idle measures memory for each connection with presence, and CPU and commands to Redis while nothing happens.
 func idle(s *stage, n, channels int, settle, d time.Duration) result {
 	s.t.Helper()
 	before, err := memoryOf(s.pids()...)
@@ -149,12 +149,14 @@ func idle(s *stage, n, channels int, settle, d time.Duration) result {
 	s.join(n, channels, true, nil)
 	s.serve(settle, ignore)
 	m := s.meter()
+	commands := s.commands()
 	s.serve(d, ignore)
 	nodes, _, others := m.used()
+	took := time.Since(m.began).Seconds()
 	after, err := memoryOf(s.pids()...)
 	s.check(err)
-	return result{"KiB/conn": float64(after-before) / 1024 / float64(n), "cpu-%": 100 * nodes.Seconds() / time.Since(m.began).Seconds(),
-		"others-core": others, "lost": float64(s.crowd.Lost)}
+	return result{"KiB/conn": float64(after-before) / 1024 / float64(n), "cpu-%": 100 * nodes.Seconds() / took,
+		"redis-commands/s": float64(s.commands()-commands) / took, "others-core": others, "lost": float64(s.crowd.Lost)}
 }
 
 // connects measures what connecting costs.

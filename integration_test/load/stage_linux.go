@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +130,24 @@ func (s *stage) pids() (pids []int) {
 		}
 	}
 	return pids
+}
+
+// commands counts what Redis has been asked so far, but for these questions.
+func (s *stage) commands() (n int64) {
+	s.t.Helper()
+	info, err := s.redis.Nodes()[0].Client().Info(context.Background(), "commandstats").Result()
+	s.check(err)
+	for line := range strings.Lines(info) {
+		name, stats, ok := strings.Cut(strings.TrimSpace(line), ":calls=")
+		if !ok || name == "cmdstat_info" {
+			continue
+		}
+		calls, _, _ := strings.Cut(stats, ",")
+		one, err := strconv.ParseInt(calls, 10, 64)
+		s.check(err)
+		n += one
+	}
+	return n
 }
 
 // meter is what had been used when a stretch began.

@@ -21,6 +21,7 @@ type conn struct {
 
 	wanted  bool // the client wants it: the truth
 	known   bool // Redis has had it, and nobody had a right to take it away since
+	left    bool // not wanted, and gone from Redis by its node's own leave
 	working bool // a call is under way
 }
 

@@ -137,12 +137,17 @@ func (o *oracle) ran(cmd redis.Cmder) {
 		if nodes := o.w.redis.Get(o.w.keys.Nodes()); len(list) == 3 && !o.lossy && (nodes == nil || !has(nodes.Zset, arg(6))) {
 			o.w.fail("a write of %s brings %s into %s, long after its lease was over", arg(6), arg(5), channel)
 		}
-		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 && !c.known {
-			c.known = true
+		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 && (!c.known || c.left && !c.node.dead) {
+			c.known, c.left = true, false
 			if p := o.get(c.channel, c.user); !c.wanted && !p.present {
 				p.absences++ // it left before it had come: both are told
 			}
 			o.count(c.channel, c.user)
+		}
+	case "leave":
+		// A late join under an incarnation that a live node gave up may still bring it back for a lease (presence/model/README.md).
+		if c := o.all[arg(4)+" "+arg(5)]; c != nil && !c.wanted && !o.holds(c) {
+			c.left = true
 		}
 	case "heartbeat":
 		if cmd.(*redis.Cmd).Val() != int64(0) {

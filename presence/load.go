@@ -162,10 +162,10 @@ func (c *Channel) holdUntil(snap *Snapshot) int64 {
 	if c.replica.Len() == 0 {
 		return 0
 	}
-	if epoch != snap.Epoch || snap.Seq < seq || c.t.suspicious() {
-		return time.Now().Add(c.t.holdFor()).UnixMilli()
+	if epoch != snap.Epoch || snap.Seq < seq {
+		return time.Now().Add(c.t.holdFor()).UnixMilli() // others may find it out later
 	}
-	return 0
+	return c.t.suspiciousUntil()
 }
 
 // armHolds sets the timer that ends the earliest hold. c.mu is held.

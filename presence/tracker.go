@@ -147,7 +147,15 @@ const leastHold = 2500 * time.Millisecond
 // holdFor is how long removals are held back.
 func (t *Tracker) holdFor() time.Duration { return max(t.cfg.TTL, leastHold) }
 
-func (t *Tracker) suspicious() bool { return time.Now().UnixMilli() < t.doubt.Load() }
+func (t *Tracker) suspicious() bool { return t.suspiciousUntil() != 0 }
+
+// suspiciousUntil is when the suspicion ends (ms), 0 when there is none.
+func (t *Tracker) suspiciousUntil() int64 {
+	if until := t.doubt.Load(); time.Now().UnixMilli() < until {
+		return until
+	}
+	return 0
+}
 
 // sortChannels puts channels in the order of their names: what the tracker does by itself has one order.
 func sortChannels(chans []*Channel) {

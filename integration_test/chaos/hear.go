@@ -30,6 +30,10 @@ func (d *device) hear(f nodetest.Frame) {
 // hearPresence notes what a frame told of presence, by the roster that took it.
 func (d *device) hearPresence(f nodetest.Frame) {
 	for _, fault := range f.Faults {
+		if user, again := strings.CutSuffix(fault, " was told again, with nothing new"); again {
+			d.noteLocked(history.Event{Kind: history.Again, Room: d.run.intern(f.Channel), User: d.run.intern(user), Frame: d.frames})
+			continue
+		}
 		if !strings.HasSuffix(fault, "leaves, who was not there") { // the checker finds that itself
 			d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault, Frame: d.frames})
 		}

@@ -27,7 +27,7 @@ var mutants = []mutant{
 	{"the audit sees no message missing", "presence/audit.go",
 		"behind = append(behind, i)", ""},
 	{"removals are not held back", "presence/load.go",
-		"if epoch != snap.Epoch || snap.Seq < seq || c.t.suspicious() {", "if false && (epoch != snap.Epoch || snap.Seq < seq) {"},
+		"c.note(c.replica.Reset(snap, c.holdUntil(snap)))", "c.note(c.replica.Reset(snap, 0))"},
 	{"held-back removals never end", "presence/load.go",
 		"if !any || c.holds != nil {", "if any || !any {"},
 	{"entries are not written again under a new incarnation", "presence/own.go",

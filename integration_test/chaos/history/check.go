@@ -137,6 +137,10 @@ func (c *checker) told(client *Client) {
 			c.verdict.Told++
 			p := place{e.Room, e.User}
 			leaves[p] = append(leaves[p], e.At)
+		case Again:
+			if !c.mayHaveBeenAway(client, place{e.Room, e.User}, e.At) {
+				c.violate(Once, e.At, e.Room, e.User, client.Name, "is told of %s again, with nothing new", e.User)
+			}
 		case Whole:
 			for user := range e.View {
 				if !c.mayBeThere(place{e.Room, user}, e.At) {
@@ -167,6 +171,13 @@ func (c *checker) explain(client *Client, p place, times []time.Duration) {
 			c.violate(Stayed, at, p.room, p.user, client.Name, "is told that %s leaves, without a reason", p.user)
 		}
 	}
+}
+
+// mayHaveBeenAway tells whether a client can have been told of a user again, with the metas that it knew: one of a plain route is
+// not told of second devices, and learns nothing when the first goes and comes back meanwhile. SPEC 1.2: "left and came back
+// within a window: joins alone".
+func (c *checker) mayHaveBeenAway(client *Client, p place, at time.Duration) bool {
+	return client.Route == Plain && slices.ContainsFunc(c.gapsOf(p), func(g gap) bool { return g.causes > 0 && g.from <= at && at <= g.until })
 }
 
 // mayBeThere tells whether anything can have brought a user there: a device that asked for it before, and has not ended

@@ -118,6 +118,13 @@ func TestTold(t *testing.T) {
 			11 a asked
 			12 w join u a=on
 			rest 1000`, "once"},
+		"told again": {`1 w all
+			5 a opened
+			11 a asked
+			12 w join u a=on
+			13 a sure
+			500 w again u
+			rest 1000`, "once"},
 		"nonsense": {`1 w all
 			2 w absurd an empty presence_diff
 			rest 1000`, "once"},
@@ -244,6 +251,18 @@ func TestFaults(t *testing.T) {
 			5100 w join u b=on
 			5110 w leave u
 			rest 5200`, "told gone"},
+		"away for a moment, when its second device went": {`1 w all
+			5 a opened
+			5 b opened
+			10 b asked
+			11 b sure
+			12 w join u b=on
+			20 a asked
+			21 a sure
+			fault node-freeze-long 1000 5000 n2
+			4990 a ended left
+			5100 w again u
+			rest 5200`, ""},
 		"frozen, and told gone twice": {there + `fault node-freeze-long 1000 5000 n2
 			3500 w leave u
 			5100 w join u b=on

@@ -21,13 +21,14 @@ const (
 	Join   // of User in Room; Text are the metas as in View, for scripts the name of one device
 	Update // likewise
 	Leave  // likewise; Text are the last metas
+	Again  // a join or update of User with the metas that it knew
 	Heard  // a broadcast in Room: Device sent it as its Number-th
 	Absurd // what no right server tells: Text
 )
 
 func (k Kind) String() string {
 	return [...]string{"dials", "is connected", "tracks", "sees itself", "changes its state", "untracks", "is over",
-		"is shown all", "is told: join", "is told: update", "is told: leave", "hears", "is told nonsense"}[k]
+		"is shown all", "is told: join", "is told: update", "is told: leave", "is told again", "hears", "is told nonsense"}[k]
 }
 
 // Event is one entry of a client's history.

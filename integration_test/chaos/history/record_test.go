@@ -86,8 +86,8 @@ func event(t *testing.T, c *Client, e Event, what string, args []string) Event {
 			user, metas, _ := strings.Cut(one, ":")
 			e.View[user] = strings.ReplaceAll(metas, ",", " ")
 		}
-	case "join", "update", "leave":
-		e.Kind = map[string]Kind{"join": Join, "update": Update, "leave": Leave}[what]
+	case "join", "update", "leave", "again":
+		e.Kind = map[string]Kind{"join": Join, "update": Update, "leave": Leave, "again": Again}[what]
 		e.User, e.Text = arg(0), strings.ReplaceAll(arg(1), ",", " ")
 	case "heard":
 		e.Kind, e.Device = Heard, arg(0)

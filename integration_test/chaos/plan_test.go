@@ -13,7 +13,7 @@ import (
 
 // short are the leases of most runs: many faults fit into a minute. defaults are those of SPEC 3.
 var (
-	short    = history.Times{Lease: 1500 * time.Millisecond, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: 1500 * time.Millisecond}
+	short    = history.Times{Lease: 2 * time.Second, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: 1500 * time.Millisecond}
 	defaults = history.Times{Lease: 6 * time.Second, Grace: time.Second, Heartbeat: 2 * time.Second, Ping: 1500 * time.Millisecond}
 )
 

@@ -64,7 +64,7 @@ func (t *Tally) Quantile(name string, q float64, of func(history.Measure) time.D
 
 // leases marks the rows of runs whose leases are not those of most.
 func leases(times history.Times) string {
-	if times.Lease >= 2*time.Second {
+	if times.Lease > 2*time.Second {
 		return fmt.Sprintf(" (lease %v)", times.Lease)
 	}
 	return ""

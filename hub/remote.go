@@ -192,10 +192,8 @@ func (h *Hub) Presence(ctx context.Context, channel, reader string) ([]*presence
 		return nil, err
 	}
 	if r := h.room(channel); r != nil {
-		select {
-		case <-r.presence.Ready():
-			return r.presence.List(reader), nil
-		default:
+		if us, ok := r.presence.List(reader); ok {
+			return us, nil
 		}
 	}
 	us, err := h.cfg.Tracker.Users(ctx, channel)

@@ -143,20 +143,33 @@ func (c *Channel) resync(why resync) {
 }
 
 // List gives the users of now, the one who has been here longest first. What connID wrote is in it, also while Redis
-// cannot be reached; "" is nobody's list.
-func (c *Channel) List(connID string) []*User {
+// cannot be reached; "" is nobody's list. It is not ok while the channel has not been read, and when nobody on this node is in it
+// any more.
+func (c *Channel) List(connID string) (us []*User, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	us := c.replica.List()
+	if c.aud == nil || !closed(c.ready) {
+		return nil, false
+	}
+	us = c.replica.List()
 	if connID == "" || len(c.own) == 0 {
-		return us
+		return us, true
 	}
 	for ref, o := range c.own {
 		if ref.conn == connID && (o.version != o.written || o.busy != nil) {
 			us = withOwn(us, ref, o)
 		}
 	}
-	return us
+	return us, true
+}
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }
 
 // withOwn is a list as it will be when an entry has been written. us is changed, its users are not.

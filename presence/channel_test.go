@@ -347,7 +347,7 @@ func TestChannelKeepsRef(t *testing.T) {
 		n := s.actor("n1")
 		defer n.close()
 		a := n.open("C")
-		meta := func() Meta { return a.c.List("")[0].Metas[0] }
+		meta := func() Meta { return a.list("")[0].Metas[0] }
 		a.track("c1", "ann", `{"a":1,"b":2}`)
 		one := meta()
 		time.Sleep(5 * time.Second)
@@ -415,5 +415,29 @@ func TestOrderWhileReadingAgain(t *testing.T) {
 		close(slow)
 		a.want(time.Second, "leave bob c2", "join dan c4")
 		a.wantView("cid[c3] dan[c4]")
+	})
+}
+
+// A list is never that of a channel which has not been read, or has been left: Redis is asked then.
+func TestListOfAChannelThatIsLeft(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		n1.open("C").track("c1", "ann")
+		seat := &seat{a: n2}
+		seat.c = n2.t.Open("C", seat)
+		if us, ok := seat.c.List(""); ok {
+			t.Errorf("not read: %s", show(us))
+		}
+		seat.c.Load(seat)
+		<-seat.c.Ready()
+		if us, ok := seat.c.List(""); !ok || show(us) != "ann[c1]" {
+			t.Errorf("read: %s, %v", show(us), ok)
+		}
+		seat.c.Detach()
+		if us, ok := seat.c.List(""); ok {
+			t.Errorf("left: %s", show(us))
+		}
 	})
 }

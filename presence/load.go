@@ -144,9 +144,7 @@ func (c *Channel) complete() {
 	c.phase = live
 	c.adopted = c.begun
 	c.note(c.replica.Reset(snap, c.holdUntil(snap)))
-	select {
-	case <-c.ready:
-	default:
+	if !closed(c.ready) {
 		close(c.ready)
 	}
 	c.t.stats.Loads.Add(1)

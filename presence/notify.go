@@ -102,12 +102,7 @@ func (c *Channel) owe(connID string, at Position) {
 
 // due tells whether a state can be sent: the channel has been read, and its view holds what the waiter waits for. c.mu is held.
 func (c *Channel) due(w waiter) bool {
-	select {
-	case <-c.ready:
-		return c.reached(w)
-	default:
-		return false
-	}
+	return closed(c.ready) && c.reached(w)
 }
 
 // callStates sends the states that are due, now or when the last encoding is old enough. c.mu is held.

@@ -288,9 +288,18 @@ func (st *seat) want(after time.Duration, told ...string) {
 
 func (st *seat) wantView(want string) {
 	st.a.s.t.Helper()
-	if got := show(st.c.List("")); got != want {
+	if got := show(st.list("")); got != want {
 		st.a.s.t.Errorf("%s sees %q, want %q", st.a.name, got, want)
 	}
+}
+
+// list is what a connection reads.
+func (st *seat) list(conn string) []*User {
+	us, ok := st.c.List(conn)
+	if !ok {
+		st.a.s.t.Errorf("%s has no list", st.a.name)
+	}
+	return us
 }
 
 func (st *seat) track(conn, uid string, text ...string) (pending bool) {

@@ -56,7 +56,7 @@ func TestTrackWhileRedisIsAway(t *testing.T) {
 		}
 		// SPEC 1.1: "reads your own writes", each connection its own.
 		for conn, want := range map[string]string{"": "old[c0]", "c0": "", "c1": "old[c0] ann[c1{\"x\":1}]", "c2": "old[c0] bob[c2{\"x\":1}]", "c3": "old[c0]"} {
-			if got := show(a.c.List(conn)); got != want {
+			if got := show(a.list(conn)); got != want {
 				t.Errorf("%q reads %s, want %s", conn, got, want)
 			}
 		}
@@ -334,7 +334,7 @@ func TestMovedEntryIsNoOrphan(t *testing.T) {
 		stay(2*time.Minute, n1, n2)
 		b.want(0)
 		b.wantView("ann[c1]")
-		if owner := b.c.List("")[0].Metas[0].Inc; owner != "n1-2" {
+		if owner := b.list("")[0].Metas[0].Inc; owner != "n1-2" {
 			t.Errorf("the view says it is of %s", owner)
 		}
 		if loads := n2.t.Stats().Loads.Load(); loads > 2 {

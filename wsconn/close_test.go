@@ -280,3 +280,19 @@ func TestBurst(t *testing.T) {
 		c.wantText(part)
 	}
 }
+
+// TestReaperEnds: the reaper is closed while it is on its way to a connection that needs nothing any more; what woke it was the
+// connection, and the close's own signal found the place taken.
+func TestReaperEnds(t *testing.T) {
+	var r reaper
+	r.init()
+	r.add(&Conn{finished: true})
+	r.close()
+	<-r.kick
+	ended := make(chan struct{})
+	go func() {
+		r.run(func() time.Duration { return 0 })
+		close(ended)
+	}()
+	receive(t, ended, "the reaper's end")
+}

@@ -53,6 +53,9 @@ func (c *Conn) prepareReading() {
 // readPings handles a ping or pong if that is what comes next. After it gorilla would go on to the next message in one call:
 // each connection that has once answered a ping would keep a worker and a buffer. What is malformed is left to gorilla.
 func (c *Conn) readPings() bool {
+	if c.isClosing() {
+		return false // what comes may be the rest of a message that nobody wants any more
+	}
 	head, err := c.br.Peek(2)
 	if err != nil {
 		return false

@@ -74,7 +74,9 @@ func (r *reaper) run(now func() time.Duration) {
 		}
 		ws = look(ws, now(), hurried)
 		if len(ws) == 0 {
-			<-r.kick
+			if !closed { // else it is the end, unless more have come
+				<-r.kick
+			}
 			continue
 		}
 		step.Reset(reapStep)

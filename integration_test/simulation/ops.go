@@ -223,7 +223,8 @@ func (r *room) ready() bool {
 
 // shows tells whether the room's view has a connection, as reader is given it.
 func (r *room) shows(c *conn, reader string) bool {
-	for _, u := range r.ch.List(reader) {
+	us, _ := r.ch.List(reader)
+	for _, u := range us {
 		for i := range u.Metas {
 			if u.ID == c.user && u.Metas[i].ConnID == c.id {
 				return true

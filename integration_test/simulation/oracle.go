@@ -346,7 +346,7 @@ func (o *oracle) look() {
 
 // agrees checks that the script knows the users of the view.
 func (r *room) agrees() {
-	us := r.ch.List("")
+	us, _ := r.ch.List("")
 	same := len(us) == len(r.present)
 	for _, u := range us {
 		same = same && r.present[u.ID]

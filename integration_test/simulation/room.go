@@ -284,7 +284,8 @@ func (r *room) state(ids []string, text []byte) {
 // users is what the view of the room shows: user to connections.
 func (r *room) users() map[string]string {
 	out := map[string]string{}
-	for _, u := range r.ch.List("") {
+	us, _ := r.ch.List("")
+	for _, u := range us {
 		var parts []string
 		for _, m := range u.Metas {
 			var info struct{ N any }

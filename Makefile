@@ -59,7 +59,7 @@ chaos: ## faults of every kind for a quarter of an hour, judged by what clients 
 	ROLLCALL_CHAOS="$${ROLLCALL_CHAOS:-full}" $(GO) test -v -count=1 -timeout 2h -parallel 2 -run TestChaos ./integration_test/chaos
 
 chaos-short: ## the same for two minutes, with fixed seeds, as CI does
-	$(GO) test -v -count=1 -timeout 10m -run TestChaos ./integration_test/chaos
+	$(GO) test -v -count=1 -timeout 10m -run 'TestChaos|TestMutationsFit' ./integration_test/chaos
 
 chaos-mutations: ## faults made in the product on purpose, each of which the chaos must find (ten minutes)
 	ROLLCALL_CHAOS_MUTATIONS=1 $(GO) test -v -count=1 -timeout 1h -run TestMutations ./integration_test/chaos

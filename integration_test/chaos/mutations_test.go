@@ -84,6 +84,25 @@ func (m mutation) build(t *testing.T) (node string) {
 	return node
 }
 
+// Each mutation still fits the code.
+func TestMutationsFit(t *testing.T) {
+	files, err := filepath.Glob("testdata/mutations/*.patch")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d mutations: %v", len(files), err)
+	}
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("git is not installed")
+	}
+	for _, path := range files {
+		m := readMutation(t, path)
+		check := exec.CommandContext(t.Context(), "git", "apply", "--check", "-p0", "-")
+		check.Dir, check.Stdin = filepath.Join("..", ".."), strings.NewReader(m.patch)
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%s does not fit the code: write it anew. %v\n%s", m.name, err, out)
+		}
+	}
+}
+
 var violations = regexp.MustCompile(`violations: map\[(.*)\]`)
 
 // Each mutation is caught: a short run under the fault that shows it ends with a violation of the rule that it breaks.

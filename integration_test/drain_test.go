@@ -39,7 +39,7 @@ func TestDrain(t *testing.T) {
 	if _, resp, err := nodetest.TryDial(t, nodes[0].Addr(), "/ws/do"); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a new client on a node that drains: %v, want 503 with Retry-After", err)
 	}
-	if got := metric(t, nodes[0], `rollcall_upgrades_refused_total{reason="draining"}`); got != 1 {
+	if got := nodetest.Metric(t, nodes[0], `rollcall_upgrades_refused_total{reason="draining"}`); got != 1 {
 		t.Errorf("the metric is %v", got)
 	}
 	if nodetest.Status(nodes[0].Addr(), "/healthz") != http.StatusOK {

@@ -2,33 +2,14 @@ package integration_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
 )
-
-// metric is the value of a series of a node's /metrics, such as `rollcall_connections_closed_total{why="slow"}`.
-func metric(t *testing.T, n *nodetest.Node, series string) float64 {
-	t.Helper()
-	_, text, _ := nodetest.Request(context.Background(), http.MethodGet, n.Addr(), "/metrics", "")
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, series+" "); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return v
-		}
-	}
-	t.Fatalf("there is no %s", series)
-	return 0
-}
 
 // texts are n masked frames in one piece of bytes, so that they come at once.
 func texts(n int, payload string) []byte {
@@ -102,7 +83,7 @@ func TestMessageLimits(t *testing.T) {
 			var before float64
 			if tt.why != "" {
 				series = fmt.Sprintf("rollcall_connections_closed_total{why=%q}", tt.why)
-				before = metric(t, tt.node, series)
+				before = nodetest.Metric(t, tt.node, series)
 			}
 			if _, err := c.Conn.NetConn().Write(tt.bytes); err != nil && tt.code == 0 { // else it may be closed on the way
 				t.Fatal(err)
@@ -124,7 +105,7 @@ func TestMessageLimits(t *testing.T) {
 				}
 				break
 			}
-			nodetest.Eventually(t, series+" is one more", nodetest.Patience, func() bool { return metric(t, tt.node, series) == before+1 })
+			nodetest.Eventually(t, series+" is one more", nodetest.Patience, func() bool { return nodetest.Metric(t, tt.node, series) == before+1 })
 		})
 	}
 }
@@ -183,7 +164,7 @@ func TestConnectionLimits(t *testing.T) {
 			series := fmt.Sprintf("rollcall_upgrades_refused_total{reason=%q}", tt.reason)
 			var before float64
 			if tt.reason != "" {
-				before = metric(t, tt.node, series)
+				before = nodetest.Metric(t, tt.node, series)
 			}
 			c, resp, err := dial("/ws/do", tt.header)
 			switch {
@@ -194,7 +175,7 @@ func TestConnectionLimits(t *testing.T) {
 			case err == nil || resp == nil || resp.StatusCode != tt.want || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json":
 				t.Errorf("%v: %+v, want %d with Retry-After", err, resp, tt.want)
 			default:
-				if after := metric(t, tt.node, series); after != before+1 {
+				if after := nodetest.Metric(t, tt.node, series); after != before+1 {
 					t.Errorf("%s went from %v to %v", series, before, after)
 				}
 				open[0].Leave(1000, "") // now there is room
@@ -211,7 +192,7 @@ func TestConnectionLimits(t *testing.T) {
 				c.Call("json.encode", 1)
 				c.Drop()
 			}
-			nodetest.Eventually(t, "all have gone", nodetest.Patience, func() bool { return metric(t, tt.node, "rollcall_connections") == 0 })
+			nodetest.Eventually(t, "all have gone", nodetest.Patience, func() bool { return nodetest.Metric(t, tt.node, "rollcall_connections") == 0 })
 		})
 	}
 	if status := nodetest.Status(total.Addr(), "/readyz"); status != http.StatusOK {
@@ -229,7 +210,7 @@ func TestQueueAndPingLimits(t *testing.T) {
 		return nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: with(append(flags, "--log-level", "debug")...)})
 	}
 	closed := func(n *nodetest.Node, why string) float64 {
-		return metric(t, n, fmt.Sprintf("rollcall_connections_closed_total{why=%q}", why))
+		return nodetest.Metric(t, n, fmt.Sprintf("rollcall_connections_closed_total{why=%q}", why))
 	}
 	n := start("--send-queue", "64KiB")
 	others := standBy(t, n)

@@ -45,7 +45,7 @@ func TestMemoryCeiling(t *testing.T) {
 	if !refused || len(all) < 100 {
 		t.Fatalf("%d connections were taken, and refused is %v", len(all), refused)
 	}
-	if got := metric(t, n, `rollcall_upgrades_refused_total{reason="memory"}`); got != 1 {
+	if got := nodetest.Metric(t, n, `rollcall_upgrades_refused_total{reason="memory"}`); got != 1 {
 		t.Errorf("the metric is %v", got)
 	}
 	n.Log.Await(t, "that memory is short", func(l nodetest.Line) bool {

@@ -3,7 +3,6 @@ package main
 import (
 	"log/slog"
 	"runtime/debug"
-	"runtime/metrics"
 	"time"
 )
 
@@ -18,34 +17,26 @@ const (
 	giveBackLeast = 4 << 20
 )
 
-// heap is what the process holds of its heap, in bytes.
-type heap struct {
-	allocated uint64 // since the process began
-	live      uint64 // reachable at the last collection
-	objects   uint64 // live, what was allocated since, and garbage
-	unused    uint64 // held from the system, and free
-}
-
 // worthGivingBack tells whether a node that has become quiet holds much more than it needs: the collector keeps room for as
 // much garbage as there are live objects, which a node needs while it takes a crowd, and not when that sits idle.
-func worthGivingBack(before, now heap) bool {
+func worthGivingBack(before, now footprint) bool {
 	quiet := now.allocated-before.allocated <= now.live/4
-	spare := now.unused + now.objects - min(now.live, now.objects)
+	spare := now.free + now.objects - min(now.live, now.objects)
 	return quiet && spare >= giveBackLeast && spare >= now.live/4
 }
 
 // thrift gives memory back to the system when the node is quiet.
 type thrift struct {
-	read    func() heap
+	read    func() footprint
 	collect func() // collects garbage and gives back all that is free
 	log     *slog.Logger
 
-	seen heap
+	seen footprint
 	next time.Time // not before then
 }
 
 func newThrift(log *slog.Logger) *thrift {
-	return &thrift{read: newHeapReader(), collect: debug.FreeOSMemory, log: log}
+	return &thrift{read: newReader().read, collect: debug.FreeOSMemory, log: log}
 }
 
 // look is to be called at each giveBackTick.
@@ -62,17 +53,4 @@ func (t *thrift) look(now time.Time) {
 	t.next = now.Add(max(giveBackEvery, giveBackShare*took))
 	t.seen = t.read()
 	t.log.Debug("memory was given back", "took", took, "live", t.seen.live)
-}
-
-// newHeapReader reads runtime/metrics into samples that are used again.
-func newHeapReader() func() heap {
-	samples := []metrics.Sample{
-		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/heap/free:bytes"},
-	}
-	return func() heap {
-		metrics.Read(samples)
-		v := func(i int) uint64 { return samples[i].Value.Uint64() }
-		return heap{allocated: v(0), live: v(1), objects: v(2), unused: v(3)}
-	}
 }

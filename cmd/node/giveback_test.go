@@ -11,15 +11,15 @@ func TestWorthGivingBack(t *testing.T) {
 	const mib = 1 << 20
 	for _, tt := range []struct {
 		name        string
-		before, now heap
+		before, now footprint
 		want        bool
 	}{
-		{"quiet, with much free", heap{allocated: 500 * mib}, heap{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, unused: 20 * mib}, true},
-		{"quiet, with much garbage", heap{allocated: 500 * mib}, heap{allocated: 501 * mib, live: 40 * mib, objects: 70 * mib}, true},
-		{"a crowd comes", heap{allocated: 480 * mib}, heap{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, unused: 20 * mib}, false},
-		{"little free", heap{allocated: 500 * mib}, heap{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, unused: 8 * mib}, false},
-		{"a small heap", heap{}, heap{live: 2 * mib, objects: 2 * mib, unused: 3 * mib}, false},
-		{"collected meanwhile", heap{}, heap{live: 40 * mib, objects: 39 * mib}, false},
+		{"quiet, with much free", footprint{allocated: 500 * mib}, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 20 * mib}, true},
+		{"quiet, with much garbage", footprint{allocated: 500 * mib}, footprint{allocated: 501 * mib, live: 40 * mib, objects: 70 * mib}, true},
+		{"a crowd comes", footprint{allocated: 480 * mib}, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 20 * mib}, false},
+		{"little free", footprint{allocated: 500 * mib}, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 8 * mib}, false},
+		{"a small heap", footprint{}, footprint{live: 2 * mib, objects: 2 * mib, free: 3 * mib}, false},
+		{"collected meanwhile", footprint{}, footprint{live: 40 * mib, objects: 39 * mib}, false},
 	} {
 		if got := worthGivingBack(tt.before, tt.now); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
@@ -28,14 +28,14 @@ func TestWorthGivingBack(t *testing.T) {
 }
 
 func TestThrift(t *testing.T) {
-	var use heap
+	var use footprint
 	times := 0
-	th := &thrift{read: func() heap { return use }, collect: func() { times++; use.unused = 0 }, log: slog.New(slog.DiscardHandler)}
+	th := &thrift{read: func() footprint { return use }, collect: func() { times++; use.free = 0 }, log: slog.New(slog.DiscardHandler)}
 	now := time.Unix(1000, 0)
-	look := func(name string, after time.Duration, allocated, unused uint64, want int) {
+	look := func(name string, after time.Duration, allocated, free uint64, want int) {
 		t.Helper()
 		now, times = now.Add(after), 0
-		use = heap{allocated: use.allocated + allocated<<20, live: 100 << 20, objects: 100 << 20, unused: unused << 20}
+		use = footprint{allocated: use.allocated + allocated<<20, live: 100 << 20, objects: 100 << 20, free: free << 20}
 		if th.look(now); times != want {
 			t.Errorf("%s: given back %d times, want %d", name, times, want)
 		}
@@ -61,7 +61,7 @@ func TestGiveBack(t *testing.T) {
 	}
 	runtime.KeepAlive(crowd)
 	th.collect()
-	if after := th.read(); after.objects > there.objects-48<<20 || after.live > after.objects+1<<20 || after.unused > 8<<20 {
+	if after := th.read(); after.objects > there.objects-48<<20 || after.live > after.objects+1<<20 || after.free > 8<<20 {
 		t.Errorf("without them: %+v, with: %+v", after, there)
 	}
 }

@@ -34,6 +34,9 @@ type footprint struct {
 	live    uint64 // heap that was reachable at the last collection
 	objects uint64 // heap that is in use or is garbage not collected yet
 	other   uint64 // stacks and what the runtime needs for itself
+
+	allocated uint64 // on the heap since the process began
+	free      uint64 // of the heap, and not given back to the system
 }
 
 // memory says whether the node is near its limit. It is a pure value.
@@ -124,17 +127,19 @@ const (
 	sampleFree
 	sampleObjects
 	sampleUnused
+	sampleAllocated
 )
 
 func newReader() *reader {
 	return &reader{samples: []metrics.Sample{
-		sampleLimit:    {Name: "/gc/gomemlimit:bytes"},
-		sampleLive:     {Name: "/gc/heap/live:bytes"},
-		sampleTotal:    {Name: "/memory/classes/total:bytes"},
-		sampleReleased: {Name: "/memory/classes/heap/released:bytes"},
-		sampleFree:     {Name: "/memory/classes/heap/free:bytes"},
-		sampleObjects:  {Name: "/memory/classes/heap/objects:bytes"},
-		sampleUnused:   {Name: "/memory/classes/heap/unused:bytes"},
+		sampleLimit:     {Name: "/gc/gomemlimit:bytes"},
+		sampleLive:      {Name: "/gc/heap/live:bytes"},
+		sampleTotal:     {Name: "/memory/classes/total:bytes"},
+		sampleReleased:  {Name: "/memory/classes/heap/released:bytes"},
+		sampleFree:      {Name: "/memory/classes/heap/free:bytes"},
+		sampleObjects:   {Name: "/memory/classes/heap/objects:bytes"},
+		sampleUnused:    {Name: "/memory/classes/heap/unused:bytes"},
+		sampleAllocated: {Name: "/gc/heap/allocs:bytes"},
 	}}
 }
 
@@ -142,10 +147,12 @@ func (r *reader) read() footprint {
 	metrics.Read(r.samples)
 	v := func(i int) uint64 { return r.samples[i].Value.Uint64() }
 	return footprint{
-		limit:   v(sampleLimit),
-		live:    v(sampleLive),
-		objects: v(sampleObjects),
-		other:   v(sampleTotal) - v(sampleReleased) - v(sampleFree) - v(sampleObjects) - v(sampleUnused),
+		limit:     v(sampleLimit),
+		live:      v(sampleLive),
+		objects:   v(sampleObjects),
+		other:     v(sampleTotal) - v(sampleReleased) - v(sampleFree) - v(sampleObjects) - v(sampleUnused),
+		allocated: v(sampleAllocated),
+		free:      v(sampleFree),
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/integration_test/redistest"
 )
 
 // mutation is a fault of the product, made on purpose: a patch with a header.
@@ -84,17 +86,23 @@ func (m mutation) build(t *testing.T) (node string) {
 	return node
 }
 
-// Each mutation still fits the code.
-func TestMutationsFit(t *testing.T) {
+// readMutations reads all.
+func readMutations(t *testing.T) (all []mutation) {
+	t.Helper()
 	files, err := filepath.Glob("testdata/mutations/*.patch")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d mutations: %v", len(files), err)
 	}
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed")
-	}
 	for _, path := range files {
-		m := readMutation(t, path)
+		all = append(all, readMutation(t, path))
+	}
+	return all
+}
+
+// Each mutation still fits the code.
+func TestMutationsFit(t *testing.T) {
+	redistest.Program(t, "git")
+	for _, m := range readMutations(t) {
 		check := exec.CommandContext(t.Context(), "git", "apply", "--check", "-p0", "-")
 		check.Dir, check.Stdin = filepath.Join("..", ".."), strings.NewReader(m.patch)
 		if out, err := check.CombinedOutput(); err != nil {
@@ -110,12 +118,7 @@ func TestMutations(t *testing.T) {
 	if os.Getenv("ROLLCALL_CHAOS_MUTATIONS") == "" {
 		t.Skip("make chaos-mutations runs it: some ten minutes")
 	}
-	files, err := filepath.Glob("testdata/mutations/*.patch")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d mutations: %v", len(files), err)
-	}
-	for _, path := range files {
-		m := readMutation(t, path)
+	for _, m := range readMutations(t) {
 		t.Run(m.name, func(t *testing.T) {
 			node := m.build(t)
 			began := time.Now()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +15,7 @@ const (
 	soakRooms  = 100 // with soakOf members each, at a message a second
 	soakOf     = 10
 	soakHuge   = 2000 // members of one room with presence, at a message a second
-	soakMute   = 40   // who are in that room and never read
+	soakMute   = 40   // who are in a loud room and never read
 	soakFlood  = 20   // who send as fast as they are let
 	soakGuests = 30   // who come to that room and leave again each second
 )
@@ -75,7 +74,7 @@ func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 			}
 			mutes += len(mute)
 		}
-		flood = present(s.crowd, flood)
+		flood = slices.DeleteFunc(flood, s.crowd.Gone)
 		if more := some(soakFlood) - len(flood); more > 0 {
 			flood = append(flood, add(more, in("plain", "flood"))...)
 			floods += more
@@ -109,29 +108,10 @@ func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 // closed is how many connections the nodes have closed for a reason.
 func (s *stage) closed(why string) (n float64) {
 	s.t.Helper()
-	series := fmt.Sprintf("rollcall_connections_closed_total{why=%q} ", why)
 	for _, node := range s.nodes {
-		_, metrics, _ := nodetest.Request(s.t.Context(), http.MethodGet, node.Addr(), "/metrics", "")
-		for line := range strings.Lines(metrics) {
-			if value, ok := strings.CutPrefix(line, series); ok {
-				one, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-				s.check(err)
-				n += one
-			}
-		}
+		n += nodetest.Metric(s.t, node, fmt.Sprintf("rollcall_connections_closed_total{why=%q}", why))
 	}
 	return n
-}
-
-// present keeps those who are still connected.
-func present(c *Crowd, members []int) []int {
-	var there []int
-	for _, i := range members {
-		if !c.Gone(i) {
-			there = append(there, i)
-		}
-	}
-	return there
 }
 
 // middle is the median of a third of the samples, in MiB.

@@ -36,8 +36,9 @@ type Process struct {
 	client *redis.Client
 }
 
-// find returns the path of a Redis program, or skips the test.
-func find(t testing.TB, name string) string {
+// Program returns the path of an installed program, such as redis-server. Without it the test is skipped, or fails with
+// ROLLCALL_TEST_REQUIRE.
+func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err == nil {
@@ -65,7 +66,7 @@ func FreePort(t testing.TB) int {
 // function, as ports must be chosen anew when another process was faster.
 func newProcess(t testing.TB, kind string, args func(p *Process) []string) *Process {
 	t.Helper()
-	p := &Process{t: t, bin: find(t, "redis-server"), dir: t.TempDir(), kind: kind}
+	p := &Process{t: t, bin: Program(t, "redis-server"), dir: t.TempDir(), kind: kind}
 	t.Cleanup(p.end)
 	var err error
 	for range 5 {

@@ -1,9 +1,10 @@
 package model
 
 import (
-	"os"
 	"os/exec"
 	"testing"
+
+	"rollcall/integration_test/redistest"
 )
 
 // SPEC 5.1, 5.2 and 5.4: "one leave for each user who really went and none for those who stayed"; "nothing a dead or fenced
@@ -11,13 +12,7 @@ import (
 // model; and every mutant, the protocol without one of its parts, does.
 func TestModel(t *testing.T) {
 	for _, tool := range []string{"bash", "spin", "tcc"} {
-		if _, err := exec.LookPath(tool); err == nil {
-			continue
-		}
-		if os.Getenv("ROLLCALL_TEST_REQUIRE") != "" {
-			t.Fatalf("%s is not installed, and ROLLCALL_TEST_REQUIRE is set", tool)
-		}
-		t.Skipf("%s is not installed", tool)
+		redistest.Program(t, tool)
 	}
 	out, err := exec.CommandContext(t.Context(), "bash", "./check").CombinedOutput()
 	t.Logf("presence/model/check:\n%s", out)

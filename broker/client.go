@@ -9,6 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"rollcall/rawsock"
 )
 
 const (
@@ -77,7 +79,11 @@ func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) 
 		if ctx.Value(sealedKey{}) != nil {
 			return nil, errSealed
 		}
-		return dial(ctx, network, addr)
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return rawsock.Conn(nc), nil
 	}
 }
 

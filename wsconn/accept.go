@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/rawsock"
 )
 
 // noWrites is the size that gorilla's write buffer would have, if it ever wrote a message.
@@ -50,7 +52,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 	}
 	c.wire.upgraded = true
 	c.ws, c.nc = ws, c.wire.Conn
-	c.raw, c.waits = rawConn(c.nc), waitable(c.nc)
+	c.raw, c.waits = rawsock.Writable(c.nc), rawsock.Direct(c.nc)
 	c.heard.Store(true)
 	c.prepareReading()
 	if !s.register(c) {
@@ -92,11 +94,10 @@ func (c *Conn) Start(h Handler) {
 	c.s.mu.Unlock()
 	if closed {
 		c.waits = nil
-		c.s.readers.Add(1)
 		c.turn()
 		return
 	}
-	c.s.workers.serve(c)
+	go c.live()
 }
 
 // hijacker hands the upgrader the socket with a tap on it, and the connection's own reader.
@@ -136,7 +137,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	if err := w.c.in.checkFragments(); err != nil {
 		return 0, err
 	}
-	n, err := w.Conn.Read(p)
+	n, err := w.read(p)
 	if n > 0 {
 		w.c.in.raw += int64(n)
 		if !w.c.heard.Load() {
@@ -144,6 +145,13 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+func (w *wire) read(p []byte) (int, error) {
+	if w.c.waits != nil {
+		return rawsock.Read(w.c.waits, p)
+	}
+	return w.Conn.Read(p)
 }
 
 func (w *wire) Write(p []byte) (int, error) {

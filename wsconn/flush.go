@@ -3,6 +3,8 @@ package wsconn
 import (
 	"sync"
 	"time"
+
+	"rollcall/rawsock"
 )
 
 const (
@@ -119,7 +121,7 @@ type flusher struct {
 	buf    []byte
 	frames []Frame
 	again  []*Conn // flushed, but more has come
-	sys    rawWriter
+	sys    rawsock.Writer
 
 	sentFrames, sentBytes int
 }
@@ -186,7 +188,7 @@ func (f *flusher) write(c *Conn, cur cursor) {
 			return
 		}
 		p := cur.fill(f.buf)
-		n, err := f.sys.write(c.raw, p)
+		n, err := f.sys.Write(c.raw, p)
 		done, took := cur.skip(n)
 		cost += took
 		f.sentFrames += done

@@ -3,13 +3,15 @@ package wsconn
 import (
 	"bufio"
 	"sync"
+
+	"rollcall/rawsock"
 )
 
 // A connection is at any time in the hands of one goroutine:
 //
 //	         input or the end                no input left in the buffer
 //	waiting ──────────────────▶ a turn ─────────────────────────────────▶ waiting
-//	(a small goroutine)         (a worker)
+//	(a small goroutine)         (on a worker's stack)
 //	                               │ the end
 //	                               ▼
 //	                            finished
@@ -40,39 +42,35 @@ func (c *Conn) returnBuffer() {
 	}
 }
 
-// turn is a worker's work on the connection: it reads and handles messages until there is no more input, and
-// leaves the connection waiting or finished.
-func (c *Conn) turn() {
+// live is the connection's goroutine. It uses little stack.
+func (c *Conn) live() {
+	defer c.s.readers.Done()
+	if c.waits == nil {
+		c.turn()
+		return
+	}
+	for c.s.workers.turn(c) {
+		rawsock.AwaitInput(c.waits)
+	}
+}
+
+// turn reads and handles messages until there is no more input. It tells whether the connection waits for more, or is
+// finished.
+func (c *Conn) turn() (waiting bool) {
 	c.lendBuffer()
+	defer c.returnBuffer()
 	if !c.opened {
 		c.opened = true
 		c.handle(c.h.Open)
 		if c.waits != nil {
-			c.wait()
-			return
+			return true
 		}
 	}
 	for c.readPings() || c.readMessage() {
 		if c.waits != nil && c.br.Buffered() == 0 {
-			c.wait()
-			return
+			return true
 		}
 	}
 	c.finish()
-	c.returnBuffer()
-	c.s.readers.Done()
-}
-
-// wait ends a turn.
-func (c *Conn) wait() {
-	c.returnBuffer()
-	c.s.readers.Add(1)
-	go c.await()
-}
-
-// await is the waiting connection's goroutine. It uses little stack.
-func (c *Conn) await() {
-	awaitInput(c.waits)
-	c.s.workers.serve(c)
-	c.s.readers.Done()
+	return false
 }

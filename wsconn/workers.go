@@ -1,68 +1,83 @@
 package wsconn
 
-import "sync"
+import (
+	"iter"
+	"sync"
+)
 
-// workers is the pool of goroutines that read connections with input and call their Handlers. There are as many
-// as Handlers are at work, and a few more that wait, with stacks that have grown to what Handlers need. A
-// connection without input thus keeps no more than a small goroutine that waits for the socket.
+// workers is the pool of stacks on which turns run. There are as many as Handlers are at work, and a few more that wait,
+// grown to what Handlers need. So a connection without input keeps no more than a small goroutine that waits for the
+// socket; with input it goes on on a worker's stack, without the scheduler in between.
 type workers struct {
 	most int // idle ones kept
 
-	mu     sync.Mutex
-	idle   []*worker // the last one that went idle is used first
-	closed bool
-
-	running sync.WaitGroup
+	mu   sync.Mutex
+	idle []*worker // the last one that went idle is used first
 }
 
-// worker is one goroutine of the pool. A nil Conn ends it.
-type worker struct{ next chan *Conn }
-
-// serve has a worker take a turn of c.
-func (p *workers) serve(c *Conn) {
-	p.mu.Lock()
-	if n := len(p.idle); n > 0 {
-		w := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		w.next <- c
-		return
-	}
-	p.mu.Unlock()
-	p.running.Go(func() { p.run(c) })
+// worker is a coroutine: it runs one turn for each call of next.
+type worker struct {
+	c       *Conn // whose turn it is
+	waiting bool  // what the turn said
+	next    func() (struct{}, bool)
+	stop    func()
 }
 
-func (p *workers) run(c *Conn) {
-	w := &worker{next: make(chan *Conn, 1)}
-	for c != nil {
-		c.turn()
-		if !p.rest(w) {
-			return
+func newWorker() *worker {
+	w := &worker{}
+	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
+		for {
+			w.waiting = w.c.turn()
+			if !yield(struct{}{}) {
+				return
+			}
 		}
-		c = <-w.next
-	}
+	})
+	return w
 }
 
-// rest makes w available; false when it has to end.
-func (p *workers) rest(w *worker) bool {
+// turn runs a turn of c on a worker's stack.
+func (p *workers) turn(c *Conn) (waiting bool) {
+	w := p.take()
+	w.c = c
+	w.next()
+	waiting, w.c = w.waiting, nil
+	if !p.keep(w) {
+		w.stop()
+	}
+	return waiting
+}
+
+func (p *workers) take() *worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.idle) >= p.most {
+	n := len(p.idle)
+	if n == 0 {
+		return newWorker()
+	}
+	w := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	return w
+}
+
+// keep makes w available; false when there are enough.
+func (p *workers) keep(w *worker) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) >= p.most {
 		return false
 	}
 	p.idle = append(p.idle, w)
 	return true
 }
 
-// close returns when all workers have ended. No connection may be left.
+// close ends the workers. No connection may be left.
 func (p *workers) close() {
 	p.mu.Lock()
-	p.closed = true
+	defer p.mu.Unlock()
 	for _, w := range p.idle {
-		w.next <- nil
+		w.stop()
 	}
 	p.idle = nil
-	p.mu.Unlock()
-	p.running.Wait()
 }

@@ -1,18 +1,20 @@
 //go:build linux && (amd64 || arm64)
 
-package wsconn
+package rawsock
 
 import (
 	"syscall"
 	"unsafe"
 )
 
-// The calls of this file never block, so they are made without telling the Go scheduler, which saves a tenth to
-// a quarter of the CPU of a small write.
+// readNow reads from a non-blocking socket.
+func readNow(fd uintptr, p []byte) (int, error) { return rawCall(syscall.SYS_READ, fd, p) }
 
 // writeNow writes to a non-blocking socket.
-func writeNow(fd uintptr, p []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+func writeNow(fd uintptr, p []byte) (int, error) { return rawCall(syscall.SYS_WRITE, fd, p) }
+
+func rawCall(trap, fd uintptr, p []byte) (int, error) {
+	n, _, errno := syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	if errno != 0 {
 		return 0, errno
 	}

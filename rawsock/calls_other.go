@@ -1,8 +1,11 @@
 //go:build unix && !(linux && (amd64 || arm64))
 
-package wsconn
+package rawsock
 
 import "syscall"
+
+// readNow reads from a non-blocking socket.
+func readNow(fd uintptr, p []byte) (int, error) { return syscall.Read(int(fd), p) }
 
 // writeNow writes to a non-blocking socket.
 func writeNow(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) }

@@ -86,23 +86,61 @@ func (r *request) finish(err error) {
 
 // worker sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in flight
 // makes the next. It never waits to fill one.
+//
+// A caller who finds nothing in flight sends its command itself: with little to do no goroutine has to be woken for it and
+// for its answer. What others queue meanwhile is left to run.
+//
+// Invariant: while sending is set one goroutine uses pipe: a caller, or run. While it is not, the queue is empty, or run has been woken.
 type worker struct {
-	b *Broker
+	b    *Broker
+	pipe redis.Pipeliner
 
 	// owned by run
 	batch []*request
 	cmds  []redis.Cmder
 
-	mu     sync.Mutex
-	more   sync.Cond // on mu: the queue is not empty, or closed
-	queue  []*request
-	closed bool
+	mu      sync.Mutex
+	more    sync.Cond // on mu: run may have something to do
+	queue   []*request
+	sending bool
+	closed  bool
 }
 
 func newWorker(b *Broker) *worker {
-	w := &worker{b: b}
+	w := &worker{b: b, pipe: b.client.Pipeline()}
 	w.more.L = &w.mu
 	return w
+}
+
+// sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait.
+func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
+	w.mu.Lock()
+	if w.sending || w.closed || len(w.queue) > 0 {
+		w.mu.Unlock()
+		return false, nil
+	}
+	w.sending = true
+	w.mu.Unlock()
+	w.send([]redis.Cmder{cmd})
+	if w.sent() {
+		w.more.Signal()
+	}
+	return true, classify(cmd.Err())
+}
+
+// sent notes that pipe is free again; more: there is something to do for run.
+func (w *worker) sent() (more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sending = false
+	return len(w.queue) > 0 || w.closed
+}
+
+// send carries out commands in one pipeline.
+func (w *worker) send(cmds []redis.Cmder) {
+	ctx, cancel := context.WithTimeout(w.b.ctx, w.b.cfg.Timeout)
+	defer cancel()
+	w.b.execute(ctx, w.pipe, cmds)
 }
 
 // worker returns the one that commands with this command's first key go through.
@@ -143,9 +181,9 @@ func (w *worker) push(r *request) error {
 		return notSent(ErrOverloaded)
 	}
 	w.queue = append(w.queue, r)
-	first := len(w.queue) == 1
+	wake := len(w.queue) == 1 && !w.sending
 	w.mu.Unlock()
-	if first {
+	if wake {
 		w.more.Signal()
 	}
 	return nil
@@ -159,18 +197,16 @@ func (w *worker) close() {
 }
 
 func (w *worker) run() {
-	pipe := w.b.client.Pipeline()
 	for w.next() {
 		if w.b.ctx.Err() != nil {
 			w.refuse(ErrClosed)
-			continue
+		} else {
+			w.send(w.cmds)
+			for i, r := range w.batch {
+				r.finish(classify(w.cmds[i].Err()))
+			}
 		}
-		ctx, cancel := context.WithTimeout(w.b.ctx, w.b.cfg.Timeout)
-		w.b.execute(ctx, pipe, w.cmds)
-		cancel()
-		for i, r := range w.batch {
-			r.finish(classify(w.cmds[i].Err()))
-		}
+		w.sent()
 	}
 }
 
@@ -180,10 +216,11 @@ func (w *worker) next() bool {
 	clear(w.cmds)
 	w.batch, w.cmds = w.batch[:0], w.cmds[:0]
 	w.mu.Lock()
-	for len(w.queue) == 0 && !w.closed {
+	for w.sending || len(w.queue) == 0 && !w.closed {
 		w.more.Wait()
 	}
 	n := min(len(w.queue), perPipeline)
+	w.sending = n > 0
 	late := w.queue[:n]
 	w.batch = append(w.batch, late...)
 	rest := copy(w.queue, w.queue[n:])

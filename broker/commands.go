@@ -92,10 +92,19 @@ func (b *Broker) do(ctx context.Context, cmd *redis.Cmd) (any, error) {
 	if ctx.Err() != nil {
 		return nil, left(ctx, false)
 	}
+	w := b.worker(cmd)
+	if _, bounded := ctx.Deadline(); !bounded {
+		if sent, err := w.sendNow(cmd); sent {
+			if err != nil {
+				return nil, err
+			}
+			return cmd.Val(), nil
+		}
+	}
 	r := requests.Get().(*request)
 	r.cmd = cmd
 	r.state.Store(queued)
-	if err := b.worker(cmd).push(r); err != nil {
+	if err := w.push(r); err != nil {
 		return nil, err
 	}
 	if err := r.wait(ctx, b.cfg.Timeout); err != nil {

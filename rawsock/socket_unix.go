@@ -57,66 +57,85 @@ func AwaitInput(raw syscall.RawConn) {
 	})
 }
 
-// call is one read or write: what the runtime's poller calls back.
+// call is one read or write that waits for the socket: what the runtime's poller calls back.
 type call struct {
-	now  func(fd uintptr, p []byte) (int, error)
-	try  func(fd uintptr) bool // c.attempt
-	p    []byte
-	n    int
-	err  error
-	wait bool // for a socket that is not ready
+	now func(fd uintptr, p []byte) (int, error)
+	try func(fd uintptr) bool // c.attempt
+	p   []byte
+	n   int
+	err error
 }
 
-func newCall(now func(uintptr, []byte) (int, error), wait bool) *call {
-	c := &call{now: now, wait: wait}
-	c.try = c.attempt
-	return c
+// calls gives a pool of calls; now is readNow or writeNow.
+func calls(now func(uintptr, []byte) (int, error)) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		c := &call{now: now}
+		c.try = c.attempt
+		return c
+	}}
 }
 
 // attempt makes the call; false: the runtime is to wait until the socket is ready and to call again.
 func (c *call) attempt(fd uintptr) bool {
-	for {
-		n, err := c.now(fd, c.p)
-		switch err {
-		case nil:
-			c.n = n
-		case syscall.EINTR:
-			continue
-		case syscall.EAGAIN:
-			return !c.wait
-		default:
-			c.err = err
-		}
-		return true
-	}
+	c.n, c.err = whole(c.now, fd, c.p)
+	return c.err != syscall.EAGAIN
 }
 
-// run gives the call to the poller's do for p.
+// run has the poller's do make the call for p.
 func (c *call) run(do func(func(uintptr) bool) error, p []byte) (int, error) {
 	c.p, c.n, c.err = p, 0, nil
 	err := do(c.try)
-	n := c.n
 	if err == nil {
 		err = c.err
 	}
-	c.p, c.err = nil, nil
-	return n, err
+	c.p = nil
+	return c.n, err
 }
 
-// Writer makes single writes that do not wait. The zero Writer is ready; it is used by one goroutine at a time.
-type Writer struct{ c *call }
+// Writer makes single writes that do not wait. The zero Writer is ready; it is used by one goroutine at a time. No other
+// may write to the same socket meanwhile.
+type Writer struct {
+	fn  func(fd uintptr) // w.write
+	p   []byte
+	n   int
+	err error
+}
 
 // Write writes as much of p as the socket takes at once. A full socket is no error.
 func (w *Writer) Write(raw syscall.RawConn, p []byte) (n int, err error) {
-	if w.c == nil {
-		w.c = newCall(writeNow, false)
+	if w.fn == nil {
+		w.fn = w.write
 	}
-	return w.c.run(raw.Write, p)
+	w.p = p
+	err = raw.Control(w.fn) // not its Write, which is for waiting
+	if err == nil {
+		err = w.err
+	}
+	n = w.n
+	w.p, w.n, w.err = nil, 0, nil
+	return n, err
+}
+
+func (w *Writer) write(fd uintptr) {
+	n, err := whole(writeNow, fd, w.p)
+	if err == syscall.EAGAIN {
+		err = nil
+	}
+	w.n, w.err = n, err
+}
+
+// whole makes a call again that a signal interrupted.
+func whole(now func(uintptr, []byte) (int, error), fd uintptr, p []byte) (n int, err error) {
+	for {
+		if n, err = now(fd, p); err != syscall.EINTR {
+			return n, err
+		}
+	}
 }
 
 var (
-	reads  = sync.Pool{New: func() any { return newCall(readNow, true) }}
-	writes = sync.Pool{New: func() any { return newCall(writeNow, true) }}
+	reads  = calls(readNow)
+	writes = calls(writeNow)
 )
 
 // Read is the Read of a net.Conn whose socket is raw.
@@ -160,31 +179,32 @@ func failed(op string, err error) error {
 
 // Conn gives nc, or if it is a plain socket one that is read and written by raw calls.
 func Conn(nc net.Conn) net.Conn {
-	switch plain := nc.(type) {
-	case *net.TCPConn:
-		if raw := socket(plain); raw != nil {
-			return &tcpConn{plain, raw}
-		}
-	case *net.UnixConn:
-		if raw := socket(plain); raw != nil {
-			return &unixConn{plain, raw}
-		}
+	raw := Direct(nc)
+	if raw == nil {
+		return nc
 	}
-	return nc
+	return &conn{nc, raw}
 }
 
-type tcpConn struct {
-	*net.TCPConn
+type conn struct {
+	net.Conn
 	raw syscall.RawConn
 }
 
-func (c *tcpConn) Read(p []byte) (int, error)  { return Read(c.raw, p) }
-func (c *tcpConn) Write(p []byte) (int, error) { return write(c.raw, p) }
+func (c *conn) Read(p []byte) (int, error)  { return Read(c.raw, p) }
+func (c *conn) Write(p []byte) (int, error) { return write(c.raw, p) }
 
-type unixConn struct {
-	*net.UnixConn
-	raw syscall.RawConn
+// SyscallConn lets a pool of connections look whether this one is still good, which is so as long as there is nothing to
+// read.
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return quiet{c.raw}, nil }
+
+// quiet is a socket whose Read calls f only when there is something to read; it never waits.
+type quiet struct{ syscall.RawConn }
+
+func (q quiet) Read(f func(fd uintptr) bool) error {
+	input := false
+	if err := q.Control(func(fd uintptr) { input = hasInput(fd) }); err != nil || !input {
+		return err
+	}
+	return q.RawConn.Read(f)
 }
-
-func (c *unixConn) Read(p []byte) (int, error)  { return Read(c.raw, p) }
-func (c *unixConn) Write(p []byte) (int, error) { return write(c.raw, p) }

@@ -105,7 +105,7 @@ func (c *Conn) Send(f Frame) error {
 		return ErrSlow
 	}
 	if ready {
-		c.s.ready.add(c)
+		c.s.hand(c)
 	}
 	return err
 }

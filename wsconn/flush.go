@@ -12,11 +12,17 @@ const (
 	chunk = 64
 	// flushBuffer is the most that one system call writes, in bytes.
 	flushBuffer = 64 << 10
+	// senderBurst is how long senders may write by themselves at a stretch, after a pause; senderShare of the time in the long run.
+	senderBurst = 300 * time.Microsecond
+	senderShare = 2
 )
 
 // readyList is the row of connections with waiting frames. Flushers work off one round
 // while the next one gathers. After a round that took long they rest before the next, so that under load more
 // frames leave in one write.
+//
+// A sender who finds no flusher at work writes by itself, which saves waking one, as long as it is little: then it soon
+// goes on with what it does, and frames do not leave one by one while more of them come.
 //
 // Invariant: at <= len(round).
 type readyList struct {
@@ -32,6 +38,37 @@ type readyList struct {
 	idle    int       // flushers that wait
 	resting bool      // one of them waits for the time of the next round
 	closed  bool
+	senders allowance // of senders that write by themselves
+}
+
+// allowance is a share of the time: senderShare-th, and at most senderBurst at once. It is a pure value; the zero one is full.
+type allowance struct {
+	used time.Duration // more than the share by then
+	at   time.Duration
+}
+
+// left is what may still be used at now.
+func (a allowance) left(now time.Duration) time.Duration {
+	return senderBurst - max(0, a.used-(now-a.at)/senderShare)
+}
+
+// use takes what was used until now.
+func (a allowance) use(now, took time.Duration) allowance {
+	return allowance{senderBurst - a.left(now) + took, now}
+}
+
+// lend tells whether a sender may write by itself at now.
+func (r *readyList) lend(now time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.next) == 0 && r.at == len(r.round) && !r.resting && r.senders.left(now) > 0
+}
+
+// charge notes what a sender has used until now.
+func (r *readyList) charge(now, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.senders = r.senders.use(now, took)
 }
 
 // add appends connections to the next round. It wakes one flusher if the round was empty; flushers wake each
@@ -157,6 +194,18 @@ func (f *flusher) settle() {
 	}
 }
 
+// hand sees to it that what waits for c is written.
+func (s *Server) hand(c *Conn) {
+	began := s.now()
+	if !s.ready.lend(began) {
+		s.ready.add(c)
+		return
+	}
+	s.relieve(c)
+	now := s.now()
+	s.ready.charge(now, now-began)
+}
+
 // relieve writes what waits for c, as a flusher would, in the caller's goroutine: a sender that is faster than
 // the flushers.
 func (s *Server) relieve(c *Conn) {
@@ -187,7 +236,7 @@ func (f *flusher) write(c *Conn, cur cursor) {
 			f.s.drain(c, cur)
 			return
 		}
-		p := cur.fill(f.buf)
+		p := cur.next(f.buf)
 		n, err := f.sys.Write(c.raw, p)
 		done, took := cur.skip(n)
 		cost += took

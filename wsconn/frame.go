@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Opcodes and bits of a frame's first byte (RFC 6455, 5.2).
@@ -139,6 +140,15 @@ func (c *cursor) fill(buf []byte) []byte {
 		off = 0
 	}
 	return buf
+}
+
+// next gives the next bytes: of one frame alone as they are, which must not be changed, else packed into buf.
+func (c *cursor) next(buf []byte) []byte {
+	if c.i == len(c.frames)-1 {
+		w := c.frames[c.i].wire[c.off:]
+		return unsafe.Slice(unsafe.StringData(w), len(w))
+	}
+	return c.fill(buf)
 }
 
 // skip moves the cursor by n bytes that were written. It returns the number of frames this completed and their

@@ -1,7 +1,6 @@
 package wsconn
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +50,6 @@ func NewServer(cfg Config, obs Observer) *Server {
 	s := &Server{cfg: cfg, obs: obs, upgrader: newUpgrader(cfg), start: time.Now(), stop: make(chan struct{})}
 	s.ready.wake.L, s.ready.rest = &s.ready.mu, cfg.Rest
 	s.helpers.New = func() any { return newFlusher(s) }
-	s.workers.most = 2 * runtime.GOMAXPROCS(0)
 	s.reaper.init()
 	s.initWheel()
 	for range cfg.Flushers {
@@ -155,7 +153,8 @@ func (s *Server) Close() {
 			c.beginClose(CloseInfo{Code: CodeGoingAway, Why: WhyShutdown})
 		}
 		s.readers.Wait()
-		s.workers.close()
+		s.workers.trim()
+		s.workers.trim()
 		s.reaper.close() // ends when it has seen off the connections that were never started
 		close(s.stop)
 		s.others.Wait()

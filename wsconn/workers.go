@@ -2,17 +2,17 @@ package wsconn
 
 import (
 	"iter"
+	"slices"
 	"sync"
 )
 
-// workers is the pool of stacks on which turns run. There are as many as Handlers are at work, and a few more that wait,
-// grown to what Handlers need. So a connection without input keeps no more than a small goroutine that waits for the
+// workers is the pool of stacks on which turns run. There are as many as Handlers have been at work at once within the last
+// second or two, grown to what Handlers need. So a connection without input keeps no more than a small goroutine that waits for the
 // socket; with input it goes on on a worker's stack, without the scheduler in between.
 type workers struct {
-	most int // idle ones kept
-
-	mu   sync.Mutex
-	idle []*worker // the last one that went idle is used first
+	mu    sync.Mutex
+	idle  []*worker // the last one that went idle is used first
+	spare int       // how many of them were not used since the last trim
 }
 
 // worker is a coroutine: it runs one turn for each call of next.
@@ -42,9 +42,7 @@ func (p *workers) turn(c *Conn) (waiting bool) {
 	w.c = c
 	w.next()
 	waiting, w.c = w.waiting, nil
-	if !p.keep(w) {
-		w.stop()
-	}
+	p.keep(w)
 	return waiting
 }
 
@@ -58,26 +56,25 @@ func (p *workers) take() *worker {
 	w := p.idle[n-1]
 	p.idle[n-1] = nil
 	p.idle = p.idle[:n-1]
+	p.spare = min(p.spare, n-1)
 	return w
 }
 
-// keep makes w available; false when there are enough.
-func (p *workers) keep(w *worker) bool {
+// keep makes w available.
+func (p *workers) keep(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.idle) >= p.most {
-		return false
-	}
 	p.idle = append(p.idle, w)
-	return true
 }
 
-// close ends the workers. No connection may be left.
-func (p *workers) close() {
+// trim ends the workers that have not been needed since the last trim.
+func (p *workers) trim() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, w := range p.idle {
+	over := slices.Clone(p.idle[:p.spare])
+	p.idle = slices.Delete(p.idle, 0, p.spare)
+	p.spare = len(p.idle)
+	p.mu.Unlock()
+	for _, w := range over {
 		w.stop()
 	}
-	p.idle = nil
 }

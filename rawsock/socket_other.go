@@ -18,6 +18,10 @@ func AwaitInput(syscall.RawConn) {}
 
 func Conn(nc net.Conn) net.Conn { return nc }
 
+func Plain(nc net.Conn) net.Conn { return nc }
+
+func Listener(ln net.Listener) net.Listener { return ln }
+
 func Read(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // Writer is not used here: no connection is written without blocking.

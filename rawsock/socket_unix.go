@@ -180,23 +180,63 @@ func failed(op string, err error) error {
 // Conn gives nc, or if it is a plain socket one that is read and written by raw calls.
 func Conn(nc net.Conn) net.Conn {
 	raw := Direct(nc)
-	if raw == nil {
-		return nc
+	switch plain := nc.(type) {
+	case *net.TCPConn:
+		if raw != nil {
+			return &tcpConn{plain, raw}
+		}
+	case *net.UnixConn:
+		if raw != nil {
+			return &unixConn{plain, raw}
+		}
 	}
-	return &conn{nc, raw}
+	return nc
 }
 
-type conn struct {
-	net.Conn
+// Plain gives what Conn was given.
+func Plain(nc net.Conn) net.Conn {
+	switch c := nc.(type) {
+	case *tcpConn:
+		return c.TCPConn
+	case *unixConn:
+		return c.UnixConn
+	}
+	return nc
+}
+
+// Listener has ln accept connections of Conn.
+func Listener(ln net.Listener) net.Listener { return listener{ln} }
+
+type listener struct{ net.Listener }
+
+func (l listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return Conn(nc), nil
+}
+
+type tcpConn struct {
+	*net.TCPConn
 	raw syscall.RawConn
 }
 
-func (c *conn) Read(p []byte) (int, error)  { return Read(c.raw, p) }
-func (c *conn) Write(p []byte) (int, error) { return write(c.raw, p) }
+func (c *tcpConn) Read(p []byte) (int, error)  { return Read(c.raw, p) }
+func (c *tcpConn) Write(p []byte) (int, error) { return write(c.raw, p) }
 
 // SyscallConn lets a pool of connections look whether this one is still good, which is so as long as there is nothing to
 // read.
-func (c *conn) SyscallConn() (syscall.RawConn, error) { return quiet{c.raw}, nil }
+func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return quiet{c.raw}, nil }
+
+type unixConn struct {
+	*net.UnixConn
+	raw syscall.RawConn
+}
+
+func (c *unixConn) Read(p []byte) (int, error)            { return Read(c.raw, p) }
+func (c *unixConn) Write(p []byte) (int, error)           { return write(c.raw, p) }
+func (c *unixConn) SyscallConn() (syscall.RawConn, error) { return quiet{c.raw}, nil }
 
 // quiet is a socket whose Read calls f only when there is something to read; it never waits.
 type quiet struct{ syscall.RawConn }

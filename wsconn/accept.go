@@ -111,7 +111,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.c.wire.Conn = nc
+	h.c.wire.Conn = rawsock.Plain(nc)
 	if rw.Reader.Buffered() > 0 {
 		return nc, rw, nil // the client did not wait for the answer: the upgrader gives up
 	}

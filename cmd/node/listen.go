@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"rollcall/rawsock"
 )
 
 // patience is how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields take
@@ -57,7 +59,7 @@ func bind(cfg *Config, log *slog.Logger) (net.Listener, error) {
 		return nil, usagef("--listen: %v: give a free address", err)
 	}
 	if cfg.TLSCert == "" {
-		return ln, nil
+		return rawsock.Listener(ln), nil
 	}
 	return listenTLS(ln, cfg.TLSCert, cfg.TLSKey, log)
 }

@@ -70,6 +70,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 
 // await returns when the node is told to end, or can serve no more. Meanwhile it gives back memory that is not needed.
 func (n *node) await(ctx context.Context) error {
+	paceCollector()
 	thrift := newThrift(n.log)
 	tick := time.NewTicker(giveBackTick)
 	defer tick.Stop()

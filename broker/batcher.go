@@ -128,6 +128,14 @@ func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
 	return true, classify(cmd.Err())
 }
 
+// deadline is a context with a deadline but no timer: go-redis gives it to the connection.
+type deadline struct {
+	context.Context
+	at time.Time
+}
+
+func (d deadline) Deadline() (time.Time, bool) { return d.at, true }
+
 // sent notes that pipe is free again; more: there is something to do for run.
 func (w *worker) sent() (more bool) {
 	w.mu.Lock()
@@ -138,9 +146,7 @@ func (w *worker) sent() (more bool) {
 
 // send carries out commands in one pipeline.
 func (w *worker) send(cmds []redis.Cmder) {
-	ctx, cancel := context.WithTimeout(w.b.ctx, w.b.cfg.Timeout)
-	defer cancel()
-	w.b.execute(ctx, w.pipe, cmds)
+	w.b.execute(deadline{w.b.ctx, time.Now().Add(w.b.cfg.Timeout)}, w.pipe, cmds)
 }
 
 // worker returns the one that commands with this command's first key go through.

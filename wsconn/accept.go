@@ -51,6 +51,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	c.wire.upgraded = true
+	c.wire.Conn = rawsock.Plain(c.wire.Conn)
 	c.ws, c.nc = ws, c.wire.Conn
 	c.raw, c.waits = rawsock.Writable(c.nc), rawsock.Direct(c.nc)
 	c.heard.Store(true)
@@ -111,7 +112,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.c.wire.Conn = rawsock.Plain(nc)
+	h.c.wire.Conn = nc
 	if rw.Reader.Buffered() > 0 {
 		return nc, rw, nil // the client did not wait for the answer: the upgrader gives up
 	}

@@ -35,6 +35,7 @@ type room struct {
 type membership struct {
 	s    *Session
 	room *room
+	conn Conn // the session's, to which broadcasts go; nil: its script hears of them
 
 	// guarded by the room's mu
 	index   int // in members, -1 when not in
@@ -46,6 +47,14 @@ type membership struct {
 	uses  int    // calls under way
 	user  string // tracked as, "" when not
 	order uint64 // of joining, 0 when not joined
+}
+
+func newMembership(s *Session, r *room) *membership {
+	m := &membership{s: s, room: r, index: -1}
+	if s.events == nil {
+		m.conn = s.conn
+	}
+	return m
 }
 
 // enter gives the room of a channel, made if need be, with one reference more.
@@ -176,11 +185,11 @@ func (r *room) fanOut(payload string) {
 		switch {
 		case !m.joined:
 			continue
-		case m.s.events == nil:
+		case m.conn != nil:
 			if !made {
 				frame, made = wsconn.TextString(v.Text), true
 			}
-			_ = m.s.conn.Send(frame) // a closed or slow connection takes care of itself
+			_ = m.conn.Send(frame) // a closed or slow connection takes care of itself
 		default:
 			if event == nil {
 				event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}

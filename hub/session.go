@@ -97,7 +97,8 @@ func (s *Session) hold(name string) (*membership, error) {
 		}
 		s.mu.Unlock()
 
-		m = &membership{s: s, room: s.h.enter(name), index: -1, uses: 1} // not under mu: it takes the rooms' lock
+		m = newMembership(s, s.h.enter(name)) // not under mu: it takes the rooms' lock
+		m.uses = 1
 		s.mu.Lock()
 		if !s.closed && s.findLocked(name) == nil {
 			s.memberships = append(s.memberships, m)

@@ -57,11 +57,23 @@ func (a allowance) use(now, took time.Duration) allowance {
 	return allowance{senderBurst - a.left(now) + took, now}
 }
 
-// lend tells whether a sender may write by itself at now.
-func (r *readyList) lend(now time.Duration) bool {
+// lend leaves a connection to its sender, from began on, if no flusher is at work and senders may write by themselves;
+// else it adds it to the next round.
+func (r *readyList) lend(c *Conn, now func() time.Duration) (began time.Duration, lent bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.next) == 0 && r.at == len(r.round) && !r.resting && r.senders.left(now) > 0
+	if len(r.next) == 0 && r.at == len(r.round) && !r.resting {
+		if began = now(); r.senders.left(began) > 0 {
+			r.mu.Unlock()
+			return began, true
+		}
+	}
+	signal := len(r.next) == 0 && r.idle > 0
+	r.next = append(r.next, c)
+	r.mu.Unlock()
+	if signal {
+		r.wake.Signal()
+	}
+	return 0, false
 }
 
 // charge notes what a sender has used until now.
@@ -196,9 +208,8 @@ func (f *flusher) settle() {
 
 // hand sees to it that what waits for c is written.
 func (s *Server) hand(c *Conn) {
-	began := s.now()
-	if !s.ready.lend(began) {
-		s.ready.add(c)
+	began, lent := s.ready.lend(c, s.now)
+	if !lent {
 		return
 	}
 	s.relieve(c)

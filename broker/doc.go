@@ -7,7 +7,8 @@
 //   - for each link (Config.Receivers) one that brings topics into lanes, and for each of its lanes, which is a
 //     pub/sub connection, one that writes SUBSCRIBE and UNSUBSCRIBE and watches over it, and one
 //     that reads from it and calls the receivers;
-//   - the workers of the batcher (Config.Workers), each with one pipeline in flight;
+//   - the workers of the batcher (Config.Workers), each with one pipeline in flight; a caller who finds none in flight
+//     sends its command itself;
 //   - the keeper, which looks at each watch interval whether it still talks to
 //     the same Redis processes.
 //
@@ -35,7 +36,8 @@
 // after its answer was lost. An error that is [ErrUnavailable] means that Redis
 // could not be reached or could not serve; if it is [ErrUnknown] too, the command
 // may have been carried out all the same. Every other error is Redis's own answer.
-// Every wait ends after Config.Timeout (3 s) at the latest, and with its ctx.
+// Every wait ends after Config.Timeout (3 s) at the latest, and at the deadline of its ctx; when that is cancelled, at once
+// or, for a caller who sends its command itself, with the answer.
 //
 // # Never
 //

@@ -155,3 +155,56 @@ func TestObserverOfOverload(t *testing.T) {
 	p.Resume()
 	eventually(t, "an empty queue", func() bool { return b.Stats().Queue == 0 })
 }
+
+// A caller who finds nothing under way sends by itself; what comes meanwhile goes together as soon as its answer is there.
+func TestFirstCallerSends(t *testing.T) {
+	r := redistest.Mini(t)
+	p := redistest.NewProxy(t, r.Addr())
+	b, w := observed(t, broker.Config{URL: p.URL(), WatchEvery: time.Hour})
+	if _, err := b.Do(t.Context(), "set", "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	commands, batches := w.commands, w.batches
+	w.mu.Unlock()
+	p.Hold()
+	const callers = 50
+	errs := make(chan error, callers)
+	call := func() { _, err := b.Do(t.Context(), "get", "k"); errs <- err }
+	go call()
+	time.Sleep(20 * time.Millisecond) // it waits for its answer
+	for range callers - 1 {
+		go call()
+	}
+	eventually(t, "the others wait", func() bool { return b.Stats().Queue == callers-1 })
+	p.Resume()
+	for range callers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.commands-commands != callers || w.batches-batches != 2 {
+		t.Errorf("%d commands in %d pipelines, want %d in 2", w.commands-commands, w.batches-batches, callers)
+	}
+}
+
+// A caller with a deadline has the error at its deadline, and those after it their answers.
+func TestDeadlineOfACaller(t *testing.T) {
+	r := redistest.Mini(t)
+	p := redistest.NewProxy(t, r.Addr())
+	b := open(t, broker.Config{URL: p.URL(), WatchEvery: time.Hour})
+	p.Hold()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err := b.Do(ctx, "get", "k")
+	if !errors.Is(err, broker.ErrUnknown) || time.Since(began) > 2*time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	p.Resume()
+	if _, err := b.Do(t.Context(), "set", "k", "v"); err != nil {
+		t.Error(err)
+	}
+}

@@ -7,13 +7,15 @@
 //
 // # Goroutines
 //
-// A connection without input has one small goroutine that waits for its socket and holds no buffer. Input wakes
-// a worker, which reads and calls the Handler, one message at a time; there are as many workers as Handlers at
-// work (see turn.go). A Server has a few more goroutines, whatever the number of connections:
+// A connection has one small goroutine, which without input waits for its socket and holds no buffer. With input
+// it goes on as a coroutine on the stack of a worker, where it reads and calls the Handler, one message at a time;
+// there are as many workers as Handlers at work (see turn.go). A Server has a few more goroutines, whatever the
+// number of connections:
 //
 //   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
 //     for a connection with one system call; after a long round they rest for a moment (Config.Rest), so that
-//     under load more frames leave in one write;
+//     under load more frames leave in one write. When they have nothing to do a sender writes what little it
+//     sends by itself;
 //   - the pinger turns a wheel that pings every connection once in Config.Ping and finds dead peers;
 //   - the reaper resets the sockets of connections whose closing takes too long.
 //
@@ -23,7 +25,7 @@
 //
 // # The outbox
 //
-//	         Send             a flusher takes all          all written, nothing new
+//	         Send             a writer takes all           all written, nothing new
 //	idle ──────────▶ queued ──────────────────▶ writing ───────────────────────────▶ idle
 //	                   ▲                         │   │
 //	                   └──── more has come ──────┘   │ socket full

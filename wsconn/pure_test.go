@@ -54,7 +54,7 @@ func TestCursor(t *testing.T) {
 		var got strings.Builder
 		cost, count := 0, 0
 		for !c.done() {
-			p := c.fill(buf)
+			p := c.next(buf)
 			n := rapid.IntRange(0, len(p)).Draw(t, "written")
 			got.Write(p[:n])
 			k, took := c.skip(n)
@@ -240,6 +240,67 @@ func TestRestFor(t *testing.T) {
 	for name, tt := range tests {
 		if got := restFor(tt.took, tt.rested, tt.most); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// TestAllowance: senders have a burst, then their share of the time, and a pause gives no more than a burst.
+func TestAllowance(t *testing.T) {
+	const us = time.Microsecond
+	var a allowance
+	if got := a.left(0); got != senderBurst {
+		t.Errorf("at first: %v", got)
+	}
+	a = a.use(400*us, 400*us) // a write that took long
+	if got := a.left(400 * us); got != senderBurst-400*us {
+		t.Errorf("after 400 µs of use: %v", got)
+	}
+	if got := a.left(600*us + 2*us); got != us {
+		t.Errorf("half of the time comes back: %v", got)
+	}
+	if got := a.left(time.Hour); got != senderBurst {
+		t.Errorf("after a pause: %v", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var a allowance
+		var now, used time.Duration
+		for range rapid.IntRange(1, 200).Draw(t, "writes") {
+			now += time.Duration(rapid.IntRange(0, 500).Draw(t, "pause")) * us
+			if a.left(now) <= 0 {
+				continue
+			}
+			took := time.Duration(rapid.IntRange(1, 100).Draw(t, "took")) * us
+			now += took
+			used += took
+			a = a.use(now, took)
+			if most := senderBurst + 100*us + now/senderShare; used > most {
+				t.Fatalf("%v used in %v", used, now)
+			}
+		}
+	})
+}
+
+// TestLend: a sender writes by itself only while no flusher has anything to do.
+func TestLend(t *testing.T) {
+	now := func() time.Duration { return time.Hour }
+	c := &Conn{}
+	for name, tt := range map[string]struct {
+		set  func(r *readyList)
+		want bool
+	}{
+		"quiet":                 {func(*readyList) {}, true},
+		"others wait":           {func(r *readyList) { r.next = []*Conn{{}} }, false},
+		"a round is worked off": {func(r *readyList) { r.round = make([]*Conn, 2); r.at = 1 }, false},
+		"a round is over":       {func(r *readyList) { r.round = make([]*Conn, 2); r.at = 2 }, true},
+		"flushers rest":         {func(r *readyList) { r.resting = true }, false},
+		"senders had enough":    {func(r *readyList) { r.senders = r.senders.use(time.Hour, time.Second) }, false},
+	} {
+		var r readyList
+		tt.set(&r)
+		waiting := len(r.next)
+		_, lent := r.lend(c, now)
+		if queued := len(r.next) > waiting; lent != tt.want || queued == lent {
+			t.Errorf("%s: lent %v, queued %v", name, lent, queued)
 		}
 	}
 }

@@ -14,7 +14,7 @@ var floors = map[string]int{
 	"rollcall/hub":      3,
 	"rollcall/presence": 2, "rollcall/cluster": 2,
 	"rollcall/luavm": 1, "rollcall/wsconn": 1, "rollcall/broker": 1,
-	"rollcall/auth": 0, "rollcall/metrics": 0, "rollcall/web": 0,
+	"rollcall/auth": 0, "rollcall/metrics": 0, "rollcall/web": 0, "rollcall/rawsock": 0,
 }
 
 // floorOf gives a package's floor; a package below a room stands on its room's floor. integration_test stands outside:

@@ -10,7 +10,7 @@ import (
 // A small heap may gather garbageRoom before it is collected; a large one is collected by the runtime's own rule.
 func TestPercentFor(t *testing.T) {
 	const mib = 1 << 20
-	for live, want := range map[uint64]int{0: 400, mib: 400, 12 * mib: 400, 24 * mib: 200, 48 * mib: 100, 64 * mib: 100, 10000 * mib: 100} {
+	for live, want := range map[uint64]int{0: 400, mib: 400, 4 * mib: 400, 8 * mib: 200, 16 * mib: 100, 64 * mib: 100, 10000 * mib: 100} {
 		if got := percentFor(live); got != want {
 			t.Errorf("%d bytes: %d, want %d", live, got, want)
 		}
@@ -37,8 +37,8 @@ func TestPacer(t *testing.T) {
 		<-read
 	}
 	next(1<<20, 400)
-	next(24<<20, 200)
-	next(25<<20, 200)
+	next(8<<20, 200)
+	next(8<<20+200<<10, 200)
 	next(80<<20, 100)
 	p.await()
 	for range 3 { // each collection asks again

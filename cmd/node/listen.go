@@ -58,8 +58,9 @@ func bind(cfg *Config, log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return nil, usagef("--listen: %v: give a free address", err)
 	}
+	ln = rawsock.Listener(ln)
 	if cfg.TLSCert == "" {
-		return rawsock.Listener(ln), nil
+		return ln, nil
 	}
 	return listenTLS(ln, cfg.TLSCert, cfg.TLSKey, log)
 }

@@ -99,6 +99,40 @@ func (c *Crowd) Join(ctx context.Context, n, inflight int, target func(i int) Ta
 	return nil
 }
 
+// JoinAll connects n members and returns when each has its first frame; frame is called for all that comes meanwhile.
+func (c *Crowd) JoinAll(n int, target func(i int) Target, frame func(i int, payload []byte)) error {
+	ready := make([]bool, len(c.members)+n)
+	waiting := n
+	note := func(i int, payload []byte) {
+		if !ready[i] {
+			ready[i] = true
+			waiting--
+		}
+		frame(i, payload)
+	}
+	for i := range c.members {
+		ready[i] = true
+	}
+	const step = 500 // so that what has come is read between
+	for done := 0; done < n; done += step {
+		if err := c.Join(context.Background(), min(step, n-done), 64, target); err != nil {
+			return err
+		}
+		if err := c.Serve(0, note); err != nil {
+			return err
+		}
+	}
+	for end := time.Now().Add(time.Minute); waiting > 0; {
+		if time.Now().After(end) {
+			return fmt.Errorf("%d of %d clients have no first frame after a minute, %d are lost", waiting, n, c.Lost)
+		}
+		if err := c.Serve(10*time.Millisecond, note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // add takes a connected socket in.
 func (c *Crowd) add(fd int) error {
 	if err := syscall.SetNonblock(fd, true); err != nil {

@@ -88,7 +88,7 @@ func (tr *traffic) publisher(s *stage) int {
 // broadcasts measures traffic at a rate for d, after a second that does not count.
 func broadcasts(s *stage, channels, members int, rate float64, d time.Duration) result {
 	s.t.Helper()
-	s.join(channels*members, channels, false, nil)
+	s.join(channels*members, channels, false, ignore)
 	return stretch(s, channels, members, rate, d, time.Second)
 }
 
@@ -120,7 +120,7 @@ func stretch(s *stage, channels, members int, rate float64, d, warm time.Duratio
 // halves the step three times. Figures are those of the best stretch.
 func highest(s *stage, channels, members int, from float64, d time.Duration) result {
 	s.t.Helper()
-	s.join(channels*members, channels, false, nil)
+	s.join(channels*members, channels, false, ignore)
 	stretch(s, channels, members, from, time.Second, time.Second)
 	holds := func(r result) bool { return r["missing"] == 0 && r["p99-ms"] < 100 && r["lost"] == 0 }
 	var best result
@@ -141,12 +141,18 @@ func highest(s *stage, channels, members int, from float64, d time.Duration) res
 	return best
 }
 
-// idle measures memory for each connection with presence, and CPU and commands to Redis while nothing happens.
-func idle(s *stage, n, channels int, settle, d time.Duration) result {
+// idle measures memory for each connection with presence, and CPU and commands to Redis while nothing happens. most is how many
+// clients one process may have; 0: this one has all.
+func idle(s *stage, n, channels, most int, settle, d time.Duration) result {
 	s.t.Helper()
 	before, err := memoryOf(s.pids()...)
 	s.check(err)
-	s.join(n, channels, true, nil)
+	lost := func() int { return s.crowd.Lost }
+	if most == 0 {
+		s.join(n, channels, true, ignore)
+	} else {
+		lost = s.joinApart(n, most, channels, true)
+	}
 	s.serve(settle, ignore)
 	m := s.meter()
 	commands := s.commands()
@@ -156,14 +162,14 @@ func idle(s *stage, n, channels int, settle, d time.Duration) result {
 	after, err := memoryOf(s.pids()...)
 	s.check(err)
 	return result{"KiB/conn": float64(after-before) / 1024 / float64(n), "cpu-%": 100 * nodes.Seconds() / took,
-		"redis-commands/s": float64(s.commands()-commands) / took, "others-core": others, "lost": float64(s.crowd.Lost)}
+		"redis-commands/s": float64(s.commands()-commands) / took, "others-core": others, "lost": float64(lost())}
 }
 
 // connects measures what connecting costs.
 func connects(s *stage, n, channels int, present bool) result {
 	s.t.Helper()
 	m := s.meter()
-	s.join(n, channels, present, nil)
+	s.join(n, channels, present, ignore)
 	took := time.Since(m.began)
 	s.serve(time.Second, ignore) // presence frames of the last
 	nodes, redis, others := m.used()

@@ -24,13 +24,20 @@ type stage struct {
 	nodes []*nodetest.Node
 	crowd *Crowd
 	route string // of the handler under load: "plain", "script", …
+
+	children []int // pids of the processes that have a part of the crowd (apart_linux.go)
 }
 
-// newStage starts the servers of one run.
+// newStage starts the servers of one run: two nodes and Redis.
 func newStage(t testing.TB, route string, flags ...string) *stage {
 	t.Helper()
+	return newStageOf(t, 2, route, flags...)
+}
+
+func newStageOf(t testing.TB, nodes int, route string, flags ...string) *stage {
+	t.Helper()
 	s := &stage{t: t, redis: redistest.Standalone(t, "--save", "", "--appendonly", "no"), route: route}
-	s.nodes = nodetest.StartAll(t, 2, nodetest.Options{Redis: s.redis.URL(), App: "app",
+	s.nodes = nodetest.StartAll(t, nodes, nodetest.Options{Redis: s.redis.URL(), App: "app",
 		Flags: append([]string{"--api-key", apiKey, "--message-rate", "0", "--drain", "0s"}, flags...)})
 	crowd, err := NewCrowd()
 	s.check(err)
@@ -54,12 +61,18 @@ func (s *stage) check(err error) {
 	}
 }
 
-// target is where client i connects: the nodes in turn, channel i modulo channels.
-func (s *stage) target(channels int, present bool) func(i int) Target {
+func (s *stage) addrs() (addrs []string) {
+	for _, n := range s.nodes {
+		addrs = append(addrs, n.Addr())
+	}
+	return addrs
+}
+
+// targets is where client i connects: the nodes in turn, channel i modulo channels.
+func targets(addrs []string, route string, channels int, present bool) func(i int) Target {
 	return func(i int) Target {
-		addr := s.nodes[i%len(s.nodes)].Addr()
-		channel, user := fmt.Sprintf("c%d", i/len(s.nodes)%channels), userName(i)
-		route := s.route
+		addr, route := addrs[i%len(addrs)], route
+		channel, user := fmt.Sprintf("c%d", i/len(addrs)%channels), userName(i)
 		if present && route == "plain" {
 			route = "present"
 		}
@@ -80,23 +93,7 @@ func userName(i int) string { return fmt.Sprintf("user-%06d", i) }
 // join connects n clients over the channels and waits until each has its first frame.
 func (s *stage) join(n, channels int, present bool, each func(i int, payload []byte)) {
 	s.t.Helper()
-	ready := make([]bool, s.crowd.Len()+n)
-	waiting := n
-	note := func(i int, payload []byte) {
-		if i < len(ready) && !ready[i] {
-			ready[i] = true
-			waiting--
-		}
-		if each != nil {
-			each(i, payload)
-		}
-	}
-	const step = 500 // so that what has come is read between
-	for done := 0; done < n; done += step {
-		s.check(s.crowd.Join(context.Background(), min(step, n-done), 64, s.target(channels, present)))
-		s.serve(0, note)
-	}
-	s.await("that all are in", time.Minute, func() bool { return waiting == 0 }, note)
+	s.check(s.crowd.JoinAll(n, targets(s.addrs(), s.route, channels, present), each))
 }
 
 func ignore(int, []byte) {}
@@ -171,7 +168,7 @@ func (m *meter) read() (nodes, redis, self, total time.Duration) {
 	m.s.check(err)
 	redis, err = cpuOf(m.s.redis.Nodes()[0].Pid())
 	m.s.check(err)
-	self, err = cpuOf(os.Getpid())
+	self, err = cpuOf(append([]int{os.Getpid()}, m.s.children...)...)
 	m.s.check(err)
 	total, err = cpuOfAll()
 	m.s.check(err)

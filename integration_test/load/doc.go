@@ -7,5 +7,6 @@
 //
 // CPU comes from /proc in steps of 10 ms; clients, nodes and Redis share the machine. So a bare time says little: figures are
 // CPU seconds for each unit of work, and multiples of the floor, which is one 150-byte write for each delivery, measured in
-// the same run. Only loopback is used, and every run is bounded in clients and time.
+// the same run. Where a process may not open enough files, children have parts of the crowd, and there are more nodes.
+// Only loopback is used, and every run is bounded in clients and time.
 package load

@@ -178,6 +178,9 @@ func dial(t Target, i int) (fd int, err error) {
 	var head [4096]byte
 	for {
 		n, _, err := syscall.Recvfrom(fd, head[:], syscall.MSG_PEEK)
+		if err == syscall.EINTR { // the runtime's own signals; with a timeout the kernel does not go on by itself
+			continue
+		}
 		if err != nil || n == 0 {
 			return 0, fmt.Errorf("read handshake: %w", err)
 		}

@@ -113,13 +113,16 @@ func (c *Crowd) JoinAll(n int, target func(i int) Target, frame func(i int, payl
 	for i := range c.members {
 		ready[i] = true
 	}
-	const step = 500 // so that what has come is read between
+	const step = 128 // what has come is read between, all of it: in a huge room that is much
 	for done := 0; done < n; done += step {
 		if err := c.Join(context.Background(), min(step, n-done), 64, target); err != nil {
 			return err
 		}
-		if err := c.Serve(0, note); err != nil {
-			return err
+		for before := int64(-1); c.Bytes > before; {
+			before = c.Bytes
+			if err := c.Serve(0, note); err != nil {
+				return err
+			}
 		}
 	}
 	for end := time.Now().Add(time.Minute); waiting > 0; {

@@ -45,7 +45,7 @@ func measure(b *testing.B, route string, floorOf int, run func(s *stage) result)
 	measureOn(b, 2, route, floorOf, run)
 }
 
-func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *stage) result) {
+func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *stage) result, flags ...string) {
 	b.Helper()
 	figures := map[string][]float64{}
 	for range *runs {
@@ -57,7 +57,7 @@ func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *s
 			}
 			figures["floor-cpu-s/M"] = append(figures["floor-cpu-s/M"], base)
 		}
-		s := newStageOf(b, nodes, route)
+		s := newStageOf(b, nodes, route, flags...)
 		r := run(s)
 		s.close()
 		if base > 0 {
@@ -101,10 +101,11 @@ func BenchmarkIdleMany(b *testing.B) {
 	})
 }
 
-// A room of 10,000 with presence: they join, half of them leave.
+// A room of 10,000 with presence: they join, half of them leave. A presence_state has 1.5 MB: more than may wait for a client by
+// default.
 func BenchmarkRoomOf10000(b *testing.B) {
 	needFiles(b, scaled(10_000)+500)
-	measure(b, "plain", 0, func(s *stage) result { return storm(s, scaled(10_000)) })
+	measureOn(b, 2, "plain", 0, func(s *stage) result { return storm(s, scaled(10_000)) }, "--send-queue", "8MiB")
 }
 
 // 10,000 rooms of two at a message in ten seconds each.

@@ -67,12 +67,8 @@ func (r *readyList) lend(c *Conn, now func() time.Duration) (began time.Duration
 			return began, true
 		}
 	}
-	signal := len(r.next) == 0 && r.idle > 0
-	r.next = append(r.next, c)
+	r.addLocked(c)
 	r.mu.Unlock()
-	if signal {
-		r.wake.Signal()
-	}
 	return 0, false
 }
 
@@ -87,12 +83,15 @@ func (r *readyList) charge(now, took time.Duration) {
 // other when there is more than one of them can take.
 func (r *readyList) add(cs ...*Conn) {
 	r.mu.Lock()
-	signal := len(r.next) == 0 && r.idle > 0
-	r.next = append(r.next, cs...)
-	r.mu.Unlock()
-	if signal {
+	defer r.mu.Unlock()
+	r.addLocked(cs...)
+}
+
+func (r *readyList) addLocked(cs ...*Conn) {
+	if len(r.next) == 0 && r.idle > 0 {
 		r.wake.Signal()
 	}
+	r.next = append(r.next, cs...)
 }
 
 // take waits for connections and moves some to buf; ok is false when the list is closed.

@@ -154,7 +154,7 @@ func (s *Server) Close() {
 		}
 		s.readers.Wait()
 		s.workers.trim()
-		s.workers.trim()
+		s.workers.trim() // those that the first left, since they may have been used a moment ago
 		s.reaper.close() // ends when it has seen off the connections that were never started
 		close(s.stop)
 		s.others.Wait()

@@ -63,6 +63,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 	case err != nil:
 		return err
 	}
+	paceCollector()
 	err = n.await(ctx)
 	n.close()
 	return err
@@ -70,7 +71,6 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 
 // await returns when the node is told to end, or can serve no more. Meanwhile it gives back memory that is not needed.
 func (n *node) await(ctx context.Context) error {
-	paceCollector()
 	thrift := newThrift(n.log)
 	tick := time.NewTicker(giveBackTick)
 	defer tick.Stop()

@@ -179,6 +179,7 @@ func (r *room) fanOut(payload string) {
 	var frame wsconn.Frame
 	var made bool
 	var event *Event
+	var burst wsconn.Burst
 	n := 0
 	r.mu.RLock()
 	for _, m := range r.members {
@@ -189,7 +190,7 @@ func (r *room) fanOut(payload string) {
 			if !made {
 				frame, made = wsconn.TextString(v.Text), true
 			}
-			_ = m.conn.Send(frame) // a closed or slow connection takes care of itself
+			_ = m.conn.SendIn(&burst, frame) // a closed or slow connection takes care of itself
 		default:
 			if event == nil {
 				event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}
@@ -199,6 +200,7 @@ func (r *room) fanOut(payload string) {
 		n++
 	}
 	r.mu.RUnlock()
+	burst.End()
 	r.h.stats.Fanouts.Add(1)
 	r.h.stats.Delivered.Add(int64(n))
 	r.h.cfg.Observer.FannedOut(time.Since(began))
@@ -232,6 +234,8 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 			fresh[f] = encodeDiff(f)
 		}
 	}
+	var burst wsconn.Burst
+	defer burst.End()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, m := range r.members {
@@ -242,7 +246,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 		if own, ok := d.Fresh[m.s.id]; ok {
 			f = fresh[own]
 		}
-		f.send(m.s)
+		f.send(m.s, &burst)
 	}
 }
 
@@ -261,19 +265,21 @@ func encodeDiff(d *presence.Diff) (f diffFrames) {
 	return f
 }
 
-func (f diffFrames) send(s *Session) {
+func (f diffFrames) send(s *Session, b *wsconn.Burst) {
 	i := 0
 	if s.devices {
 		i = 1
 	}
 	if f.any[i] {
-		_ = s.conn.Send(f.frame[i]) // a closed or slow connection takes care of itself
+		_ = s.conn.SendIn(b, f.frame[i]) // a closed or slow connection takes care of itself
 	}
 }
 
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
 	frame := wsconn.Text(text)
+	var burst wsconn.Burst
+	defer burst.End()
 	for _, id := range connIDs {
 		s := r.h.session(id)
 		if s == nil {
@@ -284,6 +290,6 @@ func (r *room) PresenceState(connIDs []string, text []byte) {
 			m.waiting = false
 			r.mu.Unlock()
 		}
-		_ = s.conn.Send(frame) // a closed or slow connection takes care of itself
+		_ = s.conn.SendIn(&burst, frame) // a closed or slow connection takes care of itself
 	}
 }

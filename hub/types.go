@@ -67,9 +67,10 @@ type Event struct {
 	UserInfo []byte // JSON object
 }
 
-// Conn is the client's end; *wsconn.Conn is one. Neither call blocks.
+// Conn is the client's end; *wsconn.Conn is one. No call blocks.
 type Conn interface {
 	Send(wsconn.Frame) error
+	SendIn(*wsconn.Burst, wsconn.Frame) error
 	Close(code int, reason string)
 }
 

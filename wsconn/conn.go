@@ -95,39 +95,69 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // connection cannot send any more, and ErrSlow when the outbox is full; then the connection is being closed
 // with 1013. A nil error means queued, not delivered.
 func (c *Conn) Send(f Frame) error {
-	fit, ready, err := c.enqueue(f)
-	if !fit {
-		c.s.relieve(c) // the flushers may be behind, not the client
-		fit, ready, err = c.enqueue(f)
-	}
-	if !fit {
-		c.beginClose(CloseInfo{Code: CodeTryLater, Reason: "too slow", Why: WhySlow})
-		return ErrSlow
-	}
-	if ready {
-		c.s.hand(c)
-	}
+	var b Burst
+	err := c.SendIn(&b, f)
+	b.End()
 	return err
 }
 
-// enqueue puts a frame into the outbox, if it fits; ready tells that the caller has to hand the connection to
-// the flushers.
-func (c *Conn) enqueue(f Frame) (fit, ready bool, err error) {
+// SendIn is Send as one of many in a row.
+func (c *Conn) SendIn(b *Burst, f Frame) error {
+	writes := b.writes(c.s)
+	got := c.enqueue(f, writes)
+	if got == full {
+		c.s.relieve(c) // the flushers may be behind, not the client
+		got = c.enqueue(f, writes)
+	}
+	switch got {
+	case full:
+		c.beginClose(CloseInfo{Code: CodeTryLater, Reason: "too slow", Why: WhySlow})
+		return ErrSlow
+	case refused:
+		return ErrClosed
+	case claimed:
+		b.n++
+		b.f.send(c, f)
+	case waits:
+		b.leave(c)
+	}
+	return nil
+}
+
+// outcome is what enqueue did with a frame.
+type outcome uint8
+
+const (
+	refused outcome = iota // nothing can be sent any more
+	full                   // no room
+	queues                 // whoever has the connection sees to it
+	waits                  // the caller has to give the connection to the flushers
+	claimed                // not queued: the caller has to write it, and nobody else may write until then
+)
+
+// enqueue puts a frame into the outbox, if it fits. With claim, and if nothing is before it, the caller may write it at once.
+func (c *Conn) enqueue(f Frame, claim bool) outcome {
 	cost := f.cost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.shut:
-		return true, false, ErrClosed
+		return refused
 	case f.wire == "":
-		return true, false, nil
+		return queues
 	case c.bytes > 0 && c.bytes+cost > c.s.cfg.SendQueue:
-		return false, false, nil
+		return full
+	case claim && c.state == idle:
+		c.state = writing
+		c.bytes += cost
+		return claimed
+	case c.pushLocked(f):
+		return waits
 	}
-	return true, c.pushLocked(f), nil
+	return queues
 }
 
-// pushLocked appends a frame to the outbox; ready is as for enqueue.
+// pushLocked appends a frame to the outbox; ready tells that the connection has to be given to the flushers.
 func (c *Conn) pushLocked(f Frame) (ready bool) {
 	c.q = append(c.q, f)
 	c.bytes += f.cost()

@@ -12,17 +12,14 @@ const (
 	chunk = 64
 	// flushBuffer is the most that one system call writes, in bytes.
 	flushBuffer = 64 << 10
-	// senderBurst is how long senders may write by themselves at a stretch, after a pause; senderShare of the time in the long run.
-	senderBurst = 300 * time.Microsecond
-	senderShare = 2
 )
 
 // readyList is the row of connections with waiting frames. Flushers work off one round
 // while the next one gathers. After a round that took long they rest before the next, so that under load more
 // frames leave in one write.
 //
-// A sender who finds no flusher at work writes by itself, which saves waking one, as long as it is little: then it soon
-// goes on with what it does, and frames do not leave one by one while more of them come.
+// A sender who finds no flusher at work writes by itself (Burst), as long as it is little: then it soon goes on with what it
+// does, and frames do not leave one by one while more of them come.
 //
 // Invariant: at <= len(round).
 type readyList struct {
@@ -41,35 +38,14 @@ type readyList struct {
 	senders allowance // of senders that write by themselves
 }
 
-// allowance is a share of the time: senderShare-th, and at most senderBurst at once. It is a pure value; the zero one is full.
-type allowance struct {
-	used time.Duration // more than the share by then
-	at   time.Duration
-}
-
-// left is what may still be used at now.
-func (a allowance) left(now time.Duration) time.Duration {
-	return senderBurst - max(0, a.used-(now-a.at)/senderShare)
-}
-
-// use takes what was used until now.
-func (a allowance) use(now, took time.Duration) allowance {
-	return allowance{senderBurst - a.left(now) + took, now}
-}
-
-// lend leaves a connection to its sender, from began on, if no flusher is at work and senders may write by themselves;
-// else it adds it to the next round.
-func (r *readyList) lend(c *Conn, now func() time.Duration) (began time.Duration, lent bool) {
+// lend tells how long a sender may write by itself from now on, if no flusher is at work.
+func (r *readyList) lend(now time.Duration) time.Duration {
 	r.mu.Lock()
-	if len(r.next) == 0 && r.at == len(r.round) && !r.resting {
-		if began = now(); r.senders.left(began) > 0 {
-			r.mu.Unlock()
-			return began, true
-		}
+	defer r.mu.Unlock()
+	if len(r.next) > 0 || r.at < len(r.round) || r.resting {
+		return 0
 	}
-	r.addLocked(c)
-	r.mu.Unlock()
-	return 0, false
+	return r.senders.left(now)
 }
 
 // charge notes what a sender has used until now.
@@ -84,10 +60,6 @@ func (r *readyList) charge(now, took time.Duration) {
 func (r *readyList) add(cs ...*Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.addLocked(cs...)
-}
-
-func (r *readyList) addLocked(cs ...*Conn) {
 	if len(r.next) == 0 && r.idle > 0 {
 		r.wake.Signal()
 	}
@@ -205,18 +177,7 @@ func (f *flusher) settle() {
 	}
 }
 
-// hand sees to it that what waits for c is written.
-func (s *Server) hand(c *Conn) {
-	began, lent := s.ready.lend(c, s.now)
-	if !lent {
-		return
-	}
-	s.relieve(c)
-	now := s.now()
-	s.ready.charge(now, now-began)
-}
-
-// relieve writes what waits for c, as a flusher would, in the caller's goroutine: a sender that is faster than
+// relieve writes what waits for c, as a flusher would, in the caller's goroutine: that of a sender who is faster than
 // the flushers.
 func (s *Server) relieve(c *Conn) {
 	f := s.helpers.Get().(*flusher)
@@ -237,6 +198,13 @@ func (f *flusher) flush(c *Conn) {
 		frames = nil
 	}
 	f.frames = frames
+}
+
+// send writes one frame to a connection that the caller has claimed.
+func (f *flusher) send(c *Conn, frame Frame) {
+	f.frames = append(f.frames[:0], frame)
+	f.write(c, cursor{frames: f.frames})
+	f.frames[0] = Frame{}
 }
 
 func (f *flusher) write(c *Conn, cur cursor) {

@@ -23,7 +23,7 @@ const (
 //
 // Invariant: at <= len(round).
 type readyList struct {
-	rest time.Duration // at most, between two rounds
+	rest time.Duration // between two rounds, at most while it is not stretched
 
 	mu      sync.Mutex
 	wake    sync.Cond // there is something to take, or the list is closed
@@ -34,6 +34,7 @@ type readyList struct {
 	ended   time.Time // the last round; zero while one is worked off
 	idle    int       // flushers that wait
 	resting bool      // one of them waits for the time of the next round
+	pace    pace
 	closed  bool
 	senders allowance // of senders that write by themselves
 }
@@ -98,8 +99,10 @@ func (r *readyList) take(buf []*Conn) (cs []*Conn, ok bool) {
 
 // restLocked waits, without the lock, for the time of the next round.
 func (r *readyList) restLocked() {
-	d := restFor(r.ended.Sub(r.began), time.Since(r.ended), r.rest)
-	if d == 0 {
+	took := r.ended.Sub(r.began)
+	r.pace = r.pace.next(took, r.rest)
+	d := r.pace.restFor(took, r.rest) - time.Since(r.ended)
+	if d <= 0 {
 		return
 	}
 	r.resting = true
@@ -109,13 +112,36 @@ func (r *readyList) restLocked() {
 	r.resting = false
 }
 
-// restFor returns how long flushers still rest after a round that took took, when they have rested already: half
-// of the time, within bounds. Rounds of less than a millisecond need no rest.
-func restFor(took, rested, most time.Duration) time.Duration {
-	if took < time.Millisecond {
-		return 0
+// pace is how long flushers rest between two rounds. While rounds are short they rest as long as they have worked. When
+// that is not enough, since writing takes more than a third of the time, the rests become longer: then several frames of small
+// channels, too, leave in one write, and the node gets more done. It is a pure value.
+//
+// Invariant: stretch is 0 to maxStretch.
+type pace struct{ stretch uint }
+
+// maxStretch is how often the rest may be doubled.
+const maxStretch = 3
+
+// next is the pace after a round that took took; most is the longest rest that is not stretched.
+func (p pace) next(took, most time.Duration) pace {
+	switch rest := most << p.stretch; {
+	case took > rest/2 && p.stretch < maxStretch:
+		p.stretch++
+	case took < rest/8 && p.stretch > 0:
+		p.stretch--
 	}
-	return max(0, min(took, most)-rested)
+	return p
+}
+
+// restFor is how long flushers rest after a round that took took. Rounds of less than a millisecond need no rest.
+func (p pace) restFor(took, most time.Duration) time.Duration {
+	switch {
+	case took < time.Millisecond:
+		return 0
+	case p.stretch == 0:
+		return min(took, most)
+	}
+	return most << p.stretch
 }
 
 func (r *readyList) swapLocked() {

@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,18 +228,34 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-func TestRestFor(t *testing.T) {
-	ms := time.Millisecond
-	tests := map[string]struct{ took, rested, most, want time.Duration }{
-		"short round":          {ms / 2, 0, 4 * ms, 0},
-		"as long as the round": {3 * ms, 0, 4 * ms, 3 * ms},
-		"at most":              {10 * ms, 0, 4 * ms, 4 * ms},
-		"partly rested":        {10 * ms, 1 * ms, 4 * ms, 3 * ms},
-		"long rested":          {10 * ms, 10 * ms, 4 * ms, 0},
-		"never":                {10 * ms, 0, 0, 0},
+// TestPace: flushers rest as long as they worked, and longer when writing takes more than a third of the time.
+func TestPace(t *testing.T) {
+	const ms = time.Millisecond
+	tests := map[string]struct {
+		rounds []time.Duration
+		most   time.Duration
+		want   time.Duration // after the last
+	}{
+		"a short round":          {[]time.Duration{ms / 2}, 4 * ms, 0},
+		"as long as the round":   {[]time.Duration{2 * ms}, 4 * ms, 2 * ms},
+		"stretched once":         {[]time.Duration{3 * ms}, 4 * ms, 8 * ms},
+		"stretched twice":        {[]time.Duration{5 * ms, 5 * ms}, 4 * ms, 16 * ms},
+		"no more than it takes":  {[]time.Duration{5 * ms, 5 * ms, 5 * ms, 5 * ms}, 4 * ms, 16 * ms},
+		"at most":                {slices.Repeat([]time.Duration{50 * ms}, 9), 4 * ms, 32 * ms},
+		"a short round between":  {[]time.Duration{50 * ms, 50 * ms, 50 * ms, ms / 2}, 4 * ms, 0},
+		"it has become less":     {[]time.Duration{50 * ms, 50 * ms, 50 * ms, 3 * ms}, 4 * ms, 16 * ms},
+		"and little":             {[]time.Duration{50 * ms, 50 * ms, ms / 2, ms / 2, ms}, 4 * ms, ms},
+		"flushers never rest":    {slices.Repeat([]time.Duration{50 * ms}, 9), 0, 0},
+		"one long round is none": {[]time.Duration{50 * ms, ms / 2, ms / 2, 2 * ms}, 4 * ms, 2 * ms},
 	}
 	for name, tt := range tests {
-		if got := restFor(tt.took, tt.rested, tt.most); got != tt.want {
+		var p pace
+		var got time.Duration
+		for _, took := range tt.rounds {
+			p = p.next(took, tt.most)
+			got = p.restFor(took, tt.most)
+		}
+		if got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}

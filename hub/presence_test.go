@@ -230,6 +230,9 @@ func TestListReadsOwnWrites(t *testing.T) {
 	_, n1, n2 := quick(t)
 	old := n2.script("old")
 	must(t, old.PresenceJoin(t.Context(), "room", "old", json.RawMessage(`{}`)))
+	for joined := time.Now().UnixMilli(); time.Now().UnixMilli() == joined; {
+		time.Sleep(100 * time.Microsecond) // who joins in the same millisecond is no older
+	}
 	c := n1.script("c")
 	for i := range 50 {
 		must(t, c.PresenceJoin(t.Context(), "room", "me", json.RawMessage(fmt.Sprintf(`{"i":%d}`, i))))

@@ -57,7 +57,8 @@ type Channel struct {
 	states     []stateWaiter
 	stateTimer *time.Timer // set while states wait for their time
 	state      []byte      // the last presence_state, while it is still right
-	stateAt    time.Time
+	stateAt    time.Time   // when the last one was encoded
+	stateTook  time.Duration
 	out        []func() // what is to be told, in order
 	draining   bool
 

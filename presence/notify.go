@@ -7,9 +7,18 @@ import (
 	"time"
 )
 
-// stateSpacing is the least time between two encodings of a channel's presence_state, so that a thousand clients who join
-// together share a few of them.
-const stateSpacing = 10 * time.Millisecond
+// Encodings of a channel's presence_state are so far apart that they take a twentieth of the time, within bounds: a thousand
+// clients who join together share a few of them, and wait little for one that is cheap.
+const (
+	stateShare    = 20
+	minStateSpace = time.Millisecond
+	maxStateSpace = 50 * time.Millisecond
+)
+
+// stateSpacing is the least time between two encodings, of which the last took took.
+func stateSpacing(took time.Duration) time.Duration {
+	return min(max(stateShare*took, minStateSpace), maxStateSpace)
+}
 
 // errDetached says that nobody on this node is in the channel any more.
 var errDetached = errors.New("presence: the channel is closed")
@@ -110,7 +119,7 @@ func (c *Channel) callStates() {
 	if c.stateTimer != nil || !slices.ContainsFunc(c.states, func(w stateWaiter) bool { return c.due(w.waiter) }) {
 		return
 	}
-	wait := stateSpacing - time.Since(c.stateAt)
+	wait := stateSpacing(c.stateTook) - time.Since(c.stateAt)
 	if c.state != nil || wait <= 0 {
 		c.sendStates()
 		return
@@ -141,8 +150,10 @@ func (c *Channel) sendStates() {
 		return
 	}
 	if c.state == nil {
+		began := time.Now()
 		c.state = renderState(c.name, c.replica.users)
 		c.stateAt = time.Now()
+		c.stateTook = c.stateAt.Sub(began)
 	}
 	for _, conn := range conns {
 		c.window.Told(conn)

@@ -40,7 +40,7 @@ func (o *own) settled(inc string) bool {
 
 // newRef draws a phx_ref, unique in the cluster.
 func newRef() string {
-	var b [9]byte // 72 bits: among a hundred million trackings two are alike once in a million times
+	var b [9]byte          // 72 bits: among a hundred million trackings two are alike once in a million times
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }

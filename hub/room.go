@@ -278,7 +278,7 @@ func (f diffFrames) send(s *Session, b *wsconn.Burst) {
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
 	frame := wsconn.Text(text)
-	var burst wsconn.Burst
+	burst := wsconn.Burst{Prompt: true}
 	defer burst.End()
 	for _, id := range connIDs {
 		s := r.h.session(id)

@@ -33,6 +33,9 @@ func (a allowance) use(now, took time.Duration) allowance {
 //
 // The zero Burst is ready. It is used by one goroutine, for connections of one Server, and ends with End.
 type Burst struct {
+	// Prompt is for frames that somebody waits for: the sender writes them although flushers are at work or rest.
+	Prompt bool
+
 	s     *Server
 	f     *flusher      // set while the sender may write
 	began time.Duration // to write
@@ -47,7 +50,7 @@ func (b *Burst) writes(s *Server) bool {
 	case b.s == nil:
 		b.s = s
 		b.began = s.now()
-		if left := s.ready.lend(b.began); left > 0 {
+		if left := s.ready.lend(b.began, b.Prompt); left > 0 {
 			b.until = b.began + left
 			b.f = s.helpers.Get().(*flusher)
 		}
@@ -89,5 +92,5 @@ func (b *Burst) handOn() {
 func (b *Burst) End() {
 	b.handOn()
 	b.rest()
-	*b = Burst{queue: b.queue}
+	*b = Burst{Prompt: b.Prompt, queue: b.queue}
 }

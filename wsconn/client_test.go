@@ -127,6 +127,14 @@ func newHost(t testing.TB, cfg Config) *host {
 	return h
 }
 
+// holdFlushers makes flushers rest until it is called with false.
+func (h *host) holdFlushers(on bool) {
+	h.ready.mu.Lock()
+	h.ready.resting = on
+	h.ready.mu.Unlock()
+	h.ready.wake.Broadcast()
+}
+
 func (h *host) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-From", "the caller")
 	c, err := h.Accept(w, r, h.opt)

@@ -194,6 +194,23 @@ func TestSlow(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+	t.Run("a frame beyond the queue has others after it", func(t *testing.T) {
+		h := newHost(t, Config{SendQueue: 2000})
+		c, p := h.dial(t)
+		texts := []string{"before", strings.Repeat("x", 4<<20)}
+		for i := range 10 {
+			texts = append(texts, strings.Repeat("y", i))
+		}
+		for _, text := range texts {
+			if err := p.c.Send(TextString(text)); err != nil {
+				t.Fatal(err)
+			}
+			checkInvariants(t, p.c)
+		}
+		for _, text := range texts {
+			c.wantText(text)
+		}
+	})
 	t.Run("one frame beyond the queue", func(t *testing.T) {
 		h := newHost(t, Config{SendQueue: 100})
 		c, p := h.dial(t)
@@ -255,18 +272,12 @@ func TestStartAfterServerClose(t *testing.T) {
 	}
 }
 
-// TestBurst: a sender that is faster than the flushers does not make a slow client of one that takes everything.
-func TestBurst(t *testing.T) {
+// TestFastSender: a sender that is faster than the flushers does not make a slow client of one that takes everything.
+func TestFastSender(t *testing.T) {
 	h := newHost(t, Config{SendQueue: 16 << 10})
 	c, p := h.dial(t)
-	hold := func(on bool) {
-		h.ready.mu.Lock()
-		h.ready.resting = on
-		h.ready.mu.Unlock()
-		h.ready.wake.Broadcast()
-	}
-	hold(true)
-	defer hold(false)
+	h.holdFlushers(true)
+	defer h.holdFlushers(false)
 	const n = 30
 	part := strings.Repeat("x", 4<<10)
 	for range n {
@@ -275,7 +286,7 @@ func TestBurst(t *testing.T) {
 		}
 		checkInvariants(t, p.c)
 	}
-	hold(false)
+	h.holdFlushers(false)
 	for range n {
 		c.wantText(part)
 	}

@@ -9,8 +9,8 @@ import (
 type Config struct {
 	// MaxMessage is the longest message taken from a client, in bytes, fragments together. Default 64 KiB.
 	MaxMessage int64
-	// SendQueue bounds what waits for one client, in bytes of frames plus 32 for each. One frame of any size
-	// is taken when nothing waits. Default 1 MiB.
+	// SendQueue bounds what waits for one client, in bytes of frames plus 32 for each. A frame counts for half of it at
+	// most, so that one of any size and what follows it have room. Default 1 MiB.
 	SendQueue int
 	// Ping is the time between two pings; after two unanswered ones the peer is dead. Default 25 s. Negative:
 	// no pings.
@@ -53,6 +53,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// mostOfFrame is what one frame costs of a SendQueue at most, in bytes.
+func (c *Config) mostOfFrame() int { return c.SendQueue / 2 }
 
 // Observer is told what happens, for metrics and logs. Its methods are called from many goroutines at once and
 // must not block.

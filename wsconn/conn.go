@@ -137,7 +137,7 @@ const (
 
 // enqueue puts a frame into the outbox, if it fits. With claim, and if nothing is before it, the caller may write it at once.
 func (c *Conn) enqueue(f Frame, claim bool) outcome {
-	cost := f.cost()
+	cost := c.cost(f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -157,10 +157,18 @@ func (c *Conn) enqueue(f Frame, claim bool) outcome {
 	return queues
 }
 
+// cost is what f takes of the outbox, in bytes.
+func (c *Conn) cost(f Frame) int { return f.cost(c.s.cfg.mostOfFrame()) }
+
+// cursor is at the beginning of frames.
+func (c *Conn) cursor(frames []Frame) cursor {
+	return cursor{frames: frames, most: c.s.cfg.mostOfFrame()}
+}
+
 // pushLocked appends a frame to the outbox; ready tells that the connection has to be given to the flushers.
 func (c *Conn) pushLocked(f Frame) (ready bool) {
 	c.q = append(c.q, f)
-	c.bytes += f.cost()
+	c.bytes += c.cost(f)
 	if c.state != idle {
 		return false
 	}
@@ -268,7 +276,7 @@ func (c *Conn) goneLocked() {
 // dropLocked empties the queue of a client that is too slow, so that the close frame has a chance.
 func (c *Conn) dropLocked() {
 	for _, f := range c.q {
-		c.bytes -= f.cost()
+		c.bytes -= c.cost(f)
 	}
 	c.s.dropped(c.q)
 	c.q = nil

@@ -47,7 +47,7 @@ func (c *Conn) drainAll(cur cursor) {
 		if !ok {
 			return
 		}
-		cur = cursor{frames: rest}
+		cur = c.cursor(rest)
 	}
 }
 

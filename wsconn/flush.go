@@ -39,11 +39,11 @@ type readyList struct {
 	senders allowance // of senders that write by themselves
 }
 
-// lend tells how long a sender may write by itself from now on, if no flusher is at work.
-func (r *readyList) lend(now time.Duration) time.Duration {
+// lend tells how long a sender may write by itself from now on, if no flusher is at work or prompt is set.
+func (r *readyList) lend(now time.Duration, prompt bool) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.next) > 0 || r.at < len(r.round) || r.resting {
+	if !prompt && (len(r.next) > 0 || r.at < len(r.round) || r.resting) {
 		return 0
 	}
 	return r.senders.left(now)
@@ -218,7 +218,7 @@ func (f *flusher) flush(c *Conn) {
 	if !ok {
 		return
 	}
-	f.write(c, cursor{frames: frames})
+	f.write(c, c.cursor(frames))
 	clear(frames)
 	if cap(frames) > 1<<12 {
 		frames = nil
@@ -229,7 +229,7 @@ func (f *flusher) flush(c *Conn) {
 // send writes one frame to a connection that the caller has claimed.
 func (f *flusher) send(c *Conn, frame Frame) {
 	f.frames = append(f.frames[:0], frame)
-	f.write(c, cursor{frames: f.frames})
+	f.write(c, c.cursor(f.frames))
 	f.frames[0] = Frame{}
 }
 

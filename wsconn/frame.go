@@ -50,8 +50,8 @@ func (f Frame) Payload() []byte {
 	return []byte(f.wire[headerLen(f.wire[1]):])
 }
 
-// cost is what f takes of an outbox, in bytes.
-func (f Frame) cost() int { return len(f.wire) + frameCost }
+// cost is what f takes of an outbox, in bytes: most at most (Config.mostOfFrame).
+func (f Frame) cost(most int) int { return min(len(f.wire)+frameCost, most) }
 
 // pingFrame is the server's ping: it carries nothing, since whatever the peer sends counts as an answer.
 func pingFrame() Frame { return Frame{wire: string([]byte{final | opPing, 0})} }
@@ -122,6 +122,7 @@ func headerLen(b byte) int {
 // Invariant: i <= len(frames); off < len(frames[i].wire), or 0 at the end.
 type cursor struct {
 	frames []Frame
+	most   int // that a frame costs
 	i, off int
 }
 
@@ -163,7 +164,7 @@ func (c *cursor) skip(n int) (frames, cost int) {
 		}
 		n -= left
 		frames++
-		cost += f.cost()
+		cost += f.cost(c.most)
 		c.i++
 		c.off = 0
 	}
@@ -174,7 +175,7 @@ func (c *cursor) skip(n int) (frames, cost int) {
 func (c *cursor) cut() (cost int) {
 	drop := c.untouched()
 	for _, f := range drop {
-		cost += f.cost()
+		cost += f.cost(c.most)
 	}
 	c.frames = c.frames[:len(c.frames)-len(drop)]
 	return cost

@@ -27,7 +27,7 @@ func checkInvariants(t testing.TB, c *Conn) {
 	}
 	sum, closeAt := 0, -1
 	for i, f := range c.q {
-		sum += f.cost()
+		sum += c.cost(f)
 		if f.wire[0] == final|opClose {
 			closeAt = i
 		}

@@ -44,13 +44,14 @@ func TestCursor(t *testing.T) {
 		var frames []Frame
 		var want strings.Builder
 		wantCost := 0
+		most := rapid.IntRange(1, 400).Draw(t, "most")
 		for range rapid.IntRange(0, 20).Draw(t, "frames") {
 			f := TextString(rapid.StringN(0, 40, 300).Draw(t, "payload"))
 			frames = append(frames, f)
 			want.WriteString(f.wire)
-			wantCost += f.cost()
+			wantCost += f.cost(most)
 		}
-		c := cursor{frames: frames}
+		c := cursor{frames: frames, most: most}
 		buf := make([]byte, 0, rapid.IntRange(1, 200).Draw(t, "buffer"))
 		var got strings.Builder
 		cost, count := 0, 0
@@ -71,10 +72,11 @@ func TestCursor(t *testing.T) {
 }
 
 func TestCursorCut(t *testing.T) {
+	const most = 1000
 	a, b := TextString("a"), TextString("bb")
 	for off, want := range []int{0, 1} {
-		c := cursor{frames: []Frame{a, b}, off: off}
-		if cost := c.cut(); len(c.frames) != want || cost != a.cost()*(1-off)+b.cost() {
+		c := cursor{frames: []Frame{a, b}, most: most, off: off}
+		if cost := c.cut(); len(c.frames) != want || cost != a.cost(most)*(1-off)+b.cost(most) {
 			t.Errorf("at %d: %d frames left, cost %d", off, len(c.frames), cost)
 		}
 	}
@@ -297,8 +299,9 @@ func TestAllowance(t *testing.T) {
 	})
 }
 
-// TestLend: a sender writes by itself only while no flusher has anything to do.
+// TestLend: a sender writes by itself only while no flusher has anything to do, or when its frames are waited for.
 func TestLend(t *testing.T) {
+	var prompt bool
 	for name, tt := range map[string]struct {
 		set  func(r *readyList)
 		want time.Duration
@@ -308,11 +311,14 @@ func TestLend(t *testing.T) {
 		"a round is worked off": {func(r *readyList) { r.round = make([]*Conn, 2); r.at = 1 }, 0},
 		"a round is over":       {func(r *readyList) { r.round = make([]*Conn, 2); r.at = 2 }, senderBurst},
 		"flushers rest":         {func(r *readyList) { r.resting = true }, 0},
+		"somebody waits":        {func(r *readyList) { r.resting, r.next, prompt = true, []*Conn{{}}, true }, senderBurst},
+		"but had enough":        {func(r *readyList) { r.charge(time.Hour, senderBurst); prompt = true }, 0},
 		"senders had enough":    {func(r *readyList) { r.charge(time.Hour, senderBurst) }, 0},
 	} {
 		var r readyList
+		prompt = false
 		tt.set(&r)
-		if got := r.lend(time.Hour); got != tt.want {
+		if got := r.lend(time.Hour, prompt); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}

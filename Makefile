@@ -53,7 +53,7 @@ compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
 	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/
 
 simulate: ## presence on many nodes in virtual time, STEPS steps of it, and whether its checks find mistakes
-	$(GO) test -v -count=1 -timeout 2h ./integration_test/simulation -steps $(STEPS) -mutants 300000
+	$(GO) test -v -count=1 -timeout 2h ./integration_test/simulation -steps $(STEPS) -mutants 1000000
 
 chaos: ## faults of every kind for a quarter of an hour, judged by what clients were told; ROLLCALL_CHAOS says what else
 	ROLLCALL_CHAOS="$${ROLLCALL_CHAOS:-full}" $(GO) test -v -count=1 -timeout 2h -parallel 2 -run TestChaos ./integration_test/chaos

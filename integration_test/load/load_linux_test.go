@@ -105,7 +105,7 @@ func BenchmarkIdleMany(b *testing.B) {
 // default.
 func BenchmarkRoomOf10000(b *testing.B) {
 	needFiles(b, scaled(10_000)+500)
-	measureOn(b, 2, "plain", 0, func(s *stage) result { return storm(s, scaled(10_000)) }, "--send-queue", "8MiB")
+	measureOn(b, 2, "plain", 0, func(s *stage) result { return storm(s, scaled(10_000)) })
 }
 
 // 10,000 rooms of two at a message in ten seconds each.

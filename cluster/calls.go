@@ -144,7 +144,7 @@ func (s *calls) question(text string) {
 func (s *calls) sendEcho(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if err := s.c.cfg.Broker.PublishMany(ctx, []broker.Message{{Topic: s.c.keys.NodeTopic(s.c.cfg.Process), Payload: []byte("e")}}); err != nil && ctx.Err() == nil {
+	if err := s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(s.c.cfg.Process), []byte("e")); err != nil && ctx.Err() == nil {
 		s.c.cfg.Log.Warn("send echo failed", "error", err)
 	}
 }

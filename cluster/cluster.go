@@ -344,12 +344,15 @@ func (c *Cluster) heartbeat(ctx context.Context, inc, how string) (deadline int6
 		n.Load = c.cfg.Load()
 	}
 	args := append([]any{inc, c.cfg.TTL.Milliseconds(), how}, n.info()...)
-	cmd := heartbeatScript.Command(ctx, []string{c.keys.Nodes(), c.keys.Node(inc)}, args...)
-	// A batch has a connection of its own, so that thousands of presence writes that wait for theirs don't cost the lease.
-	if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+	res, err := c.cfg.Broker.Run(ctx, heartbeatScript, []string{c.keys.Nodes(), c.keys.Node(inc)}, args...)
+	if err != nil {
 		return 0, err
 	}
-	return cmd.Int64()
+	deadline, ok := res.(int64)
+	if !ok {
+		return 0, fmt.Errorf("unexpected answer %T", res)
+	}
+	return deadline, nil
 }
 
 // afterBeat is what else each heartbeat does: read the registry, send an echo, look for the dead.

@@ -225,33 +225,6 @@ func TestInDoubt(t *testing.T) {
 	}
 }
 
-// Commands that wait for their turn, such as the presence writes of thousands of clients who come or go at once, don't hold up
-// heartbeats.
-func TestHeartbeatOvertakes(t *testing.T) {
-	r, _ := mini(t)
-	m := newMember(t, r.URL(), testTTL)
-	held := make(chan error, 1)
-	go func() {
-		_, err := m.b.Do(t.Context(), "blpop", "nothing", "1.7") // the worker waits for it
-		held <- err
-	}()
-	for {
-		select {
-		case err := <-held:
-			if !errors.Is(err, broker.Nil) {
-				t.Errorf("what held up the others: %v", err)
-			}
-			return
-		case <-time.After(testBeat):
-			if got := m.Phase(); got != Held {
-				t.Errorf("lease: %s", got)
-				<-held
-				return
-			}
-		}
-	}
-}
-
 func TestRenewAfterClose(t *testing.T) {
 	r, _ := mini(t)
 	m := newMember(t, r.URL(), testTTL)

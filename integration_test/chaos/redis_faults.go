@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,6 +105,7 @@ func failover(n *nemesis, lossy time.Duration) *blow {
 			replica = p
 		}
 	}
+	n.awaitInSync(old, replica)
 	if lossy > 0 {
 		// It follows nobody: a replica that is only frozen finds what it missed in its socket, even when the master is dead.
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -127,6 +129,36 @@ func failover(n *nemesis, lossy time.Duration) *blow {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}}
+}
+
+// awaitInSync waits until a replica has what its master has now: an earlier fault may have broken their link, and then a
+// failover would lose all since, not the time that it is to lose.
+func (n *nemesis) awaitInSync(master, replica *redistest.Process) {
+	n.run.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	has := func(p *redistest.Process, field string) int64 {
+		info, err := p.Client().InfoMap(ctx, "replication").Result()
+		if err != nil || field == "slave_repl_offset" && info["Replication"]["master_link_status"] != "up" {
+			return -1
+		}
+		offset, err := strconv.ParseInt(info["Replication"][field], 10, 64)
+		if err != nil {
+			return -1
+		}
+		return offset
+	}
+	began := time.Now()
+	want := has(master, "master_repl_offset")
+	for want < 0 || has(replica, "slave_repl_offset") < want {
+		if ctx.Err() != nil {
+			n.run.t.Fatalf("the replica does not follow")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if took := time.Since(began); took > 100*time.Millisecond {
+		n.run.t.Logf("the replica was %v behind", took)
+	}
 }
 
 // follow starts the old master again, as the replica of the new one.

@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -105,7 +104,7 @@ func failover(n *nemesis, lossy time.Duration) *blow {
 			replica = p
 		}
 	}
-	n.awaitInSync(old, replica)
+	n.awaitInSync(old)
 	if lossy > 0 {
 		// It follows nobody: a replica that is only frozen finds what it missed in its socket, even when the master is dead.
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -131,30 +130,25 @@ func failover(n *nemesis, lossy time.Duration) *blow {
 	}}
 }
 
-// awaitInSync waits until a replica has what its master has now: an earlier fault may have broken their link, and then a
+// awaitInSync waits until the replica has what its master has now: an earlier fault may have broken their link, and then a
 // failover would lose all since, not the time that it is to lose.
-func (n *nemesis) awaitInSync(master, replica *redistest.Process) {
+func (n *nemesis) awaitInSync(master *redistest.Process) {
 	n.run.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	const patience = 20 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience+time.Second)
 	defer cancel()
-	has := func(p *redistest.Process, field string) int64 {
-		info, err := p.Client().InfoMap(ctx, "replication").Result()
-		if err != nil || field == "slave_repl_offset" && info["Replication"]["master_link_status"] != "up" {
-			return -1
-		}
-		offset, err := strconv.ParseInt(info["Replication"][field], 10, 64)
-		if err != nil {
-			return -1
-		}
-		return offset
-	}
+	conn := master.Client().Conn() // WAIT is for what was written on its connection, so for all before that, too
+	defer func() { _ = conn.Close() }()
 	began := time.Now()
-	want := has(master, "master_repl_offset")
-	for want < 0 || has(replica, "slave_repl_offset") < want {
-		if ctx.Err() != nil {
-			n.run.t.Fatalf("the replica does not follow")
+	err := conn.Set(ctx, "chaos", "in sync", time.Second).Err()
+	if err == nil {
+		var replicas int64
+		if replicas, err = conn.Wait(ctx, 1, patience).Result(); err == nil && replicas == 0 {
+			err = context.DeadlineExceeded
 		}
-		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		n.run.t.Fatalf("the replica does not follow: %v", err)
 	}
 	if took := time.Since(began); took > 100*time.Millisecond {
 		n.run.t.Logf("the replica was %v behind", took)

@@ -101,8 +101,8 @@ func BenchmarkIdleMany(b *testing.B) {
 	})
 }
 
-// A room of 10,000 with presence: they join, half of them leave. A presence_state has 1.5 MB: more than may wait for a client by
-// default.
+// A room of 10,000 with presence: they join, half of them leave. A presence_state has 1.5 MB: more than a
+// client's queue, of which it counts for half.
 func BenchmarkRoomOf10000(b *testing.B) {
 	needFiles(b, scaled(10_000)+500)
 	measureOn(b, 2, "plain", 0, func(s *stage) result { return storm(s, scaled(10_000)) })

@@ -1,0 +1,196 @@
+package history
+
+import "testing"
+
+// SPEC 5.1 and 5.2: what each kind of fault leaves open, and what not.
+func TestFaults(t *testing.T) {
+	const there = `1 w all
+		5 a opened
+		5 b opened
+		11 b asked
+		12 w join u b=on
+		13 b sure
+		`
+	for name, tt := range map[string]struct{ story, want string }{
+		"killed, gone in time": {there + `fault node-kill 1000 1000 n2
+			1001 b ended dropped
+			3900 w leave u
+			rest 4000`, ""},
+		"killed, gone too late": {there + `fault node-kill 1000 1000 n2
+			1001 b ended dropped
+			5100 w leave u
+			rest 5200`, "late"},
+		"killed, late because the machine stood still": {there + `fault node-kill 1000 1000 n2
+			1001 b ended dropped
+			stall 2000 4000
+			5100 w leave u
+			rest 5200`, ""},
+		"killed, reconnected elsewhere": {there + `fault node-kill 1000 1000 n2
+			1001 b ended dropped
+			1200 a asked
+			1210 a sure
+			rest 5200`, ""},
+		"killed, reconnected elsewhere, told gone": {there + `fault node-kill 1000 1000 n2
+			1001 b ended dropped
+			1200 a asked
+			1210 a sure
+			3000 w leave u
+			3001 w join u a=on
+			rest 5200`, "told gone"},
+		"frozen for longer than the lease": {there + `fault node-freeze-long 1000 5000 n2
+			3500 w leave u
+			5100 w join u b=on
+			rest 5200`, ""},
+		"frozen before it heard that a device left, which it brings back": {`1 w all
+			5 a opened
+			5 b opened
+			10 a asked
+			11 a sure
+			12 w join u a=on
+			20 b asked
+			21 b sure
+			22 w update u a=on b=on
+			990 b ended left
+			fault node-freeze-long 1000 5000 n2
+			3500 w update u a=on
+			4000 a ended left
+			4001 w leave u
+			5100 w join u b=on
+			5110 w leave u
+			rest 5200`, ""},
+		"not frozen, and a device that left comes back": {`1 w all
+			5 a opened
+			5 b opened
+			10 a asked
+			11 a sure
+			12 w join u a=on
+			20 b asked
+			21 b sure
+			22 w update u a=on b=on
+			990 b ended left
+			995 w update u a=on
+			4000 a ended left
+			4001 w leave u
+			5100 w join u b=on
+			5110 w leave u
+			rest 5200`, "told gone"},
+		"away for a moment, when its second device went": {`1 w all
+			5 a opened
+			5 b opened
+			10 b asked
+			11 b sure
+			12 w join u b=on
+			20 a asked
+			21 a sure
+			fault node-freeze-long 1000 5000 n2
+			4990 a ended left
+			5100 w again u
+			rest 5200`, ""},
+		"frozen, and told gone twice": {there + `fault node-freeze-long 1000 5000 n2
+			3500 w leave u
+			5100 w join u b=on
+			5110 w leave u
+			5120 w join u b=on
+			rest 5200`, "told gone"},
+		"frozen before it was shown itself, closed meanwhile": {`1 w all
+			5 a opened
+			5 b opened
+			990 b asked
+			fault node-freeze-long 1000 5000 n2
+			1010 w join u b=on
+			3500 w leave u
+			4000 b ended left
+			5100 w join u b=on
+			5110 w leave u
+			rest 5200`, ""},
+		"cut, which others hear before the client": {there + `fault client-cut 1000 1010 n2
+			1005 w leave u
+			1008 b ended dropped
+			rest 5200`, ""},
+		"connected right after a cut": {`1 w all
+			5 a opened
+			5 b opened
+			fault client-cut 100 110 n2
+			rest 200
+			220 b asked
+			222 w join u b=on
+			225 b sure
+			400 b ended left
+			410 w leave u
+			rest 1000`, ""},
+		"told gone before it was cut": {there + `fault client-cut 1000 1010 n2
+			995 w leave u
+			1008 b ended dropped
+			rest 5200`, "told gone"},
+		"frozen for less than the lease": {there + `fault node-freeze-short 1000 2000 n2
+			3500 w leave u
+			3600 w join u b=on
+			rest 5200`, "told gone"},
+		"another node was frozen": {there + `fault node-freeze-long 1000 5000 n1
+			3500 w leave u
+			5100 w join u b=on
+			rest 5200`, "told gone"},
+		"frozen, with a device elsewhere": {there + `21 a asked
+			22 a sure
+			fault node-freeze-long 1000 5000 n2
+			3500 w leave u
+			5100 w join u a=on,b=on
+			rest 5200`, "told gone"},
+		"frozen, back too late": {there + `fault node-freeze-long 1000 5000 n2
+			3500 w leave u
+			9100 w join u b=on
+			rest 9200`, "late"},
+		"wiped": {there + `fault redis-flush 1000 1000
+			rest 5200`, ""},
+		"wiped, told gone": {there + `fault redis-flush 1000 1000
+			1100 w leave u
+			1200 w join u b=on
+			rest 5200`, "told gone"},
+		"wiped, one who really went is shown for a lease": {there + `900 b ended left
+			fault redis-flush 1000 1000
+			2600 w leave u
+			rest 5200`, ""},
+		"a script's own list says nothing while Redis is away": {there + `client s u script n1
+			5 s opened
+			fault redis-freeze 1000 2000
+			1100 s asked
+			1110 s sure
+			1200 b ended left
+			2100 w leave u
+			2200 w join u s=on
+			rest 5200`, ""},
+		"a script's own list says all otherwise": {there + `client s u script n1
+			5 s opened
+			1100 s asked
+			1110 s sure
+			1200 b ended left
+			2100 w leave u
+			2200 w join u s=on
+			rest 5200`, "told gone"},
+		"a connection lost without a reason": {there + `1000 b ended closed 1011
+			1001 w leave u
+			rest 5200`, "cut off"},
+		"a connection lost to a killed node": {there + `fault node-kill 1000 1000 n2
+			1000 a ended dropped
+			1001 b ended dropped
+			3600 w leave u
+			rest 5200`, "cut off"},
+		"clients vanish": {there + `fault client-half-open 1000 1000 n2
+			1000 b ended left
+			3900 w leave u
+			rest 5200`, ""},
+		"clients vanish, the pings find out too late": {there + `fault client-half-open 1000 1000 n2
+			1000 b ended left
+			6100 w leave u
+			rest 6200`, "late"},
+		"others are killed beside them": {there + `fault node-kill 1000 1000 n3
+			1000 b ended left
+			1001 w leave u
+			rest 6200`, ""},
+		"never right again": {there + `fault redis-flush 1000 1000
+			1100 w leave u
+			rest 5200`, "told gone, view"},
+	} {
+		t.Run(name, func(t *testing.T) { expect(t, people+tt.story, tt.want) })
+	}
+}

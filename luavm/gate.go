@@ -1,6 +1,7 @@
 package luavm
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -10,15 +11,30 @@ const giveWayAfter = 10 * time.Millisecond
 
 // Gate lets a number of VMs run at once and the others wait their turn, in the
 // order they came. With as many places as there are cores, the time that a
-// script takes is the time it really uses. A nil Gate lets all run.
+// script takes is the time it really uses. A nil Gate lets all run. All methods
+// may be called from any goroutine.
 type Gate struct {
-	places  chan struct{}
-	waiting atomic.Int64
+	waiting atomic.Int64 // len(queue)
 	waited  atomic.Int64 // ns, all together
+
+	// Invariant: the queue is empty if taken < places. taken is more than places
+	// only while VMs run that had entered before places became fewer.
+	mu     sync.Mutex
+	places int
+	taken  int
+	queue  []chan struct{} // closed when its VM has got a place
 }
 
 // NewGate makes a gate for n VMs at once; n is usually runtime.GOMAXPROCS(0).
-func NewGate(n int) *Gate { return &Gate{places: make(chan struct{}, max(n, 1))} }
+func NewGate(n int) *Gate { return &Gate{places: max(n, 1)} }
+
+// SetPlaces has n VMs run at once from now on. Those that run already go on.
+func (g *Gate) SetPlaces(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.places = max(n, 1)
+	g.admitLocked()
+}
 
 // Waiting returns how many VMs wait now, for metrics.
 func (g *Gate) Waiting() int {
@@ -40,21 +56,39 @@ func (g *Gate) enter() {
 	if g == nil {
 		return
 	}
-	select {
-	case g.places <- struct{}{}:
+	g.mu.Lock()
+	if g.taken < g.places {
+		g.taken++
+		g.mu.Unlock()
 		return
-	default:
 	}
-	began := time.Now()
+	turn := make(chan struct{})
+	g.queue = append(g.queue, turn)
 	g.waiting.Add(1)
-	g.places <- struct{}{}
-	g.waiting.Add(-1)
+	g.mu.Unlock()
+	began := time.Now()
+	<-turn
 	g.waited.Add(int64(time.Since(began)))
 }
 
 func (g *Gate) leave() {
-	if g != nil {
-		<-g.places
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	g.taken--
+	g.admitLocked()
+	g.mu.Unlock()
+}
+
+// admitLocked gives free places to those who wait.
+func (g *Gate) admitLocked() {
+	for g.taken < g.places && len(g.queue) > 0 {
+		close(g.queue[0])
+		g.queue[0] = nil
+		g.queue = g.queue[1:]
+		g.waiting.Add(-1)
+		g.taken++
 	}
 }
 

@@ -47,9 +47,7 @@ func TestWaitingAtTheGateDoesNotCount(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if gate.Waiting() != 0 || len(gate.places) != 0 {
-		t.Errorf("%d waiting, %d inside", gate.Waiting(), len(gate.places))
-	}
+	checkEmpty(t, gate)
 }
 
 // TestLongRunsGiveWay: a VM at the gate gets its turn while another runs on.

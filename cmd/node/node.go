@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +44,7 @@ type node struct {
 	hub     *hub.Hub
 	sockets *wsconn.Server
 	scripts *app.Scripts
+	gate    *luavm.Gate
 	app     *app.Server
 	http    *http.Server
 	ln      net.Listener
@@ -64,7 +67,12 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 		return err
 	}
 	paceCollector()
+	ctx, cancel := context.WithCancel(ctx)
+	var adapting sync.WaitGroup
+	adapting.Go(func() { adaptCores(ctx, n.gate, log) })
 	err = n.await(ctx)
+	cancel()
+	adapting.Wait()
 	n.close()
 	return err
 }
@@ -132,10 +140,11 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
+	n.gate = luavm.NewGate(runtime.GOMAXPROCS(0))
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens:     n.tokens,
+		Tokens: n.tokens, Gate: n.gate,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {

@@ -85,12 +85,13 @@ func (r *request) finish(err error) {
 }
 
 // worker sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in flight
-// makes the next. It never waits to fill one.
+// makes the next, with what comes while that waits for others (gathering).
 //
-// A caller who finds nothing in flight sends its command itself: with little to do no goroutine has to be woken for it and
-// for its answer. What others queue meanwhile is left to run.
+// A caller who finds nothing in flight, and need not wait, sends its command itself: with little to do no goroutine has to be woken
+// for it and for its answer. What others queue meanwhile is left to run.
 //
-// Invariant: while sending is set one goroutine uses pipe: a caller, or run. While it is not, the queue is empty, or run has been woken.
+// Invariant: while sending is set one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run
+// has been woken.
 type worker struct {
 	b    *Broker
 	pipe redis.Pipeliner
@@ -99,27 +100,35 @@ type worker struct {
 	batch []*request
 	cmds  []redis.Cmder
 
-	mu      sync.Mutex
-	more    sync.Cond // on mu: run may have something to do
-	queue   []*request
-	sending bool
-	closed  bool
+	mu        sync.Mutex
+	more      sync.Cond // on mu: run may have something to do
+	queue     []*request
+	came      time.Duration // the last of queue, since the broker was opened
+	gathering gathering
+	sending   bool
+	closed    bool
 }
 
 func newWorker(b *Broker) *worker {
-	w := &worker{b: b, pipe: b.client.Pipeline()}
+	w := &worker{b: b, pipe: b.client.Pipeline(), gathering: newGathering()}
 	w.more.L = &w.mu
 	return w
 }
 
-// sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait.
+// now is the time since the broker was opened.
+func (w *worker) now() time.Duration { return time.Since(w.b.opened) }
+
+// sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait, or it is to wait for
+// others.
 func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
+	now := w.now()
 	w.mu.Lock()
-	if w.sending || w.closed || len(w.queue) > 0 {
+	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now, 1) > 0 {
 		w.mu.Unlock()
 		return false, nil
 	}
 	w.sending = true
+	w.gathering = w.gathering.sends(now, 1)
 	w.mu.Unlock()
 	w.send([]redis.Cmder{cmd})
 	if w.sent() {
@@ -187,6 +196,7 @@ func (w *worker) push(r *request) error {
 		return notSent(ErrOverloaded)
 	}
 	w.queue = append(w.queue, r)
+	w.came = w.now()
 	wake := len(w.queue) == 1 && !w.sending
 	w.mu.Unlock()
 	if wake {
@@ -225,8 +235,11 @@ func (w *worker) next() bool {
 	for w.sending || len(w.queue) == 0 && !w.closed {
 		w.more.Wait()
 	}
+	w.gatherLocked()
 	n := min(len(w.queue), perPipeline)
-	w.sending = n > 0
+	if w.sending = n > 0; w.sending {
+		w.gathering = w.gathering.sends(w.now(), n)
+	}
 	late := w.queue[:n]
 	w.batch = append(w.batch, late...)
 	rest := copy(w.queue, w.queue[n:])
@@ -235,6 +248,20 @@ func (w *worker) next() bool {
 	w.mu.Unlock()
 	w.choose()
 	return n > 0
+}
+
+// gatherLocked waits, without the lock, for more commands.
+func (w *worker) gatherLocked() {
+	from := w.now()
+	wait := w.gathering.wait(from, len(w.queue))
+	if wait == 0 || w.closed {
+		return
+	}
+	w.sending = true
+	w.mu.Unlock()
+	time.Sleep(wait)
+	w.mu.Lock()
+	w.gathering = w.gathering.waited(from, w.came, w.now())
 }
 
 // choose drops from the batch what nobody waits for any more, and fills cmds.

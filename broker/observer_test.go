@@ -208,3 +208,41 @@ func TestDeadlineOfACaller(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Commands that come densely from many who do not wait for each other share pipelines, and all are carried out.
+func TestDenseCommandsShare(t *testing.T) {
+	b, w := observed(t, fast(redistest.Mini(t).URL()))
+	const senders, each = 8, 500
+	var all, done sync.WaitGroup
+	for i := range senders {
+		all.Go(func() {
+			tick := time.NewTicker(2 * time.Millisecond)
+			defer tick.Stop()
+			time.Sleep(time.Duration(i) * 2 * time.Millisecond / senders)
+			for range each {
+				<-tick.C
+				done.Add(1)
+				if err := b.Submit(redis.NewCmd(t.Context(), "incr", "n"), func(err error) {
+					if err != nil {
+						t.Error(err)
+					}
+					done.Done()
+				}); err != nil {
+					t.Error(err)
+					done.Done()
+				}
+			}
+		})
+	}
+	all.Wait()
+	done.Wait()
+	w.mu.Lock()
+	commands, batches := w.commands, w.batches
+	w.mu.Unlock()
+	if mean := float64(commands) / float64(batches); mean < 3 {
+		t.Errorf("%d commands in %d pipelines", commands, batches)
+	}
+	if n, err := b.Do(t.Context(), "get", "n"); err != nil || n != fmt.Sprint(senders*each) {
+		t.Errorf("%v carried out, %v", n, err)
+	}
+}

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/broker"
 	"rollcall/integration_test/redistest"
@@ -173,9 +176,14 @@ func TestShardFailsOver(t *testing.T) {
 			topics := rooms(b, 12)
 			old, replica := server.Nodes()[0], server.Nodes()[3]
 			moving := ownedBy(server, old, topics)
-			tr := startTraffic(t, sender, b, topics)
-			tr.mayBeLate = name == "asked to"
+			tr := newTraffic(t, sender, topics)
+			if name == "asked to" {
+				tr.mayBeLate = true
+				tr.heard = func() bool { return sendsTo(sender, topics[moving[0]]) == replica.Addr() }
+			}
+			tr.start(b)
 			before := b.Breaks()
+			tr.doubted.Store(name == "asked to")
 			fault(t, old, replica)
 			eventually(t, "the replica is the master", func() bool {
 				role, err := replica.Client().Do(t.Context(), "role").Slice()
@@ -192,6 +200,15 @@ func TestShardFailsOver(t *testing.T) {
 			eventually(t, "the failover is told", func() bool { return b.Breaks() > before })
 		})
 	}
+}
+
+// sendsTo is the address of the master at which b publishes on a topic.
+func sendsTo(b *broker.Broker, topic string) string {
+	client, err := b.Client().(*redis.ClusterClient).MasterForKey(context.Background(), topic)
+	if err != nil {
+		return ""
+	}
+	return client.Options().Addr
 }
 
 // DESIGN 4: "A half-open connection is noticed by nothing". One to a shard is found by its own echo, and the other shards notice nothing.

@@ -158,23 +158,19 @@ func (q *inbox) take(any bool) taken {
 
 // wait waits until something may be taken or the time is over (below 0: without limit); it is called by one goroutine.
 func (q *inbox) wait(any bool, timeout time.Duration) taken {
-	if timeout < 0 {
-		for {
-			if t := q.take(any); t.something() {
-				return t
-			}
-			<-q.wake
-		}
+	var timer <-chan time.Time
+	if timeout >= 0 {
+		t := time.NewTimer(timeout)
+		defer t.Stop()
+		timer = t.C
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
 	for {
 		if t := q.take(any); t.something() {
 			return t
 		}
 		select {
 		case <-q.wake:
-		case <-timer.C:
+		case <-timer:
 			return q.take(any)
 		}
 	}

@@ -115,13 +115,10 @@ func newWorker(b *Broker) *worker {
 	return w
 }
 
-// now is the time since the broker was opened.
-func (w *worker) now() time.Duration { return time.Since(w.b.opened) }
-
 // sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait, or it is to wait for
 // others.
 func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
-	now := w.now()
+	now := w.b.now()
 	w.mu.Lock()
 	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now, 1) > 0 {
 		w.mu.Unlock()
@@ -196,7 +193,7 @@ func (w *worker) push(r *request) error {
 		return notSent(ErrOverloaded)
 	}
 	w.queue = append(w.queue, r)
-	w.came = w.now()
+	w.came = w.b.now()
 	wake := len(w.queue) == 1 && !w.sending
 	w.mu.Unlock()
 	if wake {
@@ -238,7 +235,7 @@ func (w *worker) next() bool {
 	w.gatherLocked()
 	n := min(len(w.queue), perPipeline)
 	if w.sending = n > 0; w.sending {
-		w.gathering = w.gathering.sends(w.now(), n)
+		w.gathering = w.gathering.sends(w.b.now(), n)
 	}
 	late := w.queue[:n]
 	w.batch = append(w.batch, late...)
@@ -252,7 +249,7 @@ func (w *worker) next() bool {
 
 // gatherLocked waits, without the lock, for more commands.
 func (w *worker) gatherLocked() {
-	from := w.now()
+	from := w.b.now()
 	wait := w.gathering.wait(from, len(w.queue))
 	if wait == 0 || w.closed {
 		return
@@ -261,7 +258,7 @@ func (w *worker) gatherLocked() {
 	w.mu.Unlock()
 	time.Sleep(wait)
 	w.mu.Lock()
-	w.gathering = w.gathering.waited(from, w.came, w.now())
+	w.gathering = w.gathering.waited(from, w.came, w.b.now())
 }
 
 // choose drops from the batch what nobody waits for any more, and fills cmds.

@@ -148,6 +148,9 @@ func (b *Broker) Close() error {
 	return b.closeErr
 }
 
+// now is the time since the broker was opened.
+func (b *Broker) now() time.Duration { return time.Since(b.opened) }
+
 // Embedded reports whether this is the in-process Redis, for one node.
 func (b *Broker) Embedded() bool { return b.embedded != nil }
 

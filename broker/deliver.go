@@ -214,7 +214,7 @@ func (ln *lane) echo(payload string) {
 	}
 	raise(&ln.echoed, number)
 	if ns, err := strconv.ParseInt(sent, 10, 64); err == nil {
-		ln.l.b.cfg.Observer.Echoed(time.Since(ln.l.b.opened) - time.Duration(ns))
+		ln.l.b.cfg.Observer.Echoed(ln.l.b.now() - time.Duration(ns))
 	}
 }
 

@@ -7,8 +7,8 @@
 //   - for each link (Config.Receivers) one that brings topics into lanes, and for each of its lanes, which is a
 //     pub/sub connection, one that writes SUBSCRIBE and UNSUBSCRIBE and watches over it, and one
 //     that reads from it and calls the receivers;
-//   - the workers of the batcher (Config.Workers), each with one pipeline in flight; a caller who finds none in flight
-//     sends its command itself;
+//   - the workers of the batcher (Config.Workers), each with one pipeline in flight, which waits a moment for more commands while they
+//     are dense (gather.go); a caller who finds none in flight or waiting sends its command itself;
 //   - the keeper, which looks at each watch interval whether it still talks to
 //     the same Redis processes.
 //

@@ -73,7 +73,7 @@ func (ln *lane) guard(c *connection, look *lookout, now time.Time) error {
 		return c.send(c.ctx, cmd)
 	}
 	number := ln.l.b.echoes.Add(1)
-	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(time.Since(ln.l.b.opened)), 10)
+	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(ln.l.b.now()), 10)
 	cmd := ln.l.b.publishCommand(c.ctx, ln.sharded(), watch, payload)
 	// An error means that Redis does not answer: that says nothing about this connection.
 	_ = ln.l.b.Submit(cmd, func(err error) {

@@ -176,14 +176,12 @@ func TestShardFailsOver(t *testing.T) {
 			topics := rooms(b, 12)
 			old, replica := server.Nodes()[0], server.Nodes()[3]
 			moving := ownedBy(server, old, topics)
-			tr := newTraffic(t, sender, topics)
-			if name == "asked to" {
-				tr.mayBeLate = true
-				tr.heard = func() bool { return sendsTo(sender, topics[moving[0]]) == replica.Addr() }
-			}
-			tr.start(b)
+			tr := startTraffic(t, sender, b, topics)
+			tr.mayBeLate = name == "asked to"
 			before := b.Breaks()
-			tr.doubted.Store(name == "asked to")
+			if name == "asked to" {
+				tr.doubt(func() bool { return sendsTo(sender, topics[moving[0]]) == replica.Addr() })
+			}
 			fault(t, old, replica)
 			eventually(t, "the replica is the master", func() bool {
 				role, err := replica.Client().Do(t.Context(), "role").Slice()

@@ -67,9 +67,9 @@ type traffic struct {
 	// mayBeLate: a message may come after ones that were sent later. So it is when Redis is asked to fail over: a publisher that
 	// has not heard of it yet still publishes at the old master, a replica now, which passes the message on to the new one.
 	mayBeLate bool
-	// heard, if set, tells whether the sender has heard of the failover. A message from between doubted and then may be lost though its
-	// publish succeeds: the old master, a replica now, takes it, but receivers that have left it hear it only if the two masters
-	// already know each other in their new roles. Broadcasts are at most once.
+	// heard, once doubted, tells whether the sender has heard of the failover. Until then a message may be lost though its publish
+	// succeeds: the old master, a replica now, takes it, but receivers that have left it hear it only if the two masters already
+	// know each other in their new roles. Broadcasts are at most once.
 	heard   func() bool
 	doubted atomic.Bool
 }
@@ -77,30 +77,20 @@ type traffic struct {
 // startTraffic subscribes listener to topics and has sender publish on them.
 func startTraffic(t *testing.T, sender, listener *broker.Broker, topics []string) *traffic {
 	t.Helper()
-	tr := newTraffic(t, sender, topics)
-	tr.start(listener)
-	return tr
-}
-
-func newTraffic(t *testing.T, sender *broker.Broker, topics []string) *traffic {
-	return &traffic{t: t, sender: sender, topics: topics, next: make([]int, len(topics))}
-}
-
-func (tr *traffic) start(listener *broker.Broker) {
-	tr.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	tr.stop = stop
-	tr.t.Cleanup(func() { stop(); tr.running.Wait() })
-	for i, topic := range tr.topics {
+	tr := &traffic{t: t, sender: sender, topics: topics, next: make([]int, len(topics)), stop: stop}
+	t.Cleanup(func() { stop(); tr.running.Wait() })
+	for i, topic := range topics {
 		tr.ledgers = append(tr.ledgers, new(ledger))
 		tr.failed = append(tr.failed, make(map[int]bool))
-		if err := listener.Subscribe(tr.t.Context(), topic, tr.ledgers[i]); err != nil {
-			tr.t.Fatal(err)
+		if err := listener.Subscribe(t.Context(), topic, tr.ledgers[i]); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for i := range tr.topics {
+	for i := range topics {
 		tr.running.Go(func() { tr.publish(ctx, i) })
 	}
+	return tr
 }
 
 func (tr *traffic) publish(ctx context.Context, i int) {
@@ -115,6 +105,12 @@ func (tr *traffic) publish(ctx context.Context, i int) {
 		tr.next[i]++
 		<-pace.C
 	}
+}
+
+// doubt says that from now on messages may be lost, until heard says that the sender has heard of the failover.
+func (tr *traffic) doubt(heard func() bool) {
+	tr.heard = heard
+	tr.doubted.Store(true)
 }
 
 // doubtful tells whether what is published now may be lost.

@@ -66,11 +66,11 @@ func FreePort(t testing.TB) int {
 // function, as ports must be chosen anew when another process was faster.
 func newProcess(t testing.TB, kind string, args func(p *Process) []string) *Process {
 	t.Helper()
-	p := &Process{t: t, bin: Program(t, "redis-server"), dir: t.TempDir(), kind: kind}
-	t.Cleanup(p.end)
+	bin := Program(t, "redis-server")
 	var err error
 	for range 5 {
-		p.port = FreePort(t)
+		p := &Process{t: t, bin: bin, dir: t.TempDir(), kind: kind, port: FreePort(t)}
+		t.Cleanup(p.end)
 		p.args = args(p)
 		if err = p.start(); err == nil {
 			return p

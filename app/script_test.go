@@ -102,16 +102,20 @@ func withWatch(files map[string]string) map[string]string {
 
 // SPEC 1.1: recv: "channel and presence events stay queued".
 func TestScriptRecvLeavesEvents(t *testing.T) {
-	n := startNode(t, scriptApp(`
+	n := startNode(t, withWatch(scriptApp(`
 local ws = solidb.ws
 ws.channel.subscribe("c")
-ws.channel.broadcast("c", "first")
 ws.send("ready")
 ws.send(ws.recv())
 ws.send(ws.recv_any().data)
-ws.send(ws.recv_any())`))
+ws.send(ws.recv())`)))
 	c := n.lua("")
 	c.expect("ready")
+	watch := n.watch("c")
+	for _, text := range []string{"first", "second"} {
+		check(t, n.hub.Broadcast(t.Context(), "c", hubText(text), ""))
+	}
+	watch.expect("first", "second") // so the script has "first" in its queue
 	c.say("1", "2")
 	c.expect("1", "first", "2", "closed 1000")
 }

@@ -28,14 +28,19 @@ type room struct {
 	plain, scripts atomic.Int32 // members by kind
 
 	mu      sync.RWMutex
-	members []*membership
+	members []place
+}
+
+// place is where a room holds a membership.
+type place struct {
+	*membership
+	to Conn // where a broadcast goes; nil: not joined, or its script hears of it. Here, so that a delivery need not look into the membership
 }
 
 // membership is one session's place in a room.
 type membership struct {
 	s    *Session
 	room *room
-	conn Conn // the session's, to which broadcasts go; nil: its script hears of them
 
 	// guarded by the room's mu
 	index   int // in members, -1 when not in
@@ -50,11 +55,7 @@ type membership struct {
 }
 
 func newMembership(s *Session, r *room) *membership {
-	m := &membership{s: s, room: r, index: -1}
-	if s.events == nil {
-		m.conn = s.conn
-	}
-	return m
+	return &membership{s: s, room: r, index: -1}
 }
 
 // enter gives the room of a channel, made if need be, with one reference more.
@@ -133,17 +134,28 @@ func (r *room) set(m *membership, change func()) {
 	switch {
 	case in && m.index < 0:
 		m.index = len(r.members)
-		r.members = append(r.members, m)
+		r.members = append(r.members, place{membership: m})
 		m.s.viewers(r).Add(1)
 	case !in && m.index >= 0:
 		last := len(r.members) - 1
 		r.members[m.index] = r.members[last]
 		r.members[m.index].index = m.index
-		r.members[last] = nil
+		r.members[last] = place{}
 		r.members = r.members[:last]
 		m.index = -1
 		m.s.viewers(r).Add(-1)
 	}
+	if m.index >= 0 {
+		r.members[m.index].to = m.hears()
+	}
+}
+
+// hears gives the connection to which broadcasts go, or nil.
+func (m *membership) hears() Conn {
+	if !m.joined || m.s.events != nil {
+		return nil
+	}
+	return m.s.conn
 }
 
 func (s *Session) viewers(r *room) *atomic.Int32 {
@@ -184,13 +196,13 @@ func (r *room) fanOut(payload string) {
 	r.mu.RLock()
 	for _, m := range r.members {
 		switch {
-		case !m.joined:
-			continue
-		case m.conn != nil:
+		case m.to != nil:
 			if !made {
 				frame, made = wsconn.TextString(v.Text), true
 			}
-			_ = m.conn.SendIn(&burst, frame) // a closed or slow connection takes care of itself
+			_ = m.to.SendIn(&burst, frame) // a closed or slow connection takes care of itself
+		case !m.joined:
+			continue
 		default:
 			if event == nil {
 				event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}

@@ -25,13 +25,35 @@ type Handler interface {
 
 // Conn is one WebSocket connection. All methods may be called from any goroutine, also from the Handler.
 type Conn struct {
+	// What a Send looks at comes first, together: in a burst to many no connection is in a cache. s and raw are static after
+	// Accept.
+	s   *Server
+	raw syscall.RawConn // nil: cannot be written without blocking (TLS)
+
+	// Invariant: shut if closing or gone; done is closed iff shut; q is empty if gone; bytes is the cost of q
+	// and of the frames being written; the close frame, if any, is the last of q; gone if finished.
+	mu       sync.Mutex
+	q        []Frame
+	bytes    int
+	state    outboxState
+	shut     bool          // no more Sends
+	closing  bool          // a close frame has been queued
+	sent     bool          // the close frame has been written
+	gone     bool          // nothing can be written any more
+	finished bool          // the socket is closed after all was read
+	aborted  bool          // the socket has been closed by the pinger or the reaper
+	progress uint32        // counts writes of a client that is slow to take
+	done     chan struct{} // made when asked for
+	flushed  chan struct{} // made when waited for; closed when sent or gone
+	end      CloseInfo
+	closedAt time.Duration // when closing or gone began
+	sentAt   time.Duration // when the close frame was written
+
 	// Static after Accept, h after Start.
-	s     *Server
 	id    string
 	ws    *websocket.Conn // only for reading; what it wants to write ends in wire.Write
 	nc    net.Conn
-	raw   syscall.RawConn // nil: cannot be written without blocking (TLS)
-	limit int64           // of a message, in bytes
+	limit int64 // of a message, in bytes
 	h     Handler
 
 	// waits is the socket if it can be waited for without reading, else nil (TLS). Static after Accept.
@@ -52,25 +74,6 @@ type Conn struct {
 
 	// Guarded by s.mu: the place on the wheel; slot is -1 when not registered.
 	slot, index int
-
-	// Invariant: shut if closing or gone; done is closed iff shut; q is empty if gone; bytes is the cost of q
-	// and of the frames being written; the close frame, if any, is the last of q; gone if finished.
-	mu       sync.Mutex
-	q        []Frame
-	bytes    int
-	state    outboxState
-	shut     bool // no more Sends
-	closing  bool // a close frame has been queued
-	sent     bool // the close frame has been written
-	gone     bool // nothing can be written any more
-	finished bool // the socket is closed after all was read
-	aborted  bool // the socket has been closed by the pinger or the reaper
-	end      CloseInfo
-	progress uint32        // counts writes of a client that is slow to take
-	done     chan struct{} // made when asked for
-	flushed  chan struct{} // made when waited for; closed when sent or gone
-	closedAt time.Duration // when closing or gone began
-	sentAt   time.Duration // when the close frame was written
 }
 
 // outboxState tells who may write; see the package's diagram.

@@ -162,8 +162,8 @@ func (ln *lane) connect(ctx context.Context) (*connection, error) {
 	defer cancel()
 	c := &connection{sharded: ln.sharded(), ctx: sealed(ln.l.b.ctx), end: make(chan error, 1)}
 	if c.sharded {
-		if ln.isReplica(ctx) {
-			return nil, errReplica
+		if err := ln.checkMaster(ctx); err != nil {
+			return nil, err
 		}
 		c.ps = ln.node.Subscribe(ctx)
 	} else {
@@ -177,12 +177,18 @@ func (ln *lane) connect(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// isReplica asks the master of a sharded lane whether it is none any more.
-func (ln *lane) isReplica(ctx context.Context) bool {
+// checkMaster asks the master of a sharded lane whether it still is one: errReplica if not.
+func (ln *lane) checkMaster(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, ln.l.b.cfg.Timeout)
 	defer cancel()
 	info, err := ln.node.Info(ctx, "replication").Result()
-	return err == nil && infoField(info, "role") == "slave"
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask for the master's role: %w", err)
+	case infoField(info, "role") == "slave":
+		return errReplica
+	}
+	return nil
 }
 
 // doubted reports, once, that the watch topic was lost.
@@ -245,9 +251,10 @@ func (ln *lane) serve(ctx context.Context, c *connection) (err error) {
 			_ = c.ps.Close()
 			return err
 		case <-ln.wake:
-			if ln.doubted() && ln.isReplica(ctx) {
-				err = errReplica
-				break
+			if ln.doubted() {
+				if err = ln.checkMaster(ctx); err != nil {
+					break
+				}
 			}
 			var drops bool
 			if drops, err = ln.sendAsked(c); drops {

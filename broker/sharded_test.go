@@ -178,9 +178,10 @@ func TestShardFailsOver(t *testing.T) {
 			moving := ownedBy(server, old, topics)
 			tr := startTraffic(t, sender, b, topics)
 			tr.mayBeLate = name == "asked to"
+			tr.flow()
 			before := b.Breaks()
 			if name == "asked to" {
-				tr.doubt(func() bool { return sendsTo(sender, topics[moving[0]]) == replica.Addr() })
+				tr.doubt(moving, func() bool { return sendsTo(sender, topics[moving[0]]) == replica.Addr() })
 			}
 			fault(t, old, replica)
 			eventually(t, "the replica is the master", func() bool {
@@ -194,6 +195,7 @@ func TestShardFailsOver(t *testing.T) {
 					eventually(t, topics[i]+" has left the old master", func() bool { return subscribers(t, old, topics[i]) == 0 })
 				}
 			}
+			tr.flow()
 			tr.end()
 			eventually(t, "the failover is told", func() bool { return b.Breaks() > before })
 		})

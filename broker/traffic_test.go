@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,12 @@ func (l *ledger) resubscribed() (times int) {
 	return times
 }
 
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.told)
+}
+
 func (l *ledger) reached(n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,10 +74,11 @@ type traffic struct {
 	// mayBeLate: a message of failed may come after ones that were sent later. So it is when Redis is asked to fail over: a publisher
 	// that has not heard of it yet still publishes at the old master, a replica now, which passes the message on to the new one.
 	mayBeLate bool
-	// heard, once doubted, tells whether the sender has heard of the failover. Until then a message may be lost though its publish
-	// succeeds: the old master, a replica now, takes it, but receivers that have left it hear it only if the two masters already
-	// know each other in their new roles. Broadcasts are at most once.
+	// heard, once doubted, tells whether the sender has heard of the failover of the topics of moving. Until then a message on them
+	// may be lost though its publish succeeds: the old master, a replica now, takes it, but receivers that have left it hear
+	// it only if the two masters already know each other in their new roles. Broadcasts are at most once.
 	heard   func() bool
+	moving  []int
 	doubted atomic.Bool
 }
 
@@ -98,8 +106,8 @@ func (tr *traffic) publish(ctx context.Context, i int) {
 	defer pace.Stop()
 	for ctx.Err() == nil {
 		n := tr.next[i]
-		doubtful := tr.doubtful()
-		if err := tr.sender.Publish(context.Background(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil || doubtful || tr.doubtful() {
+		doubtful := tr.doubtful(i)
+		if err := tr.sender.Publish(context.Background(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil || doubtful || tr.doubtful(i) {
 			tr.failed[i][n] = true
 		}
 		tr.next[i]++
@@ -107,14 +115,25 @@ func (tr *traffic) publish(ctx context.Context, i int) {
 	}
 }
 
-// doubt says that from now on messages may be lost, until heard says that the sender has heard of the failover.
-func (tr *traffic) doubt(heard func() bool) {
-	tr.heard = heard
+// doubt says that from now on messages on the topics of moving may be lost, until heard says that the sender has heard of the failover.
+func (tr *traffic) doubt(moving []int, heard func() bool) {
+	tr.moving, tr.heard = moving, heard
 	tr.doubted.Store(true)
 }
 
-// doubtful tells whether what is published now may be lost.
-func (tr *traffic) doubtful() bool { return tr.doubted.Load() && !tr.heard() }
+// doubtful tells whether what is published on topic i now may be lost.
+func (tr *traffic) doubtful(i int) bool {
+	return tr.doubted.Load() && slices.Contains(tr.moving, i) && !tr.heard()
+}
+
+// flow waits until every receiver has been told some more messages.
+func (tr *traffic) flow() {
+	tr.t.Helper()
+	for i, l := range tr.ledgers {
+		enough := l.count() + 100
+		eventually(tr.t, "messages of "+tr.topics[i]+" come", func() bool { return l.count() >= enough })
+	}
+}
 
 // end stops the traffic, waits until the last message of each topic is heard, and checks what the receivers were told:
 // the order of the numbers, and that none is missing but where Resubscribed was called. SPEC 5.3: "in the same order
@@ -127,7 +146,7 @@ func (tr *traffic) end() {
 		eventually(tr.t, "the last message of "+tr.topics[i], func() bool {
 			n := tr.next[i]
 			tr.next[i]++
-			tr.failed[i][n] = tr.doubtful()
+			tr.failed[i][n] = tr.doubtful(i)
 			if err := tr.sender.Publish(tr.t.Context(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil {
 				tr.failed[i][n] = true
 				return false

@@ -175,16 +175,23 @@ func BenchmarkRoomsHighest(b *testing.B) {
 
 // All join one room with presence at once, and half of them leave at once.
 func BenchmarkStorm(b *testing.B) {
-	for _, n := range []int{1000, 2000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			measure(b, "plain", 0, func(s *stage) result { return storm(s, scaled(n)) })
+	for _, of := range []struct {
+		route string
+		n     int
+	}{{"plain", 1000}, {"plain", 2000}, {"script", 1000}} {
+		b.Run(fmt.Sprintf("%s-%d", of.route, of.n), func(b *testing.B) {
+			measure(b, of.route, 0, func(s *stage) result { return storm(s, scaled(of.n)) })
 		})
 	}
 }
 
 // A node with 500 users is killed.
 func BenchmarkCrash(b *testing.B) {
-	measure(b, "plain", 0, func(s *stage) result { return crash(s, scaled(500)) })
+	for _, route := range []string{"plain", "script"} {
+		b.Run(route, func(b *testing.B) {
+			measure(b, route, 0, func(s *stage) result { return crash(s, scaled(500)) })
+		})
+	}
 }
 
 // 5,000 clients connect to 100 rooms.
@@ -219,14 +226,17 @@ func BenchmarkSoak(b *testing.B) {
 func TestScenarios(t *testing.T) {
 	for name, run := range map[string]func(s *stage) result{
 		"broadcasts": func(s *stage) result { return broadcasts(s, 3, 4, 10, time.Second) },
-		"highest":    func(s *stage) result { return highest(s, 1, 4, 4000, 200*time.Millisecond) },
-		"idle":       func(s *stage) result { return idle(s, 20, 2, 0, 0, 100*time.Millisecond) },
-		"apart":      func(s *stage) result { return idle(s, 20, 2, 7, 0, 100*time.Millisecond) },
-		"connects":   func(s *stage) result { return connects(s, 20, 2, true) },
-		"storm":      func(s *stage) result { return storm(s, 20) },
-		"crash":      func(s *stage) result { return crash(s, 4) },
+		"highest": func(s *stage) result {
+			from := map[string]float64{"plain": 4000, "script": 200}
+			return highest(s, 1, 4, from[s.route], 200*time.Millisecond)
+		},
+		"idle":     func(s *stage) result { return idle(s, 20, 2, 0, 0, 100*time.Millisecond) },
+		"apart":    func(s *stage) result { return idle(s, 20, 2, 7, 0, 100*time.Millisecond) },
+		"connects": func(s *stage) result { return connects(s, 20, 2, true) },
+		"storm":    func(s *stage) result { return storm(s, 20) },
+		"crash":    func(s *stage) result { return crash(s, 4) },
 	} {
-		routes := []string{"plain"}
+		routes := []string{"plain", "script"}
 		if name == "broadcasts" {
 			routes = []string{"plain", "json", "state", "script"}
 		}

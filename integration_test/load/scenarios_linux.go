@@ -58,7 +58,9 @@ func (tr *traffic) run(s *stage, d time.Duration) {
 		now := time.Now()
 		for due := began.Add(time.Duration(tr.published) * gap); !due.After(now) && due.Sub(began) < d; due = began.Add(time.Duration(tr.published) * gap) {
 			tr.lag = max(tr.lag, now.Sub(due))
-			s.check(s.crowd.Send(tr.publisher(s), text(due, messageSize)))
+			if from := tr.publisher(s); !s.crowd.Gone(from) { // what one who was sent away does not send is missing
+				s.check(s.crowd.Send(from, text(due, messageSize)))
+			}
 			tr.published++
 		}
 		if now.Sub(began) >= d {
@@ -117,7 +119,7 @@ func stretch(s *stage, channels, members int, rate float64, d, warm time.Duratio
 }
 
 // highest searches the highest rate that loses nothing and keeps p99 below 100 ms: it rises by 1.5 until that fails, then
-// halves the step three times. Figures are those of the best stretch.
+// halves the step three times, or ends if a client was sent away. Figures are those of the best stretch.
 func highest(s *stage, channels, members int, from float64, d time.Duration) result {
 	s.t.Helper()
 	s.join(channels*members, channels, false, ignore)
@@ -134,6 +136,9 @@ func highest(s *stage, channels, members int, from float64, d time.Duration) res
 		}
 		if best == nil {
 			return r // not even the first
+		}
+		if r["lost"] > 0 {
+			return best
 		}
 		rate, factor, refined = rate/factor*(1+(factor-1)/2), 1+(factor-1)/2, refined+1
 		s.serve(500*time.Millisecond, ignore)

@@ -101,6 +101,14 @@ func BenchmarkIdleMany(b *testing.B) {
 	})
 }
 
+// 10,000 rooms with presence, of two connections each; nothing happens.
+func BenchmarkIdleRooms(b *testing.B) {
+	n := scaled(20_000)
+	measure(b, "plain", 0, func(s *stage) result {
+		return idle(s, n, n/2, n/2, lasting(10*time.Second), lasting(60*time.Second))
+	})
+}
+
 // A room of 10,000 with presence: they join, half of them leave. A presence_state has 1.5 MB: more than a
 // client's queue, of which it counts for half.
 func BenchmarkRoomOf10000(b *testing.B) {

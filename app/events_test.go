@@ -203,6 +203,8 @@ func TestRefusedConnect(t *testing.T) {
 	}{
 		{"raises", `error("no")`, []string{"closed 1011 handler error"}},
 		{"raises a table", `error({code = 1})`, []string{"closed 1011 handler error"}},
+		{"uses up its budget", `while true do end`, []string{"closed 1011 handler error"}},
+		{"raises, with --dev", `error("no")`, []string{`{"event":"error","message":"handlers/chat.lua:5: no","route":"/ws/:room","line":5}`, "closed 1011 handler error"}},
 		{"reason", `return {close = "go away"}`, []string{"closed 4403 go away"}},
 		{"empty reason", `return {close = ""}`, []string{"closed 4403"}},
 		{"code", `return {close = {code = 4005, reason = "full"}}`, []string{"closed 4005 full"}},
@@ -214,7 +216,7 @@ func TestRefusedConnect(t *testing.T) {
 			n := startNode(t, handler(`
   if event.params.room == "watch" then return {join = "watch", send = "watching"} end
   if event.type == "disconnect" then return {broadcast_channel = {channel = "watch", message = "disconnect event"}} end
-  `+tt.answer))
+  `+tt.answer), nodeOptions{config: func(c *Config) { c.Dev = strings.Contains(tt.name, "--dev") }})
 			watch := n.dial("/ws/watch")
 			watch.expect("watching")
 			c := n.dial("/ws/x")
@@ -249,6 +251,39 @@ func TestDisconnectActions(t *testing.T) {
 	c.expect("ready")
 	_ = c.UnderlyingConn().Close()
 	b.expect("left with 1006")
+}
+
+// "… and presence are released after them": the handler of a disconnect still finds its own user, whatever it does it leaves none.
+func TestDisconnectReleasesPresence(t *testing.T) {
+	for name, last := range map[string]string{
+		"returns":       `return {broadcast_channel = {channel = "watch", message = tostring(ws_presence_count("r"))}}`,
+		"raises":        `ws_broadcast_room("watch", tostring(ws_presence_count("r"))) error("no")`,
+		"tracks, joins": `return {track = {channel = "r", user_id = "ghost"}, join = "other", broadcast_channel = {channel = "watch", message = tostring(ws_presence_count("r"))}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := startNode(t, handler(`
+  if event.params.room == "watch" then return {join = "watch", send = "watching"} end
+  if event.type == "connect" then return {join = "r", track = {channel = "r", user_id = "u"}, send = "ready"} end
+  if event.type == "disconnect" then `+last+` end`))
+			watch := n.dial("/ws/watch")
+			watch.expect("watching")
+			c := n.dial("/ws/x")
+			c.expectLike(`{"event":"presence_state"`)
+			c.expect("ready")
+			c.leave(1000)
+			watch.expect("1")
+			eventually(t, "the end of presence", func() bool {
+				users, err := n.hub.Presence(t.Context(), "r", "")
+				return err == nil && len(users) == 0
+			})
+			for _, channel := range []string{"r", "other"} {
+				eventually(t, "the end of membership", func() bool {
+					ids, err := n.hub.ClientsIn(t.Context(), channel)
+					return err == nil && len(ids) == 0
+				})
+			}
+		})
+	}
 }
 
 // SPEC 1.2: "close: closes after the other actions"; SPEC 6: "A handler's close without a code: 1000."

@@ -107,7 +107,7 @@ local ws = solidb.ws
 ws.channel.subscribe("c")
 ws.send("ready")
 ws.send(ws.recv())
-ws.send(ws.recv_any().data)
+ws.send(ws.recv_any(0).data) -- SPEC 6: "recv_any(0) polls"
 ws.send(ws.recv())`)))
 	c := n.lua("")
 	c.expect("ready")
@@ -293,6 +293,31 @@ solidb.ws.recv()`))
 	})
 }
 
+// "… when the connection closes": not when the script, which may go on for some seconds, ends.
+func TestScriptCleansUpBeforeItEnds(t *testing.T) {
+	n := startNode(t, scriptApp(`
+solidb.ws.channel.subscribe("c")
+solidb.ws.presence.join("c", {user_id = "ann"})
+store.set("wait", 1)
+solidb.ws.send("ready")
+while store.get("wait") do end
+store.set("over", 1)`), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 2 * time.Second} }})
+	c := n.lua("")
+	c.expect("ready")
+	c.leave(1000)
+	eventually(t, "nobody is there", func() bool {
+		users, err := n.hub.Presence(t.Context(), "c", "")
+		ids, err2 := n.hub.ClientsIn(t.Context(), "c")
+		return err == nil && err2 == nil && len(users) == 0 && len(ids) == 0
+	})
+	over := func() bool { return n.redis.Client().Exists(t.Context(), n.storeKey("over")).Val() == 1 }
+	if over() {
+		t.Fatal("the script has ended")
+	}
+	check(t, n.redis.Client().Del(t.Context(), n.storeKey("wait")).Err())
+	eventually(t, "the script ends", over)
+}
+
 // Wrong types in every function raise errors that name function and argument.
 func TestScriptBadArguments(t *testing.T) {
 	tests := []struct{ call, want string }{
@@ -417,6 +442,32 @@ solidb.ws.recv()`), nodeOptions{config: func(c *Config) { c.Events = 10 }})
 	if f := n.seen.all()[0]; f.Reason != ReasonOverflow || f.Kind != RunScript {
 		t.Fatalf("%+v", f)
 	}
+}
+
+// SPEC 1.1: "A script's event queue is bounded (1,024 by default)".
+func TestScriptOverflowByDefault(t *testing.T) {
+	n := startNode(t, withWatch(scriptApp(`
+solidb.ws.channel.subscribe("c")
+solidb.ws.send("ready")
+solidb.ws.recv()
+local n = 0
+while solidb.ws.recv_any(0) do n = n + 1 end
+solidb.ws.send("had " .. n)
+solidb.ws.recv()`)))
+	c := n.lua("")
+	c.expect("ready")
+	watch := n.watch("c")
+	send := func(times int) {
+		for i := range times {
+			check(t, n.hub.Broadcast(t.Context(), "c", hubText(fmt.Sprint(i)), ""))
+			watch.expect(fmt.Sprint(i)) // which has come later than the script and hears after it
+		}
+	}
+	send(1024)
+	c.say("go")
+	c.expect("had 1024")
+	send(1025)
+	c.expect("closed 1013 event queue full")
 }
 
 func TestScriptClientMessagesWaitInTheSocket(t *testing.T) {

@@ -20,6 +20,24 @@ func (n *testNode) put(path, method, code string) Script {
 	return s
 }
 
+// SPEC 1.1: "A script that raises: logged and counted with path, version and line": the version that runs, not the newest.
+func TestScriptRaisesWithItsVersion(t *testing.T) {
+	n := startNode(t, empty)
+	first := n.put("x", "WS", "solidb.ws.send('first')\nsolidb.ws.recv()\nerror('no')")
+	c := n.dial(scriptPath)
+	c.expect("first")
+	if second := n.put("x", "WS", "error('newest')"); second.Version == first.Version {
+		t.Fatal("no new version")
+	}
+	c.say("go on")
+	c.expect("closed 1011 script error")
+	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	if f := n.seen.all()[0]; f.Version != first.Version || f.Line != 3 || f.Route != "WS db/x" {
+		t.Errorf("%+v, want version %d", f, first.Version)
+	}
+	n.logged(fmt.Sprintf("version=%d", first.Version))
+}
+
 // SPEC 1.1: "Replaces an earlier one. GET reads it back, DELETE removes it, GET /_api/custom lists. Code that does not
 // compile: 422 with line and message, and the old version stays."
 func TestScriptsPutGetDelete(t *testing.T) { eachRedis(t, testScriptsPutGetDelete) }

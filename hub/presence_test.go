@@ -217,6 +217,16 @@ func TestPresenceJoin(t *testing.T) {
 	b.want(`room: leave ann[a] {"n":2,"user_id":"ann"}`)
 	sub.want(`room: leave ann[a] {"n":2,"user_id":"ann"}`)
 	w.wantViews("room", "bob[b]")
+	join(b, "bob", `{"id":"bob","n":3}`)
+	sub.want(`room: update bob[b] {"id":"bob","n":3}`)
+	a.want()                  // neither joined any more nor subscribed
+	late := n1.script("late") // of the same node, and told after them
+	late.join("room")
+	sub.Leave("room")
+	join(b, "bob", `{"id":"bob","n":4}`)
+	late.want(`room: update bob[b] {"id":"bob","n":4}`)
+	sub.want()
+	a.want()
 	if err := a.PresenceJoin(t.Context(), "room", "ann", json.RawMessage(`[1]`)); err == nil {
 		t.Error("user_info that is no object passes")
 	}

@@ -125,7 +125,7 @@ func Encode(src Source, f Fields) (Encoded, error) {
 	names := make([]string, 0, len(f))
 	size := 2
 	for k, v := range f {
-		if v != nil && !slices.Contains(reserved, k) {
+		if v != nil && !slices.Contains(reserved, k) && !(k == "state" && string(v) == "null") { // no state is "online"
 			names = append(names, k)
 			size += len(k) + len(v) + 4
 		}

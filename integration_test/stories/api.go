@@ -123,6 +123,7 @@ func (s *story) apiChannelBroadcast() {
 			}
 			got := c.Next()
 			s.same("what a script gets", s.field(got, "event", "data")+s.field(got, "event", "channel"), `{"text":`+nodetest.JSON(message)+`}`+nodetest.JSON(channel))
+			s.same("its sender", s.field(got, "event", "sender_id"), "nothing")
 		}
 		outside.Act(`{}`)
 		s.same("outside", outside.Pending(), "[]")

@@ -276,7 +276,9 @@ func (s *story) values() {
 			want = nodetest.JSON(v)
 		}
 		plain.Expect(want)
-		s.same("a script's data", s.field(script.Next(), "event", "data"), nodetest.JSON(v))
+		got := script.Next()
+		s.same("a script's data", s.field(got, "event", "data"), nodetest.JSON(v))
+		s.same("its sender", s.field(got, "event", "sender_id"), nodetest.JSON(s.id(sender)))
 	}
 }
 

@@ -121,7 +121,24 @@ func (s *story) trackFields() {
 	if m.PhxRef == "mine" || m.ConnectionID != s.id(c) || m.OnlineAt == 1 {
 		s.Errorf("meta is %s", m.All)
 	}
-	s.Logs[0].Await(s, "about an ignored field", func(l nodetest.Line) bool { return strings.Contains(l.Text("msg"), `"phx_ref" is ignored`) })
+	ignored := func(node int, text string) {
+		s.Logs[node].Await(s, "about an ignored field", func(l nodetest.Line) bool { return strings.Contains(l.Text("msg"), text) })
+	}
+	ignored(0, `track: the field "phx_ref" is ignored`)
+	c.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away","phx_ref":"mine","connection_id":"mine","online_at":1}}`, ch))
+	nodetest.Eventually(s, "the new state", nodetest.Patience, func() bool { return c.Presence(ch).Users["7"][0].State == "away" })
+	ignored(0, `set_presence: the field "connection_id" is ignored`)
+	if now := c.Presence(ch).Users["7"][0]; now.PhxRef != m.PhxRef || now.ConnectionID != m.ConnectionID || now.OnlineAt != m.OnlineAt {
+		s.Errorf("meta was %s, is %s", m.All, now.All)
+	}
+	script := s.commander(1)
+	script.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": "s", "phx_ref": "mine", "connection_id": "mine", "online_at": 1, "own": 2})
+	ignored(1, "is ignored")
+	c.AwaitUsers(ch, "7", "s")
+	if m := c.Presence(ch).Users["s"][0]; m.PhxRef == "mine" || m.ConnectionID != s.id(script) || m.OnlineAt == 1 || s.field(m.All, "own") != "2" {
+		s.Errorf("meta of a script is %s", m.All)
+	}
+	s.same("its user_info", strings.Contains(script.Call1("solidb.ws.presence.list", ch), "mine"), false)
 	c.Send(fmt.Sprintf(`{"raw":{"track":{"channel":%q},"send":"must not run"}}`, ch))
 	s.Logs[0].Await(s, "about the missing user_id", func(l nodetest.Line) bool {
 		return l.Is("handler failed") && strings.Contains(l.Text("error"), "user_id must be a string or a number")
@@ -351,6 +368,15 @@ func (s *story) limits() {
 	})
 	s.same("presence of the 32nd", s.events(1).Call1("ws_presence_count", channels[31]), "1")
 	s.same("presence of the 33rd", s.events(1).Call1("ws_presence_count", channels[40]), "0")
+	script := s.commander(0)
+	for _, channel := range channels {
+		script.Call("solidb.ws.channel.subscribe", channel)
+	}
+	s.same("the 129th of a script", script.CallError("solidb.ws.channel.subscribe", prefix+"more") != "", true)
+	for _, channel := range channels[:32] {
+		script.Call("solidb.ws.presence.join", channel, map[string]any{"user_id": "s"})
+	}
+	s.same("the 33rd of a script", script.CallError("solidb.ws.presence.join", channels[40], map[string]any{"user_id": "s"}) != "", true)
 	big := s.events(2)
 	big.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"big","data":%q}}`, channels[41], strings.Repeat("x", 4200)))
 	s.Logs[2].Await(s, "about a meta that is too big", func(l nodetest.Line) bool {

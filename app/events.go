@@ -167,10 +167,7 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 			c.log().Warn(note, "event", string(e.kind))
 		}
 	}
-	line := 0
-	if fn, ok := w.fns[c.route.index].(*lua.LFunction); ok && fn.Proto != nil {
-		line = fn.Proto.LineDefined
-	}
+	line := w.line(c.route.index)
 	pool.put(w)
 	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
 	var denied *deniedReturn
@@ -194,7 +191,10 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
 	arg := c.eventTable(vm, e)
 	v, err := vm.Call1(w.fns[c.route.index], arg)
 	if err == nil {
-		if err = r.read(v); err != nil {
+		switch err = r.read(v); {
+		case errors.Is(err, luavm.ErrTooLong):
+			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.route.file, Line: w.line(c.route.index)}
+		case err != nil:
 			err = &invalidReturn{err}
 		}
 	}

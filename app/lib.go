@@ -174,10 +174,9 @@ func (a args) message(i int, name string) hub.Value {
 	return hub.Value{Text: string(a.json(v, name)), JSON: true}
 }
 
-// json encodes a value.
+// json encodes a value. One that is too long stops the script.
 func (a args) json(v lua.LValue, name string) []byte {
-	_, c := callOf(a.l)
-	text, err := luavm.EncodeJSON(v, c.server.cfg.Limits.Value)
+	text, err := luavm.Of(a.l).EncodeJSON(a.l, v)
 	if err != nil {
 		a.fail("%s: %s", name, err.Error())
 	}
@@ -186,7 +185,7 @@ func (a args) json(v lua.LValue, name string) []byte {
 
 // decode turns JSON text into a value.
 func (a args) decode(text string) lua.LValue {
-	v, err := luavm.DecodeJSON(luavm.Of(a.l), text)
+	v, err := luavm.Of(a.l).DecodeJSON(a.l, text)
 	if err != nil {
 		a.fail("%s", err.Error())
 	}

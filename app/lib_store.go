@@ -7,7 +7,6 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/broker"
-	"rollcall/luavm"
 )
 
 // maxStoreKey bounds keys and fields of store, in bytes.
@@ -164,11 +163,12 @@ func storeHDel(l *lua.LState) int {
 func storeHGetAll(l *lua.LState) int {
 	a, c, key := storeCall(l, "hgetall")
 	reply, _ := c.do(a, "HGETALL", key)
-	out := luavm.NewObject(0)
+	out := l.NewTable()
+	l.Push(out) // before it is filled, so that it counts for the script's memory meanwhile
 	for field, value := range hashReply(reply) {
-		out.Set(field, a.decode(value))
+		out.RawSetString(field, a.decode(value))
 	}
-	return a.push(out.Table())
+	return 1
 }
 
 // hashReply reads HGETALL's reply in either version of Redis's protocol.

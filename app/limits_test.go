@@ -1,6 +1,8 @@
 package app
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,58 @@ if event.message == "ok" then return {send = "ok"} end`), nodeOptions{config: fu
 			}
 			good.say("ok")
 			good.expect("ok")
+		})
+	}
+}
+
+// SPEC 1.4: "a value-size limit"; SPEC 6: "Budget errors (time, stack, size) can't be caught by pcall". So it is for what the functions of
+// the server and the actions encode, and for what comes from Redis.
+func TestTooLongForTheServer(t *testing.T) {
+	const big = `local big = {} for i = 1, 2000 do big[i] = string.rep("x", 1000) end
+`
+	t.Run("handler", func(t *testing.T) {
+		for _, body := range []string{`return {send = big}`, `return {{send = "x"}, {broadcast_channel = {channel = "c", message = big}}}`,
+			`return {track = {channel = "c", user_id = "u", big = big}}`} {
+			n := startNode(t, handler(`if event.type == "message" then `+big+body+` end`))
+			c := n.dial("/ws/x")
+			c.say("go")
+			c.expect("closed 1011 handler error")
+			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			if f := n.seen.all()[0]; f.Reason != "value" || f.Line == 0 || f.File == "" {
+				t.Errorf("%s: %+v", body, f)
+			}
+		}
+	})
+	for call, reason := range map[string]string{
+		`solidb.ws.send, big`:                       "value",
+		`solidb.ws.channel.broadcast, "c", big`:     "value",
+		`solidb.ws.presence.join, "c", {big = big}`: "value",
+		`ws_broadcast, big`:                         "value",
+		`ws_broadcast_room, "c", big`:               "value",
+		`ws_send, solidb.ws.id, big`:                "value",
+		`store.set, "k", big`:                       "value",
+		`store.hset, "k", "f", big`:                 "value",
+		`store.hgetall, "texts"`:                    "memory",
+		`store.hgetall, "tables"`:                   "memory",
+	} {
+		t.Run(call, func(t *testing.T) {
+			n := startNode(t, scriptApp(big+`solidb.ws.send("ready")
+solidb.ws.recv()
+pcall(`+call+`)
+solidb.ws.send("caught")`), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 20 * time.Second} }})
+			c := n.lua("")
+			c.expect("ready")
+			for i := range 40 {
+				f, long := fmt.Sprint("f", i), strings.Repeat("[],", 200_000)
+				check(t, n.redis.Client().HSet(t.Context(), n.storeKey("texts"), f, `"`+long+`"`).Err())
+				check(t, n.redis.Client().HSet(t.Context(), n.storeKey("tables"), f, `[`+long+`0]`).Err())
+			}
+			c.say("go")
+			c.expect("closed 1011 script error")
+			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			if f := n.seen.all()[0]; string(f.Reason) != reason || f.Line != 4 {
+				t.Errorf("%+v", f)
+			}
 		})
 	}
 }

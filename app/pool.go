@@ -25,6 +25,14 @@ type worker struct {
 	homed bool           // the last one served was of home
 }
 
+// line is where the function of a route begins, for failures that have no line of their own; 0: not known.
+func (w *worker) line(route int) int {
+	if fn, ok := w.fns[route].(*lua.LFunction); ok && fn.Proto != nil {
+		return fn.Proto.LineDefined
+	}
+	return 0
+}
+
 // pool lends workers of one handler file. A turn has one to itself. There are about as many as can run at once, and
 // more while some of them wait inside a call (for Redis), up to a limit; then turns wait, in the order they came.
 //

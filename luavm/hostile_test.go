@@ -51,6 +51,9 @@ var hostile = []struct {
 		pcall(table.sort, t, function(a, b) t[#t] = nil t[1] = "x" return a < b end) return true`},
 	{"decode without end", Budget, `local s = "[" .. ("1,"):rep(100000) .. "1]" while true do json.decode(s) end`},
 	{"encode without end", Budget, `local t = {} for i = 1, 1000 do t[i] = i end while true do json.encode(t) end`},
+	{"encode of hollow arrays", Value, `local t, l = {}, {} t[200000] = 1 t[200000] = nil for i = 1, 10000 do l[i] = t end json.encode(l)`},
+	{"encode of removed fields", Value, `local t, l = {}, {} for i = 1, 3000 do t["k" .. i] = 1 end for i = 1, 3000 do t["k" .. i] = nil end
+		for i = 1, 10000 do l[i] = t end json.encode(l)`},
 	{"concat without end", Budget, `local t = {} for i = 1, 1000 do t[i] = i end while true do table.concat(t) end`},
 	{"unpack without end", Budget, `local t = {} for i = 1, 7000 do t[i] = i end while true do (function() end)(unpack(t)) end`},
 	{"insert at the front", Budget, `local t = {} while true do table.insert(t, 1, 0) if #t > 100000 then t = {} end end`},

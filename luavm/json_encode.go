@@ -10,7 +10,8 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// ErrTooLong is what EncodeJSON returns when the text passes the limit.
+// ErrTooLong is what EncodeJSON returns when the text passes the limit, or the places in tables do, empty ones included, that
+// have to be looked at for it.
 var ErrTooLong = errors.New("JSON text too long")
 
 // EncodeJSON encodes a value as JSON text of at most limit bytes (0: no limit).
@@ -29,7 +30,7 @@ func AppendJSON(buf []byte, v lua.LValue, limit int) ([]byte, error) {
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	e := encoder{buf: buf, limit: limit}
+	e := encoder{buf: buf, limit: limit, places: limit}
 	e.path = e.space[:0]
 	if limit < math.MaxInt-len(buf) {
 		e.limit += len(buf)
@@ -46,8 +47,11 @@ func AppendJSON(buf []byte, v lua.LValue, limit int) ([]byte, error) {
 type encoder struct {
 	buf   []byte
 	limit int
-	path  []*lua.LTable // tables that are being encoded, outermost first
-	space [16]*lua.LTable
+	// places is how many more places of tables may be looked at. One that is not empty takes a byte of text at least; a
+	// table may also have a million empty ones, and stand in the value a million times.
+	places int
+	path   []*lua.LTable // tables that are being encoded, outermost first
+	space  [16]*lua.LTable
 }
 
 func (e *encoder) value(v lua.LValue) error {
@@ -101,8 +105,11 @@ func (e *encoder) table(t *lua.LTable) error {
 	if len(e.buf) > e.limit {
 		return ErrTooLong
 	}
-	e.path = append(e.path, t)
 	content, _ := contentOf(t)
+	if e.places -= len(view(content).array) + len(view(content).keys); e.places < 0 {
+		return ErrTooLong
+	}
+	e.path = append(e.path, t)
 	var err error
 	if n, ok := arrayLen(content); ok {
 		err = e.array(content, n)

@@ -21,16 +21,10 @@ func jsonFunctions() map[string]lua.LValue {
 func jsonEncode(L *lua.LState) int {
 	vm := Of(L)
 	vm.scratch = vm.scratch[:0]
-	buf, err := AppendJSON(vm.scratch, L.CheckAny(1), vm.limits.Value)
-	switch {
-	case errors.Is(err, ErrTooLong):
-		vm.tooLong()
-		vm.raiseFatal(L)
-	case err != nil:
-		vm.spend(L, 200)
+	buf, err := vm.appendJSON(L, vm.scratch, L.CheckAny(1))
+	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
-	vm.spend(L, len(buf)>>4)
 	vm.chargeString(L, len(buf))
 	if cap(buf) <= maxScratch {
 		vm.scratch = buf
@@ -39,18 +33,44 @@ func jsonEncode(L *lua.LState) int {
 	return 1
 }
 
+// EncodeJSON is the function EncodeJSON for one of the host's that the script calls on L: its work counts, and a text that is
+// longer than a value may be stops the script.
+func (vm *VM) EncodeJSON(L *lua.LState, v lua.LValue) ([]byte, error) {
+	return vm.appendJSON(L, nil, v)
+}
+
+func (vm *VM) appendJSON(L *lua.LState, buf []byte, v lua.LValue) ([]byte, error) {
+	buf, err := AppendJSON(buf, v, vm.limits.Value)
+	switch {
+	case errors.Is(err, ErrTooLong):
+		vm.tooLong()
+		vm.raiseFatal(L)
+	case err != nil:
+		vm.spend(L, 200)
+		return nil, err
+	}
+	vm.spend(L, len(buf)>>4)
+	return buf, nil
+}
+
 // maxScratch is the largest buffer that a VM keeps for encoding.
 const maxScratch = 4 << 10
 
 func jsonDecode(L *lua.LState) int {
-	vm := Of(L)
-	v, err := DecodeJSON(vm, L.CheckString(1))
-	vm.charge(L, 0)
+	v, err := Of(L).DecodeJSON(L, L.CheckString(1))
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
 	L.Push(v)
 	return 1
+}
+
+// DecodeJSON is the function DecodeJSON for one of the host's that the script calls on L: it stops a script that has run out of
+// time or memory. The value itself is among what the script holds only when it can be reached from its stack.
+func (vm *VM) DecodeJSON(L *lua.LState, text string) (lua.LValue, error) {
+	v, err := DecodeJSON(vm, text)
+	vm.charge(L, 0)
+	return v, err
 }
 
 // jsonArray marks a table as an array, or makes an empty one.

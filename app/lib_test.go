@@ -127,6 +127,21 @@ print("printed", 1)`), nodeOptions{})
 	}
 }
 
+// SPEC 1.3: "log.debug … structured log lines that name route and connection", "and for HTTP handlers": those have no connection.
+func TestLogElsewhere(t *testing.T) {
+	files := scriptApp(`log.debug("quiet", {n = 1})`)
+	files["config/routes.lua"] = `router_get("/h/:id", "h#get")`
+	files["handlers/h.lua"] = `function get() log.info("of a handler") return "" end`
+	files["scripts/db/y.get.lua"] = `log.info("of an HTTP script") return ""`
+	n := startNode(t, files, nodeOptions{debug: true})
+	n.lua("").expect("closed 1000")
+	n.get("/h/7")
+	n.get("/api/custom/db/y")
+	n.logged(`level=DEBUG msg=quiet route="WS db/x" connection=`)
+	n.logged(`level=INFO msg="of a handler" route=/h/:id`)
+	n.logged(`level=INFO msg="of an HTTP script" route="GET db/y"`)
+}
+
 // SPEC 1.3: "require of files in handlers/ and lib/ of the app".
 func TestRequire(t *testing.T) {
 	n := startNode(t, map[string]string{

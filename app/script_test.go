@@ -47,6 +47,24 @@ end`))
 	c.expect("got bin")
 }
 
+// SPEC 1.4: "Two connections never see each other's globals", nor what the other has made of a module.
+func TestScriptsShareNothing(t *testing.T) {
+	files := scriptApp(`
+n = (n or 0) + 1
+solidb.ws.send(n .. " " .. require("counter").add())
+solidb.ws.recv()`)
+	files["lib/counter.lua"] = `local n = 0 return {add = function() n = n + 1 return n end}`
+	node := startNode(t, files)
+	for range 3 {
+		node.lua("").expect("1 1")
+	}
+	c := node.lua("")
+	c.expect("1 1")
+	c.leave(1000)
+	eventually(t, "the end of one", func() bool { return node.sockets.Len() == 3 })
+	node.lua("").expect("1 1")
+}
+
 func TestScriptEndClosesWith1000(t *testing.T) {
 	n := startNode(t, scriptApp(`solidb.ws.send("bye")`))
 	n.lua("").expect("bye", "closed 1000")

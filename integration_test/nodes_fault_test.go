@@ -14,12 +14,21 @@ import (
 func TestKilledNode(t *testing.T) {
 	t.Parallel()
 	c := assembleOn(t, redistest.Standalone(t))
+	idOf := func(user string) string {
+		event, _ := c.devices[user][0].Ask(map[string]any{"event": true}).Results[0].(map[string]any)
+		return fmt.Sprint(event["connection_id"])
+	}
+	dead, alive := idOf("on0"), idOf("on2")
 	killed := time.Now()
 	c.nodes[0].Kill()
 	for _, w := range c.plain[1:] {
 		w.AwaitUsersWithin(gone-time.Since(killed), c.channel, "both01", "on1", "on2")
 	}
 	c.expectLists(gone-time.Since(killed), 3, []int{1, 2}, "both01", "on1", "on2")
+	// SPEC 1.3, ws_send: "false when no live node can hold that connection, else true".
+	for _, tt := range []struct{ function, id, want string }{{"ws_send", dead, "false"}, {"ws_close", dead, "false"}, {"ws_send", alive, "true"}} {
+		nodetest.Eventually(t, tt.function+" says "+tt.want, gone, func() bool { return c.plain[1].Call1(tt.function, tt.id, "x") == tt.want })
+	}
 	c.fence(c.watchers(1, 2), 1)
 	c.expectTold("leave on0, leave two0", 1, 2)
 	// Its last device goes now: one leave, the first.

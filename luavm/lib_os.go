@@ -12,18 +12,12 @@ import (
 var osFunctions = map[string]lua.LGFunction{
 	"clock":    osClock,
 	"date":     osDate,
-	"difftime": osDifftime,
 	"time":     osTime,
 }
 
 // osClock gives seconds since the process started, for differences.
 func osClock(L *lua.LState) int {
 	L.Push(lua.LNumber(now().Seconds()))
-	return 1
-}
-
-func osDifftime(L *lua.LState) int {
-	L.Push(lua.LNumber(number(L, 1)) - lua.LNumber(float64(L.OptNumber(2, 0))))
 	return 1
 }
 

@@ -285,6 +285,9 @@ func (s *story) sandbox() {
 			local ok, v = pcall(require("lib.functions").find, name)
 			if ok and v ~= nil then bad[#bad + 1] = name end
 		end
+		for name in pairs(os) do
+			if name ~= "time" and name ~= "date" and name ~= "clock" then bad[#bad + 1] = "os." .. name end
+		end
 		for _, name in ipairs({ "os.time", "os.date", "os.clock", "string.format", "table.concat", "math.floor", "coroutine.wrap", "pcall", "error", "require" }) do
 			if require("lib.functions").find(name) == nil then bad[#bad + 1] = "missing " .. name end
 		end

@@ -10,9 +10,9 @@ import (
 
 // osFunctions have to do with time alone.
 var osFunctions = map[string]lua.LGFunction{
-	"clock":    osClock,
-	"date":     osDate,
-	"time":     osTime,
+	"clock": osClock,
+	"date":  osDate,
+	"time":  osTime,
 }
 
 // osClock gives seconds since the process started, for differences.

@@ -272,16 +272,8 @@ func TestDisconnectReleasesPresence(t *testing.T) {
 			c.expect("ready")
 			c.leave(1000)
 			watch.expect("1")
-			eventually(t, "the end of presence", func() bool {
-				users, err := n.hub.Presence(t.Context(), "r", "")
-				return err == nil && len(users) == 0
-			})
-			for _, channel := range []string{"r", "other"} {
-				eventually(t, "the end of membership", func() bool {
-					ids, err := n.hub.ClientsIn(t.Context(), channel)
-					return err == nil && len(ids) == 0
-				})
-			}
+			n.awaitEmpty("r")
+			n.awaitEmpty("other")
 		})
 	}
 }

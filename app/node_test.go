@@ -161,6 +161,16 @@ func eachRedis(t *testing.T, f func(t *testing.T, r *redistest.Redis)) {
 // empty is an app without anything.
 var empty = map[string]string{"readme.md": ""}
 
+// awaitEmpty waits until nobody is in a channel, neither joined nor tracked.
+func (n *testNode) awaitEmpty(channel string) {
+	n.t.Helper()
+	eventually(n.t, "nobody is in "+channel, func() bool {
+		users, err := n.hub.Presence(n.t.Context(), channel, "")
+		ids, err2 := n.hub.ClientsIn(n.t.Context(), channel)
+		return err == nil && err2 == nil && len(users) == 0 && len(ids) == 0
+	})
+}
+
 // storeKey is where the app's store keeps a key.
 func (n *testNode) storeKey(key string) string {
 	return n.broker.Keys().Store(n.server.App().Name, key)

@@ -177,7 +177,6 @@ func TestShardFailsOver(t *testing.T) {
 			old, replica := server.Nodes()[0], server.Nodes()[3]
 			moving := ownedBy(server, old, topics)
 			tr := startTraffic(t, sender, b, topics)
-			tr.mayBeLate = name == "asked to"
 			tr.flow()
 			before := b.Breaks()
 			if name == "asked to" {

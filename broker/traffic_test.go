@@ -66,17 +66,15 @@ type traffic struct {
 	sender  *broker.Broker
 	topics  []string
 	ledgers []*ledger
-	failed  []map[int]bool // numbers whose publish gave an error: they may have arrived or not
+	failed  []map[int]bool // numbers whose publish gave an error or was in doubt: they may have arrived or not
 	next    []int
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	// mayBeLate: a message of failed may come after ones that were sent later. So it is when Redis is asked to fail over: a publisher
-	// that has not heard of it yet still publishes at the old master, a replica now, which passes the message on to the new one.
-	mayBeLate bool
-	// heard, once doubted, tells whether the sender has heard of the failover of the topics of moving. Until then a message on them
-	// may be lost though its publish succeeds: the old master, a replica now, takes it, but receivers that have left it hear
-	// it only if the two masters already know each other in their new roles. Broadcasts are at most once.
+	// heard, once doubted, tells whether the sender has heard of a failover on request of the topics of moving. Until then it publishes at
+	// the old master, a replica now, which takes the message. It passes it on to the new one, so the message may come after ones
+	// that were sent later; or, if the two masters do not know each other in their new roles yet, it is lost for receivers that have
+	// left the old one, though its publish succeeds. Broadcasts are at most once.
 	heard   func() bool
 	moving  []int
 	doubted atomic.Bool
@@ -179,7 +177,7 @@ func (tr *traffic) check(i int) {
 		case n == -1:
 			again = true
 			continue
-		case tr.mayBeLate && tr.failed[i][n]:
+		case tr.doubted.Load() && tr.failed[i][n]:
 			continue // it may come long after Resubscribed, and says nothing of what came before that
 		case n < last:
 			tr.t.Errorf("%s: %d after %d (%s)", tr.topics[i], n, last, around(l.told, at))

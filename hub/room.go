@@ -13,7 +13,7 @@ import (
 // room is one channel while someone on this node is in it or tracked there. It receives the channel's topic, and is the
 // audience of its presence.
 //
-// Invariant: members holds each membership that is joined or tracked, at its index.
+// Invariant: members holds each membership that is joined or tracked, at its index, and beside it what it hears.
 type room struct {
 	// static
 	h        *Hub
@@ -31,10 +31,11 @@ type room struct {
 	members []place
 }
 
-// place is where a room holds a membership.
+// place is where a room holds a membership, and the connection with it: a delivery need not look into the membership, which is
+// in no cache.
 type place struct {
 	*membership
-	to Conn // where a broadcast goes; nil: not joined, or its script hears of it. Here, so that a delivery need not look into the membership
+	to Conn // membership.hears()
 }
 
 // membership is one session's place in a room.
@@ -150,7 +151,7 @@ func (r *room) set(m *membership, change func()) {
 	}
 }
 
-// hears gives the connection to which broadcasts go, or nil.
+// hears gives the connection to which broadcasts go; nil: not joined, or its script hears of them.
 func (m *membership) hears() Conn {
 	if !m.joined || m.s.events != nil {
 		return nil

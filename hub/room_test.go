@@ -39,6 +39,24 @@ func TestBroadcast(t *testing.T) {
 	must(t, n2.Broadcast(t.Context(), "nobody is here", Value{Text: "x"}, "")) // true also with no subscribers
 }
 
+// SPEC 6: "leave does not untrack": who is tracked and has left hears of users, and no broadcast.
+func TestNoBroadcastAfterLeave(t *testing.T) {
+	_, n1, _ := quick(t)
+	tracked, joined := n1.event("tracked"), n1.event("joined")
+	tracked.join("room")
+	tracked.track("room", "ann", "")
+	tracked.want("room: state ann[tracked]")
+	joined.join("room")
+	must(t, tracked.Leave("room"))
+	joined.say("room", "one")
+	joined.want("one")
+	tracked.want()
+	tracked.join("room")
+	joined.say("room", "two")
+	joined.want("two")
+	tracked.want("two")
+}
+
 // SPEC 1.2, broadcast: "to every connection of the cluster"; SPEC 6: it reaches "connections of both kinds, as raw text".
 func TestBroadcastAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})

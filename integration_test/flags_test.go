@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,7 +27,9 @@ func TestPresenceLinger(t *testing.T) {
 	for _, user := range []string{"left", "untracked", "dropped", "reloaded", "back"} {
 		c.enter(user, 0)
 	}
-	c.everyoneSees("left", "untracked", "dropped", "reloaded", "back")
+	script := nodetest.Dial(t, nodes[0].Addr(), "/api/custom/test/do")
+	script.Call("solidb.ws.presence.join", "room", map[string]any{"user_id": "scripted"})
+	c.everyoneSees("left", "untracked", "dropped", "reloaded", "back", "scripted")
 	c.forget()
 	began := time.Now()
 	c.devices["left"][0].Leave(1000, "")
@@ -34,8 +37,9 @@ func TestPresenceLinger(t *testing.T) {
 	c.devices["dropped"][0].Drop()
 	c.devices["reloaded"][0].Leave(1001, "")
 	c.devices["back"][0].Drop()
+	script.Drop()
 	for _, w := range c.plain {
-		w.AwaitUsersWithin(linger-time.Since(began), "room", "dropped", "reloaded", "back")
+		w.AwaitUsersWithin(linger-time.Since(began), "room", "dropped", "reloaded", "back", "scripted")
 	}
 	c.enter("back", 1) // within the time, on another node
 	for _, w := range c.plain {
@@ -45,7 +49,7 @@ func TestPresenceLinger(t *testing.T) {
 		t.Errorf("all had left after %v", took)
 	}
 	c.fence(c.watchers(), 0)
-	c.expectTold("leave dropped, leave left, leave reloaded, leave untracked")
+	c.expectTold("leave dropped, leave left, leave reloaded, leave scripted, leave untracked")
 	c.expectLists(gone, 1, []int{0, 1}, "back")
 }
 
@@ -112,6 +116,17 @@ func TestProxiesAndOrigins(t *testing.T) {
 			event, _ := c.Ask(ask).Results[0].(map[string]any)
 			if event["remote_addr"] != tt.want {
 				t.Errorf("%s with %s: remote_addr is %v, want %s", path, tt.header, event["remote_addr"], tt.want)
+			}
+		}
+		for _, path := range []string{"/echo/x", "/api/custom/test/request"} {
+			_, answer, _ := nodetest.Request(t.Context(), "GET", tt.addr, path, "", tt.header)
+			var got struct {
+				Request struct {
+					RemoteAddr string `json:"remote_addr"`
+				}
+			}
+			if err := json.Unmarshal([]byte(answer), &got); err != nil || got.Request.RemoteAddr != tt.want {
+				t.Errorf("%s with %s: %v, %s", path, tt.header, err, answer)
 			}
 		}
 	}

@@ -6,12 +6,13 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TESTFLAGS   ?= -race -timeout 10m
 BENCH       ?= .
 STEPS       ?= 1000000
+PROGRAMS    ?= 2000000
 
 UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = $$($(GO) list ./integration_test/... | grep -vE '/integration_test(/chaos)?$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
+.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,13 @@ model: ## the presence protocol through the model checker (spin, tcc)
 
 compose-test: ## docker-compose.yml brought up for real (needs a Docker daemon)
 	ROLLCALL_TEST_REQUIRE=1 $(GO) test -v -count=1 -timeout 10m ./integration_test/compose/
+
+lua: ## random Lua programs here and in Debian's lua5.1, PROGRAMS of them (it takes two hours)
+	$(GO) test -v -count=1 -timeout 24h -run TestSameAsPUC ./integration_test/lua51 -programs $(PROGRAMS) -seed $$(date +%s)
+
+fuzz: ## programs and calls of the library's functions at random, ten minutes of each
+	$(GO) test -run '^$$' -fuzz FuzzProgram -fuzztime 10m -fuzzminimizetime 1x ./luavm
+	$(GO) test -run '^$$' -fuzz FuzzLibrary -fuzztime 10m -fuzzminimizetime 1x ./luavm
 
 simulate: ## presence on many nodes in virtual time, STEPS steps of it, and whether its checks find mistakes
 	$(GO) test -v -count=1 -timeout 2h ./integration_test/simulation -steps $(STEPS) -mutants 1000000

@@ -51,6 +51,13 @@ func (vm *VM) Call1(fn lua.LValue, args ...lua.LValue) (lua.LValue, error) {
 
 // call leaves the results on the stack of the thread it returns, above top.
 func (vm *VM) call(fn lua.LValue, nret int, args []lua.LValue) (L *lua.LState, top int, err error) {
+	// The last net: a panic that gets here has broken the machine in a way that
+	// gopher-lua itself did not foresee, as when its trace of a stack fails.
+	defer func() {
+		if r := recover(); r != nil {
+			err = vm.Crashed(r)
+		}
+	}()
 	L = vm.thread()
 	outermost := vm.nesting == 0
 	if outermost {
@@ -69,7 +76,15 @@ func (vm *VM) call(fn lua.LValue, nret int, args []lua.LValue) (L *lua.LState, t
 	for _, a := range args {
 		L.Push(a)
 	}
-	failed := L.PCall(len(args), nret, nil)
+	var failed error
+	if outermost {
+		failed = L.PCall(len(args), nret, nil)
+	} else {
+		traced := vm.traced
+		vm.traced = true
+		failed = guardedCall(L, len(args), nret)
+		vm.traced = traced
+	}
 	if failed == nil && vm.fatal == nil {
 		return L, top, nil
 	}
@@ -86,16 +101,42 @@ func (vm *VM) call(fn lua.LValue, nret int, args []lua.LValue) (L *lua.LState, t
 	return L, top, e
 }
 
+// Crashed makes the Error of a panic of this package or the host's while it dealt
+// with the VM, of which recover gave r. The VM is Broken then.
+func (vm *VM) Crashed(r any) *Error {
+	vm.broken = true
+	e := &Error{Kind: Panic, Message: fmt.Sprintf("internal error: %v", r), Traceback: string(debug.Stack())}
+	e.File, e.Line = vm.safePlace()
+	e.Message = position(e.File, e.Line) + e.Message
+	vm.fatal = e
+	return e
+}
+
+// safePlace is where Lua code runs, as far as it can be told.
+func (vm *VM) safePlace() (file string, line int) {
+	defer func() { _ = recover() }()
+	file, line, _ = trace(vm.thread())
+	return file, line
+}
+
 // enter begins a run: it waits at the gate, and starts the budget.
 func (vm *VM) enter() {
 	vm.gate.enter()
+	vm.running.Store(true)
+	if vm.end == nil && vm.evicted.Swap(false) { // it was the run before that was meant
+		vm.stop.Store(false)
+	}
 	vm.unsealed = vm.unsealed || vm.turn == nil
 	vm.fatal = nil
 	vm.raised = nil
 	vm.startBudget()
 }
 
-func (vm *VM) leave() { vm.gate.leave() }
+func (vm *VM) leave() {
+	vm.running.Store(false)
+	vm.settle()
+	vm.gate.leave()
+}
 
 // startBudget begins to count time anew. Bytes go on: they are a measure of the
 // VM and not of the run.
@@ -143,9 +184,11 @@ func (vm *VM) Block(f func()) {
 		f()
 		return
 	}
+	vm.settleWaiting()
 	vm.gate.leave()
 	defer func() {
 		vm.gate.enter()
+		vm.running.Store(true)
 		vm.startBudget()
 	}()
 	f()

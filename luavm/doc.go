@@ -37,7 +37,8 @@
 //
 // # Limits
 //
-// Limits bound each run: Budget is the time that Lua runs between two blocking
+// A Ceiling bounds what the VMs of a process hold together. Limits bound each
+// run: Budget is the time that Lua runs between two blocking
 // calls; waiting at the Gate does not count, nor does time in which the process
 // did not run. Depth bounds calls, Value one string, Memory what the VM holds.
 // Every limit holds inside of library functions too. Passing one is an *Error
@@ -59,10 +60,11 @@
 //
 // # How it works
 //
-// gopher-lua asks the context of a thread before every instruction whether it
-// is done. The meter (meter.go) is that context: it counts instructions, looks
-// at the operands of those whose cost depends on them, and reads the clock now
-// and then. Library functions are our own, so that they count their work too
-// (lib_*.go, pattern.go). layout.go is the only file that knows the library's
-// private fields, and stops the program if they ever change.
+// gopher-lua parses, and its machine runs what our own code generator writes
+// (codegen.go says why). It asks the context of a thread before every instruction
+// whether it is done. The meter (meter.go) is that context: it counts
+// instructions, looks at the operands of those whose cost depends on them, and
+// reads the clock now and then. Library functions are our own, so that they count
+// their work too (lib_*.go, pattern.go). layout.go is the only file that knows the
+// library's private fields, and stops the program if they ever change.
 package luavm

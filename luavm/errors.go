@@ -137,7 +137,7 @@ func isOverflow(v lua.LValue) bool {
 func describe(v lua.LValue, trace string) (message, file string, line int) {
 	switch s := v.(type) {
 	case lua.LString, lua.LNumber:
-		message = s.String()
+		message = plainText(v)
 		if file, line, ok := cutPosition(message); ok {
 			return message, file, line
 		}

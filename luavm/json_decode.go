@@ -22,9 +22,11 @@ func (e *SyntaxError) Error() string {
 
 // DecodeJSON decodes JSON text. Arrays are marked as such, null is Null, also
 // at the top. Nesting deeper than 200 is an error. What it takes counts for the
-// memory of vm, which may be nil. The error is a *SyntaxError.
+// memory and the time of vm, which may be nil. The error is a *SyntaxError, or
+// an *Error when the run of vm in which it is called has to end.
 func DecodeJSON(vm *VM, text string) (lua.LValue, error) {
-	d := decoder{s: text, clone: len(text) > 512}
+	d := decoder{s: text, clone: len(text) > 512, vm: vm}
+	defer d.end()
 	d.space()
 	v, err := d.value()
 	if err == nil {
@@ -32,10 +34,6 @@ func DecodeJSON(vm *VM, text string) (lua.LValue, error) {
 		if d.i < len(d.s) {
 			err = d.unexpected()
 		}
-	}
-	if vm != nil {
-		vm.bytes += len(text) * 4
-		vm.steps -= len(text) >> 4
 	}
 	if err != nil {
 		return nil, err
@@ -48,8 +46,37 @@ type decoder struct {
 	i     int
 	depth int
 	clone bool // so that a short string of a long text does not hold all of it
+	vm    *VM  // may be nil
+	taken int  // bytes
 	// values of the arrays and objects that are being read
 	stack []lua.LValue
+}
+
+// take charges the VM for n bytes before they are taken. The error is that of a
+// run that has to end.
+func (d *decoder) take(n int) error {
+	vm := d.vm
+	if vm == nil {
+		return nil
+	}
+	d.taken += n
+	vm.pending += n // no walk sees it until it is whole
+	vm.bytes += n
+	vm.steps -= 1 + n>>8
+	if vm.nesting == 0 || vm.steps >= 0 && vm.bytes < vm.walkAt {
+		return nil
+	}
+	vm.look()
+	if vm.fatal != nil {
+		return vm.fatal
+	}
+	return nil
+}
+
+func (d *decoder) end() {
+	if d.vm != nil {
+		d.vm.pending -= d.taken
+	}
 }
 
 func (d *decoder) fail(at int, format string, args ...any) error {
@@ -86,6 +113,9 @@ func (d *decoder) value() (lua.LValue, error) {
 		return d.array()
 	case '"':
 		s, err := d.str()
+		if err == nil {
+			err = d.take(16 + len(s))
+		}
 		return lua.LString(s), err
 	case 't':
 		return lua.LTrue, d.word("true")
@@ -95,6 +125,9 @@ func (d *decoder) value() (lua.LValue, error) {
 		return Null, d.word("null")
 	default:
 		if c == '-' || c >= '0' && c <= '9' {
+			if err := d.take(8); err != nil {
+				return nil, err
+			}
 			return d.number()
 		}
 		return nil, d.unexpected()
@@ -292,7 +325,7 @@ func (d *decoder) array() (lua.LValue, error) {
 	if d.i < len(d.s) && d.s[d.i] == ']' {
 		d.i++
 		d.depth--
-		return &lua.LTable{Metatable: arrayMark}, nil
+		return &lua.LTable{Metatable: arrayMark}, d.take(tableBytes)
 	}
 	for {
 		v, err := d.value()
@@ -312,6 +345,9 @@ func (d *decoder) array() (lua.LValue, error) {
 	if len(d.stack)-base >= maxArray {
 		return nil, d.fail(d.i-1, "array of more than %d elements", maxArray-1)
 	}
+	if err := d.take(tableBytes + 32*(len(d.stack)-base)); err != nil {
+		return nil, err
+	}
 	t := &lua.LTable{Metatable: arrayMark}
 	view(t).array = append(make([]lua.LValue, 0, len(d.stack)-base), d.stack[base:]...)
 	d.drop(base)
@@ -326,7 +362,7 @@ func (d *decoder) object() (lua.LValue, error) {
 	if d.i < len(d.s) && d.s[d.i] == '}' {
 		d.i++
 		d.depth--
-		return &lua.LTable{Metatable: lua.LNil}, nil
+		return &lua.LTable{Metatable: lua.LNil}, d.take(tableBytes)
 	}
 	for {
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
@@ -346,6 +382,9 @@ func (d *decoder) object() (lua.LValue, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := d.take(32 + len(k)); err != nil {
+			return nil, err
+		}
 		d.stack = append(d.stack, lua.LString(k), v)
 		more, err := d.comma('}')
 		if err != nil {
@@ -356,7 +395,11 @@ func (d *decoder) object() (lua.LValue, error) {
 		}
 	}
 	d.depth--
-	o := newObject((len(d.stack) - base) / 2)
+	fields := (len(d.stack) - base) / 2
+	if err := d.take(ObjectSize(fields)); err != nil {
+		return nil, err
+	}
+	o := newObject(fields)
 	for j := base; j < len(d.stack); j += 2 {
 		o.setValue(string(d.stack[j].(lua.LString)), d.stack[j], d.stack[j+1])
 	}

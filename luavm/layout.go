@@ -14,10 +14,11 @@ import (
 // reflection before the first VM is made, so another version of the library
 // with another layout stops the program at start and corrupts nothing.
 //
-// It is used for three things that the public API cannot do: to see the
-// operands of an instruction before it runs (meter.go), to measure and copy
-// tables as a whole (memory.go, turn.go), and to fill tables from JSON without
-// going through their maps twice.
+// It is used for what the public API cannot do: to see the operands of an
+// instruction before it runs (meter.go), to measure and copy tables as a whole
+// (memory.go, turn.go), to fill tables from JSON without going through their
+// maps twice, to give compiled code its names (codegen.go), and to close the
+// right upvalues after an error (protect.go).
 
 // frameView is lua.callFrame.
 type frameView struct {
@@ -49,28 +50,65 @@ type tableView struct {
 	k2i       map[lua.LValue]int
 }
 
+// upvalueView is lua.Upvalue.
+type upvalueView struct {
+	next   *lua.Upvalue
+	reg    *registryView
+	index  int
+	value  lua.LValue
+	closed bool
+}
+
+// allocatorView is how lua.allocator begins, which makes numbers.
+type allocatorView struct {
+	size int // how many at a time
+}
+
+// numberBytes is what a number takes. The library makes blocks of 32, and one
+// that is kept keeps the block; with blocks of 4 no more than 32 bytes.
+const (
+	numberBlock = 4
+	numberBytes = 12
+)
+
 // maxArray is the length from which gopher-lua keeps integer keys in the hash
 // part. Below it, one assignment to a high index fills everything under it, so
 // the library's own 64 million would let one instruction take a gigabyte.
 const maxArray = 1 << 18
 
-type offsets struct{ frame, registry uintptr }
+type offsets struct{ frame, registry, upvalues, hasErrorFunc, allocator, stringConstants uintptr }
 
 // useLibrary sets the limits of gopher-lua that are process wide and checks its
 // layout, once.
 var useLibrary = sync.OnceValue(func() offsets {
 	lua.MaxArrayIndex = maxArray
 	state := reflect.TypeFor[lua.LState]()
-	frame, ok1 := state.FieldByName("currentFrame")
-	registry, ok2 := state.FieldByName("reg")
-	if !ok1 || !ok2 {
-		panic("luavm: lua.LState has changed")
-	}
+	frame := field(state, "currentFrame", reflect.Pointer)
+	registry := field(state, "reg", reflect.Pointer)
+	upvalues := field(state, "uvcache", reflect.Pointer)
+	hasErrorFunc := field(state, "hasErrorFunc", reflect.Bool)
+	allocator := field(state, "alloc", reflect.Pointer)
+	stringConstants := field(reflect.TypeFor[lua.FunctionProto](), "stringConstants", reflect.Slice)
 	sameLayout(frame.Type.Elem(), reflect.TypeFor[frameView]())
 	sameLayout(registry.Type.Elem(), reflect.TypeFor[registryView]())
+	sameLayout(upvalues.Type.Elem(), reflect.TypeFor[upvalueView]())
 	sameLayout(reflect.TypeFor[lua.LTable](), reflect.TypeFor[tableView]())
-	return offsets{frame.Offset, registry.Offset}
+	field(allocator.Type.Elem(), "size", reflect.Int)
+	sameLayout(allocator.Type.Elem(), reflect.TypeFor[allocatorView]())
+	if upvalues.Type.Elem() != reflect.TypeFor[lua.Upvalue]() || stringConstants.Type.Elem().Kind() != reflect.String {
+		panic("luavm: gopher-lua has changed")
+	}
+	return offsets{frame.Offset, registry.Offset, upvalues.Offset, hasErrorFunc.Offset, allocator.Offset, stringConstants.Offset}
 })
+
+// field finds a private field, and panics when it is not there or of another kind.
+func field(t reflect.Type, name string, kind reflect.Kind) reflect.StructField {
+	f, ok := t.FieldByName(name)
+	if !ok || f.Type.Kind() != kind {
+		panic(fmt.Sprintf("luavm: %v.%s has changed", t, name))
+	}
+	return f
+}
 
 // sameLayout panics unless every field of view stands at the same place, under
 // the same name and with the same size as in real.
@@ -91,6 +129,41 @@ func framePointer(L *lua.LState) **frameView {
 // registryOf returns L's registers.
 func registryOf(L *lua.LState) *registryView {
 	return *(**registryView)(unsafe.Add(unsafe.Pointer(L), useLibrary().registry))
+}
+
+// setStringConstants gives a function the constants that are strings, at their
+// places among all constants.
+func setStringConstants(p *lua.FunctionProto, constants []string) {
+	*(*[]string)(unsafe.Add(unsafe.Pointer(p), useLibrary().stringConstants)) = constants
+}
+
+// keepUpvalues says whether an error leaves the upvalues of L's frames open, as
+// long as nothing else sets it.
+func keepUpvalues(L *lua.LState) *bool {
+	return (*bool)(unsafe.Add(unsafe.Pointer(L), useLibrary().hasErrorFunc))
+}
+
+// closeUpvalues closes those of L's registers from r on: what closures see of
+// them stays when the registers are used anew. The list is in order.
+func closeUpvalues(L *lua.LState, r int) {
+	at := (**lua.Upvalue)(unsafe.Add(unsafe.Pointer(L), useLibrary().upvalues))
+	for *at != nil && upvalueViewOf(*at).index < r {
+		at = &upvalueViewOf(*at).next
+	}
+	u := *at
+	*at = nil
+	for u != nil {
+		v := upvalueViewOf(u)
+		u.Close()
+		u, v.next = v.next, nil
+	}
+}
+
+func upvalueViewOf(u *lua.Upvalue) *upvalueView { return (*upvalueView)(unsafe.Pointer(u)) }
+
+// smallBlocks lets numbers of L be made in small blocks.
+func smallBlocks(L *lua.LState) {
+	(*(**allocatorView)(unsafe.Add(unsafe.Pointer(L), useLibrary().allocator))).size = numberBlock
 }
 
 // view looks into a table.

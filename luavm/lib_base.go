@@ -2,7 +2,6 @@ package luavm
 
 import (
 	"math"
-	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -56,12 +55,11 @@ func baseAssert(L *lua.LState) int {
 		return L.GetTop()
 	}
 	L.CheckAny(1)
-	switch v := L.Get(2); v.Type() {
-	case lua.LTNil:
-		raise(L, lua.LString("assertion failed!"), 1)
-	default:
-		raise(L, v, 1)
+	message := "assertion failed!"
+	if L.Get(2) != lua.LNil {
+		message = checkString(L, 2)
 	}
+	raise(L, lua.LString(message), 1)
 	return 0
 }
 
@@ -70,16 +68,16 @@ func baseError(L *lua.LState) int {
 	return 0
 }
 
-// raise raises a script's own error. A string gets the position of the function
+// raise raises a script's own error. A text gets the position of the function
 // at the level: 1 is the one that called the library function.
 func raise(L *lua.LState, v lua.LValue, level int) {
 	vm := Of(L)
-	if s, ok := v.(lua.LString); ok && level > 0 {
-		if where := L.Where(level); where != "" && !strings.HasPrefix(where, "[G]") {
-			if len(s) < vm.limits.Value {
-				v = lua.LString(where + " " + string(s))
-			}
+	if lua.LVCanConvToString(v) && level > 0 {
+		text := plainText(v)
+		if at := where(L, level); at != "" && len(text) < vm.limits.Value {
+			text = at + " " + text
 		}
+		v = lua.LString(text)
 	}
 	vm.spend(L, 50)
 	vm.raised = v
@@ -124,6 +122,9 @@ func rawMetatable(L *lua.LState, v lua.LValue) lua.LValue {
 
 func baseSetMetatable(L *lua.LState) int {
 	t := L.CheckTable(1)
+	if L.GetTop() < 2 {
+		L.ArgError(2, "nil or table expected")
+	}
 	L.CheckTypes(2, lua.LTNil, lua.LTTable)
 	if mt, ok := t.Metatable.(*lua.LTable); ok {
 		if mt.Metatable == lua.LValue(sharedMark) || mt.RawGetString("__metatable") != lua.LNil {
@@ -207,7 +208,7 @@ func basePCall(L *lua.LState) int {
 		L.Push(lua.LString("attempt to call a " + fn.Type().String() + " value"))
 		return 2
 	}
-	if err := protect(L, L.GetTop()-1); err != nil {
+	if err := protect(L, L.GetTop()-1, lua.MultRet); err != nil {
 		L.Push(lua.LFalse)
 		L.Push(err.Object)
 		return 2
@@ -225,49 +226,29 @@ func baseXPCall(L *lua.LState) int {
 		L.RaiseError("attempt to call a %s value", fn.Type())
 	}
 	L.Remove(2)
-	if err := protect(L, L.GetTop()-1); err != nil {
+	if err := protect(L, L.GetTop()-1, lua.MultRet); err != nil {
 		L.Push(lua.LFalse)
 		L.Push(handler)
 		L.Push(err.Object)
-		L.Call(1, lua.MultRet)
-		return L.GetTop()
+		L.Call(1, 1)
+		return 2
 	}
 	L.Insert(lua.LTrue, 1)
 	return L.GetTop()
 }
 
-// protect calls the function below n arguments on top of the stack, and passes
-// on at once the errors that nothing may catch.
-func protect(L *lua.LState, n int) *lua.ApiError {
-	vm := Of(L)
-	err := L.PCall(n, lua.MultRet, nil)
-	if err == nil {
-		return nil
-	}
-	vm.spend(L, 50)
-	api := err.(*lua.ApiError)
-	if vm.fatal == nil && (api.Type == lua.ApiErrorPanic || isOverflow(api.Object) && api.Object != vm.raised) {
-		vm.fatal = vm.failure(api)
-		vm.steps = -1
-	}
-	vm.raiseFatal(L)
-	return api
-}
-
 func basePrint(L *lua.LState) int {
-	vm := Of(L)
-	var buf strings.Builder
+	out := newBuffer(L)
 	for i := 1; i <= L.GetTop(); i++ {
 		if i > 1 {
-			buf.WriteByte('\t')
+			out.addByte('\t')
 		}
-		s := toString(L, L.Get(i))
-		vm.chargeString(L, buf.Len()+len(s))
-		buf.WriteString(s)
+		out.add(toString(L, L.Get(i)))
 	}
-	if vm.print != nil {
-		vm.print(vm, buf.String())
+	if vm := out.vm; vm.print != nil {
+		vm.print(vm, string(out.text))
 	}
+	out.vm.pending -= cap(out.text)
 	return 0
 }
 

@@ -2,70 +2,29 @@ package luavm
 
 import (
 	"math"
-	"strconv"
-	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
 
 func baseToNumber(L *lua.LState) int {
-	base := optInt(L, 2, 10)
 	v := L.CheckAny(1)
-	if n, ok := v.(lua.LNumber); ok && base == 10 {
-		L.Push(n)
+	base := optInt(L, 2, 10)
+	if base == 10 {
+		if n, ok := toNumber(v); ok {
+			Of(L).spend(L, len(lua.LVAsString(v))>>4)
+			L.Push(n)
+		} else {
+			L.Push(lua.LNil)
+		}
 		return 1
 	}
+	s := checkString(L, 1)
 	if base < 2 || base > 36 {
 		L.ArgError(2, "base out of range")
 	}
-	if !lua.LVCanConvToString(v) {
-		L.Push(lua.LNil)
-		return 1
-	}
-	s := v.String()
 	Of(L).spend(L, len(s)>>4)
-	s = strings.Trim(s, " \t\n\v\f\r")
-	if base == 10 {
-		L.Push(parseNumber(s))
-		return 1
-	}
-	if base == 16 && len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
-		s = s[2:]
-	}
-	n, err := strconv.ParseInt(s, base, 64)
-	if err != nil || strings.Contains(s, "_") {
-		L.Push(lua.LNil)
-		return 1
-	}
-	L.Push(lua.LNumber(n))
+	L.Push(parseInteger(s, base))
 	return 1
-}
-
-// parseNumber reads a decimal or hexadecimal number, or gives LNil. Go's
-// parsers know underscores, "inf", "nan" and other bases, which Lua does not.
-func parseNumber(s string) lua.LValue {
-	if s == "" || strings.ContainsAny(s, "_iInN") {
-		return lua.LNil
-	}
-	digits := strings.TrimLeft(s, "+-")
-	if len(s)-len(digits) > 1 {
-		return lua.LNil
-	}
-	if strings.HasPrefix(digits, "0x") || strings.HasPrefix(digits, "0X") {
-		n, err := strconv.ParseUint(digits[2:], 16, 64)
-		if err != nil {
-			return lua.LNil
-		}
-		if s[0] == '-' {
-			return -lua.LNumber(n)
-		}
-		return lua.LNumber(n)
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil && !math.IsInf(f, 0) {
-		return lua.LNil
-	}
-	return lua.LNumber(f)
 }
 
 func baseToString(L *lua.LState) int {
@@ -79,7 +38,7 @@ func toString(L *lua.LState, v lua.LValue) string {
 	case lua.LString:
 		return string(v)
 	case lua.LNumber:
-		return v.String()
+		return formatNumber(v)
 	case *lua.LUserData:
 		if v == Null {
 			return "null"
@@ -92,25 +51,32 @@ func toString(L *lua.LState, v lua.LValue) string {
 		s := L.Get(-1)
 		L.Pop(1)
 		if !lua.LVCanConvToString(s) {
-			L.RaiseError("'__tostring' must return a string")
+			L.RaiseError("'tostring' must return a string to 'print'")
 		}
-		return s.String()
+		return plainText(s)
 	}
 	return v.String()
 }
 
 // checkNumber takes numbers, and strings that are numbers.
 func checkNumber(L *lua.LState, n int) lua.LNumber {
-	switch v := L.Get(n).(type) {
-	case lua.LNumber:
-		return v
-	case lua.LString:
-		if f, ok := parseNumber(strings.TrimSpace(string(v))).(lua.LNumber); ok {
-			return f
-		}
+	v, ok := toNumber(L.Get(n))
+	if !ok {
+		L.TypeError(n, lua.LTNumber)
 	}
-	L.TypeError(n, lua.LTNumber)
-	return 0
+	return v
+}
+
+// checkString takes strings, and numbers as they print.
+func checkString(L *lua.LState, n int) string {
+	switch v := L.Get(n).(type) {
+	case lua.LString:
+		return string(v)
+	case lua.LNumber:
+		return formatNumber(v)
+	}
+	L.TypeError(n, lua.LTString)
+	return ""
 }
 
 // checkInt is checkNumber, truncated.

@@ -27,12 +27,13 @@ func newThread(L *lua.LState) *lua.LState {
 	if fn.IsG {
 		L.ArgError(1, "Lua function expected")
 	}
-	vm.charge(L, threadBytes)
+	vm.charge(L, threadBytes+16*registrySize)
 	vm.spend(L, 100)
 	// With a context, NewThread would derive one, in a goroutine of its own.
 	ctx := L.RemoveContext()
 	th, _ := L.NewThread()
 	L.SetContext(ctx)
+	smallBlocks(th)
 	th.SetContext(newMeter(vm, th))
 	// Resume pushes the first frame itself, so the function waits in the
 	// coroutine's own registers.
@@ -90,14 +91,29 @@ func resume(L *lua.LState, th *lua.LState, args []lua.LValue) (values []lua.LVal
 	}
 	vm.spend(L, 20)
 	var fn *lua.LFunction
-	if (*framePointer(th)) == nil {
+	switch frame := *framePointer(th); {
+	case frame != nil:
+		args = adjust(args, wanted(frame))
+	case th.GetTop() == 0: // the body ended with "return coroutine.yield()"
+		th.Dead = true
+		return args, nil
+	default:
 		fn = th.Get(1).(*lua.LFunction)
 	}
 	vm.threads = append(vm.threads, th)
+	before := stackSize(th)
 	_, err, values := L.Resume(th, fn, args...)
 	vm.threads = vm.threads[:len(vm.threads)-1]
 	if err == nil {
 		vm.raiseFatal(L)
+		// A stack grows by itself. There is a limit for one; what counts is that no
+		// coroutine waits with a large one uncounted.
+		vm.charge(L, max(stackSize(th)-before, 0))
+		// Resume gives one nil for no values. It makes the slice with room for all
+		// that then stood on L's stack: what does now, a mark, and the values.
+		if cap(values) == L.GetTop()+1 {
+			values = nil
+		}
 		return values, nil
 	}
 	api := err.(*lua.ApiError)
@@ -106,6 +122,31 @@ func resume(L *lua.LState, th *lua.LState, args []lua.LValue) (values []lua.LVal
 	}
 	vm.raiseFatal(L)
 	return nil, api.Object
+}
+
+// wanted is how many values the call of yield gives, in which a coroutine waits;
+// multiple: all. gopher-lua leaves on the stack what resume was given, no matter
+// how many.
+func wanted(frame *frameView) int {
+	if frame.Fn.IsG {
+		return multiple
+	}
+	inst := frame.Fn.Proto.Code[frame.Pc-1]
+	if int(inst>>26) != lua.OP_CALL {
+		return multiple
+	}
+	return int(inst>>9&0x1ff) - 1
+}
+
+// adjust gives n values, or all that there are.
+func adjust(values []lua.LValue, n int) []lua.LValue {
+	for len(values) < n {
+		values = append(values, lua.LNil)
+	}
+	if n != multiple {
+		values = values[:n]
+	}
+	return values
 }
 
 // threadFailed stops the script when what ended a coroutine was no error of

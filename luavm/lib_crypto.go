@@ -26,7 +26,7 @@ func cryptoUUID(L *lua.LState) int {
 
 // cryptoSHA256 gives the hash in hexadecimal.
 func cryptoSHA256(L *lua.LState) int {
-	s := L.CheckString(1)
+	s := checkString(L, 1)
 	Of(L).spend(L, 10+len(s)>>4)
 	sum := sha256.Sum256([]byte(s))
 	L.Push(lua.LString(hexadecimal.EncodeToString(sum[:])))
@@ -35,7 +35,7 @@ func cryptoSHA256(L *lua.LState) int {
 
 // cryptoHMAC takes key and text and gives the code in hexadecimal.
 func cryptoHMAC(L *lua.LState) int {
-	key, s := L.CheckString(1), L.CheckString(2)
+	key, s := checkString(L, 1), checkString(L, 2)
 	Of(L).spend(L, 40+(len(key)+len(s))>>4)
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(s))
@@ -44,7 +44,7 @@ func cryptoHMAC(L *lua.LState) int {
 }
 
 func cryptoBase64Encode(L *lua.LState) int {
-	vm, s := Of(L), L.CheckString(1)
+	vm, s := Of(L), checkString(L, 1)
 	vm.chargeString(L, base64.StdEncoding.EncodedLen(len(s)))
 	L.Push(lua.LString(base64.StdEncoding.EncodeToString([]byte(s))))
 	return 1
@@ -53,7 +53,7 @@ func cryptoBase64Encode(L *lua.LState) int {
 // cryptoBase64Decode gives the bytes, or nil and a message. It takes the
 // standard and the URL alphabet, with and without padding.
 func cryptoBase64Decode(L *lua.LState) int {
-	vm, s := Of(L), L.CheckString(1)
+	vm, s := Of(L), checkString(L, 1)
 	vm.chargeString(L, len(s))
 	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
 		if b, err := e.DecodeString(s); err == nil {

@@ -12,17 +12,17 @@ import (
 // stringFormat is string.format of Lua 5.1; width and precision have two
 // digits at most, as there.
 func stringFormat(L *lua.LState) int {
-	vm, format := Of(L), L.CheckString(1)
-	out := make([]byte, 0, len(format)+32)
+	vm, format := Of(L), checkString(L, 1)
+	out := newBuffer(L)
 	arg := 1
 	for i := 0; i < len(format); i++ {
 		c := format[i]
 		if c != '%' {
-			out = append(out, c)
+			out.addByte(c)
 			continue
 		}
 		if i++; i < len(format) && format[i] == '%' {
-			out = append(out, '%')
+			out.addByte('%')
 			continue
 		}
 		spec, end := formatSpec(L, format, i)
@@ -31,13 +31,10 @@ func stringFormat(L *lua.LState) int {
 		if i >= len(format) {
 			L.RaiseError("invalid option '%%' to 'format'")
 		}
-		out = formatValue(L, out, spec, format[i], arg)
-		if len(out) > vm.limits.Value {
-			vm.tooLong()
-		}
+		formatValue(&out, spec, format[i], arg)
 		vm.spend(L, 1)
 	}
-	return pushString(L, vm, string(out))
+	return out.push()
 }
 
 // formatSpec reads flags, width and precision, and returns them and where the
@@ -66,42 +63,79 @@ func formatSpec(L *lua.LState, format string, i int) (spec string, end int) {
 	return format[start:i], i
 }
 
-func formatValue(L *lua.LState, out []byte, spec string, letter byte, arg int) []byte {
+// maxFormatted is more than what a number can take: "%99.99f" of the largest one.
+const maxFormatted = 512
+
+func formatValue(b *buffer, spec string, letter byte, arg int) {
+	L := b.L
+	switch letter {
+	case 's':
+		s := toString(L, L.CheckAny(arg))
+		b.room(len(s) + maxFormatted)
+		if spec == "" {
+			b.text = append(b.text, s...)
+		} else {
+			b.text = formatString(b.text, spec, s)
+		}
+	case 'q':
+		s := checkString(L, arg)
+		b.room(4*len(s) + 2)
+		b.text = appendQuoted(b.text, s)
+	default:
+		b.room(maxFormatted)
+		b.text = formatNumeric(L, b.text, spec, letter, arg)
+	}
+}
+
+func formatNumeric(L *lua.LState, out []byte, spec string, letter byte, arg int) []byte {
 	switch letter {
 	case 'c':
-		return formatString(out, spec, string([]byte{byte(checkInt(L, arg))}))
+		flags, _, _ := strings.Cut(spec, ".")
+		return formatString(out, flags, string([]byte{byte(checkInt(L, arg))}))
 	case 'd', 'i':
 		n := integer(float64(checkNumber(L, arg)))
 		if spec == "" {
 			return strconv.AppendInt(out, n, 10)
 		}
+		if flags, ok := strings.CutSuffix(spec, ".0"); ok && n == 0 {
+			return formatString(out, flags, strings.Trim(flags, "-#0123456789")) // C writes the sign alone
+		}
 		return fmt.Appendf(out, "%"+spec+"d", n)
 	case 'u':
-		return fmt.Appendf(out, "%"+spec+"d", unsigned(L, arg))
+		return fmt.Appendf(out, "%"+unsignedFlags.Replace(spec)+"d", unsigned(L, arg))
 	case 'o', 'x', 'X':
-		return fmt.Appendf(out, "%"+spec+string(letter), unsigned(L, arg))
+		n := unsigned(L, arg)
+		if n == 0 && letter != 'o' { // C writes no "0x" then
+			spec = strings.ReplaceAll(spec, "#", "")
+		}
+		return fmt.Appendf(out, "%"+unsignedFlags.Replace(spec)+string(letter), n)
 	case 'e', 'E', 'f', 'g', 'G':
 		f := float64(checkNumber(L, arg))
 		if math.IsInf(f, 0) || math.IsNaN(f) {
 			flags, _, _ := strings.Cut(spec, ".")
-			return formatString(out, flags, notFinite(f))
+			text := notFinite(f)
+			if sign := strings.Trim(flags, "-#.0123456789"); sign != "" && f > 0 {
+				text = sign[:1] + text
+				if strings.Contains(sign, "+") {
+					text = "+" + text[1:]
+				}
+			}
+			if letter < 'a' {
+				text = strings.ToUpper(text)
+			}
+			return formatString(out, flags, text)
 		}
 		if letter|0x20 == 'g' && !strings.Contains(spec, ".") {
 			spec += ".6"
 		}
 		return fmt.Appendf(out, "%"+spec+string(letter), f)
-	case 'q':
-		return appendQuoted(out, L.CheckString(arg))
-	case 's':
-		s := toString(L, L.CheckAny(arg))
-		if spec == "" {
-			return append(out, s...)
-		}
-		return formatString(out, spec, s)
 	}
 	L.RaiseError("invalid option '%%%c' to 'format'", letter)
 	return nil
 }
+
+// unsignedFlags takes away the flags that C ignores for numbers without a sign.
+var unsignedFlags = strings.NewReplacer("+", "", " ", "")
 
 func unsigned(L *lua.LState, arg int) uint64 {
 	f := float64(checkNumber(L, arg))

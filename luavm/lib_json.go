@@ -57,7 +57,7 @@ func (vm *VM) appendJSON(L *lua.LState, buf []byte, v lua.LValue) ([]byte, error
 const maxScratch = 4 << 10
 
 func jsonDecode(L *lua.LState) int {
-	v, err := Of(L).DecodeJSON(L, L.CheckString(1))
+	v, err := Of(L).DecodeJSON(L, checkString(L, 1))
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
@@ -69,7 +69,7 @@ func jsonDecode(L *lua.LState) int {
 // time or memory. The value itself is among what the script holds only when it can be reached from its stack.
 func (vm *VM) DecodeJSON(L *lua.LState, text string) (lua.LValue, error) {
 	v, err := DecodeJSON(vm, text)
-	vm.charge(L, 0)
+	vm.raiseFatal(L)
 	return v, err
 }
 

@@ -69,7 +69,7 @@ func mathModf(L *lua.LState) int {
 	x := number(L, 1)
 	whole, part := math.Modf(x)
 	if math.IsInf(x, 0) {
-		part = 0
+		part = math.Copysign(0, x)
 	}
 	L.Push(lua.LNumber(whole))
 	L.Push(lua.LNumber(part))

@@ -52,7 +52,7 @@ func osTime(L *lua.LState) int {
 func osDate(L *lua.LState) int {
 	format := "%c"
 	if L.Get(1) != lua.LNil {
-		format = L.CheckString(1)
+		format = checkString(L, 1)
 	}
 	t := time.Now()
 	if L.Get(2) != lua.LNil {
@@ -62,24 +62,22 @@ func osDate(L *lua.LState) int {
 		format, t = rest, t.UTC()
 	}
 	if strings.HasPrefix(format, "*t") {
+		Of(L).charge(L, ObjectSize(9))
 		L.Push(dateTable(t))
 		return 1
 	}
-	vm := Of(L)
-	out := make([]byte, 0, len(format)+32)
+	out := newBuffer(L)
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
-			out = append(out, format[i])
+			out.addByte(format[i])
 			continue
 		}
 		i++
-		out = appendDate(out, t, format[i])
-		if len(out) > vm.limits.Value {
-			vm.tooLong()
-		}
-		vm.spend(L, 4)
+		out.room(64)
+		out.text = appendDate(out.text, t, format[i])
+		out.vm.spend(L, 4)
 	}
-	return pushString(L, vm, string(out))
+	return out.push()
 }
 
 func dateTable(t time.Time) *lua.LTable {

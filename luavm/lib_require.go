@@ -7,7 +7,7 @@ import (
 // baseRequire runs a file of the app once for each VM. In a turn the file runs
 // as if it had been there before the turn: what it defines is everybody's.
 func baseRequire(L *lua.LState) int {
-	vm, name := Of(L), L.CheckString(1)
+	vm, name := Of(L), checkString(L, 1)
 	if v, ok := vm.loaded[name]; ok {
 		if v == nil {
 			L.RaiseError("loop in require of '%s'", name)

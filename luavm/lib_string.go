@@ -60,7 +60,7 @@ func pushString(L *lua.LState, vm *VM, s string) int {
 }
 
 func stringByte(L *lua.LState) int {
-	s := L.CheckString(1)
+	s := checkString(L, 1)
 	i := optInt(L, 2, 1)
 	start, end := span(len(s), i, optInt(L, 3, i))
 	if end-start > maxUnpack {
@@ -74,6 +74,7 @@ func stringByte(L *lua.LState) int {
 
 func stringChar(L *lua.LState) int {
 	buf := make([]byte, L.GetTop())
+	Of(L).charge(L, 2*len(buf))
 	for i := range buf {
 		c := checkInt(L, i+1)
 		if c < 0 || c > 255 {
@@ -86,7 +87,7 @@ func stringChar(L *lua.LState) int {
 }
 
 func stringLen(L *lua.LState) int {
-	L.Push(lua.LNumber(len(L.CheckString(1))))
+	L.Push(lua.LNumber(len(checkString(L, 1))))
 	return 1
 }
 
@@ -95,7 +96,7 @@ func stringUpper(L *lua.LState) int { return mapBytes(L, isLower) }
 
 // mapBytes changes the case of the ASCII letters for which change is true.
 func mapBytes(L *lua.LState, change func(byte) bool) int {
-	vm, s := Of(L), L.CheckString(1)
+	vm, s := Of(L), checkString(L, 1)
 	vm.chargeString(L, len(s))
 	buf := []byte(s)
 	for i, c := range buf {
@@ -108,7 +109,7 @@ func mapBytes(L *lua.LState, change func(byte) bool) int {
 }
 
 func stringReverse(L *lua.LState) int {
-	vm, buf := Of(L), []byte(L.CheckString(1))
+	vm, buf := Of(L), []byte(checkString(L, 1))
 	vm.chargeString(L, len(buf))
 	slices.Reverse(buf)
 	L.Push(lua.LString(buf))
@@ -116,8 +117,8 @@ func stringReverse(L *lua.LState) int {
 }
 
 func stringRep(L *lua.LState) int {
-	vm, s, n := Of(L), L.CheckString(1), L.CheckNumber(2)
-	if n < 1 || s == "" {
+	vm, s, n := Of(L), checkString(L, 1), checkNumber(L, 2)
+	if !(n >= 1) || s == "" { // NaN is no number of times
 		L.Push(lua.LString(""))
 		return 1
 	}
@@ -131,7 +132,7 @@ func stringRep(L *lua.LState) int {
 }
 
 func stringSub(L *lua.LState) int {
-	s := L.CheckString(1)
+	s := checkString(L, 1)
 	start, end := span(len(s), checkInt(L, 2), optInt(L, 3, -1))
 	p := part(s, s[start:end])
 	Of(L).charge(L, len(p)+16)
@@ -196,7 +197,7 @@ func stringFind(L *lua.LState) int  { return find(L, true) }
 func stringMatch(L *lua.LState) int { return find(L, false) }
 
 func find(L *lua.LState, positions bool) int {
-	vm, src, pat := Of(L), L.CheckString(1), L.CheckString(2)
+	vm, src, pat := Of(L), checkString(L, 1), checkString(L, 2)
 	init := optInt(L, 3, 1)
 	if init < 0 {
 		init = max(init+len(src)+1, 1)
@@ -240,7 +241,8 @@ func find(L *lua.LState, positions bool) int {
 // stringGmatch makes an iterator that holds the string, the pattern and where
 // it stands.
 func stringGmatch(L *lua.LState) int {
-	L.Push(L.NewClosure(gmatchStep, lua.LString(L.CheckString(1)), lua.LString(L.CheckString(2)), lua.LNumber(0)))
+	Of(L).charge(L, functionSize(3)+3*upvalueBytes)
+	L.Push(L.NewClosure(gmatchStep, lua.LString(checkString(L, 1)), lua.LString(checkString(L, 2)), lua.LNumber(0)))
 	return 1
 }
 
@@ -268,7 +270,7 @@ func gmatchStep(L *lua.LState) int {
 }
 
 func stringGsub(L *lua.LState) int {
-	vm, src, pat := Of(L), L.CheckString(1), L.CheckString(2)
+	vm, src, pat := Of(L), checkString(L, 1), checkString(L, 2)
 	repl := L.Get(3)
 	switch repl.Type() {
 	case lua.LTString, lua.LTNumber, lua.LTTable, lua.LTFunction:
@@ -278,7 +280,7 @@ func stringGsub(L *lua.LState) int {
 	limit := optInt(L, 4, len(src)+1)
 	anchored := strings.HasPrefix(pat, "^")
 	m := newMatcher(L, src, strings.TrimPrefix(pat, "^"))
-	var out []byte
+	out := newBuffer(L)
 	n := 0
 	at := 0
 	for n < limit {
@@ -288,17 +290,14 @@ func stringGsub(L *lua.LState) int {
 		}
 		if e >= 0 {
 			n++
-			out = m.replace(L, vm, out, repl, at, e)
-			if len(out) > vm.limits.Value {
-				vm.tooLong()
-			}
+			m.replace(&out, repl, at, e)
 			vm.spend(L, 4)
 		}
 		switch {
 		case e > at:
 			at = e
 		case at < len(src):
-			out = append(out, src[at])
+			out.addByte(src[at])
 			at++
 		default:
 			at = len(src) + 1
@@ -308,16 +307,17 @@ func stringGsub(L *lua.LState) int {
 		}
 	}
 	if at < len(src) {
-		out = append(out, src[at:]...)
+		out.add(src[at:])
 	}
-	pushString(L, vm, string(out))
+	out.push()
 	L.Push(lua.LNumber(n))
 	return 2
 }
 
-// replace appends what takes the place of a match. It is called again for the
-// next one, and the callback may use the same matcher in no way.
-func (m *matcher) replace(L *lua.LState, vm *VM, out []byte, repl lua.LValue, s, e int) []byte {
+// replace adds what takes the place of a match. A callback may use the same
+// matcher in no way.
+func (m *matcher) replace(out *buffer, repl lua.LValue, s, e int) {
+	L, vm := out.L, out.vm
 	var v lua.LValue
 	switch r := repl.(type) {
 	case *lua.LTable:
@@ -329,23 +329,26 @@ func (m *matcher) replace(L *lua.LState, vm *VM, out []byte, repl lua.LValue, s,
 		v = L.Get(-1)
 		L.Pop(1)
 	default:
-		return m.expand(L, out, r.String(), s, e)
+		m.expand(out, plainText(r), s, e)
+		return
 	}
-	if lua.LVIsFalse(v) {
-		return append(out, m.src[s:e]...)
-	}
-	if !lua.LVCanConvToString(v) {
+	switch {
+	case lua.LVIsFalse(v):
+		out.add(m.src[s:e])
+	case lua.LVCanConvToString(v):
+		out.add(plainText(v))
+	default:
 		L.RaiseError("invalid replacement value (a %s)", v.Type())
 	}
-	return append(out, v.String()...)
 }
 
-// expand appends a replacement string, in which %1 stands for a capture.
-func (m *matcher) expand(L *lua.LState, out []byte, repl string, s, e int) []byte {
+// expand adds a replacement string, in which %1 stands for a capture.
+func (m *matcher) expand(out *buffer, repl string, s, e int) {
+	L := out.L
 	for i := 0; i < len(repl); i++ {
 		c := repl[i]
 		if c != '%' {
-			out = append(out, c)
+			out.addByte(c)
 			continue
 		}
 		if i++; i >= len(repl) {
@@ -353,19 +356,19 @@ func (m *matcher) expand(L *lua.LState, out []byte, repl string, s, e int) []byt
 		}
 		switch c = repl[i]; {
 		case c == '0':
-			out = append(out, m.src[s:e]...)
+			out.add(m.src[s:e])
 		case isDigit(c):
 			text, position, err := m.captured(int(c-'1'), s, e)
 			if err != nil {
 				L.RaiseError("%s", err.Error())
 			}
 			if position > 0 {
-				text = lua.LNumber(position).String()
+				text = formatNumber(lua.LNumber(position))
 			}
-			out = append(out, text...)
+			out.add(text)
 		default:
-			out = append(out, c)
+			out.addByte(c)
 		}
 	}
-	return out
+	out.vm.spend(L, len(repl)>>6)
 }

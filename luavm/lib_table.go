@@ -21,29 +21,22 @@ func tableConcat(L *lua.LState) int {
 	vm, t := Of(L), readable(L, 1)
 	sep := ""
 	if L.Get(2) != lua.LNil {
-		sep = L.CheckString(2)
+		sep = checkString(L, 2)
 	}
 	i, j := optInt(L, 3, 1), optInt(L, 4, t.Len())
-	var out []byte
+	out := newBuffer(L)
 	for ; i <= j; i++ {
 		v := t.RawGetInt(i)
 		if !lua.LVCanConvToString(v) {
 			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
-		if s, ok := v.(lua.LString); ok {
-			out = append(out, s...)
-		} else {
-			out = append(out, v.String()...)
-		}
+		out.add(plainText(v))
 		if i < j {
-			out = append(out, sep...)
-		}
-		if len(out) > vm.limits.Value {
-			vm.tooLong()
+			out.add(sep)
 		}
 		vm.spend(L, 1)
 	}
-	return pushString(L, vm, string(out))
+	return out.push()
 }
 
 func tableGetn(L *lua.LState) int {

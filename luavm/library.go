@@ -155,9 +155,11 @@ func readable(L *lua.LState, n int) *lua.LTable {
 	return t
 }
 
-// stringMetatable makes ("x"):rep(2) work. It is not reachable for scripts.
+// stringMetatable makes ("x"):rep(2) and "1" + 1 work. It is not reachable for scripts.
 var stringMetatable = func() *lua.LTable {
-	mt := frozen(map[string]lua.LValue{"__index": frozen(stringFunctions())})
+	fields := functions(stringArithmetic())
+	fields["__index"] = frozen(stringFunctions())
+	mt := frozen(fields)
 	mt.Metatable = sharedMark
 	return mt
 }()

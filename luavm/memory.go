@@ -9,24 +9,46 @@ import (
 
 // Sizes in bytes, as measured; they need not be exact.
 const (
-	tableBytes    = 112  // a table without content
-	emptyMapBytes = 2500 // gopher-lua makes a table's first map with room for 32 keys
-	closureBytes  = 128
-	threadBytes   = 4500
-	longString    = 256 // from here on, strings are looked at one by one
+	tableBytes   = 96 // a table without content
+	fieldBytes   = 72 // a new key, its place in the order of keys, and its value
+	upvalueBytes = 64
+	threadBytes  = 2500 // a coroutine without its stacks
+	frameBytes   = 96   // a call in progress
+	longString   = 256  // from here on, strings are looked at one by one
 )
+
+// functionSize is what a closure takes, without the upvalues, which it may share.
+func functionSize(upvalues int) int { return 80 + 8*upvalues }
+
+// ObjectSize is what an Object with n fields takes, in bytes, for VM.Charge;
+// keys and values are apart.
+func ObjectSize(n int) int {
+	return tableBytes + 48*n + mapSize(n, 32) + mapSize(n, 24)
+}
 
 // checkMemory measures what the VM holds, and stops the script when that is
 // more than allowed. It is called when as much has been allocated since the
 // last time as would be needed to get there.
 func (vm *VM) checkMemory() {
-	held := vm.measure(true)
 	limit := vm.limits.Memory
+	vm.held = vm.measure(true)
+	vm.walked += vm.bytes
 	vm.bytes = 0
-	vm.walkAt = max(limit-held, limit/8)
-	if held > limit {
-		vm.fail(Memory, "more than "+strconv.Itoa(limit)+" bytes of memory used")
+	vm.walkAt = max(limit-vm.held, limit/8)
+	if vm.held > limit {
+		vm.outOfMemory()
 	}
+}
+
+func (vm *VM) outOfMemory() {
+	vm.fail(Memory, "more than "+strconv.Itoa(vm.limits.Memory)+" bytes of memory used")
+}
+
+// OutOfMemory stops the script that called a function of the host on L, because
+// what the function would give has no room in the VM. It does not return.
+func (vm *VM) OutOfMemory(L *lua.LState) {
+	vm.outOfMemory()
+	vm.raiseFatal(L)
 }
 
 // Memory estimates the bytes that scripts hold in this VM: tables, strings,
@@ -35,60 +57,94 @@ func (vm *VM) checkMemory() {
 func (vm *VM) Memory() int { return vm.measure(false) }
 
 func (vm *VM) measure(compact bool) int {
-	w := walker{}
-	seen := map[unsafe.Pointer]struct{}{}
-	size := 0
-	visit := func(p unsafe.Pointer) bool {
-		if _, ok := seen[p]; ok {
-			return false
-		}
-		seen[p] = struct{}{}
-		return true
-	}
-	w.table = func(t *lua.LTable) bool {
-		if !visit(unsafe.Pointer(t)) {
-			return false
-		}
-		if compact {
-			view(t).compact()
-		}
-		size += tableSize(view(t))
-		return true
-	}
-	w.function = func(f *lua.LFunction) bool {
-		if !visit(unsafe.Pointer(f)) {
-			return false
-		}
-		size += closureBytes + 56*len(f.Upvalues)
-		return true
-	}
-	w.thread = func(th *lua.LState) {
-		if visit(unsafe.Pointer(th)) {
-			regs := registryOf(th)
-			size += threadBytes + 16*cap(regs.array)
-			for _, v := range regs.array[:min(regs.top, len(regs.array))] {
-				w.push(v)
-			}
-		}
-	}
-	w.str = func(s string) {
-		if len(s) < longString || visit(unsafe.Pointer(unsafe.StringData(s))) {
-			size += 16 + len(s)
-		}
-	}
-	w.push(vm.globals)
+	m := newMeasure(compact)
+	m.walker.push(vm.globals)
 	if vm.base != nil {
-		w.push(vm.base)
+		m.walker.push(vm.base)
 	}
 	for _, v := range vm.loaded {
-		w.push(v)
+		m.walker.push(v)
 	}
-	w.push(vm.main)
+	m.walker.push(vm.main)
 	for _, th := range vm.threads {
-		w.push(th)
+		m.walker.push(th)
 	}
-	w.run()
-	return size
+	return m.run() + vm.pending
+}
+
+// measure adds up what values hold, each thing once.
+type measure struct {
+	walker walker
+	seen   map[unsafe.Pointer]struct{}
+	size   int
+}
+
+// newMeasure makes a measure; compact has it tidy the tables that it meets.
+func newMeasure(compact bool) *measure {
+	m := &measure{seen: map[unsafe.Pointer]struct{}{}}
+	m.walker = walker{
+		table: func(t *lua.LTable) bool {
+			if !m.first(unsafe.Pointer(t)) {
+				return false
+			}
+			if compact {
+				view(t).compact()
+			}
+			m.size += tableSize(view(t))
+			return true
+		},
+		function: func(f *lua.LFunction) bool {
+			if !m.first(unsafe.Pointer(f)) {
+				return false
+			}
+			m.size += functionSize(len(f.Upvalues))
+			return true
+		},
+		upvalue: func(u *lua.Upvalue) {
+			if m.first(unsafe.Pointer(u)) {
+				m.size += upvalueBytes
+			}
+		},
+		thread: func(th *lua.LState) {
+			if m.first(unsafe.Pointer(th)) {
+				regs := registryOf(th)
+				m.size += threadBytes + stackSize(th)
+				for _, v := range regs.array[:min(regs.top, len(regs.array))] {
+					m.walker.push(v)
+				}
+			}
+		},
+		str: func(s string) {
+			if len(s) < longString || m.first(unsafe.Pointer(unsafe.StringData(s))) {
+				m.size += 16 + len(s)
+			}
+		},
+	}
+	return m
+}
+
+// first reports whether something is met for the first time.
+func (m *measure) first(p unsafe.Pointer) bool {
+	if _, ok := m.seen[p]; ok {
+		return false
+	}
+	m.seen[p] = struct{}{}
+	return true
+}
+
+// run goes through all that was pushed, and returns the sum.
+func (m *measure) run() int {
+	m.walker.run()
+	return m.size
+}
+
+// stackSize is what the stacks of a thread take: values and calls in progress.
+func stackSize(th *lua.LState) int {
+	n := 16 * cap(registryOf(th).array)
+	if f := *framePointer(th); f != nil {
+		n += frameBytes * (f.Idx + 1)
+	}
+	return n
 }
 
 // compact drops the keys of removed fields once they are the most. gopher-lua
@@ -128,7 +184,23 @@ func (v *tableView) hashGet(k lua.LValue) lua.LValue {
 func tableSize(v *tableView) int {
 	n := tableBytes + 16*cap(v.array) + 16*cap(v.keys)
 	n += mapSize(len(v.strdict), 32) + mapSize(len(v.dict), 32) + mapSize(len(v.k2i), 24)
-	return n + 8*len(v.array)
+	return n + numberBytes*(len(v.array)+len(v.strdict)+len(v.dict))
+}
+
+// firstFieldBytes is what the first field of an empty table takes.
+const firstFieldBytes = fieldBytes + 48 + 8*33 + 48 + 8*25
+
+// FieldSize is what one more field of a table takes, in bytes, for VM.Charge; its
+// value is apart.
+func FieldSize(key string) int { return fieldBytes + 2*(33+25) + len(key) }
+
+// mapGrowth is what one more key takes of the two maps of a table, n keys being
+// there: what they grow by, spread over all keys.
+func mapGrowth(n int) int {
+	if n < 8 {
+		return 0
+	}
+	return 2 * (33 + 25)
 }
 
 func mapSize(n, slot int) int {
@@ -190,7 +262,11 @@ func (w *walker) walkTable(t *lua.LTable) {
 	if w.table != nil && !w.table(t) {
 		return
 	}
-	v := view(t)
+	w.content(view(t))
+}
+
+// content goes through what a table holds.
+func (w *walker) content(v *tableView) {
 	for _, e := range v.array {
 		w.push(e)
 	}
@@ -203,7 +279,7 @@ func (w *walker) walkTable(t *lua.LTable) {
 	for _, k := range v.keys { // the removed ones too
 		w.push(k)
 	}
-	if mt, ok := t.Metatable.(*lua.LTable); ok && mt.Metatable != lua.LValue(sharedMark) {
+	if mt, ok := v.Metatable.(*lua.LTable); ok && mt.Metatable != lua.LValue(sharedMark) {
 		w.push(mt)
 	}
 }

@@ -29,9 +29,10 @@ func now() time.Duration { return time.Since(clockBase) }
 // before every instruction, which is where the VM counts, and raises Err when
 // Done is closed. It is no real context: nothing may be derived from it.
 type meter struct {
-	vm    *VM
-	frame **frameView
-	regs  *registryView
+	vm      *VM
+	frame   **frameView
+	regs    *registryView
+	guarded int // the register from which on the innermost protected call runs
 }
 
 func newMeter(vm *VM, L *lua.LState) *meter {
@@ -50,7 +51,7 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // kind alone, or that a turn must know of.
 const watched uint64 = 1<<lua.OP_SETTABLE | 1<<lua.OP_SETTABLEKS | 1<<lua.OP_SETGLOBAL | 1<<lua.OP_SETUPVAL |
 	1<<lua.OP_NEWTABLE | 1<<lua.OP_CLOSURE | 1<<lua.OP_SETLIST | 1<<lua.OP_CONCAT | 1<<lua.OP_LEN | 1<<lua.OP_GETTABLE |
-	1<<lua.OP_EQ | 1<<lua.OP_LT | 1<<lua.OP_LE |
+	1<<lua.OP_FORPREP | 1<<lua.OP_EQ | 1<<lua.OP_LT | 1<<lua.OP_LE |
 	1<<lua.OP_ADD | 1<<lua.OP_SUB | 1<<lua.OP_MUL | 1<<lua.OP_DIV | 1<<lua.OP_MOD | 1<<lua.OP_POW | 1<<lua.OP_UNM
 
 // Done counts the instruction that is about to run.
@@ -86,8 +87,13 @@ func (vm *VM) look() {
 		return
 	}
 	if vm.stop.Load() {
-		vm.fail(Exit, "ended by the host")
-		return
+		if !vm.evicted.Load() {
+			vm.fail(Exit, "ended by the host")
+			return
+		}
+		if vm.checkEvicted(); vm.fatal != nil {
+			return
+		}
 	}
 	t := now()
 	elapsed := t - vm.looked
@@ -107,6 +113,7 @@ func (vm *VM) look() {
 	if vm.bytes >= vm.walkAt {
 		vm.checkMemory()
 	}
+	vm.report()
 	if t-vm.entered > giveWayAfter && vm.fatal == nil && vm.gate.giveWay() {
 		vm.entered = now()
 		vm.looked = vm.entered
@@ -142,6 +149,10 @@ func (vm *VM) spend(L *lua.LState, n int) {
 		vm.raiseFatal(L)
 	}
 }
+
+// Charge counts bytes that a function of the host is about to take for the
+// script that called it on L. It stops a script that has no more room for them.
+func (vm *VM) Charge(L *lua.LState, n int) { vm.charge(L, n) }
 
 // charge counts bytes that a library function is about to take.
 func (vm *VM) charge(L *lua.LState, n int) {
@@ -215,9 +226,10 @@ func (m *meter) watch(cf *frameView, inst uint32) {
 			vm.turn.beforeUpvalue(cf.Fn.Upvalues[b])
 		}
 	case lua.OP_NEWTABLE:
-		m.take(tableBytes + b*16 + c*48)
+		m.take(tableBytes + b*16 + mapSize(c, 32))
 	case lua.OP_CLOSURE:
-		m.take(128)
+		n := int(cf.Fn.Proto.FunctionPrototypes[inst&0x3ffff].NumUpvalues)
+		m.take(functionSize(n) + n*upvalueBytes)
 	case lua.OP_SETLIST:
 		if b == 0 {
 			b = max(m.regs.top-cf.LocalBase-a-1, 0)
@@ -226,6 +238,21 @@ func (m *meter) watch(cf *frameView, inst uint32) {
 		vm.steps -= b >> 3
 	case lua.OP_CONCAT:
 		m.beforeConcat(cf, b, c)
+	case lua.OP_FORPREP:
+		m.beforeFor(cf, a)
+	}
+}
+
+// beforeFor makes numbers of the strings of a numeric for, which the machine
+// does not take.
+func (m *meter) beforeFor(cf *frameView, a int) {
+	for i := a + cf.LocalBase; i < a+cf.LocalBase+3; i++ {
+		if s, ok := m.regs.array[i].(lua.LString); ok {
+			m.vm.steps -= len(s) >> 4
+			if n, ok := toNumber(s); ok {
+				m.regs.array[i] = n
+			}
+		}
 	}
 }
 
@@ -244,17 +271,23 @@ func (m *meter) take(n int) {
 	}
 }
 
-// beforeConcat keeps the result of R(b)..…..R(c) under the size limit. A value
-// that is no string has __concat or is an error; its result is a string that
-// was checked when it was made.
+// beforeConcat keeps the result of R(b)..…..R(c) under the size limit, and makes
+// texts of the numbers among them. A value that is neither has __concat or is an
+// error; its result is a string that was checked when it was made.
 func (m *meter) beforeConcat(cf *frameView, b, c int) {
-	total := 0
-	for i := b; i <= c; i++ {
-		switch v := m.register(cf, i).(type) {
+	operands := m.regs.array[cf.LocalBase+b : cf.LocalBase+c+1]
+	total, plain := 0, 0 // plain: how many at the end are strings and numbers
+	for i := len(operands) - 1; i >= 0; i-- {
+		switch v := operands[i].(type) {
 		case lua.LString:
 			total += len(v)
 		case lua.LNumber:
 			total += 24
+		default:
+			continue
+		}
+		if plain == len(operands)-1-i {
+			plain++
 		}
 	}
 	vm := m.vm
@@ -264,6 +297,14 @@ func (m *meter) beforeConcat(cf *frameView, b, c int) {
 	}
 	vm.steps -= total >> 8
 	m.take(total + 32)
+	if plain < 2 {
+		return // a metamethod gets the number itself
+	}
+	for i, v := range operands[len(operands)-plain:] {
+		if n, ok := v.(lua.LNumber); ok {
+			operands[len(operands)-plain+i] = lua.LString(formatNumber(n))
+		}
+	}
 }
 
 // beforeSet is told of every assignment to a table that Lua code makes. It
@@ -293,14 +334,19 @@ func (m *meter) beforeSet(v, key lua.LValue) {
 // lets a turn save the table's content.
 func (vm *VM) beforeWrite(t *lua.LTable, key lua.LValue) {
 	v := view(t)
-	n := 48
+	n := 0
 	switch k := key.(type) {
 	case lua.LNumber:
 		n = vm.arrayGrowth(v, k)
 	case lua.LString:
-		if v.strdict == nil {
-			n = emptyMapBytes
+		if v.strdict == nil { // the library would make room for 32 fields
+			v.strdict = map[string]lua.LValue{}
+			n = firstFieldBytes
+		} else if _, ok := v.strdict[string(k)]; !ok {
+			n = fieldBytes + mapGrowth(len(v.strdict))
 		}
+	default:
+		n = vm.fieldGrowth(v, key)
 	}
 	vm.bytes += n
 	if vm.bytes >= vm.walkAt {
@@ -311,27 +357,41 @@ func (vm *VM) beforeWrite(t *lua.LTable, key lua.LValue) {
 	}
 }
 
+// fieldGrowth is what assigning to a key takes that is neither a string nor of
+// the array part.
+func (vm *VM) fieldGrowth(v *tableView, key lua.LValue) int {
+	if _, ok := v.dict[key]; ok {
+		return 0
+	}
+	return fieldBytes + mapGrowth(len(v.dict))
+}
+
 // arrayGrowth is what assigning to an integer key takes: gopher-lua fills the
 // array part up to it.
 func (vm *VM) arrayGrowth(v *tableView, k lua.LNumber) int {
-	if k < 1 || k > maxArray || k != lua.LNumber(int(k)) {
-		return 96
-	}
-	if k == maxArray {
-		if len(v.array) == maxArray-1 {
+	length := len(v.array)
+	if k < 1 || k >= maxArray || k != lua.LNumber(int(k)) {
+		if k == maxArray && length == maxArray-1 {
 			vm.fail(Memory, "array longer than "+strconv.Itoa(maxArray-1)+" elements")
 		}
-		return 96
+		return vm.fieldGrowth(v, k)
 	}
-	gap := int(k) - len(v.array)
-	if gap <= 1 {
-		return 16
+	if v.array == nil { // the library would make room for 32 elements
+		v.array = make([]lua.LValue, 0, 4)
+	}
+	gap := int(k) - length
+	if gap <= 0 {
+		return 0
 	}
 	vm.steps -= gap >> 3
-	if n := gap * 24; n < vm.limits.Memory {
+	n := numberBytes
+	if int(k) > cap(v.array) {
+		n += 16 * max(int(k), 2*cap(v.array)) // at most; the old one is garbage then
+	}
+	if n < vm.limits.Memory {
 		return n
 	}
-	vm.fail(Memory, "more than "+strconv.Itoa(vm.limits.Memory)+" bytes of memory used")
+	vm.outOfMemory()
 	return 0
 }
 

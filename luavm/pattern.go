@@ -332,7 +332,10 @@ func (m *matcher) matchBack(s int, digit byte) int {
 	if l < 0 || l >= m.level || m.captures[l].length == captureOpen {
 		m.fail("invalid capture index")
 	}
-	n := int(max(m.captures[l].length, 0))
+	n := int(m.captures[l].length)
+	if n < 0 { // a position, which is no text
+		return -1
+	}
 	m.fuel -= n >> 4
 	m.step()
 	start := int(m.captures[l].start)

@@ -28,7 +28,7 @@ func (p *Program) Name() string { return p.name }
 // and so is source that would take the compiler too deep or too long.
 func Compile(name, source string) (p *Program, err error) {
 	defer func() {
-		// The compiler has ways to panic on source that it accepts.
+		// The parser has ways to panic.
 		if r := recover(); r != nil {
 			p, err = nil, &CompileError{File: name, Message: fmt.Sprintf("cannot be compiled: %v", r)}
 		}
@@ -51,20 +51,14 @@ func Compile(name, source string) (p *Program, err error) {
 	if err != nil {
 		return nil, compileError(name, source, err)
 	}
-	if err := checkSyntax(name, chunk); err != nil {
-		return nil, err
-	}
-	proto, err := lua.Compile(chunk, name)
+	proto, err := generate(name, chunk)
 	if err != nil {
-		return nil, compileError(name, source, err)
-	}
-	if err := checkProto(name, proto); err != nil {
 		return nil, err
 	}
 	return &Program{name: name, proto: proto}, nil
 }
 
-// compileError makes one shape of the library's two.
+// compileError makes our shape of the parser's errors.
 func compileError(name, source string, err error) *CompileError {
 	var parsed *parse.Error
 	if errors.As(err, &parsed) {
@@ -78,10 +72,6 @@ func compileError(name, source string, err error) *CompileError {
 			e.Message += " near '" + clip(parsed.Token) + "'"
 		}
 		return e
-	}
-	var compiled *lua.CompileError
-	if errors.As(err, &compiled) {
-		return &CompileError{File: name, Line: compiled.Line, Message: compiled.Message}
 	}
 	return &CompileError{File: name, Message: err.Error()}
 }
@@ -101,3 +91,6 @@ var emptyProgram = sync.OnceValue(func() *Program {
 	}
 	return p
 })
+
+// Function makes a function of the program in a VM, as Run would run it.
+func (p *Program) Function(vm *VM) *lua.LFunction { return vm.main.NewFunctionFromProto(p.proto) }

@@ -25,6 +25,10 @@ type Globals struct {
 	vm       *VM
 	tables   []savedTable
 	upvalues []savedUpvalue
+
+	held  int // bytes, as last measured
+	taken int // by its turns since
+	share *share
 }
 
 // VM returns the VM that the globals belong to.
@@ -54,6 +58,7 @@ type turn struct {
 	globals  *Globals // nil while nothing was written
 	tables   map[*lua.LTable]struct{}
 	upvalues map[*lua.Upvalue]struct{}
+	began    int // the VM's bytes when it began
 }
 
 // BeginTurn prepares the VM for events of one connection: globals is what
@@ -70,7 +75,7 @@ func (vm *VM) BeginTurn(globals *Globals) {
 	}
 	vm.seal()
 	t := &vm.turnSpace
-	t.vm, t.globals = vm, globals
+	t.vm, t.globals, t.began = vm, globals, vm.walked+vm.bytes
 	vm.turn = t
 	if globals == nil {
 		return
@@ -94,6 +99,7 @@ func (vm *VM) EndTurn() *Globals {
 	}
 	g := t.globals
 	if g != nil {
+		g.taken += vm.walked + vm.bytes - t.began
 		g.swap()
 		clear(t.tables)
 		clear(t.upvalues)

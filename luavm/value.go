@@ -25,6 +25,15 @@ func Array(t *lua.LTable) *lua.LTable {
 	return t
 }
 
+// StringsSize is what Strings takes, in bytes, for VM.Charge.
+func StringsSize(values []string) int {
+	n := tableBytes
+	for _, s := range values {
+		n += 32 + len(s)
+	}
+	return n
+}
+
 // NewArray makes an array of values, marked as one.
 func NewArray(values ...lua.LValue) *lua.LTable {
 	t := &lua.LTable{Metatable: arrayMark}

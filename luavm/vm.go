@@ -37,6 +37,12 @@ type Config struct {
 	Limits
 	// Gate is shared by all VMs of the process; nil: none.
 	Gate *Gate
+	// Ceiling is shared by all VMs of the process; nil: none.
+	Ceiling *Ceiling
+	// End is called, from any goroutine, when the script has to end because of the
+	// ceiling while it waits; it wakes it. nil: the VM is one of a pool, and counts
+	// for the ceiling only while it runs.
+	End func()
 	// Library holds the globals that scripts see; nil: the standard ones.
 	Library *Library
 	// Require finds the program of require(name); its error is raised as it is.
@@ -68,6 +74,8 @@ type VM struct {
 	// Static after New.
 	limits  Limits
 	gate    *Gate
+	ceiling *Ceiling
+	end     func()
 	require func(string) (*Program, error)
 	print   func(*VM, string)
 	main    *lua.LState
@@ -87,6 +95,7 @@ type VM struct {
 	random    *random
 	raised    lua.LValue // the last value that the script itself raised
 	fatal     *Error     // the error that ends this run; no pcall catches it
+	traced    bool       // errors of a nested Call carry a trace
 	broken    bool
 	scratch   []byte // for json.encode
 
@@ -94,13 +103,23 @@ type VM struct {
 	steps   int // left until the next look at the clock
 	quantum int
 	bytes   int // taken since the last walk
+	held    int // as the last walk found it
+	walked  int // taken until the last walk, in all
+	pending int // of them, what library functions hold that no walk sees
 	walkAt  int
 	used    time.Duration
 	looked  time.Duration
 	entered time.Duration
 
+	// For the ceiling, owned by the same goroutine.
+	share    *share // nil: nothing was told yet
+	reported int
+
 	// Set by any goroutine.
-	stop atomic.Bool
+	stop    atomic.Bool // the run is to end
+	evicted atomic.Bool // since all together hold too much
+	told    atomic.Bool // the host was told to end it
+	running atomic.Bool
 }
 
 // New makes a VM. It takes about 6 KB, and grows with what the script holds.
@@ -111,6 +130,8 @@ func New(c Config) *VM {
 		Data:    c.Data,
 		limits:  c.Limits.withDefaults(),
 		gate:    c.Gate,
+		ceiling: c.Ceiling,
+		end:     c.End,
 		require: c.Require,
 		print:   c.Print,
 		library: c.Library,
@@ -129,6 +150,7 @@ func New(c Config) *VM {
 		IncludeGoStackTrace: true,
 		MinimizeStackMemory: true,
 	})
+	smallBlocks(L)
 	vm.main = L
 	vm.globals = L.CreateTable(0, 2)
 	vm.globals.RawSetString("_G", vm.globals)
@@ -145,7 +167,9 @@ func New(c Config) *VM {
 // Close frees the VM's stacks. The VM must not be running, and is of no use
 // afterwards.
 func (vm *VM) Close() {
-	if !vm.main.IsClosed() {
+	vm.share.leave()
+	vm.share, vm.ceiling = nil, nil
+	if !vm.main.IsClosed() && !vm.broken { // broken stacks are not fit to be used again
 		vm.main.Close()
 	}
 }
@@ -189,6 +213,9 @@ func (vm *VM) SetGlobal(name string, v lua.LValue) {
 	}
 	t.RawSetString(name, v)
 }
+
+// Limits are those of the VM, with the defaults filled in.
+func (vm *VM) Limits() Limits { return vm.limits }
 
 // Kill ends what the VM runs with an Error of kind Exit, at its next look at
 // the clock. It may be called from any goroutine; a function of the host that

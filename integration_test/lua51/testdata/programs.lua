@@ -1,0 +1,232 @@
+--- and, or into an existing local (yuin/gopher-lua#490)
+local function no() return false end
+local ok = true
+ok = no() and true
+local x, a, b = 1, nil, 2
+x = a and b
+local y = 5
+y = a or b
+local z = 3
+z = z and no()
+local w = 1
+w = (w == 2) or nil
+local v = "old"
+v = v == "old" and no() or no()
+out(ok, x, y, z, w, v)
+--- swaps of locals (#440)
+local a, b = 1, 2
+a, b = b, a
+out(a, b)
+a, b = b, a + b
+out(a, b)
+local c = 3
+a, b, c = c, a, b
+out(a, b, c)
+--- swaps over other places
+G = "global"
+local a, t, i = "local", { n = "field", x = 1 }, 1
+a, G = G, a
+out(a, G)
+t.n, a = a, t.n
+out(t.n, a)
+G, t.n = t.n, G
+out(G, t.n)
+local up = "upvalue"
+local function swap() local l = "inner" l, up = up, l return l end
+out(swap(), up)
+local v, x = 0, "x"
+v, t[v] = 1, x
+out(v, t[0], t[1])
+i, t[i] = i + 1, 20
+out(i, t[1], t[2])
+t, t.y = { 7 }, 8
+out(t)
+i, t[i], i = 5, 6, 7
+out(i, t)
+--- more values than targets, and fewer
+local a, b, c = 1
+out(a, b, c)
+a, b = (function() return 1, 2, 3 end)()
+out(a, b)
+a, b, c = 0, (function() return 1 end)()
+out(a, b, c)
+a = 1, out("worked out all the same")
+a, b, c = ...
+out(a, b, c)
+--- a local written after an error that was caught (#448)
+local n = "anon"
+local function who() return n end
+P(error, "E:bad")
+P(tonumber)
+P(function() local t t.x = 1 end)
+xpcall(function() error("E:bad") end, function() end)
+coroutine.resume(coroutine.create(function() error("E:bad") end))
+n = "ada"
+out(who())
+local function deeper()
+  local m = "before"
+  local function get() return m end
+  P(function() P(error) local k = 1 local f = function() return k end error(f) end)
+  m = "after"
+  return get(), n
+end
+out(deeper())
+--- what a function that failed had captured
+local kept
+P(function() local x = 1 kept = function() x = x + 1 return x end error("E:x") end)
+local a, b, c = "a", "b", "c"
+out(kept(), kept(), a, b, c)
+--- generic for with fewer than three values (#514)
+for k, v in next, { 5, 6, 7 } do out(k, v) end
+for k in next, { a = 1 } do out(k) end
+local n = 0
+for a, b, c, d in function() n = n + 1 if n < 3 then return n, n * 2 end end do out(a, b, c, d) end
+for i, v in ipairs({ 1 }), "no state" do out(i, v) end
+--- numbers from strings (#478)
+out("00001" + "00011", "010" * 1, "0x10" + 0, " 5 " - 1, "1e1" / 2, -"3", "08" % 5, "2" ^ "3")
+out(P(function() return "1_000" + 0 end))
+out(P(function() return "0b1" + 0 end))
+out(P(function() return "0o7" + 0 end))
+out(P(function() return "" + 1 end))
+out(("x"):rep("010"), ("abc"):sub("02"), #("x"):rep("0x3"))
+for i = "1", "3" do out(i) end
+out(10 == "10", "10" + 5 .. "", 1 .. 2)
+--- a constant condition at the start of a loop (#540)
+for _ in pairs({ 1, 2 }) do if false then out("never") end end
+for _ in pairs({ 1, 2 }) do if nil then out("never") else out("else") end end
+for i = 1, 2 do if false then out("never") end end
+local n = 0
+while n < 2 do if false then out("never") end n = n + 1 end
+repeat if nil then out("never") end n = n + 1 until n > 4
+while true do break end
+while false do out("never") end
+while nil or n < 7 do n = n + 1 end
+for _ in pairs({ 1 }) do local x = true and n out(x) end
+for _ in pairs({ 1 }) do while false do end out("after") end
+out(n, not not nil, false or nil, nil and 1, true and false, 1 and 2 or 3, nil or false)
+--- break out of a block with a captured local
+local fs = {}
+for i = 1, 3 do
+  local a = i
+  if i == 2 then
+    local x = i * 10
+    fs[#fs + 1] = function() x = x + 1 return x, a end
+    break
+  end
+  fs[#fs + 1] = function() return a end
+end
+local l1, l2, l3, l4 = "l1", "l2", "l3", "l4"
+for _, f in ipairs(fs) do out(f()) end
+out(fs[2]())
+out(l1, l2, l3, l4)
+--- closures of each turn of a loop
+local fs = {}
+for i = 1, 3 do fs[#fs + 1] = function() i = i + 1 return i end end
+for k, v in ipairs({ "a", "b" }) do fs[#fs + 1] = function() return k, v end end
+local n = 0
+while n < 2 do n = n + 1 local m = n fs[#fs + 1] = function() m = m + 10 return m end end
+repeat local r = n fs[#fs + 1] = function() return r end n = n + 1 until r > 2
+for i = 1, #fs do out(fs[i]()) out(fs[i]()) end
+--- local function, and a function in a local
+local function fact(n) if n < 2 then return 1 end return n * fact(n - 1) end
+out(fact(5))
+local f = function() return type(f) end
+out(f())
+local g = "outer"
+local g = function() return g end
+out(g())
+--- repeat sees the body's locals
+local i = 0
+repeat local done = i >= 2 i = i + 1 until done
+out(i)
+--- methods, fields and calls
+local obj = { n = 0, inner = { deep = { m = function(self, x) return self.id, x end, id = "deep" } } }
+function obj:inc(by) self.n = self.n + (by or 1) return self end
+function obj.inner.f(...) return select("#", ...), ... end
+function obj.inner.deep:me() return self.id end
+out(obj:inc():inc(5):inc().n, obj.inner.f(nil, nil), obj.inner.deep:m(3), obj.inner.deep:me())
+out(("%d-%s"):format(3, "x"), #"abc", -2 ^ 2, 2 ^ -1, 2 ^ 3 ^ 2, not 1 == 2, "a" .. "b" .. "c" == "abc", 1 .. "")
+out((obj.inner.f(1, 2)), (...), { obj.inner.f(1, 2), obj.inner.f(3) }, { (obj.inner.f(1, 2)) })
+--- the order of evaluation
+local log = {}
+local function note(x) log[#log + 1] = x return x end
+local t = setmetatable({}, { __newindex = function(_, k, v) note("set " .. k .. v) end })
+t[note("k1")], t[note("k2")] = note("v1"), note("v2")
+out(log)
+local a = 1
+local function change() a = 10 return 1 end
+out(a + change(), change() + a)
+local b = { a, [1] = "first", "second" }
+out(b)
+--- long tables and calls
+local t = {}
+for i = 1, 600 do t[i] = i end
+local function count(...) return select("#", ...) end
+out(count(unpack(t)), #{ unpack(t) }, #{ 0, unpack(t) })
+out(#{ 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50, unpack(t) })
+out(#{ 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51, k = 1, unpack(t) })
+--- varargs and arg
+local function old(...) return arg.n, arg[1], arg[2] end
+local function new(...) local a = ... return type(arg), a, select("#", ...) end
+local function both(x, ...) local n = select("#", ...) return n, x end
+out(old(1, nil), new(2, 3), both(), both(1, nil, nil))
+--- tail calls
+local function loop(n) if n == 0 then return "done" end return loop(n - 1) end
+out(loop(10000))
+out((function(...) return select(2, ...) end)(1, 2, 3))
+out(P(function() return error("E:tail") end))
+--- coroutines
+local co = coroutine.wrap(function(a, b)
+  local c = coroutine.yield(a + b)
+  local d, e = coroutine.yield(c * 2)
+  return d + e
+end)
+out(co(1, 2), co(10), co(3, 4), P(co))
+local gen = coroutine.create(function() for i = 1, 3 do coroutine.yield(i) end end)
+while true do local ok, v = coroutine.resume(gen) out(ok, v, coroutine.status(gen)) if not v then break end end
+out(coroutine.resume(gen))
+out(select("#", coroutine.wrap(function() end)()), select("#", coroutine.wrap(function() return nil end)()))
+--- metatables
+local V = {}
+V.__index = V
+V.__add = function(a, b) return setmetatable({ x = a.x + b.x }, V) end
+V.__eq = function(a, b) return a.x == b.x end
+V.__lt = function(a, b) return a.x < b.x end
+V.__le = function(a, b) return a.x <= b.x end
+V.__call = function(self, ...) return self.x, ... end
+V.__concat = function(a, b) return (type(a) == "table" and a.x or a) .. "~" .. (type(b) == "table" and b.x or b) end
+V.__tostring = function(v) return "V" .. v.x end
+V.__unm = function(v) return setmetatable({ x = -v.x }, V) end
+local function new(x) return setmetatable({ x = x }, V) end
+local a, b = new(1), new(2)
+out((a + b).x, a == b, a == new(1), a < b, a <= b, a > b, a >= b, a("c"), a .. b, a .. "s", 1 .. a, tostring(a), (-a).x)
+out(0.5 .. a, "1" .. 0.25 .. a, a .. 1 .. 2)
+out(P(function() return "10" + a end))
+local M = setmetatable({}, { __add = function(x, y) return type(x) .. type(y) end })
+out("10" + M, M + "10", "abc" + M, 1 + M)
+--- what a yield gives back
+local function body(...)
+  out("begun", ...)
+  local a, b, c = coroutine.yield("one")
+  out(a, b, c)
+  local d = coroutine.yield("two")
+  out(d)
+  coroutine.yield("three")
+  out(select("#", coroutine.yield("four")), (coroutine.yield("five")))
+  local t = { coroutine.yield("six") }
+  out(t)
+  local function tail(...) return coroutine.yield(...) end
+  local e, f = tail("seven")
+  out(e, f)
+  out((tail("eight")))
+  for i = 1, 2 do local x, y = tail(i) out(x, y) end
+  return coroutine.yield("last")
+end
+for n = 0, 4 do
+  local co = coroutine.create(body)
+  local args = {}
+  for i = 1, n do args[i] = i end
+  for _ = 1, 13 do
+    out(coroutine.status(co), coroutine.resume(co, unpack(args)))
+  end
+end

@@ -124,6 +124,7 @@ func (c *eventConn) Message(binary bool, data []byte) {
 // Closed runs the disconnect handler; rooms and presence are released after its actions.
 func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	defer c.server.done(&c.accepted)
+	defer func() { c.forget() }()
 	if c.sess == nil {
 		return
 	}
@@ -153,12 +154,12 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 		return nil, err
 	}
 	if w != c.home {
-		c.globals = nil
+		c.forget()
 	}
 	w.call = call{server: c.server, app: c.in.app, pool: pool, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
 		allow: c.route.Options.permissions(c.user)}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
-	err = c.turn(w, &r, e)
+	line, err := c.turn(w, &r, e)
 	if err == nil {
 		err = checkAllowed(w.call.allow, r.actions, c.sess.Rooms)
 	}
@@ -167,7 +168,6 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 			c.log().Warn(note, "event", string(e.kind))
 		}
 	}
-	line := w.line(c.route.index)
 	pool.put(w)
 	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
 	var denied *deniedReturn
@@ -183,9 +183,17 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 	return r.actions, nil
 }
 
-// turn is the part of run for which the worker is needed.
-func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
+// turn is the part of run for which the worker is needed. line is that of the handler.
+func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err error) {
 	vm := w.vm
+	defer func() {
+		if p := recover(); p != nil {
+			err = vm.Crashed(p)
+			c.forget()
+			c.home = nil
+		}
+	}()
+	line = w.line(c.route.index)
 	vm.Data = &w.call
 	vm.BeginTurn(c.globals)
 	arg := c.eventTable(vm, e)
@@ -193,7 +201,7 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
 	if err == nil {
 		switch err = r.read(v); {
 		case errors.Is(err, luavm.ErrTooLong):
-			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.route.file, Line: w.line(c.route.index)}
+			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.route.file, Line: line}
 		case err != nil:
 			err = &invalidReturn{err}
 		}
@@ -203,13 +211,27 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) error {
 	}
 	c.globals, c.home = vm.EndTurn(), nil
 	if vm.Broken() {
-		c.globals = nil
+		c.forget()
 	}
 	if c.globals != nil {
 		c.home = w
+		c.globals.Account(c.server.cfg.Memory, c.evict)
 	}
 	vm.Data = nil
-	return err
+	return line, err
+}
+
+// forget lets go of what the handler wrote over the globals.
+func (c *eventConn) forget() {
+	c.globals.Release()
+	c.globals = nil
+}
+
+// evict ends a connection whose globals are the largest while all together hold too much.
+func (c *eventConn) evict() {
+	c.server.failed(Failure{Kind: RunMessage, Route: c.route.Path, File: c.route.file, Reason: Reason(luavm.Memory.String()),
+		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"}, "connection", c.ws.ID())
+	c.ws.Close(wsconn.CodeInternal, "handler error")
 }
 
 // keepState keeps what the handler left in event.state, so that the next event may have it in any VM.

@@ -210,7 +210,7 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 }
 
 // call runs the handler in a worker.
-func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (answer, error) {
+func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (a answer, err error) {
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
@@ -221,6 +221,11 @@ func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (answer, 
 	defer h.pool.put(wk)
 	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route, allow: allow}
 	vm := wk.vm
+	defer func() {
+		if p := recover(); p != nil {
+			err = vm.Crashed(p)
+		}
+	}()
 	vm.Data = &wk.call
 	vm.BeginTurn(nil)
 	defer func() {
@@ -244,8 +249,7 @@ func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := readAnswer(v, s.cfg.Limits.Value)
-	if err != nil {
+	if a, err = readAnswer(v, s.cfg.Limits.Value); err != nil {
 		return answer{}, &invalidReturn{err}
 	}
 	return a, nil

@@ -200,6 +200,24 @@ func (a args) value(v hub.Value) lua.LValue {
 	return lua.LString(v.Text)
 }
 
+// list pushes an array of n values. They are made one by one, each after it was charged for size bytes and on the stack from
+// then on, so that no list grows past the script's memory.
+func (a args) list(n, size int, value func(i int) lua.LValue) int {
+	vm, list := luavm.Of(a.l), luavm.NewArray()
+	a.l.Push(list)
+	for i := range n {
+		vm.Charge(a.l, size+32)
+		list.RawSetInt(i+1, value(i))
+	}
+	return 1
+}
+
+// strings pushes an array of strings.
+func (a args) strings(values []string) int {
+	luavm.Of(a.l).Charge(a.l, luavm.StringsSize(values))
+	return a.push(luavm.Strings(values))
+}
+
 func (a args) push(v lua.LValue) int {
 	a.l.Push(v)
 	return 1

@@ -247,15 +247,14 @@ func scriptPresenceList(l *lua.LState) int {
 		}
 		return strings.Compare(x.meta.Ref, y.meta.Ref)
 	})
-	list := make([]lua.LValue, len(entries))
-	for i, e := range entries {
+	return a.list(len(entries), luavm.ObjectSize(3), func(i int) lua.LValue {
+		e := entries[i]
 		o := luavm.NewObject(3)
 		o.Set("connection_id", lua.LString(e.meta.ConnID))
 		o.Set("user_info", a.decode(string(e.meta.UserInfo(e.user))))
 		o.Set("joined_at", lua.LNumber(e.meta.JoinedAt))
-		list[i] = o.Table()
-	}
-	return a.push(luavm.NewArray(list...))
+		return o.Table()
+	})
 }
 
 // ignoreGone makes leaving right after the connection has closed.

@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/broker"
+	"rollcall/luavm"
 )
 
 // maxStoreKey bounds keys and fields of store, in bytes.
@@ -24,6 +26,11 @@ var storeFunctions = map[string]lua.LGFunction{
 	"hdel":    storeHDel,
 	"hgetall": storeHGetAll,
 }
+
+//go:embed redis/store_hgetall.lua
+var storeHGetAllSource string
+
+var storeHGetAllScript = broker.NewScript(storeHGetAllSource)
 
 // storeCall reads the key that all of them take first.
 func storeCall(l *lua.LState, function string) (a args, c *call, key string) {
@@ -162,33 +169,33 @@ func storeHDel(l *lua.LState) int {
 // store.hgetall(key) -> table, empty when there is none
 func storeHGetAll(l *lua.LState) int {
 	a, c, key := storeCall(l, "hgetall")
-	reply, _ := c.do(a, "HGETALL", key)
-	out := l.NewTable()
+	vm := luavm.Of(l)
+	var reply any
+	c.wait(l, a.function, func(ctx context.Context) (err error) {
+		reply, err = c.server.cfg.Redis.Run(ctx, storeHGetAllScript, []string{key}, vm.Limits().Memory)
+		return err
+	})
+	if _, tooLong := reply.(int64); tooLong {
+		vm.OutOfMemory(l)
+	}
+	out := l.CreateTable(0, 0)
 	l.Push(out) // before it is filled, so that it counts for the script's memory meanwhile
 	for field, value := range hashReply(reply) {
+		vm.Charge(l, luavm.FieldSize(field))
 		out.RawSetString(field, a.decode(value))
 	}
 	return 1
 }
 
-// hashReply reads HGETALL's reply in either version of Redis's protocol.
+// hashReply reads fields and values that come in turn.
 func hashReply(reply any) map[string]string {
-	out := map[string]string{}
-	add := func(k, v any) {
-		field, ok1 := k.(string)
-		value, ok2 := v.(string)
+	list, _ := reply.([]any)
+	out := make(map[string]string, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		field, ok1 := list[i].(string)
+		value, ok2 := list[i+1].(string)
 		if ok1 && ok2 {
 			out[field] = value
-		}
-	}
-	switch reply := reply.(type) {
-	case map[any]any:
-		for k, v := range reply {
-			add(k, v)
-		}
-	case []any:
-		for i := 0; i+1 < len(reply); i += 2 {
-			add(reply[i], reply[i+1])
 		}
 	}
 	return out

@@ -6,7 +6,6 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/hub"
-	"rollcall/luavm"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -154,7 +153,7 @@ func wsClients(l *lua.LState) int {
 		ids, err = c.server.cfg.Hub.Clients(ctx)
 		return err
 	})
-	return a.push(luavm.Strings(ids))
+	return a.strings(ids)
 }
 
 // ws_clients_in(channel) -> ids
@@ -167,7 +166,7 @@ func wsClientsIn(l *lua.LState) int {
 		ids, err = c.server.cfg.Hub.ClientsIn(ctx, channel)
 		return err
 	})
-	return a.push(luavm.Strings(ids))
+	return a.strings(ids)
 }
 
 // presence reads who is in a channel.
@@ -184,11 +183,7 @@ func wsListPresence(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_list_presence"}
 	users := c.presence(a, a.channel(1))
-	list := make([]lua.LValue, len(users))
-	for i, u := range users {
-		list[i] = a.user(u)
-	}
-	return a.push(luavm.NewArray(list...))
+	return a.list(len(users), 0, func(i int) lua.LValue { return a.user(users[i]) })
 }
 
 // ws_presence_count(channel) -> unique users

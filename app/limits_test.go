@@ -121,3 +121,79 @@ func TestLimitsOfScripts(t *testing.T) {
 		})
 	}
 }
+
+// TestScriptMemory: SPEC 3, `--script-memory`: "Lua of all connections of a node together (beyond: the largest is ended,
+// 1011)". One that waits is ended, too, and one whose handlers keep much in globals.
+func TestScriptMemory(t *testing.T) {
+	files := scriptApp(`local keep = {}
+solidb.ws.send("ready")
+while true do
+  local n = solidb.ws.recv()
+  if n == nil then break end
+  for i = 1, tonumber(n) do keep[i] = string.rep("x", 1000) .. i end
+  solidb.ws.send("kept " .. n)
+end`)
+	files["config/routes.lua"] = `router_websocket("/ws/:room", "keep#keep")`
+	files["handlers/keep.lua"] = `function keep(event)
+if event.type == "message" then
+  data = {}
+  for i = 1, tonumber(event.message) do data[i] = string.rep("x", 1000) .. i end
+  return {send = "kept " .. event.message}
+end
+end`
+	ceiling := luavm.NewCeiling(9 << 20)
+	n := startNode(t, files, nodeOptions{config: func(c *Config) { c.Memory = ceiling }})
+	small, large, more := n.lua(""), n.lua(""), n.lua("")
+	for _, c := range []*client{small, large, more} {
+		c.expect("ready")
+	}
+	small.say("500")
+	small.expect("kept 500")
+	large.say("4000")
+	large.expect("kept 4000")
+	more.say("2000")
+	more.expect("kept 2000")
+	n.dial("/ws/x").say("2500") // it runs over here
+	large.expect("closed 1011 script error")
+	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	if f := n.seen.all()[0]; f.Reason != "memory" || !strings.Contains(f.Message, "together") {
+		t.Errorf("%+v", f)
+	}
+	small.say("600")
+	small.expect("kept 600")
+
+	handler := n.dial("/ws/y") // some 2.8, 2.2 and 0.6 MB are taken
+	handler.say("3000")
+	handler.expect("kept 3000")
+	small.say("2000")
+	handler.expect("closed 1011 handler error")
+	small.expect("kept 2000")
+	eventually(t, "second failure", func() bool { return len(n.seen.all()) == 2 })
+	more.say("1")
+	more.expect("kept 1")
+}
+
+// TestPanicInATurn: SPEC 1.4: an error "closes that connection (1011) and touches nobody else". A panic of ours is the same,
+// and the worker in which it came is thrown away.
+func TestPanicInATurn(t *testing.T) {
+	files := handler(`if event.type == "message" then return {send = "ok"} end`)
+	files["config/routes.lua"] += "\n" + `router_websocket("/bad", "chat#chat")`
+	n := startNode(t, files)
+	n.server.App().routes[1].index = 99
+	good := n.dial("/ws/x")
+	for i := range 4 {
+		if i > 0 {
+			n.dial("/bad").expect("closed 1011 handler error")
+		}
+		good.say("a")
+		good.expect("ok")
+	}
+	for _, f := range n.seen.all() {
+		if f.Reason != "panic" || !strings.Contains(f.Message, "internal error") {
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(n.seen.all()) != 3 {
+		t.Errorf("%d failures", len(n.seen.all()))
+	}
+}

@@ -138,6 +138,7 @@ func (p *pool) put(w *worker) {
 	defer p.mu.Unlock()
 	switch {
 	case w.vm.Broken():
+		w.vm.Close()
 		w.busy, w.dead = false, true
 		p.total--
 		p.line = append(w.home, p.line...)

@@ -102,20 +102,27 @@ func (c *scriptConn) run() {
 }
 
 // runScript runs the script to its end; nil when it did not fail.
-func (c *scriptConn) runScript() error {
+func (c *scriptConn) runScript() (err error) {
 	if c.script.err != nil {
 		return c.script.err
 	}
 	_, library := libraries()
 	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c}
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
-		Require: c.in.app.findModule, Print: printLine, Data: own})
+		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own})
 	defer vm.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			err = vm.Crashed(p)
+		}
+	}()
 	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user.User, addr: c.addr, websocket: true}))
 	c.req, c.user = requestInfo{}, nil // the table has what the script needs
-	_, err := vm.Run(c.script.program)
+	_, err = vm.Run(c.script.program)
 	var e *luavm.Error
 	switch {
+	case vm.Evicted() != nil:
+		return vm.Evicted()
 	case err == nil:
 		return nil
 	case errors.As(err, &e) && e.Kind == luavm.Exit:
@@ -125,6 +132,9 @@ func (c *scriptConn) runScript() error {
 	}
 	return err
 }
+
+// evict wakes a script that waits, and that has to end because all scripts together hold too much.
+func (c *scriptConn) evict() { c.ws.Close(wsconn.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
 	file, line := place(err)

@@ -88,7 +88,7 @@ func (s *Server) newInstance(a *App) *instance {
 // newWorker makes a VM that has run a handler file; nil: none, for HTTP scripts.
 func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 	common, _ := libraries()
-	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Library: common, Require: a.findModule, Print: printLine})}
+	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common, Require: a.findModule, Print: printLine})}
 	results, err := w.vm.Run(requestSetter())
 	if err != nil {
 		w.vm.Close()

@@ -10,11 +10,12 @@ type Stats struct {
 	Scripts    int           // connection scripts that run
 	GateQueue  int           // VMs that wait for a core
 	GateWaited time.Duration // how long VMs have waited for one so far, all together
+	Memory     int64         // bytes that scripts and handlers hold, an estimate
 }
 
 // Stats counts. VMs of an app that has been replaced by a changed one do not count.
 func (s *Server) Stats() Stats {
-	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited()}
+	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited(), Memory: s.cfg.Memory.Used()}
 	in := s.current.Load()
 	count := func(p *pool) {
 		workers, busy, waiting := p.load()

@@ -65,6 +65,7 @@ type Rooms struct {
 	Scripts    int           // connection scripts that run
 	GateQueue  int           // VMs that wait for a core
 	GateWaited time.Duration // all together
+	LuaMemory  int64         // bytes
 }
 
 // JWKS is how the following of the JWKS goes.
@@ -154,6 +155,7 @@ func newState() *state {
 	gauge("rollcall_lua_scripts", "Connection scripts that run, each in a VM of its own.", func(r *Rooms) float64 { return float64(r.Scripts) })
 	gauge("rollcall_lua_gate_waiting", "VMs that wait for a core.", func(r *Rooms) float64 { return float64(r.GateQueue) })
 	counter("rollcall_lua_gate_wait_seconds_total", "Time that VMs have waited for a core, all together.", func(r *Rooms) float64 { return r.GateWaited.Seconds() })
+	gauge("rollcall_lua_memory_bytes", "What Lua of all connections holds, an estimate; --script-memory bounds it.", func(r *Rooms) float64 { return float64(r.LuaMemory) })
 	return s
 }
 

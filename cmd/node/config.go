@@ -45,6 +45,7 @@ type Config struct {
 	MaxConnectionsPerIP int `name:"max-connections-per-ip" default:"0" help:"Connections it takes from one address, as seen through --trusted-proxies (IPv6: from one /64); beyond: 429. 0: no limit."`
 
 	ScriptBudget time.Duration `default:"250ms" help:"Time a handler may run between two calls that wait."`
+	ScriptMemory Size          `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
 	Drain        time.Duration `default:"10s" help:"Time over which clients are sent away after SIGTERM (close 1012)."`
 	RedisPrefix  string        `default:"rollcall" help:"What all names in Redis begin with."`
 

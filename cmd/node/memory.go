@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
 	"time"
@@ -154,6 +155,21 @@ func (r *reader) read() footprint {
 		allocated: v(sampleAllocated),
 		free:      v(sampleFree),
 	}
+}
+
+// scriptMemory is what scripts may hold together, in bytes: what was asked for, else a quarter of the memory limit, which
+// without one is the machine's memory.
+func scriptMemory(asked int64) int64 {
+	if asked > 0 {
+		return asked
+	}
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		if system, err := memlimit.FromSystem(); err == nil && system > 0 && system < math.MaxInt64 {
+			limit = int64(system)
+		}
+	}
+	return limit / 4
 }
 
 // limitMemory sets the memory limit to 90 % of what the container may use, when there is such a limit and GOMEMLIMIT does

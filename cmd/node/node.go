@@ -33,23 +33,24 @@ type node struct {
 	cfg *Config
 	log *slog.Logger
 
-	metrics *metrics.Metrics
-	health  *healthServer // nil: health is on ln
-	keys    *auth.Keyring
-	tokens  *auth.Verifier
-	broker  *broker.Broker
-	cluster *cluster.Cluster
-	store   *presence.Store
-	tracker *presence.Tracker
-	hub     *hub.Hub
-	sockets *wsconn.Server
-	scripts *app.Scripts
-	gate    *luavm.Gate
-	app     *app.Server
-	http    *http.Server
-	ln      net.Listener
-	handler atomic.Pointer[http.HandlerFunc]
-	served  chan error // of http.Serve
+	metrics         *metrics.Metrics
+	health          *healthServer // nil: health is on ln
+	keys            *auth.Keyring
+	tokens          *auth.Verifier
+	broker          *broker.Broker
+	cluster         *cluster.Cluster
+	store           *presence.Store
+	tracker         *presence.Tracker
+	hub             *hub.Hub
+	sockets         *wsconn.Server
+	scripts         *app.Scripts
+	gate            *luavm.Gate
+	memoryOfScripts *luavm.Ceiling
+	app             *app.Server
+	http            *http.Server
+	ln              net.Listener
+	handler         atomic.Pointer[http.HandlerFunc]
+	served          chan error // of http.Serve
 
 	admission *admission
 	memory    *guard
@@ -140,11 +141,12 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
+	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(int64(cfg.ScriptMemory)))
 	n.gate = luavm.NewGate(runtime.GOMAXPROCS(0))
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, Gate: n.gate,
+		Tokens: n.tokens, Gate: n.gate, Memory: n.memoryOfScripts,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {

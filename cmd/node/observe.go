@@ -70,7 +70,7 @@ func (n *node) rooms() *metrics.Rooms {
 		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), AuditErrors: presence.Failed.Load(),
 		Snapshots: presence.Loads.Load(), Gaps: presence.Gaps.Load(), Repairs: presence.Repairs.Load(), Orphans: presence.Orphans.Load(),
 
-		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited,
+		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited, LuaMemory: lua.Memory,
 	}
 }
 

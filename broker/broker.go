@@ -48,7 +48,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, keys: NewKeys(cfg.Prefix), seed: maphash.MakeSeed(), opened: time.Now()}
+	b := &Broker{cfg: cfg, seed: maphash.MakeSeed(), opened: time.Now()}
 	if err := b.dial(ctx); err != nil {
 		return nil, err
 	}
@@ -92,6 +92,7 @@ func (b *Broker) dial(ctx context.Context) error {
 		b.embedded.stop()
 		return fmt.Errorf("connect to redis: %w", err)
 	}
+	b.keys = NewKeysIn(b.cfg.Prefix, address.DB)
 	b.keys.sharded = b.sharded
 	b.warnOfEviction(ctx)
 	return nil

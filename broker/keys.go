@@ -1,6 +1,9 @@
 package broker
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Keys makes every name that Rollcall uses in Redis: keys and topics.
 // No other file of the project spells one.
@@ -10,11 +13,22 @@ import "strings"
 // of a channel name are escaped (%7B, %7D, %25), so a name can never move the tag.
 type Keys struct {
 	prefix  string
-	sharded bool // topics travel by sharded pub/sub
+	topics  string // what topics begin with
+	sharded bool   // topics travel by sharded pub/sub
 }
 
-// NewKeys returns the names that begin with prefix and a colon.
-func NewKeys(prefix string) Keys { return Keys{prefix: prefix + ":"} }
+// NewKeys returns the names that begin with prefix and a colon, for database 0.
+func NewKeys(prefix string) Keys { return NewKeysIn(prefix, 0) }
+
+// NewKeysIn is NewKeys for a database. Redis parts keys by databases, but not
+// topics, so the topics of other databases than 0 have its number in their names.
+func NewKeysIn(prefix string, database int) Keys {
+	k := Keys{prefix: prefix + ":", topics: prefix + ":"}
+	if database != 0 {
+		k.topics += "db" + strconv.Itoa(database) + ":"
+	}
+	return k
+}
 
 // Nodes is a zset: incarnation → lease deadline, in ms of the Redis clock.
 func (k Keys) Nodes() string { return k.prefix + "{nodes}" }
@@ -47,20 +61,20 @@ func (k Keys) UserPrefix(channel string) string { return k.Head(channel) + ":u:"
 func (k Keys) Entries(channel, inc string) string { return k.Head(channel) + ":n:" + inc }
 
 // Topic carries everything about one channel, broadcasts and presence changes, in one order.
-func (k Keys) Topic(channel string) string { return k.prefix + "t:{" + escape(channel) + "}" }
+func (k Keys) Topic(channel string) string { return k.topics + "t:{" + escape(channel) + "}" }
 
 // NodeTopic carries calls and answers to one node process.
-func (k Keys) NodeTopic(process string) string { return k.prefix + "t:node:" + process }
+func (k Keys) NodeTopic(process string) string { return k.topics + "t:node:" + process }
 
 // AllTopic carries cluster-wide broadcasts and changes of the script registry.
-func (k Keys) AllTopic() string { return k.prefix + "t:all" }
+func (k Keys) AllTopic() string { return k.topics + "t:all" }
 
 // watchTopic carries the echo by which one pub/sub connection proves that it hears.
-func (k Keys) watchTopic(id string) string { return k.prefix + "w:" + id }
+func (k Keys) watchTopic(id string) string { return k.topics + "w:" + id }
 
 // watchTopicBeside is a watch topic in the Cluster slot of topic.
 func (k Keys) watchTopicBeside(topic, id string) string {
-	return k.prefix + "w:{" + hashTag(topic) + "}:" + id
+	return k.topics + "w:{" + hashTag(topic) + "}:" + id
 }
 
 // PublishCommand names the Redis command that publishes on a topic, PUBLISH or SPUBLISH; for scripts, which
@@ -98,13 +112,9 @@ func (k Keys) Store(app, key string) string {
 // ChannelOf returns the channel that a name made by Topic or by Head, Users,
 // User, UserPrefix or Entries belongs to; false for every other name.
 func (k Keys) ChannelOf(name string) (channel string, ok bool) {
-	rest, ok := strings.CutPrefix(name, k.prefix)
-	if !ok {
-		return "", false
-	}
-	tag, isTopic := strings.CutPrefix(rest, "t:{")
+	tag, isTopic := strings.CutPrefix(name, k.topics+"t:{")
 	if !isTopic {
-		if tag, ok = strings.CutPrefix(rest, "p:{"); !ok {
+		if tag, ok = strings.CutPrefix(name, k.prefix+"p:{"); !ok {
 			return "", false
 		}
 	}

@@ -38,7 +38,7 @@ func toString(L *lua.LState, v lua.LValue) string {
 	case lua.LString:
 		return string(v)
 	case lua.LNumber:
-		return formatNumber(v)
+		return FormatNumber(v)
 	case *lua.LUserData:
 		if v == Null {
 			return "null"
@@ -73,7 +73,7 @@ func checkString(L *lua.LState, n int) string {
 	case lua.LString:
 		return string(v)
 	case lua.LNumber:
-		return formatNumber(v)
+		return FormatNumber(v)
 	}
 	L.TypeError(n, lua.LTString)
 	return ""

@@ -363,7 +363,7 @@ func (m *matcher) expand(out *buffer, repl string, s, e int) {
 				L.RaiseError("%s", err.Error())
 			}
 			if position > 0 {
-				text = formatNumber(lua.LNumber(position))
+				text = FormatNumber(lua.LNumber(position))
 			}
 			out.add(text)
 		default:

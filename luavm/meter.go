@@ -302,7 +302,7 @@ func (m *meter) beforeConcat(cf *frameView, b, c int) {
 	}
 	for i, v := range operands[len(operands)-plain:] {
 		if n, ok := v.(lua.LNumber); ok {
-			operands[len(operands)-plain+i] = lua.LString(formatNumber(n))
+			operands[len(operands)-plain+i] = lua.LString(FormatNumber(n))
 		}
 	}
 }

@@ -16,10 +16,10 @@ import (
 // exactInteger is where whole numbers stop being all there.
 const exactInteger = 1 << 53
 
-// formatNumber gives the text of a number: as PUC Lua's "%.14g", but whole
+// FormatNumber gives the text of a number, as tostring does: as PUC Lua's "%.14g", but whole
 // numbers up to 2^53 with all their digits, so that no two ids become one. There
 // is no "-0": the machine does not keep it.
-func formatNumber(n lua.LNumber) string { return string(appendNumber(nil, n)) }
+func FormatNumber(n lua.LNumber) string { return string(appendNumber(nil, n)) }
 
 func appendNumber(buf []byte, n lua.LNumber) []byte {
 	f := float64(n)
@@ -54,7 +54,7 @@ func trimZeros(text []byte) []byte {
 // values what gopher-lua calls them.
 func plainText(v lua.LValue) string {
 	if n, ok := v.(lua.LNumber); ok {
-		return formatNumber(n)
+		return FormatNumber(n)
 	}
 	return v.String()
 }

@@ -25,13 +25,14 @@ type Config struct {
 	Keys    broker.Keys
 	Scripts *Scripts // registered scripts; nil: none
 
-	Gate   *luavm.Gate    // nil: one of its own with a place for each core
-	Limits luavm.Limits   // of every run; zero fields: luavm's defaults
-	Memory *luavm.Ceiling // of all scripts together; nil: none
-	Events int            // that may wait for one connection script; 0: 1024
-	MaxVMs int            // for the handlers of one file; 0: 64
-	Body   int64          // bytes of a request to an HTTP handler; 0: 1 MiB
-	Reload time.Duration  // quiet time after a change of the folder before it is loaded again, with Dev; 0: 100 ms
+	Gate       *luavm.Gate    // nil: one of its own with a place for each core
+	Limits     luavm.Limits   // of every run; zero fields: luavm's defaults
+	Memory     *luavm.Ceiling // of all scripts together; nil: none
+	Events     int            // that may wait for one connection script; 0: 1024
+	EventBytes int            // of them together; 0: 1 MiB
+	MaxVMs     int            // for the handlers of one file; 0: 64
+	Body       int64          // bytes of a request to an HTTP handler; 0: 1 MiB
+	Reload     time.Duration  // quiet time after a change of the folder before it is loaded again, with Dev; 0: 100 ms
 
 	Dev            bool     // verbose errors to clients, reload on change
 	Node           string   // process id, the header X-Rollcall-Node of upgrades
@@ -133,6 +134,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Events == 0 {
 		c.Events = 1024
+	}
+	if c.EventBytes == 0 {
+		c.EventBytes = 1 << 20
 	}
 	if c.MaxVMs == 0 {
 		c.MaxVMs = 64

@@ -58,7 +58,7 @@ func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instan
 	if socket != nil && websocket.IsWebSocketUpgrade(r) {
 		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) wsconn.Handler {
 			return &scriptConn{server: s, in: in, script: socket, accepted: a,
-				inbox: newInbox(inboxLimit{events: s.cfg.Events, messages: waitingMessages, bytes: waitingBytes})}
+				inbox: newInbox(inboxLimit{events: s.cfg.Events, eventBytes: s.cfg.EventBytes, messages: waitingMessages, bytes: waitingBytes})}
 		})
 		return
 	}

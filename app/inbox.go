@@ -20,21 +20,23 @@ type inbox struct {
 	wake  chan struct{} // buffer 1: the script may have something to take
 	room  chan struct{} // buffer 1: the reader may have room
 
-	// Invariant: bytes is the sum of messages' lengths; an item of a lower seq came earlier.
-	mu       sync.Mutex
-	events   queue[eventItem]
-	messages queue[messageItem]
-	seq      uint64
-	bytes    int
-	ended    bool
-	dropped  bool
+	// Invariant: bytes is the sum of messages' lengths, eventBytes that of events' sizes; an item of a lower seq came earlier.
+	mu         sync.Mutex
+	events     queue[eventItem]
+	messages   queue[messageItem]
+	seq        uint64
+	bytes      int
+	eventBytes int
+	ended      bool
+	dropped    bool
 }
 
 // inboxLimit bounds an inbox.
 type inboxLimit struct {
-	events   int // waiting events
-	messages int // waiting client messages
-	bytes    int // of waiting client messages together; one message of any size is taken when none waits
+	events     int // waiting events
+	eventBytes int // of waiting events together; one event of any size is taken when none waits
+	messages   int // waiting client messages
+	bytes      int // of waiting client messages together; likewise
 }
 
 type eventItem struct {
@@ -75,12 +77,14 @@ func (q *inbox) putEvent(ev *hub.Event) bool {
 		q.mu.Unlock()
 		return true
 	}
-	if q.events.len() >= q.limit.events {
+	n := q.events.len()
+	if n >= q.limit.events || n > 0 && q.eventBytes+ev.Size() > q.limit.eventBytes {
 		q.mu.Unlock()
 		return false
 	}
 	q.seq++
 	q.events.push(eventItem{q.seq, ev})
+	q.eventBytes += ev.Size()
 	q.mu.Unlock()
 	signal(q.wake)
 	return true
@@ -131,7 +135,7 @@ func (q *inbox) end() {
 func (q *inbox) drop() {
 	q.mu.Lock()
 	q.dropped = true
-	q.events, q.messages, q.bytes = queue[eventItem]{}, queue[messageItem]{}, 0
+	q.events, q.messages, q.bytes, q.eventBytes = queue[eventItem]{}, queue[messageItem]{}, 0, 0
 	q.mu.Unlock()
 	signal(q.wake)
 	signal(q.room)
@@ -144,7 +148,9 @@ func (q *inbox) take(any bool) taken {
 	message := q.messages.first()
 	if any {
 		if ev := q.events.first(); ev != nil && (message == nil || ev.seq < message.seq) {
-			return taken{event: q.events.pop().ev}
+			got := q.events.pop().ev
+			q.eventBytes -= got.Size()
+			return taken{event: got}
 		}
 	}
 	if message != nil {

@@ -10,7 +10,7 @@ import (
 	"rollcall/hub"
 )
 
-var wide = inboxLimit{events: 1024, messages: 1024, bytes: 1 << 20}
+var wide = inboxLimit{events: 1024, eventBytes: 1 << 20, messages: 1024, bytes: 1 << 20}
 
 // text writes what was taken in short.
 func (t taken) text() string {
@@ -71,7 +71,7 @@ func TestInboxOrder(t *testing.T) {
 
 // SPEC 1.1: "A script's event queue is bounded … Client messages beyond it wait in the socket."
 func TestInboxBounds(t *testing.T) {
-	q := newInbox(inboxLimit{events: 2, messages: 2, bytes: 10})
+	q := newInbox(inboxLimit{events: 2, eventBytes: 1 << 20, messages: 2, bytes: 10})
 	if !q.putEvent(broadcastIn("1")) || !q.putEvent(broadcastIn("2")) || q.putEvent(broadcastIn("3")) {
 		t.Fatal("the third event must be refused and the others not")
 	}
@@ -90,7 +90,7 @@ func TestInboxBounds(t *testing.T) {
 
 func TestInboxReaderWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newInbox(inboxLimit{events: 1, messages: 1, bytes: 100})
+		q := newInbox(inboxLimit{events: 1, eventBytes: 1 << 20, messages: 1, bytes: 100})
 		q.putMessage("1", false, nil)
 		put := false
 		go func() { q.putMessage("2", false, nil); put = true }()
@@ -111,7 +111,7 @@ func TestInboxReaderLetsGo(t *testing.T) {
 	for _, how := range []string{"gone", "end", "drop"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q := newInbox(inboxLimit{events: 1, messages: 1, bytes: 100})
+				q := newInbox(inboxLimit{events: 1, eventBytes: 1 << 20, messages: 1, bytes: 100})
 				gone := make(chan struct{})
 				q.putMessage("1", false, gone)
 				done := make(chan struct{})
@@ -185,5 +185,32 @@ func TestQueueKeepsOrderAndMemoryBounded(t *testing.T) {
 	}
 	if cap(q.items) != 0 {
 		t.Fatalf("an empty queue keeps room for %d", cap(q.items))
+	}
+}
+
+// TestInboxBytes: events are bounded in bytes, too; a large one is taken when it is alone.
+func TestInboxBytes(t *testing.T) {
+	q := newInbox(inboxLimit{events: 1024, eventBytes: 10_000, messages: 1, bytes: 1})
+	event := func(n int) *hub.Event {
+		return &hub.Event{Kind: hub.EventBroadcast, Channel: "c", Data: hub.Value{Text: strings.Repeat("x", n)}}
+	}
+	for _, step := range []struct {
+		size int // 0: take one
+		ok   bool
+	}{{100_000, true}, {1, false}, {0, true}, {4000, true}, {4000, true}, {4000, false}, {100, true}, {0, true}, {4000, true}, {4000, false}} {
+		if step.size == 0 {
+			if got := q.take(true); got.event == nil {
+				t.Fatal("nothing waits")
+			}
+			continue
+		}
+		if ok := q.putEvent(event(step.size)); ok != step.ok {
+			t.Errorf("%d bytes taken: %v", step.size, ok)
+		}
+	}
+	for q.take(true).event != nil {
+	}
+	if q.eventBytes != 0 {
+		t.Errorf("%d bytes are left", q.eventBytes)
 	}
 }

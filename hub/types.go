@@ -67,6 +67,14 @@ type Event struct {
 	UserInfo []byte // JSON object
 }
 
+// eventBytes is what an event takes besides its texts.
+const eventBytes = 160
+
+// Size is what a waiting event takes, in bytes, for bounds. Connections share it; each is charged for the whole.
+func (e *Event) Size() int {
+	return eventBytes + len(e.Channel) + len(e.Data.Text) + len(e.UserID) + len(e.UserInfo)
+}
+
 // Conn is the client's end; *wsconn.Conn is one. No call blocks.
 type Conn interface {
 	Send(wsconn.Frame) error

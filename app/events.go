@@ -207,7 +207,9 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err err
 		}
 	}
 	if c.route.used&useState != 0 {
-		c.keepState(w, arg.RawGetString("state"), e)
+		if kept := c.keepState(w, arg.RawGetString("state"), e); kept != nil && err == nil {
+			err = &invalidReturn{kept}
+		}
 	}
 	c.globals, c.home = vm.EndTurn(), nil
 	if vm.Broken() {
@@ -235,13 +237,16 @@ func (c *eventConn) evict() {
 }
 
 // keepState keeps what the handler left in event.state, so that the next event may have it in any VM.
-func (c *eventConn) keepState(w *worker, v lua.LValue, e event) {
+func (c *eventConn) keepState(w *worker, v lua.LValue, e event) error {
 	t, ok := v.(*lua.LTable)
 	if !ok {
 		c.state = ""
-		return
+		return nil
 	}
-	text, lossy := encodeState(t, w.buf)
+	text, lossy, err := encodeState(t, w.buf)
+	if err != nil {
+		return err
+	}
 	if string(text) != c.state {
 		c.state = string(text)
 	}
@@ -252,6 +257,7 @@ func (c *eventConn) keepState(w *worker, v lua.LValue, e event) {
 		c.unwholly = true
 		c.log().Warn("event.state holds functions, coroutines or metatables, which are not kept", "event", string(e.kind))
 	}
+	return nil
 }
 
 // maxScratch is the largest buffer that a worker keeps, in bytes.
@@ -285,10 +291,10 @@ func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 		o.Set("params", c.req.paramTable(l, c.route.pattern))
 	}
 	if used&useQuery != 0 {
-		o.Set("query", c.req.queryTable(l))
+		o.Set("query", c.req.query.table())
 	}
 	if used&useHeaders != 0 {
-		o.Set("headers", c.req.headerTable(l))
+		o.Set("headers", c.req.headers.table())
 	}
 	if used&useUser != 0 {
 		o.Set("user", userTable(vm, c.user.User))

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math/bits"
 	"mime"
@@ -24,6 +25,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, err := splitPath(r.URL.EscapedPath())
 	if err != nil {
 		writeProblem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if queryTooLong(r.URL.RawQuery) {
+		writeProblem(w, http.StatusRequestURITooLong, fmt.Sprintf("a query may have %d bytes and %d pairs", maxQuery, maxQueryPairs))
 		return
 	}
 	in := s.current.Load()
@@ -300,13 +305,13 @@ func requestTable(vm *luavm.VM, r request) *lua.LTable {
 		o.Set("path", lua.LString(r.info.decodedPath()))
 	}
 	if r.used&useQuery != 0 {
-		o.Set("query", r.info.queryTable(l))
+		o.Set("query", r.info.query.table())
 	}
 	if r.used&useParams != 0 {
 		o.Set("params", r.info.paramTable(l, r.pattern))
 	}
 	if r.used&useHeaders != 0 {
-		o.Set("headers", r.info.headerTable(l))
+		o.Set("headers", r.info.headers.table())
 	}
 	if r.used&useUser != 0 {
 		o.Set("user", userTable(vm, r.user))

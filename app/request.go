@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/binary"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,12 +13,64 @@ import (
 	"rollcall/luavm"
 )
 
+// Bounds of a request's query (SPEC 6); beyond: 414.
+const (
+	maxQuery      = 8 << 10 // bytes
+	maxQueryPairs = 100
+)
+
+// queryTooLong tells whether a raw query is beyond the bounds.
+func queryTooLong(raw string) bool {
+	return len(raw) > maxQuery || strings.Count(raw, "&") >= maxQueryPairs
+}
+
 // requestInfo is what handlers may ask about a request, as compact as it can be kept for the life of a connection:
 // three pieces of one string. The tables are made from it for each event, so that one handler's changes are gone by the next.
 type requestInfo struct {
 	path    string // escaped, as in the request line
-	query   string // raw
-	headers string // name, NUL, value, NUL, …; names in lower case and in order
+	query   pairs  // decoded, in order; what is not well encoded or no UTF-8 is left out
+	headers pairs  // names in lower case and in order
+}
+
+// pairs are names and values one after another, each behind its length.
+type pairs string
+
+func appendPair(b []byte, name, value string) []byte {
+	for _, s := range [...]string{name, value} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// each calls f for every pair in order.
+func (p pairs) each(f func(name, value string)) {
+	next := func() (s string) {
+		n, i := uint64(0), 0
+		for shift := 0; ; shift += 7 {
+			c := p[i]
+			i++
+			n |= uint64(c&0x7f) << shift
+			if c < 0x80 {
+				break
+			}
+		}
+		s, p = string(p[i:i+int(n)]), p[i+int(n):]
+		return s
+	}
+	for p != "" {
+		name := next()
+		f(name, next())
+	}
+}
+
+// table makes a table of the pairs; the last of equal names counts.
+func (p pairs) table() *lua.LTable {
+	n := 0
+	p.each(func(string, string) { n++ })
+	o := luavm.NewObject(n)
+	p.each(func(name, value string) { o.Set(name, lua.LString(value)) })
+	return o.Table()
 }
 
 // newRequestInfo copies what is needed; r may be forgotten afterwards.
@@ -27,7 +80,7 @@ func newRequestInfo(r *http.Request) requestInfo {
 	size := 0
 	add := func(name, value string) {
 		headers = append(headers, header{name, value})
-		size += len(name) + len(value) + 2
+		size += len(name) + len(value) + 4
 	}
 	if r.Host != "" {
 		add("host", r.Host)
@@ -37,42 +90,21 @@ func newRequestInfo(r *http.Request) requestInfo {
 	}
 	slices.SortFunc(headers, func(a, b header) int { return strings.Compare(a.name, b.name) })
 
-	path, query := r.URL.EscapedPath(), r.URL.RawQuery
-	var b strings.Builder
-	b.Grow(len(path) + len(query) + size)
-	b.WriteString(path)
-	b.WriteString(query)
+	path := r.URL.EscapedPath()
+	b := make([]byte, 0, len(path)+len(r.URL.RawQuery)+size+16)
+	b = append(b, path...)
+	b = appendQuery(b, r.URL.RawQuery)
+	query := len(b)
 	for _, h := range headers {
-		b.WriteString(h.name)
-		b.WriteByte(0)
-		b.WriteString(h.value)
-		b.WriteByte(0)
+		b = appendPair(b, h.name, h.value)
 	}
-	all := b.String()
-	return requestInfo{all[:len(path)], all[len(path) : len(path)+len(query)], all[len(path)+len(query):]}
+	all := string(b)
+	return requestInfo{all[:len(path)], pairs(all[len(path):query]), pairs(all[query:])}
 }
 
-// decodedPath is the path as text.
-func (i requestInfo) decodedPath() string {
-	if s, err := url.PathUnescape(i.path); err == nil {
-		return s
-	}
-	return i.path
-}
-
-// eachHeader calls f for every header in order.
-func (i requestInfo) eachHeader(f func(name, value string)) {
-	for rest := i.headers; rest != ""; {
-		name, after, _ := strings.Cut(rest, "\x00")
-		value, next, _ := strings.Cut(after, "\x00")
-		f(name, value)
-		rest = next
-	}
-}
-
-// eachQuery calls f for every query pair in order. What is not well encoded or no UTF-8 is left out.
-func (i requestInfo) eachQuery(f func(name, value string)) {
-	for rest := i.query; rest != ""; {
+// appendQuery decodes a raw query.
+func appendQuery(b []byte, raw string) []byte {
+	for rest := raw; rest != ""; {
 		var part string
 		part, rest, _ = strings.Cut(rest, "&")
 		name, value, _ := strings.Cut(part, "=")
@@ -85,27 +117,21 @@ func (i requestInfo) eachQuery(f func(name, value string)) {
 			}
 		}
 		if part != "" && utf8.ValidString(name) && utf8.ValidString(value) {
-			f(name, value)
+			b = appendPair(b, name, value)
 		}
 	}
+	return b
+}
+
+// decodedPath is the path as text.
+func (i requestInfo) decodedPath() string {
+	if s, err := url.PathUnescape(i.path); err == nil {
+		return s
+	}
+	return i.path
 }
 
 // The tables of SPEC 1.2. "Repeated query keys: the last; repeated headers: joined by commas" (SPEC 6).
-
-func (i requestInfo) headerTable(*lua.LState) *lua.LTable {
-	o := luavm.NewObject(strings.Count(i.headers, "\x00") / 2)
-	i.eachHeader(func(name, value string) { o.Set(name, lua.LString(value)) })
-	return o.Table()
-}
-
-func (i requestInfo) queryTable(l *lua.LState) *lua.LTable {
-	if i.query == "" {
-		return l.CreateTable(0, 0)
-	}
-	o := luavm.NewObject(strings.Count(i.query, "&") + 1)
-	i.eachQuery(func(name, value string) { o.Set(name, lua.LString(value)) })
-	return o.Table()
-}
 
 func (i requestInfo) paramTable(l *lua.LState, p pattern) *lua.LTable {
 	path, err := splitPath(i.path)

@@ -56,12 +56,37 @@ func TestRequestTables(t *testing.T) {
 			if got := flat(i.paramTable(l, p)); got != tt.wantParams {
 				t.Errorf("params %q, want %q", got, tt.wantParams)
 			}
-			if got := flat(i.queryTable(l)); got != tt.wantQ {
+			if got := flat(i.query.table()); got != tt.wantQ {
 				t.Errorf("query %q, want %q", got, tt.wantQ)
 			}
-			if got := flat(i.headerTable(l)); got != tt.wantHeads {
+			if got := flat(i.headers.table()); got != tt.wantHeads {
 				t.Errorf("headers %q, want %q", got, tt.wantHeads)
 			}
 		})
+	}
+}
+
+// SPEC 6: "A query: at most 8 KiB and 100 pairs (beyond: 414)".
+func TestQueriesAreBounded(t *testing.T) {
+	n := startNode(t, handler(`return event.type == "connect" and {send = event.query.last or "none"}`))
+	pairs := func(count int) string { return strings.Repeat("a=1&", count-1) + "last=yes" }
+	for query, status := range map[string]int{
+		pairs(100):                             101,
+		pairs(101):                             414,
+		"last=" + strings.Repeat("x", 8<<10-5): 101,
+		"last=" + strings.Repeat("x", 8<<10-4): 414,
+	} {
+		c, resp, err := n.tryDial("/ws/x?" + query)
+		if resp == nil || resp.StatusCode != status {
+			t.Errorf("%.20s… of %d bytes: %v, %v", query, len(query), resp, err)
+			continue
+		}
+		if status == 101 {
+			_, want, _ := strings.Cut(query, "last=")
+			c.expect(want)
+		}
+	}
+	if got, _ := n.request("GET", "/nothing?"+pairs(101), ""); !strings.Contains(got, "414") {
+		t.Error(got)
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 
 	lua "github.com/yuin/gopher-lua"
@@ -27,10 +28,15 @@ type stateEncoder struct {
 	seen  []*lua.LTable
 	index map[*lua.LTable]int // of seen, once they are many
 	lossy bool
+	// tooLong: buf has passed maxState. From then on nothing is written.
+	tooLong bool
 }
 
 // value appends a value; false: it cannot be kept, and then nothing was appended and no table remembered.
 func (e *stateEncoder) value(v lua.LValue, depth int) bool {
+	if e.tooLong = e.tooLong || len(e.buf) > maxState; e.tooLong {
+		return false
+	}
 	switch v := v.(type) {
 	case lua.LBool:
 		if v {
@@ -47,6 +53,10 @@ func (e *stateEncoder) value(v lua.LValue, depth int) bool {
 		}
 		return true
 	case lua.LString:
+		if len(e.buf)+len(v) > maxState {
+			e.tooLong = true
+			return false
+		}
 		e.buf = binary.AppendUvarint(append(e.buf, 's'), uint64(len(v)))
 		e.buf = append(e.buf, v...)
 		return true
@@ -81,12 +91,12 @@ func (e *stateEncoder) table(t *lua.LTable, depth int) bool {
 	n := t.Len()
 	e.buf = binary.AppendUvarint(append(e.buf, kind), uint64(n))
 	e.buf = binary.AppendUvarint(e.buf, uint64(countFields(t, n)))
-	for i := 1; i <= n; i++ {
+	for i := 1; i <= n && !e.tooLong; i++ {
 		if v := t.RawGetInt(i); v == lua.LNil || !e.value(v, depth) {
 			e.buf = append(e.buf, '_')
 		}
 	}
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+	for k, v := t.Next(lua.LNil); k != lua.LNil && !e.tooLong; k, v = t.Next(k) {
 		if inArray(k, n) {
 			continue
 		}
@@ -153,16 +163,26 @@ func (e *stateEncoder) remember(t *lua.LTable) {
 	}
 }
 
-// encodeState writes what a connection keeps; nil for an empty table. lossy tells that something was left out.
-func encodeState(t *lua.LTable, scratch []byte) (state []byte, lossy bool) {
+// maxState is the most that a connection keeps (SPEC 6), in bytes as encoded.
+const maxState = 64 << 10
+
+var errStateTooLong = fmt.Errorf("event.state takes more than %d bytes; it stays as it was", maxState)
+
+// encodeState writes what a connection keeps; nil for an empty table. lossy tells that something was left out. The error is
+// errStateTooLong.
+func encodeState(t *lua.LTable, scratch []byte) (state []byte, lossy bool, err error) {
 	if isEmpty(t) {
-		return nil, false
+		return nil, false, nil
 	}
 	e := stateEncoder{buf: scratch[:0]}
-	if !e.value(t, 0) {
-		return nil, true
+	whole := e.value(t, 0)
+	switch {
+	case e.tooLong:
+		return nil, false, errStateTooLong
+	case !whole:
+		return nil, true, nil
 	}
-	return e.buf, e.lossy
+	return e.buf, e.lossy, nil
 }
 
 // stateDecoder reads what stateEncoder wrote.

@@ -23,6 +23,8 @@ const (
 	maxMessage = 1 << 20         // bytes of a body with one message, and of each message in a batch
 	maxBody    = 8 * app.MaxCode // bytes of a batch; of a script and what JSON adds to it
 	maxNesting = 200             // of arrays and objects: no deeper than what handlers can read
+	maxItems   = 1000            // of a list
+	maxParts   = 10 * maxItems   // names, values and brackets, those of messages apart
 	bodyTime   = 5 * time.Second
 )
 
@@ -64,11 +66,18 @@ func isJSON(contentType string) bool {
 }
 
 // strict says what makes a text no JSON that everybody reads alike (RFC 7493): besides bad syntax, a name twice in one
-// object, text that is not UTF-8, half of a surrogate pair, too much nesting.
+// object, text that is not UTF-8, half of a surrogate pair, too much nesting. It stops at the first item too many, before
+// any value is made of the text: what is wrong with each of a million items is nothing to tell.
 func strict(text []byte) *bodyProblem {
 	d := jsontext.NewDecoder(bytes.NewReader(text))
+	parts := partCounter{message: -1}
 	for values := 0; ; {
-		_, err := d.ReadToken()
+		token, err := d.ReadToken()
+		if err == nil {
+			if p := parts.count(d, token); p != nil {
+				return p
+			}
+		}
 		switch {
 		case errors.Is(err, io.EOF) && values == 1:
 			return nil
@@ -88,6 +97,35 @@ func strict(text []byte) *bodyProblem {
 			values++
 		}
 	}
+}
+
+// partCounter counts what a body has besides the messages in it, which are any JSON.
+type partCounter struct {
+	parts   int
+	message int // depth of the object whose member "message" is being read; -1: none
+}
+
+func (c *partCounter) count(d *jsontext.Decoder, token jsontext.Token) *bodyProblem {
+	depth := d.StackDepth()
+	if c.message >= 0 {
+		if depth == c.message {
+			c.message = -1
+		}
+		return nil
+	}
+	kind, length := d.StackIndex(depth)
+	switch {
+	case kind == '{' && length%2 == 1 && token.Kind() == '"' && token.String() == "message":
+		c.message = depth
+	case kind == '[' && length > maxItems:
+		text := fmt.Sprintf("a list has more than %d items", maxItems)
+		return &bodyProblem{http.StatusUnprocessableEntity, text, at(location(d.StackPointer().Parent()), text)}
+	}
+	if c.parts++; c.parts > maxParts {
+		text := fmt.Sprintf("the body has more than %d names and values besides its messages", maxParts)
+		return &bodyProblem{http.StatusUnprocessableEntity, text, at("body", text)}
+	}
+	return nil
 }
 
 // exactNames is JSON whose members must be written as the document has them: encoding/json takes them in any case.

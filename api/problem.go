@@ -78,12 +78,16 @@ func (s *Server) problem(ctx huma.Context, status int, detail string, where ...*
 	_ = huma.WriteErr(s.api, ctx, status, detail, errs...) // the client has gone
 }
 
+// maxErrors is how many errors one document lists.
+const maxErrors = 20
+
 // tidy makes huma's problem documents say where a missing field belongs, and keeps them from giving a whole body back.
 func tidy(_ huma.Context, _ string, v any) (any, error) {
 	p, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
 	}
+	p.Errors = p.Errors[:min(len(p.Errors), maxErrors)]
 	for _, e := range p.Errors {
 		var name string
 		if n, _ := fmt.Sscanf(e.Message, validation.MsgExpectedRequiredProperty, &name); n == 1 {

@@ -57,6 +57,9 @@ type Hub struct {
 	mu       sync.RWMutex
 	sessions map[string]*Session
 
+	backgroundMu sync.Mutex
+	ending       bool // no more goroutines begin
+
 	roomsMu sync.Mutex // taken before a channel's or a room's lock
 	closed  bool
 	rooms   map[string]*room
@@ -109,9 +112,22 @@ func (h *Hub) Close(ctx context.Context) {
 	h.roomsMu.Lock()
 	h.closed = true
 	h.roomsMu.Unlock()
+	h.backgroundMu.Lock()
+	h.ending = true
+	h.backgroundMu.Unlock()
 	h.cancel()
 	h.done.Wait()
 	h.cfg.Broker.Unsubscribe(h.keys.AllTopic(), everyone{h})
+}
+
+// background runs f on a goroutine that Close waits for; not after Close. Receivers may call it: it takes no lock that is
+// held while a room is closed.
+func (h *Hub) background(f func()) {
+	h.backgroundMu.Lock()
+	defer h.backgroundMu.Unlock()
+	if !h.ending {
+		h.done.Go(f)
+	}
 }
 
 // Stats gives the counters.
@@ -177,7 +193,10 @@ func (h *Hub) Broadcast(ctx context.Context, channel string, v Value, senderID s
 		return err
 	}
 	h.stats.Broadcasts.Add(1)
-	return h.publish(ctx, h.keys.Topic(channel), v, senderID)
+	done := h.sending(channel, senderID)
+	err := h.publish(ctx, h.keys.Topic(channel), v, senderID)
+	done(err)
+	return err
 }
 
 // BroadcastAll sends a value to every connection of the cluster.

@@ -49,6 +49,10 @@ type membership struct {
 	tracked bool
 	waiting bool // for its presence_state, which will hold all that diffs could tell
 
+	// Broadcasts of the connection's own to this channel, by which leave.go knows of those that are under way.
+	sent, heard atomic.Uint32
+	leaving     atomic.Bool // left, but for what is under way; changed under the room's mu
+
 	// guarded by the session's mu
 	uses  int    // calls under way
 	user  string // tracked as, "" when not
@@ -131,7 +135,7 @@ func (r *room) set(m *membership, change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change()
-	in := m.joined || m.tracked
+	in := m.joined || m.tracked || m.leaving.Load()
 	switch {
 	case in && m.index < 0:
 		m.index = len(r.members)
@@ -151,9 +155,15 @@ func (r *room) set(m *membership, change func()) {
 	}
 }
 
+// listens tells whether broadcasts reach the connection.
+func (m *membership) listens() bool { return m.joined || m.leaving.Load() }
+
+// present tells whether the connection sees who is there.
+func (m *membership) present() bool { return m.joined || m.tracked }
+
 // hears gives the connection to which broadcasts go; nil: not joined, or its script hears of them.
 func (m *membership) hears() Conn {
-	if !m.joined || m.s.events != nil {
+	if !m.listens() || m.s.events != nil {
 		return nil
 	}
 	return m.s.conn
@@ -180,7 +190,10 @@ func (r *room) Receive(payload string) {
 }
 
 // Resubscribed says that messages may have been missed; broadcasts are at most once, presence is read again.
-func (r *room) Resubscribed() { r.presence.Resubscribed() }
+func (r *room) Resubscribed() {
+	r.endLeaving()
+	r.presence.Resubscribed()
+}
 
 // fanOut hands one broadcast to all who joined: one frame, one event, shared by all.
 func (r *room) fanOut(payload string) {
@@ -202,7 +215,7 @@ func (r *room) fanOut(payload string) {
 				frame, made = wsconn.TextString(v.Text), true
 			}
 			_ = m.to.SendIn(&burst, frame) // a closed or slow connection takes care of itself
-		case !m.joined:
+		case !m.listens():
 			continue
 		default:
 			if event == nil {
@@ -214,6 +227,7 @@ func (r *room) fanOut(payload string) {
 	}
 	r.mu.RUnlock()
 	burst.End()
+	r.heardOwn(sender)
 	r.h.stats.Fanouts.Add(1)
 	r.h.stats.Delivered.Add(int64(n))
 	r.h.cfg.Observer.FannedOut(time.Since(began))
@@ -230,7 +244,7 @@ func (r *room) PresenceEvents(es []presence.Event) {
 			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID)}
 		r.mu.RLock()
 		for _, m := range r.members {
-			if m.s.events != nil && m.s.id != event.ConnID {
+			if m.s.events != nil && m.present() && m.s.id != event.ConnID {
 				m.s.hear(event)
 			}
 		}
@@ -252,7 +266,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, m := range r.members {
-		if m.s.events != nil || m.waiting {
+		if m.s.events != nil || m.waiting || !m.present() {
 			continue
 		}
 		f := common

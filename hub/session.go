@@ -114,7 +114,7 @@ func (s *Session) hold(name string) (*membership, error) {
 func (s *Session) release(m *membership) {
 	s.mu.Lock()
 	m.uses--
-	idle := m.uses == 0 && (s.closed || m.order == 0 && m.user == "")
+	idle := m.uses == 0 && (s.closed || m.order == 0 && m.user == "" && !m.leaving.Load())
 	if idle {
 		s.memberships = slices.DeleteFunc(s.memberships, func(o *membership) bool { return o == m })
 	}
@@ -130,7 +130,10 @@ func (s *Session) release(m *membership) {
 
 // giveUp ends what a closed session had in one room.
 func (s *Session) giveUp(m *membership, user string, linger bool) {
-	m.room.set(m, func() { m.joined, m.tracked, m.waiting = false, false, false })
+	m.room.set(m, func() {
+		m.joined, m.tracked, m.waiting = false, false, false
+		m.leaving.Store(false)
+	})
 	switch {
 	case user == "":
 		s.h.leave(m.room)
@@ -193,7 +196,10 @@ func (s *Session) Join(ctx context.Context, channel string) error {
 	}
 	defer s.release(m)
 	m.room.wait(ctx)
-	m.room.set(m, func() { m.joined = true })
+	m.room.set(m, func() {
+		m.joined = true
+		m.leaving.Store(false)
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.order == 0 {
@@ -228,7 +234,9 @@ func (s *Session) Leave(channel string) error {
 		return err
 	}
 	defer s.release(m)
-	m.room.set(m, func() { m.joined = false })
+	if m.isJoined() {
+		m.leave()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m.order = 0

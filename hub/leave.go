@@ -1,0 +1,100 @@
+package hub
+
+import "time"
+
+// A connection that leaves a channel still gets the broadcasts that it made there before (SPEC 6), though they come back
+// through Redis after it has left. So a membership counts those that were sent and those that came; while some are under
+// way, the connection listens on, and hears nothing that comes behind them.
+//
+//	joined ── Leave ──▶ leaving ── the last of its own came, or will not come ──▶ left
+//	   ▲                   │
+//	   └────── Join ───────┘
+
+// leave ends a membership's part in the room, but for what is under way.
+func (m *membership) leave() {
+	m.room.set(m, func() {
+		m.joined = false
+		m.leaving.Store(m.sent.Load() != m.heard.Load())
+	})
+	if m.leaving.Load() {
+		time.AfterFunc(waitForRedis, func() { // Redis may have lost it
+			if m.leaving.Load() {
+				m.left()
+			}
+		})
+	}
+}
+
+func (m *membership) isJoined() bool {
+	m.room.mu.RLock()
+	defer m.room.mu.RUnlock()
+	return m.joined
+}
+
+// left ends the leaving; the membership goes if it serves nothing else. It may be called when nobody is leaving.
+func (m *membership) left() {
+	m.room.set(m, func() { m.leaving.Store(false) })
+	m.s.mu.Lock()
+	there := m.s.findLocked(m.room.name) == m
+	if there {
+		m.uses++
+	}
+	m.s.mu.Unlock()
+	if there {
+		m.s.release(m)
+	}
+}
+
+// sending is told before a connection publishes on a channel; done is called with what came of it.
+func (h *Hub) sending(channel, senderID string) (done func(error)) {
+	m := h.ownMembership(channel, senderID)
+	if m == nil {
+		return func(error) {}
+	}
+	m.sent.Add(1)
+	return func(err error) {
+		if err != nil { // it may come or not; nobody waits for it
+			m.heard.Add(1)
+		}
+	}
+}
+
+// ownMembership finds a sender's place in a channel; nil when it is not there, or not on this node.
+func (h *Hub) ownMembership(channel, senderID string) *membership {
+	if s := h.session(senderID); s != nil {
+		return s.find(channel)
+	}
+	return nil
+}
+
+// heardOwn is told of each broadcast that came, after it was handed out.
+func (r *room) heardOwn(sender string) {
+	if sender == "" {
+		return
+	}
+	m := r.h.ownMembership(r.name, sender)
+	if m == nil || m.heard.Load() == m.sent.Load() { // it was sent before the connection was here
+		return
+	}
+	over := false
+	r.set(m, func() {
+		if m.heard.Add(1) == m.sent.Load() {
+			over = m.leaving.Swap(false) // what comes next is not for it any more
+		}
+	})
+	if over {
+		r.h.background(m.left) // not here: the room may close with it, and this is its reader
+	}
+}
+
+// endLeaving ends all leaving: what was under way may be lost.
+func (r *room) endLeaving() {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, m := range r.members {
+		m.heard.Store(m.sent.Load())
+		if m.leaving.Load() {
+			r.h.background(m.left)
+		}
+	}
+}

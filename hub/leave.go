@@ -31,9 +31,14 @@ func (m *membership) isJoined() bool {
 	return m.joined
 }
 
-// left ends the leaving; the membership goes if it serves nothing else. It may be called when nobody is leaving.
+// left ends the leaving.
 func (m *membership) left() {
 	m.room.set(m, func() { m.leaving.Store(false) })
+	m.tidy()
+}
+
+// tidy drops the membership if it serves nothing any more.
+func (m *membership) tidy() {
 	m.s.mu.Lock()
 	there := m.s.findLocked(m.room.name) == m
 	if there {
@@ -83,7 +88,7 @@ func (r *room) heardOwn(sender string) {
 		}
 	})
 	if over {
-		r.h.background(m.left) // not here: the room may close with it, and this is its reader
+		r.h.background(m.tidy) // not here: the room may close with it, and this is its reader
 	}
 }
 

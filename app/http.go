@@ -27,7 +27,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if queryTooLong(r.URL.RawQuery) {
+	if queryTooLong(r.URL.RawQuery) && queryTooLong(auth.StripToken(r.URL.RawQuery)) { // a token has a bound of its own
 		writeProblem(w, http.StatusRequestURITooLong, fmt.Sprintf("a query may have %d bytes and %d pairs", maxQuery, maxQueryPairs))
 		return
 	}

@@ -71,10 +71,11 @@ func TestQueriesAreBounded(t *testing.T) {
 	n := startNode(t, handler(`return event.type == "connect" and {send = event.query.last or "none"}`))
 	pairs := func(count int) string { return strings.Repeat("a=1&", count-1) + "last=yes" }
 	for query, status := range map[string]int{
-		pairs(100):                             101,
-		pairs(101):                             414,
-		"last=" + strings.Repeat("x", 8<<10-5): 101,
-		"last=" + strings.Repeat("x", 8<<10-4): 414,
+		pairs(100):                                    101,
+		pairs(101):                                    414,
+		"last=" + strings.Repeat("x", 8<<10-5):        101,
+		"last=" + strings.Repeat("x", 8<<10-4):        414,
+		"token=&last=" + strings.Repeat("x", 8<<10-5): 101, // which handlers do not see
 	} {
 		c, resp, err := n.tryDial("/ws/x?" + query)
 		if resp == nil || resp.StatusCode != status {

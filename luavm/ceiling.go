@@ -136,7 +136,8 @@ func (vm *VM) report() {
 }
 
 // settle is called when a run ends or waits: what the VM holds then is told
-// without the garbage. It costs no more than what was allocated before.
+// without most of the garbage. A walk costs about what was allocated before it;
+// when room gets short it may cost four times as much, so that the right one ends.
 func (vm *VM) settle() {
 	if vm.ceiling == nil {
 		return
@@ -146,7 +147,11 @@ func (vm *VM) settle() {
 		vm.share, vm.reported = nil, 0
 		return
 	}
-	if vm.bytes > max(reportStep, vm.held) || vm.held == 0 {
+	garbage := vm.held
+	if vm.ceiling.used.Load() > vm.ceiling.limit/2 {
+		garbage /= 4
+	}
+	if vm.bytes > max(reportStep, garbage) || vm.held == 0 {
 		vm.checkMemory()
 	}
 	vm.report()
@@ -155,12 +160,14 @@ func (vm *VM) settle() {
 // settleWaiting is settle before the script waits. One that was evicted is told
 // so, since nothing else would wake it.
 func (vm *VM) settleWaiting() {
-	vm.running.Store(false)
-	if vm.end == nil {
-		return
+	if vm.end != nil {
+		vm.settle()
+		if vm.evicted.Load() {
+			vm.trySpare()
+		}
 	}
-	vm.settle()
-	if vm.evicted.Load() {
+	vm.running.Store(false)
+	if vm.end != nil && vm.evicted.Load() {
 		vm.tellEnd()
 	}
 }
@@ -184,16 +191,25 @@ func (vm *VM) tellEnd() {
 // checkEvicted ends the run of an evicted VM, unless it turns out that what it
 // holds is less than was told.
 func (vm *VM) checkEvicted() {
-	vm.checkMemory()
-	vm.reported = vm.held + vm.bytes
-	vm.share.set(vm.reported)
-	if vm.share == nil || !vm.told.Load() && vm.share.spared() { // nil: it was the run before that was meant
-		vm.evicted.Store(false)
-		vm.stop.Store(false)
+	if vm.trySpare() {
 		return
 	}
 	vm.broken = true // what it holds is to go
 	vm.fail(Memory, vm.evictedText())
+}
+
+// trySpare measures what the VM really holds, and takes back that it is evicted
+// if another one holds more, or there is room.
+func (vm *VM) trySpare() bool {
+	vm.checkMemory()
+	vm.reported = vm.held + vm.bytes
+	vm.share.set(vm.reported)
+	if vm.share != nil && (vm.told.Load() || !vm.share.spared()) { // nil: it was the run before that was meant
+		return false
+	}
+	vm.evicted.Store(false)
+	vm.stop.Store(false)
+	return true
 }
 
 func (vm *VM) evictedText() string {

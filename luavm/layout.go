@@ -3,7 +3,6 @@ package luavm
 import (
 	"fmt"
 	"reflect"
-	"sync"
 	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
@@ -78,9 +77,12 @@ const maxArray = 1 << 18
 
 type offsets struct{ frame, registry, upvalues, hasErrorFunc, allocator, stringConstants uintptr }
 
-// useLibrary sets the limits of gopher-lua that are process wide and checks its
-// layout, once.
-var useLibrary = sync.OnceValue(func() offsets {
+// useLibrary gives the layout.
+func useLibrary() offsets { return layout }
+
+// layout is checked before anything runs: a Redis for tests in this process uses
+// gopher-lua too, and the limit that is set here is the process's.
+var layout = func() offsets {
 	lua.MaxArrayIndex = maxArray
 	state := reflect.TypeFor[lua.LState]()
 	frame := field(state, "currentFrame", reflect.Pointer)
@@ -99,7 +101,7 @@ var useLibrary = sync.OnceValue(func() offsets {
 		panic("luavm: gopher-lua has changed")
 	}
 	return offsets{frame.Offset, registry.Offset, upvalues.Offset, hasErrorFunc.Offset, allocator.Offset, stringConstants.Offset}
-})
+}()
 
 // field finds a private field, and panics when it is not there or of another kind.
 func field(t reflect.Type, name string, kind reflect.Kind) reflect.StructField {

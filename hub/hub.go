@@ -57,13 +57,12 @@ type Hub struct {
 	mu       sync.RWMutex
 	sessions map[string]*Session
 
-	backgroundMu sync.Mutex
-	ending       bool // no more goroutines begin
-
 	roomsMu sync.Mutex // taken before a channel's or a room's lock
-	closed  bool
 	rooms   map[string]*room
 	lingers map[*linger]struct{}
+
+	doneMu sync.Mutex // the last to be taken
+	closed bool       // no more goroutines begin
 }
 
 // Stats counts what operators watch.
@@ -109,25 +108,23 @@ func (h *Hub) subscribe(ctx context.Context, topic string, r broker.Receiver) bo
 // Close ends lingering presences and waits for all goroutines. All sessions have exited before.
 func (h *Hub) Close(ctx context.Context) {
 	h.endLingers(ctx)
-	h.roomsMu.Lock()
+	h.doneMu.Lock()
 	h.closed = true
-	h.roomsMu.Unlock()
-	h.backgroundMu.Lock()
-	h.ending = true
-	h.backgroundMu.Unlock()
+	h.doneMu.Unlock()
 	h.cancel()
 	h.done.Wait()
 	h.cfg.Broker.Unsubscribe(h.keys.AllTopic(), everyone{h})
 }
 
-// background runs f on a goroutine that Close waits for; not after Close. Receivers may call it: it takes no lock that is
-// held while a room is closed.
-func (h *Hub) background(f func()) {
-	h.backgroundMu.Lock()
-	defer h.backgroundMu.Unlock()
-	if !h.ending {
+// background runs f on a goroutine that Close waits for, and tells whether it does: not after Close. Receivers may call it,
+// since it takes no lock that is held while a room is closed.
+func (h *Hub) background(f func()) bool {
+	h.doneMu.Lock()
+	defer h.doneMu.Unlock()
+	if !h.closed {
 		h.done.Go(f)
 	}
+	return !h.closed
 }
 
 // Stats gives the counters.
@@ -193,9 +190,14 @@ func (h *Hub) Broadcast(ctx context.Context, channel string, v Value, senderID s
 		return err
 	}
 	h.stats.Broadcasts.Add(1)
-	done := h.sending(channel, senderID)
+	sender := h.ownMembership(channel, senderID)
+	if sender != nil {
+		sender.sent.Add(1)
+	}
 	err := h.publish(ctx, h.keys.Topic(channel), v, senderID)
-	done(err)
+	if err != nil && sender != nil { // it may come or not; nobody waits for it
+		sender.heard.Add(1)
+	}
 	return err
 }
 

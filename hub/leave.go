@@ -14,7 +14,10 @@ import "time"
 func (m *membership) leave() {
 	m.room.set(m, func() {
 		m.joined = false
-		m.leaving.Store(m.sent.Load() != m.heard.Load())
+		m.leaving.Store(true) // before it is counted: heardOwn counts first and looks then
+		if m.sent.Load() == m.heard.Load() {
+			m.leaving.Store(false)
+		}
 	})
 	if m.leaving.Load() {
 		time.AfterFunc(waitForRedis, func() { // Redis may have lost it
@@ -50,20 +53,6 @@ func (m *membership) tidy() {
 	}
 }
 
-// sending is told before a connection publishes on a channel; done is called with what came of it.
-func (h *Hub) sending(channel, senderID string) (done func(error)) {
-	m := h.ownMembership(channel, senderID)
-	if m == nil {
-		return func(error) {}
-	}
-	m.sent.Add(1)
-	return func(err error) {
-		if err != nil { // it may come or not; nobody waits for it
-			m.heard.Add(1)
-		}
-	}
-}
-
 // ownMembership finds a sender's place in a channel; nil when it is not there, or not on this node.
 func (h *Hub) ownMembership(channel, senderID string) *membership {
 	if s := h.session(senderID); s != nil {
@@ -81,12 +70,11 @@ func (r *room) heardOwn(sender string) {
 	if m == nil || m.heard.Load() == m.sent.Load() { // it was sent before the connection was here
 		return
 	}
+	if m.heard.Add(1) != m.sent.Load() || !m.leaving.Load() {
+		return
+	}
 	over := false
-	r.set(m, func() {
-		if m.heard.Add(1) == m.sent.Load() {
-			over = m.leaving.Swap(false) // what comes next is not for it any more
-		}
-	})
+	r.set(m, func() { over = m.leaving.Swap(false) }) // what comes next is not for it any more
 	if over {
 		r.h.background(m.tidy) // not here: the room may close with it, and this is its reader
 	}

@@ -73,10 +73,8 @@ func (h *Hub) enter(name string) *room {
 		r.ctx, r.cancel = context.WithCancel(h.ctx)
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r
-		if h.closed {
+		if !h.background(r.open) {
 			close(r.first)
-		} else {
-			h.done.Go(r.open)
 		}
 	}
 	r.refs++

@@ -128,7 +128,7 @@ func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	if c.sess == nil {
 		return
 	}
-	defer c.sess.Exit(lingers(info))
+	defer c.sess.Exit(ending(info))
 	if c.refused {
 		return
 	}
@@ -138,10 +138,17 @@ func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	}
 }
 
-// lingers tells whether the presence of a connection that ended so stays for --presence-linger (SPEC 3): it dropped
-// without a close handshake, or the client closed with 1001, as when a page is loaded again.
-func lingers(info wsconn.CloseInfo) bool {
-	return info.ByPeer && (!info.Clean || info.Code == wsconn.CodeGoingAway)
+// ending tells presence how a connection ended (SPEC 3). One that dropped has no close handshake; a client closes with 1001
+// when a page is loaded again. With 1012 and 1001 this node sends its clients to another one.
+func ending(info wsconn.CloseInfo) hub.Ending {
+	comesBack := info.Code == wsconn.CodeGoingAway || info.Code == wsconn.CodeRestart
+	switch {
+	case !info.ByPeer && comesBack:
+		return hub.SentAway
+	case info.ByPeer && (!info.Clean || info.Code == wsconn.CodeGoingAway):
+		return hub.Dropped
+	}
+	return hub.Closed
 }
 
 // run calls the handler for one event, and gives the actions it returned. An error has been reported.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
+	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/wsconn"
 )
@@ -435,22 +436,26 @@ func TestTrackSendsFrames(t *testing.T) {
 	a.expectLike(`"leaves":{"bob"`)
 }
 
-// SPEC 4: "A drop" and a clean close are told apart for --presence-linger (SPEC 3).
-func TestLingers(t *testing.T) {
+// SPEC 3: --presence-linger is for connections that "dropped without a close handshake, or closed with 1001 (a page reload)",
+// --restart-grace for those "that the node itself sent away to come back (1012, 1001)".
+func TestEnding(t *testing.T) {
 	tests := []struct {
 		name string
 		info wsconn.CloseInfo
-		want bool
+		want hub.Ending
 	}{
-		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, false},
-		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, true},
-		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, true},
-		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, true},
-		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, false},
-		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, false},
+		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Closed},
+		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Dropped},
+		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, hub.Dropped},
+		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, hub.Dropped},
+		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, hub.Closed},
+		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, hub.Closed},
+		{"drained", wsconn.CloseInfo{Code: 1012, Clean: true, Why: wsconn.WhyServer}, hub.SentAway},
+		{"drained, and it did not answer", wsconn.CloseInfo{Code: 1012, Why: wsconn.WhyServer}, hub.SentAway},
+		{"cut at the node's end", wsconn.CloseInfo{Code: 1001, Why: wsconn.WhyShutdown}, hub.SentAway},
 	}
 	for _, tt := range tests {
-		if got := lingers(tt.info); got != tt.want {
+		if got := ending(tt.info); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}

@@ -139,7 +139,7 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 		n.sockets.Close()
 		n.server.Close()
 		n.scripts.Close()
-		n.hub.Close(ctx)
+		n.hub.Close()
 		tracker.Close()
 		_ = cl.Close(ctx)
 		_ = n.broker.Close()

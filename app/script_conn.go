@@ -77,7 +77,7 @@ func (c *scriptConn) Closed(info wsconn.CloseInfo) {
 		c.server.failed(c.failure(ReasonOverflow, errOverflow), "connection", c.ws.ID())
 	}
 	if c.sess != nil {
-		c.sess.Exit(lingers(info))
+		c.sess.Exit(ending(info))
 	}
 	c.server.done(&c.accepted)
 }

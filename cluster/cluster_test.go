@@ -33,15 +33,16 @@ type member struct {
 	incs    []string
 	removed []string // "channel incarnation"
 	fail    error    // what removing answers
+	later   int64    // likewise
 	heard   []string // one-way messages
 	answer  func(ctx context.Context, kind, body string) (string, error)
 }
 
-func (m *member) RemoveIncarnation(_ context.Context, channel, inc string) error {
+func (m *member) RemoveIncarnation(_ context.Context, channel, inc string) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.removed = append(m.removed, channel+" "+inc)
-	return m.fail
+	return m.later, m.fail
 }
 
 func (m *member) OneWay(kind, body string) {
@@ -289,6 +290,52 @@ func TestReapAgain(t *testing.T) {
 	a.fail = nil
 	a.mu.Unlock()
 	forward(claimFor) // the claim of the first try
+	eventually(t, "it is forgotten", func() bool {
+		alive, err := a.IncarnationAlive(t.Context(), dead)
+		return err == nil && !alive
+	})
+}
+
+// What lingers is put off until its deadline, whichever node comes by then.
+func TestReapPutOff(t *testing.T) {
+	r, forward := mini(t)
+	a, b := newMember(t, r.URL(), 200*time.Millisecond), newMember(t, r.URL(), 200*time.Millisecond)
+	dead := b.inc()
+	b.register("C")
+	b.kill()
+	a.mu.Lock()
+	a.later = time.Unix(1700000000, 0).Add(time.Minute).UnixMilli()
+	a.mu.Unlock()
+	forward(200*time.Millisecond + Grace + time.Millisecond)
+	score := func() any {
+		n, err := a.b.Do(t.Context(), "zscore", a.keys.Reaping(), dead)
+		if err != nil {
+			return err
+		}
+		return n
+	}
+	eventually(t, "it is put off", func() bool { return fmt.Sprint(score()) == "1.70000006e+12" || fmt.Sprint(score()) == "1700000060000" })
+	if n, err := a.b.Do(t.Context(), "exists", a.keys.Claim(dead)); err != nil || n != int64(0) {
+		t.Errorf("it is claimed: %v, %v", n, err)
+	}
+	for range 3 {
+		if err := a.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.reaper.round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := a.removals(); got != "C "+dead {
+		t.Errorf("removed %s before its time", got)
+	}
+	if alive, err := a.IncarnationAlive(t.Context(), dead); !alive || err != nil {
+		t.Errorf("it is forgotten before its time: %v, %v", alive, err)
+	}
+	a.mu.Lock()
+	a.later = 0
+	a.mu.Unlock()
+	forward(time.Minute)
 	eventually(t, "it is forgotten", func() bool {
 		alive, err := a.IncarnationAlive(t.Context(), dead)
 		return err == nil && !alive

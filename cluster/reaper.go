@@ -10,9 +10,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. The tracker does it.
+// Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of connections
+// that its node sent away linger: later is the earliest deadline of those that stay (ms of the Redis clock), 0 when none does.
 type Remover interface {
-	RemoveIncarnation(ctx context.Context, channel, inc string) error
+	RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error)
 }
 
 // claimFor is how long a node keeps others from reaping the same incarnation; it renews the claim as it goes. A claim
@@ -95,7 +96,7 @@ func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
 	}
 }
 
-// reap goes through the channels of one incarnation, then forgets it.
+// reap goes through the channels of one incarnation, then forgets it, or puts off what lingers.
 func (r *reaper) reap(ctx context.Context, inc string) error {
 	c := r.c
 	began, claimed := time.Now(), time.Now()
@@ -103,9 +104,14 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	if err != nil {
 		return err
 	}
+	later := int64(0)
 	for _, ch := range channels {
-		if err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc); err != nil {
+		till, err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc)
+		if err != nil {
 			return fmt.Errorf("channel %q: %w", ch, err)
+		}
+		if till != 0 && (later == 0 || till < later) {
+			later = till
 		}
 		if time.Since(claimed) > claimFor/3 {
 			claimed = time.Now()
@@ -115,11 +121,31 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 			}
 		}
 	}
+	if later != 0 {
+		return r.putOff(ctx, inc, later)
+	}
 	if err := c.end(ctx, inc, "forget"); err != nil {
 		return err
 	}
 	c.stats.Reaped.Add(1)
 	c.cfg.Log.Info("reaped", "incarnation", inc, "channels", len(channels), "took", time.Since(began))
+	return nil
+}
+
+// putOff lets the rest of an incarnation wait until later (ms of the Redis clock); then any node may reap it.
+func (r *reaper) putOff(ctx context.Context, inc string, later int64) error {
+	cmds := []redis.Cmder{
+		redis.NewIntCmd(ctx, "zadd", r.c.keys.Reaping(), "xx", later, inc),
+		redis.NewIntCmd(ctx, "del", r.c.keys.Claim(inc)),
+	}
+	if err := r.c.cfg.Broker.Batch(ctx, cmds); err != nil {
+		return fmt.Errorf("put off %s: %w", inc, err)
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return fmt.Errorf("put off %s: %w", inc, err)
+		}
+	}
 	return nil
 }
 

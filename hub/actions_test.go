@@ -120,7 +120,7 @@ func TestActionsInOrder(t *testing.T) {
 	if errs := c.Do(t.Context(), []Action{{Kind: ActionSend}, act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], wsconn.ErrClosed) {
 		t.Errorf("send to a closed socket: %v", errs)
 	}
-	c.Exit(false)
+	c.Exit(Closed)
 	if errs := c.Do(t.Context(), []Action{act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], ErrGone) {
 		t.Errorf("join after exit: %v", errs)
 	}

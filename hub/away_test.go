@@ -82,8 +82,8 @@ func TestExitWhileRedisIsAway(t *testing.T) {
 	b.want("room: +ann[a]")
 	n1.proxy.Refuse()
 	brief.track("room", "brief", "")
-	brief.Exit(false)
-	a.Exit(false)
+	brief.Exit(Closed)
+	a.Exit(Closed)
 	if n1.Load().Channels != 0 {
 		t.Error("the room stays")
 	}

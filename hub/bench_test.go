@@ -79,7 +79,7 @@ func BenchmarkTrackAndExit(b *testing.B) {
 		s := n.Enter(Member{ID: n.NewID(), Conn: sink{&got}})
 		must(b, s.Join(b.Context(), "room"))
 		must(b, s.Track(b.Context(), "room", "ann", nil))
-		s.Exit(false)
+		s.Exit(Closed)
 	}
 }
 

@@ -19,8 +19,8 @@ func TestExit(t *testing.T) {
 	seen.want("r1: +ann[c]")
 	c.track("r2", "bob", "")
 	seen.want("r2: +bob[c]")
-	c.Exit(true) // no linger is configured
-	c.Exit(false)
+	c.Exit(Dropped) // no linger is configured
+	c.Exit(Closed)
 	eventually(t, "both leaves were told", func() bool { return sameSet(seen.got(), []string{"r1: -ann[c]", "r2: -bob[c]"}) })
 	seen.want(seen.got()...)
 	script.want(`r1: join ann[c] {"user_id":"ann","state":"online"}`, `r1: leave ann[c] {"user_id":"ann","state":"online"}`)
@@ -63,16 +63,16 @@ func TestLinger(t *testing.T) {
 	stays.track("room", "stays", "")
 	seen.want("room: +drops[drops]", "room: +closes[closes]", "room: +stays[stays]")
 	began := time.Now()
-	drops.Exit(true)
-	stays.Exit(true)
-	closes.Exit(false)
+	drops.Exit(Dropped)
+	stays.Exit(Dropped)
+	closes.Exit(Closed)
 	seen.want("room: -closes[closes]")
 	if got := n2.view("room"); got != "drops[drops] stays[stays]" {
 		t.Errorf("present are %s", got)
 	}
 	again := n2.event("again") // comes back on another node
 	again.track("room", "stays", "")
-	again.want("room: state drops[drops] stays[again stays]")
+	again.want("room: state drops[drops] stays[again]")
 	seen.want("room: -drops[drops]")
 	if took := time.Since(began); took < 400*time.Millisecond {
 		t.Errorf("it lingered for %v only", took)
@@ -81,31 +81,22 @@ func TestLinger(t *testing.T) {
 	eventually(t, "no room stays on n1", func() bool { return n1.Load().Channels == 0 })
 }
 
-// A node that stops ends what lingers.
-func TestCloseEndsLingers(t *testing.T) {
-	w := newWorld(t, worldConfig{linger: time.Hour})
-	n1, n2 := w.node("n1"), w.node("n2")
-	seen := n2.event("seen")
-	seen.join("room")
-	for i := range 5 {
-		c := n1.event(fmt.Sprint("c", i))
-		c.track("room", fmt.Sprint("u", i), "")
-		c.Exit(true)
-	}
-	n1.Hub.Close(t.Context())
-	eventually(t, "all have left", func() bool { return n2.view("room") == "" })
-	eventually(t, "all leaves were told", func() bool { return len(seen.got()) == 10 })
-	late := n1.event("late") // a call that comes too late does not hang
+// A call that comes after the node has stopped does not hang.
+func TestJoinAfterClose(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n := w.node("n1")
+	n.stop(Closed)
+	late := n.event("late")
 	if err := late.Join(t.Context(), "room"); err != nil {
 		t.Errorf("join of a closed hub: %v", err)
 	}
-	late.Exit(false)
+	late.Exit(Closed)
 }
 
 // A connection that goes while its handler is in the midst of track: what was tracked goes too, or lingers.
 func TestExitDuringTrack(t *testing.T) {
-	for _, linger := range []bool{false, true} {
-		t.Run(fmt.Sprint("linger ", linger), func(t *testing.T) {
+	for _, ending := range []Ending{Closed, Dropped} {
+		t.Run(fmt.Sprint("ending ", ending), func(t *testing.T) {
 			w := newWorld(t, worldConfig{linger: 300 * time.Millisecond})
 			n1, n2 := w.node("n1"), w.node("n2")
 			seen := n2.event("seen")
@@ -120,7 +111,7 @@ func TestExitDuringTrack(t *testing.T) {
 				defer c.Session.mu.Unlock()
 				return c.memberships[0].user == "ann"
 			})
-			c.Exit(linger)
+			c.Exit(ending)
 			n1.proxy.Resume()
 			if err := <-done; err != nil {
 				t.Errorf("track: %v", err)

@@ -22,8 +22,11 @@ type Config struct {
 	Broker  *broker.Broker
 	Cluster *cluster.Cluster
 	Tracker *presence.Tracker
-	Linger  time.Duration // SPEC 3, --presence-linger
 	Log     *slog.Logger
+
+	// How long presence outlives a connection that ended in one of two ways, 0 not at all. It keeps a user, not a device.
+	Linger       time.Duration // Dropped
+	RestartGrace time.Duration // SentAway
 
 	Observer Observer // nil: nobody
 }
@@ -59,7 +62,6 @@ type Hub struct {
 
 	roomsMu sync.Mutex // taken before a channel's or a room's lock
 	rooms   map[string]*room
-	lingers map[*linger]struct{}
 
 	doneMu sync.Mutex // the last to be taken
 	closed bool       // no more goroutines begin
@@ -79,7 +81,7 @@ func New(cfg Config) *Hub {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Hub{cfg: cfg, keys: cfg.Broker.Keys(), ctx: ctx, cancel: cancel,
-		sessions: map[string]*Session{}, rooms: map[string]*room{}, lingers: map[*linger]struct{}{}}
+		sessions: map[string]*Session{}, rooms: map[string]*room{}}
 }
 
 // Start subscribes to cluster-wide broadcasts, in the background until Redis has confirmed.
@@ -105,9 +107,8 @@ func (h *Hub) subscribe(ctx context.Context, topic string, r broker.Receiver) bo
 	}
 }
 
-// Close ends lingering presences and waits for all goroutines. All sessions have exited before.
-func (h *Hub) Close(ctx context.Context) {
-	h.endLingers(ctx)
+// Close waits for all goroutines. All sessions have exited before.
+func (h *Hub) Close() {
 	h.doneMu.Lock()
 	h.closed = true
 	h.doneMu.Unlock()

@@ -80,7 +80,7 @@ func TestLeavingEnds(t *testing.T) {
 	if !m.leaving.Load() || !m2.leaving.Load() {
 		t.Error("they do not wait for what is under way")
 	}
-	gone.Exit(false)
+	gone.Exit(Closed)
 	began := time.Now()
 	eventually(t, "the rooms are closed", func() bool { return n1.Load().Channels == 0 })
 	if took := time.Since(began); took > 2*waitForRedis {

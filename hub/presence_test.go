@@ -72,7 +72,7 @@ func TestExactFrames(t *testing.T) {
 	if got, want := raw.texts[1], `{"event":"presence_state","channel":"empty","payload":{}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	s.Exit(false)
+	s.Exit(Closed)
 }
 
 // SPEC 1.2: "Second device in, or one of several out: no frame"; "a route with presence = "devices" also gets a `joins` with
@@ -95,9 +95,9 @@ func TestSecondDevice(t *testing.T) {
 	phone.track("room", "ann", "")
 	phone.want("room: state ann[desk{big=true} phone]")
 	devices.want("room: +ann[desk{big=true} phone]")
-	desk.Exit(false)
+	desk.Exit(Closed)
 	devices.want("room: +ann[phone]")
-	phone.Exit(false)
+	phone.Exit(Closed)
 	devices.want("room: -ann[phone]")
 	plain.want("room: +ann[phone]", "room: -ann[phone]")
 	script.want(`room: join ann[phone] {"user_id":"ann","state":"online"}`, `room: leave ann[phone] {"user_id":"ann","state":"online"}`)
@@ -337,7 +337,7 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 				}
 			}
 			if i%4 == 3 {
-				s.Exit(false)
+				s.Exit(Closed)
 			}
 		})
 		if i >= 3 && i%4 != 3 {

@@ -149,7 +149,7 @@ func TestClients(t *testing.T) {
 			t.Errorf("clients in empty %v, %v", in, err)
 		}
 	}
-	a.Exit(false)
+	a.Exit(Closed)
 	eventually(t, "the count follows", func() bool { return n2.Count() == 2 })
 }
 
@@ -238,7 +238,7 @@ func TestExitWhileJoining(t *testing.T) {
 				}
 			}
 		})
-		wg.Go(func() { c.Exit(false) })
+		wg.Go(func() { c.Exit(Closed) })
 	}
 	wg.Wait()
 	eventually(t, "all rooms are closed", func() bool { return n.Load().Channels == 0 && n.Load().Connections == 0 })

@@ -33,8 +33,8 @@ type Session struct {
 	mu          sync.Mutex
 	user        []byte
 	closed      bool
-	lingers     bool   // closed, and its presence stays for a while
-	joins       uint64 // counts joins, for their order
+	stay        time.Duration // once closed: how long its presence stays
+	joins       uint64        // counts joins, for their order
 	memberships []*membership
 }
 
@@ -118,43 +118,58 @@ func (s *Session) release(m *membership) {
 	if idle {
 		s.memberships = slices.DeleteFunc(s.memberships, func(o *membership) bool { return o == m })
 	}
-	closed, lingers, user := s.closed, s.lingers, m.user
+	closed, stay, user := s.closed, s.stay, m.user
 	s.mu.Unlock()
 	switch {
 	case idle && closed:
-		s.giveUp(m, user, lingers)
+		s.giveUp(m, user, stay)
 	case idle:
 		s.h.leave(m.room)
 	}
 }
 
 // giveUp ends what a closed session had in one room.
-func (s *Session) giveUp(m *membership, user string, linger bool) {
+func (s *Session) giveUp(m *membership, user string, stay time.Duration) {
 	m.room.set(m, func() {
 		m.joined, m.tracked, m.waiting = false, false, false
 		m.leaving.Store(false)
 	})
-	switch {
-	case user == "":
-		s.h.leave(m.room)
-	case linger && s.h.cfg.Linger > 0:
-		s.h.linger(m.room, s.id, user)
-	default:
-		s.h.untrack(m.room, s.id, user)
-		s.h.leave(m.room)
+	if user != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)
+		defer cancel()
+		if stay > 0 {
+			m.room.presence.Linger(ctx, s.id, user, stay)
+		} else {
+			m.room.presence.Untrack(ctx, s.id, user)
+		}
 	}
+	s.h.leave(m.room)
 }
 
-// untrack takes a presence away that no session asks for any more.
-func (h *Hub) untrack(r *room, connID, user string) {
-	ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)
-	defer cancel()
-	r.presence.Untrack(ctx, connID, user)
+// Ending is how a connection ended, as far as presence cares.
+type Ending byte
+
+// The endings.
+const (
+	Closed   Ending = iota // on purpose: its presence ends at once
+	Dropped                // without a close handshake, or a page is loaded again: Config.Linger
+	SentAway               // by this node, to come back to any: the longer of Config.Linger and Config.RestartGrace
+)
+
+// staysFor is how long the presence of a connection outlives it.
+func (h *Hub) staysFor(e Ending) time.Duration {
+	switch e {
+	case Dropped:
+		return h.cfg.Linger
+	case SentAway:
+		return max(h.cfg.Linger, h.cfg.RestartGrace)
+	}
+	return 0
 }
 
-// Exit releases everything the connection had. linger keeps its presence for a while, as for a page that is being
-// reloaded (SPEC 3, --presence-linger).
-func (s *Session) Exit(linger bool) {
+// Exit releases everything the connection had.
+func (s *Session) Exit(e Ending) {
+	stay := s.h.staysFor(e)
 	s.h.mu.Lock()
 	if s.h.sessions[s.id] == s {
 		delete(s.h.sessions, s.id)
@@ -165,7 +180,7 @@ func (s *Session) Exit(linger bool) {
 		s.mu.Unlock()
 		return
 	}
-	s.closed, s.lingers = true, linger
+	s.closed, s.stay = true, stay
 	var over []*membership
 	var users []string
 	s.memberships = slices.DeleteFunc(s.memberships, func(m *membership) bool {
@@ -177,7 +192,7 @@ func (s *Session) Exit(linger bool) {
 	})
 	s.mu.Unlock()
 	for i, m := range over {
-		s.giveUp(m, users[i], linger)
+		s.giveUp(m, users[i], stay)
 	}
 }
 

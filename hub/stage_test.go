@@ -35,8 +35,8 @@ type world struct {
 }
 
 type worldConfig struct {
-	window, linger, ttl time.Duration
-	timeout             time.Duration // of one answer of Redis; short where a test cuts nodes off
+	window, linger, grace, ttl time.Duration
+	timeout                    time.Duration // of one answer of Redis; short where a test cuts nodes off
 }
 
 const heartbeat = 100 * time.Millisecond
@@ -70,6 +70,7 @@ type node struct {
 	broker  *broker.Broker
 	cluster *cluster.Cluster
 	tracker *presence.Tracker
+	closed  bool
 }
 
 func testLog() *slog.Logger {
@@ -91,7 +92,7 @@ func (w *world) node(name string) *node {
 	n.cluster = cluster.New(cluster.Config{Broker: n.broker, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
 		Remover: store, Log: log, Load: func() cluster.Load { return n.Hub.Load() }})
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
-	n.Hub = New(Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, Log: log})
+	n.Hub = New(Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, RestartGrace: w.cfg.grace, Log: log})
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)
@@ -110,7 +111,14 @@ func (w *world) node(name string) *node {
 	return n
 }
 
-func (n *node) close() {
+func (n *node) close() { n.stop(Closed) }
+
+// stop ends a node as SIGTERM does; its connections end so.
+func (n *node) stop(e Ending) {
+	if n.closed {
+		return
+	}
+	n.closed = true
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	n.Hub.mu.RLock()
@@ -118,10 +126,10 @@ func (n *node) close() {
 	n.Hub.mu.RUnlock()
 	if n.broker.Client().Ping(ctx).Err() == nil { // else it was killed
 		for _, s := range sessions {
-			s.Exit(false)
+			s.Exit(e)
 		}
 	}
-	n.Hub.Close(ctx)
+	n.Hub.Close()
 	n.tracker.Close()
 	_ = n.cluster.Close(ctx)
 	_ = n.broker.Close()

@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "write the expected output of the storie
 //	set c1 room json             set_presence
 //	say c1 room text             broadcast
 //	exit c1                      drop c1 (without a close handshake)
+//	stop n1                      it sends its clients away and ends, as after SIGTERM
 //	freeze n1                    nothing passes between the node and Redis, and nothing is lost · thaw n1
 //	cut n1                       its connections to Redis break, new ones are refused · mend n1
 //	kill n1                      as cut, for ever; its clients hear nothing any more
@@ -41,7 +42,7 @@ func TestStories(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(file)
 			must(t, err)
-			s := &story{t: t, w: newWorld(t, worldConfig{window: 20 * time.Millisecond, linger: 1500 * time.Millisecond, timeout: time.Second}), clients: map[string]*client{}, dead: map[string]bool{}}
+			s := &story{t: t, w: newWorld(t, worldConfig{window: 20 * time.Millisecond, linger: 1500 * time.Millisecond, grace: 1500 * time.Millisecond, timeout: time.Second}), clients: map[string]*client{}, dead: map[string]bool{}}
 			played := s.play(string(text))
 			if *update {
 				must(t, os.WriteFile(file, []byte(played), 0o600))
@@ -152,6 +153,8 @@ func (s *story) do(line string) {
 		s.node(arg(1)).proxy.Refuse()
 	case "kill":
 		s.kill(arg(1))
+	case "stop":
+		s.stop(arg(1))
 	case "later":
 		d, err := time.ParseDuration(arg(1))
 		must(s.t, err)
@@ -216,9 +219,9 @@ func (s *story) call(line, verb string, arg func(int) string, rest func(int) str
 	case "say":
 		err = c.h.Broadcast(s.t.Context(), arg(2), Value{Text: rest(3)}, c.id)
 	case "exit":
-		c.Exit(false)
+		c.Exit(Closed)
 	case "drop":
-		c.Exit(true)
+		c.Exit(Dropped)
 	default:
 		s.t.Fatalf("%q: no such command", line)
 	}
@@ -231,7 +234,18 @@ func (s *story) call(line, verb string, arg func(int) string, rest func(int) str
 func (s *story) kill(name string) {
 	n := s.node(name)
 	n.proxy.Refuse()
-	s.dead[name] = true
+	s.over(n)
+}
+
+// stop ends a node in order; its clients are out of the story.
+func (s *story) stop(name string) {
+	n := s.node(name)
+	n.stop(SentAway)
+	s.over(n)
+}
+
+func (s *story) over(n *node) {
+	s.dead[n.name] = true
 	for name, c := range s.clients {
 		if c.h == n.Hub {
 			delete(s.clients, name)

@@ -155,7 +155,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 		return err
 	}
 	var stray []entryRef
-	missing := 0
+	missing, back := 0, 0
 	c.mu.Lock()
 	for ref := range found {
 		if c.own[ref] == nil {
@@ -165,18 +165,28 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	for ref, o := range c.own {
 		if !found[ref] && o.busy == nil && o.settled(inc) && !o.gone {
 			o.inc = "" // write it again
-			missing++
+			if o.until.IsZero() {
+				missing++
+			} else {
+				back++
+			}
 		}
 	}
 	c.mu.Unlock()
-	if missing+len(stray) == 0 {
+	switch {
+	case missing+len(stray) > 0:
+	case back > 0: // their users have come back elsewhere; the write finds it out
+		t.unsettled(c)
+		t.kick()
+		return nil
+	default:
 		return nil
 	}
 	t.stats.Repairs.Add(int64(missing + len(stray)))
 	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "stray", len(stray))
 	if len(stray) > 0 {
 		slices.SortFunc(stray, entryRef.compare)
-		if _, err := t.store.Remove(t.ctx, c.name, inc, stray); err != nil {
+		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, stray); err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -279,5 +289,6 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	return t.store.Remove(t.ctx, o.channel, o.inc, sortedRefs(refs))
+	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, sortedRefs(refs))
+	return n, err
 }

@@ -66,7 +66,7 @@ func BenchmarkWindowFlush(b *testing.B) {
 		now := &User{ID: id, Seq: old.Seq, Metas: append([]Meta(nil), old.Metas...)}
 		now.Metas[0].Info = `{"name":"Somebody else"}`
 		r.users[id] = now
-		changed = append(changed, Transition{old, now})
+		changed = append(changed, Transition{Before: old, After: now})
 	}
 	var w Window
 	b.ReportAllocs()

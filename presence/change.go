@@ -27,7 +27,7 @@ type Change struct {
 	Epoch string
 	Seq   int64
 	Op    Op
-	Gone  []string // connection ids that left by this change
+	Gone  []string // connection ids that left by this change; of a join those that lingered
 	Users []User   // no Metas: the user has left
 }
 

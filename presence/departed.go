@@ -5,7 +5,7 @@ import "slices"
 // maxDeparted is how many departures of a channel are remembered.
 const maxDeparted = 256
 
-// departed remembers the phx_refs of the last metas whose node said that they left. None of them comes back: tracking again
+// departed remembers the phx_refs of the last metas whose node said that they left, or that went as their user came back. None of them comes back: tracking again
 // draws a new one. But a failover may lose such a leave; then Redis shows them again until their incarnation is reaped, and
 // whoever saw them go must not be told that they are back. Those that a reaper removed do not count: their node may be
 // alive, and write them again.

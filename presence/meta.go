@@ -181,7 +181,8 @@ func (m *Meta) body() string {
 	return string(append(append(b, ' '), m.Info...))
 }
 
-// parseEntry reads what entry wrote; the strings in the result are parts of it.
+// parseEntry reads what entry wrote; the strings in the result are parts of it. While an entry lingers, linger.lua has put its
+// deadline behind the flags, `<flags>~<ms>`; readers need not know.
 func parseEntry(connID, s string) (Meta, error) {
 	var part [4]string
 	rest, ok := s, true
@@ -191,7 +192,7 @@ func parseEntry(connID, s string) (Meta, error) {
 		}
 	}
 	at, err := strconv.ParseInt(part[2], 10, 64)
-	flags := part[3]
+	flags, _, _ := strings.Cut(part[3], "~")
 	if err != nil || len(flags) == 0 || len(flags) == 2 && flags[1] != '-' || len(flags) > 2 ||
 		len(rest) < 2 || rest[0] != '{' || rest[len(rest)-1] != '}' {
 		return Meta{}, errBadEntry(connID)

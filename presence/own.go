@@ -16,14 +16,24 @@ import (
 // Invariant: at most one write of an entry is under way (busy is set), so writes of one entry reach Redis in order.
 type own struct {
 	// guarded by the channel's mu
-	meta     Meta          // wanted, unless gone
-	gone     bool          // wanted: no entry
-	version  int           // of what is wanted
+	wanted
 	written  int           // the version that Redis confirmed
 	inc      string        // the incarnation under which it did
 	at       Position      // of the last confirmed write
 	busy     chan struct{} // closed when the write under way is over
 	announce bool          // its connection is owed a presence_state as soon as the entry is written
+	timer    *time.Timer   // ends the lingering
+}
+
+// wanted is what Redis shall hold of an entry.
+//
+//	live ── Linger ──▶ lingering ── its time is over, or its user is back ──▶ gone
+//	  └──────────────── Untrack ────────────────▶ gone
+type wanted struct {
+	meta    Meta      // unless gone
+	until   time.Time // its connection has gone, and it lingers until then; zero: the connection is there
+	gone    bool      // no entry
+	version int
 }
 
 // registration is the channel's place on the list {nodes}:<inc>:channels, by which a reaper finds its entries.
@@ -53,7 +63,7 @@ func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, a
 	c.mu.Lock()
 	o := c.own[ref]
 	if o == nil {
-		o = &own{gone: true}
+		o = &own{wanted: wanted{gone: true}}
 		c.own[ref] = o
 	}
 	if o.gone {
@@ -102,6 +112,39 @@ func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending b
 	o.version++
 	c.mu.Unlock()
 	return c.write(ctx, ref, o)
+}
+
+// Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of the user in
+// this channel, on any node, ends it at once. While Redis cannot be reached it succeeds too.
+func (c *Channel) Linger(ctx context.Context, connID, userID string, stay time.Duration) (pending bool) {
+	ref := entryRef{connID, userID}
+	c.mu.Lock()
+	o := c.own[ref]
+	if o == nil || o.gone {
+		c.mu.Unlock()
+		return false
+	}
+	o.until = time.Now().Add(stay)
+	o.announce = false
+	o.version++
+	o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })
+	c.mu.Unlock()
+	return c.write(ctx, ref, o)
+}
+
+// lingered ends a lingering whose time is over.
+func (c *Channel) lingered(ref entryRef, o *own) {
+	c.mu.Lock()
+	over := c.own[ref] == o && !o.gone
+	if over {
+		o.gone = true
+		o.version++
+	}
+	c.mu.Unlock()
+	if over {
+		c.t.unsettled(c)
+		c.t.kick()
+	}
 }
 
 // write settles an entry for its own connection and waits until the change is in the view.
@@ -154,8 +197,7 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 		if o.settled(inc) {
 			at := o.at
 			if o.gone && c.own[ref] == o {
-				delete(c.own, ref)
-				c.t.tidy(c)
+				c.drop(ref)
 			}
 			c.mu.Unlock()
 			return at, nil
@@ -175,14 +217,17 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 		}
 		busy := make(chan struct{})
 		o.busy = busy
-		meta, gone, version := o.meta, o.gone, o.version
+		w, last := o.wanted, o.at.Epoch
 		c.mu.Unlock()
 
-		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &meta, gone)
+		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &w, last)
 
 		c.mu.Lock()
+		if errors.Is(err, errGone) {
+			o.gone, err = true, nil
+		}
 		if err == nil {
-			o.written, o.inc, o.at = version, inc, at
+			o.written, o.inc, o.at = w.version, inc, at
 		}
 		o.busy = nil
 		close(busy)
@@ -197,6 +242,15 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 			return Position{}, err
 		}
 	}
+}
+
+// drop forgets an entry that has gone. c.mu is held.
+func (c *Channel) drop(ref entryRef) {
+	if o := c.own[ref]; o.timer != nil {
+		o.timer.Stop()
+	}
+	delete(c.own, ref)
+	c.t.tidy(c)
 }
 
 // recover decides what a failed write means: nil, it is worth another try now.
@@ -216,9 +270,9 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 	return err
 }
 
-// put writes one entry once.
-func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, m *Meta, gone bool) (Position, error) {
-	if gone {
+// put writes one entry once; last is the epoch in which it was written before. errGone: it was to linger and has gone.
+func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, w *wanted, last string) (at Position, err error) {
+	if w.gone {
 		at, err := c.t.store.Leave(ctx, l, c.name, ref.user, ref.conn, newRef())
 		if err != nil {
 			return at, fmt.Errorf("write leave: %w", err)
@@ -229,10 +283,16 @@ func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, m *Meta, gone 
 	if err != nil {
 		return Position{}, err
 	}
-	at, err := c.t.store.Join(ctx, l, c.name, ref.user, m, known, newRef())
+	what := "join"
+	if w.until.IsZero() {
+		at, err = c.t.store.Join(ctx, l, c.name, ref.user, &w.meta, known, newRef())
+	} else {
+		what = "linger"
+		at, err = c.t.store.Linger(ctx, l, c.name, ref.user, &w.meta, known, newRef(), max(time.Until(w.until), 0), last)
+	}
 	c.registered(l.Inc, at.Epoch, err)
 	if err != nil {
-		return at, fmt.Errorf("write join: %w", err)
+		return at, fmt.Errorf("write %s: %w", what, err)
 	}
 	return at, nil
 }

@@ -103,10 +103,10 @@ const (
 // told is what clients have to be told of a user: one transition or several in a row.
 type told struct {
 	Transition
-	cut bool // somewhere between nobody of Before was left: the user was away, or may have been
+	cut bool // somewhere between the user was away, or may have been
 }
 
-// overlap tells whether a connection was there both before and after.
+// overlap tells whether a connection was there both before and after: then the user was never away.
 func (t Transition) overlap() bool {
 	if t.Before == nil || t.After == nil {
 		return false
@@ -135,19 +135,20 @@ func effectOf(t told) effect {
 	case sameMetas(before.Metas, after.Metas):
 		return unseen
 	}
-	common := false
+	common, anew := false, false
 	for i := range after.Metas {
 		m := &after.Metas[i]
-		old := before.meta(m.ConnID)
-		if !sameTracking(old, m) {
-			continue
-		}
-		common = true
-		if !old.same(m) {
+		switch old := before.meta(m.ConnID); {
+		case old == nil:
+		case !sameTracking(old, m):
+			anew = true
+		case !old.same(m):
 			return joins // set_presence
+		default:
+			common = true
 		}
 	}
-	if !common && t.cut {
+	if !common && (t.cut || anew) {
 		return joins // left and came back: joins alone with the new metas
 	}
 	return devices

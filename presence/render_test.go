@@ -114,10 +114,10 @@ func TestRenderDiff(t *testing.T) {
 		plain, devices string
 	}{
 		{"nothing", nil, "", ""},
-		{"a join", []told{{Transition: Transition{nil, one}, cut: true}}, head + `"a":{"metas":[` + phoneText + `]}},"leaves":{}}}`, "same"},
-		{"a leave", []told{{Transition: Transition{other, nil}, cut: true}}, head + `},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`, "same"},
-		{"a second device", []told{{Transition: Transition{one, both}}}, "", head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{}}}`},
-		{"a leave and a second device", []told{{Transition: Transition{one, both}}, {Transition: Transition{other, nil}, cut: true}},
+		{"a join", []told{{Transition: Transition{Before: nil, After: one}, cut: true}}, head + `"a":{"metas":[` + phoneText + `]}},"leaves":{}}}`, "same"},
+		{"a leave", []told{{Transition: Transition{Before: other, After: nil}, cut: true}}, head + `},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`, "same"},
+		{"a second device", []told{{Transition: Transition{Before: one, After: both}}}, "", head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{}}}`},
+		{"a leave and a second device", []told{{Transition: Transition{Before: one, After: both}}, {Transition: Transition{Before: other, After: nil}, cut: true}},
 			head + `},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`,
 			head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`},
 	} {
@@ -157,7 +157,7 @@ func TestEffectOf(t *testing.T) {
 		{"the same connection tracked anew after an absence", u(m("1", "r", "{}")), u(m("1", "s", "{}")), true, joins},
 		{"one of two tracked anew", u(m("1", "r", "{}"), m("2", "x", "{}")), u(m("1", "s", "{}"), m("2", "x", "{}")), false, devices},
 	} {
-		if got := effectOf(told{Transition{c.before, c.after}, c.cut}); got != c.want {
+		if got := effectOf(told{Transition{Before: c.before, After: c.after}, c.cut}); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
@@ -185,7 +185,7 @@ func TestAppendEvents(t *testing.T) {
 		{"another connection, found by reading", u(c1), u(c2), ""},
 	} {
 		var got []string
-		for _, e := range appendEvents(nil, Transition{c.before, c.after}) {
+		for _, e := range appendEvents(nil, Transition{Before: c.before, After: c.after}) {
 			if e.UserID != "u" {
 				t.Errorf("%s: of user %s", c.name, e.UserID)
 			}

@@ -22,7 +22,11 @@ type Replica struct {
 }
 
 // Transition is what a change did to one user: nil is absent.
-type Transition struct{ Before, After *User }
+type Transition struct {
+	Before, After *User
+
+	stayed bool // the user was not away between the two: one change did it
+}
 
 // ID names the user.
 func (t Transition) ID() string {
@@ -58,7 +62,7 @@ func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	for _, conn := range c.Gone {
 		r.release(conn)
 	}
-	if c.Op == OpLeave {
+	if c.Op != OpReap {
 		for i := range c.Users {
 			r.left.note(r.users[c.Users[i].ID], c.Gone)
 		}
@@ -66,6 +70,7 @@ func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	for i := range c.Users {
 		u := &c.Users[i]
 		if t, changed := r.put(u.ID, u.Metas, u.Seq, nil); changed {
+			t.stayed = t.Before != nil && t.After != nil
 			ts = append(ts, t)
 		}
 	}

@@ -19,8 +19,9 @@ func device(conn string, info ...string) Meta {
 func user(id string, seq int64, metas ...Meta) User { return User{ID: id, Seq: seq, Metas: metas} }
 
 func change(epoch string, seq int64, gone string, users ...User) *Change {
-	c := &Change{Epoch: epoch, Seq: seq, Users: users}
+	c := &Change{Epoch: epoch, Seq: seq, Op: OpJoin, Users: users}
 	if gone != "" {
+		c.Op = OpReap
 		c.Gone = strings.Fields(gone)
 	}
 	for i := range c.Users {

@@ -38,12 +38,12 @@ func (s *Snapshot) Advance(c *Change) bool {
 	for _, conn := range c.Gone {
 		s.gone[conn] = true
 	}
-	if c.Op == OpLeave {
+	if c.Op != OpReap && len(c.Gone) > 0 {
 		s.left = append(s.left, c)
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
-		if page := s.Users[u.ID]; c.Op == OpLeave && page != nil && page.Seq < c.Seq { // else it may show who came back
+		if page := s.Users[u.ID]; c.Op != OpReap && page != nil && page.Seq < c.Seq { // else it may show who came back
 			s.refs = append(s.refs, refsOf(page, c.Gone)...)
 		}
 		if len(u.Metas) == 0 {

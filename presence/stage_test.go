@@ -42,7 +42,7 @@ func onStage(t *testing.T, run func(t *testing.T, s *stage)) {
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			DisableIdentity:          true, MaxRetries: -1,
 			Dialer: func(context.Context, string, string) (net.Conn, error) { return s.m.Dial() }})
-		for _, src := range []string{messageSrc + joinSrc, messageSrc + leaveSrc, messageSrc + reapSrc, registerSrc} {
+		for _, src := range []string{messageSrc + joinSrc, messageSrc + leaveSrc, messageSrc + reapSrc, messageSrc + lingerSrc, registerSrc} {
 			if err := s.client.ScriptLoad(t.Context(), src).Err(); err != nil {
 				t.Fatal(err)
 			}

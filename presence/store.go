@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -26,6 +27,9 @@ var joinSrc string
 //go:embed scripts/leave.lua
 var leaveSrc string
 
+//go:embed scripts/linger.lua
+var lingerSrc string
+
 //go:embed scripts/reap.lua
 var reapSrc string
 
@@ -35,6 +39,7 @@ var registerSrc string
 var (
 	joinScript     = broker.NewScript(messageSrc + joinSrc)
 	leaveScript    = broker.NewScript(messageSrc + leaveSrc)
+	lingerScript   = broker.NewScript(messageSrc + lingerSrc)
 	reapScript     = broker.NewScript(messageSrc + reapSrc)
 	registerScript = broker.NewScript(registerSrc)
 )
@@ -43,6 +48,7 @@ var (
 var (
 	errFenced = errors.New("the lease was over when the write arrived, or Redis has lost it")
 	errStale  = errors.New("a later incarnation of this node owns the entry")
+	errGone   = errors.New("the entry went instead of lingering")
 )
 
 // pageSize is how many members one command reads or one script removes: never one long script.
@@ -84,10 +90,20 @@ func (s *Store) Reaped() int64 { return s.reaped.Load() }
 // Join writes a meta of a user: a new connection or a change of one. known is the epoch in which the channel was put on the
 // incarnation's list, "" if that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
 func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string) (Position, error) {
+	return s.writeMeta(ctx, joinScript, l, channel, userID, m, known, epoch)
+}
+
+// Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written, the rest
+// is as for Join. errGone: another connection of the user is there, or somebody has removed it.
+func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string, stay time.Duration, last string) (Position, error) {
+	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last)
+}
+
+func (s *Store) writeMeta(ctx context.Context, script *broker.Script, l Lease, channel, userID string, m *Meta, known, epoch string, more ...any) (Position, error) {
 	k, topic := s.keys, s.keys.Topic(channel)
-	return s.write(ctx, joinScript,
+	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
-		l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""), known)
+		append([]any{l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""), known}, more...)...)
 }
 
 // Leave removes a connection of a user.
@@ -108,12 +124,16 @@ func (s *Store) write(ctx context.Context, script *broker.Script, keys []string,
 		return Position{}, fmt.Errorf("unexpected answer %v", res)
 	}
 	switch out[0] {
-	case "ok":
-		if len(out) == 3 {
-			epoch, _ := out[1].(string)
-			seq, _ := out[2].(int64)
-			return Position{epoch, seq}, nil
+	case "ok", "gone":
+		if len(out) != 3 {
+			break
 		}
+		epoch, _ := out[1].(string)
+		seq, _ := out[2].(int64)
+		if out[0] == "gone" {
+			return Position{epoch, seq}, errGone
+		}
+		return Position{epoch, seq}, nil
 	case "fenced":
 		return Position{}, errFenced
 	case "stale":
@@ -338,36 +358,51 @@ func (s *Store) EntryCounts(ctx context.Context, inc string, channels []string) 
 	return out, nil
 }
 
-// Remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
-// no lease is asked for. n counts those that were there.
-func (s *Store) Remove(ctx context.Context, channel, inc string, refs []entryRef) (n int64, err error) {
+// Which entries are removed: all of them, or those that are due, for which what lingers stays until its time.
+const (
+	removeAll = "all"
+	removeDue = "due"
+)
+
+// remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
+// no lease is asked for. n counts those that were there; later is the earliest deadline (ms of the Redis clock) of those that
+// linger, 0 none.
+func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []entryRef) (n, later int64, err error) {
 	k, topic := s.keys, s.keys.Topic(channel)
 	keys := []string{k.Head(channel), k.Users(channel), k.Entries(channel, inc)}
 	for len(refs) > 0 {
 		page := refs[:min(len(refs), pageSize)]
-		args := make([]any, 0, 5+2*len(page))
-		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel))
+		args := make([]any, 0, 6+2*len(page))
+		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel), which)
 		for _, r := range page {
 			args = append(args, r.conn, r.user)
 		}
 		res, err := s.redis.Run(ctx, reapScript, keys, args...)
 		if err != nil {
-			return n, fmt.Errorf("remove entries: %w", err)
+			return n, later, fmt.Errorf("remove entries: %w", err)
 		}
-		removed, _ := res.(int64)
+		out, _ := res.([]any)
+		if len(out) != 2 {
+			return n, later, fmt.Errorf("remove entries: unexpected answer %v", res)
+		}
+		removed, _ := out[0].(int64)
 		n += removed
+		if till, _ := out[1].(int64); till != 0 && (later == 0 || till < later) {
+			later = till
+		}
 		refs = refs[len(page):]
 	}
-	return n, nil
+	return n, later, nil
 }
 
-// RemoveIncarnation removes all entries of a dead incarnation in a channel.
-func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) error {
+// RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the earliest
+// deadline (ms of the Redis clock) of these, 0 none.
+func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error) {
 	refs, err := s.Entries(ctx, channel, inc)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	n, err := s.Remove(ctx, channel, inc, sortedRefs(refs))
+	n, later, err := s.remove(ctx, channel, inc, removeDue, sortedRefs(refs))
 	s.reaped.Add(n)
-	return err
+	return later, err
 }

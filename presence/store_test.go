@@ -162,6 +162,10 @@ func TestStore(t *testing.T) {
 		{"a channel that empties is forgotten after a day", testForget},
 		{"a head that was lost does not stop anything", testLostHead},
 		{"a wipe begins another epoch", testWipe},
+		{"what lingers ends with a join", testLingerEndsWithAJoin},
+		{"nothing lingers beside a connection", testLingerBesideAConnection},
+		{"a reaper leaves what lingers", testReapLingering},
+		{"what lingers is written again after a wipe", testLingerAfterAWipe},
 	}
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		for i, test := range tests {
@@ -284,7 +288,7 @@ func testMove(b *bench) {
 	if old, now := b.entries("n-1"), b.entries("n-2"); old != 0 || now != 1 {
 		b.t.Errorf("entries: old %d, new %d", old, now)
 	}
-	if err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
 		b.t.Fatal(err)
 	}
 	b.silent()

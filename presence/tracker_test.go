@@ -255,7 +255,7 @@ func TestAuditRepairsOwnEntries(t *testing.T) {
 		b.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
 		stay(31*time.Second, n1, n2)
 		b.want(0, "leave ghost c9", "diff -ghost[c9]")
-		if _, err := n1.store.Remove(t.Context(), "C", lease.Inc, []entryRef{{"c1", "ann"}}); err != nil { // as a failover could
+		if _, _, err := n1.store.remove(t.Context(), "C", lease.Inc, removeAll, []entryRef{{"c1", "ann"}}); err != nil { // as a failover could
 			t.Fatal(err)
 		}
 		b.want(stageWindow, "leave ann c1", "diff -ann[c1]")

@@ -16,7 +16,7 @@ type Window struct {
 type pastUser struct {
 	version uint64
 	before  *User
-	cut     bool // no connection was there both before and after that change
+	cut     bool // the user was away at that change, or may have been
 }
 
 // Diff is one flush: what each client of a channel is sent. Frames are shared; nil is nothing.
@@ -44,7 +44,7 @@ func (w *Window) Note(ts []Transition) (first bool) {
 		if past == nil {
 			w.order = append(w.order, id)
 		}
-		w.dirty[id] = append(past, pastUser{w.version, t.Before, !t.overlap()})
+		w.dirty[id] = append(past, pastUser{w.version, t.Before, !t.stayed && !t.overlap()})
 	}
 	return first
 }

@@ -3,7 +3,7 @@
 -- a declaration that waited while Redis stood still says nothing about the others.
 -- KEYS    1 nodes  2 reaping
 -- ARGV    1 incarnation of the node that declares  2 grace in ms
--- RETURNS all incarnations whose entries are still to be removed
+-- RETURNS all incarnations of which entries are to be removed now: what lingers longer is put off (reaper.go)
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local own = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -12,4 +12,4 @@ for _, inc in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.
   redis.call('ZREM', KEYS[1], inc)
   redis.call('ZADD', KEYS[2], now, inc)
 end
-return redis.call('ZRANGE', KEYS[2], 0, -1)
+return redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%d', now))

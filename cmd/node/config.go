@@ -34,7 +34,8 @@ type Config struct {
 	LeaseTTL       time.Duration `name:"lease-ttl" default:"6s" help:"How long after its last heartbeat a node counts as dead."`
 	Heartbeat      time.Duration `default:"2s" help:"Time between two heartbeats; at most a third of --lease-ttl."`
 	PresenceWindow time.Duration `default:"50ms" help:"Presence changes that come within it leave as one diff; 0 turns it off."`
-	PresenceLinger time.Duration `default:"0s" help:"How long a connection that dropped, or closed with 1001, stays present."`
+	PresenceLinger time.Duration `default:"0s" help:"How long the user of a connection that dropped, or closed with 1001, stays present."`
+	RestartGrace   time.Duration `default:"5s" help:"How long the user of a connection that this node sent away to come back stays present."`
 
 	MaxMessage  Size          `default:"64KiB" help:"Longest message of a client; beyond: close 1009."`
 	MessageRate int           `default:"100" help:"Messages a second a client may send, twice that in a burst; beyond: close 1008. 0: no limit."`
@@ -120,6 +121,7 @@ func (c *Config) validate() error {
 		{"--heartbeat", c.Heartbeat, 50 * time.Millisecond, time.Hour},
 		{"--presence-window", c.PresenceWindow, 0, 10 * time.Second},
 		{"--presence-linger", c.PresenceLinger, 0, time.Hour},
+		{"--restart-grace", c.RestartGrace, 0, time.Hour},
 		{"--ping", c.Ping, 100 * time.Millisecond, time.Hour},
 		{"--script-budget", c.ScriptBudget, time.Millisecond, time.Minute},
 		{"--drain", c.Drain, 0, time.Hour},

@@ -135,7 +135,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 		Load: func() cluster.Load { return n.hub.Load() },
 	})
 	n.tracker = presence.NewTracker(presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
-	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, Observer: n.metrics, Log: log})
+	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, Observer: n.metrics, Log: log})
 	n.wire()
 	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
@@ -298,7 +298,7 @@ func (n *node) closeRooms() {
 		n.scripts.Close()
 	}
 	if n.hub != nil {
-		n.hub.Close(ctx)
+		n.hub.Close()
 		n.tracker.Close()
 		if err := n.cluster.Close(ctx); err != nil {
 			n.log.Warn("give up the lease failed", "error", err)

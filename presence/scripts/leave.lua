@@ -10,16 +10,4 @@ local cur = redis.call('HGET', KEYS[3], conn)
 if not cur then return {'ok', position(KEYS[1])} end
 local old = owner(cur)
 if generation(old) > generation(ARGV[7]) then return {'stale'} end
-redis.call('ZREM', ARGV[8] .. old, conn .. ' ' .. uid)
-redis.call('HDEL', KEYS[3], conn)
-local epoch, seq = advance(KEYS[1], ARGV[2])
-local text, left = part(uid, KEYS[3])
-if left == 0 then
-  redis.call('DEL', KEYS[3])
-  redis.call('ZREM', KEYS[2], uid)
-  if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('PEXPIRE', KEYS[1], forget) end
-else
-  redis.call('HSET', KEYS[3], 's', seq)
-end
-publish(ARGV[3], ARGV[4], epoch, seq, 'l', 1, ns(conn), 1, text)
-return {'ok', epoch, seq}
+return {'ok', take(KEYS[1], KEYS[2], KEYS[3], ARGV[8], conn, uid, old, ARGV[2], ARGV[3], ARGV[4])}

@@ -3,6 +3,9 @@ local function ns(s)
   return #s .. ':' .. s
 end
 
+-- A channel that nobody is in is forgotten after a day; the next join makes a new epoch.
+local forget = 86400000
+
 -- part is one user with all metas after the change. Field 's' of a user's hash is the seq of the last change.
 local function part(uid, key)
   local h = redis.call('HGETALL', key)
@@ -36,10 +39,21 @@ local function publish(command, topic, epoch, seq, op, ngone, gone, nusers, user
     ns(tostring(ngone)) .. gone .. ns(tostring(nusers)) .. users)
 end
 
+-- now is the clock of Redis in ms.
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
 -- past tells whether the writer's lease is over by the clock of Redis (DESIGN 3, fenced writes).
 local function past(deadline)
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000) > tonumber(deadline)
+  return now() > tonumber(deadline)
+end
+
+-- refused tells why a write of a meta may not be made: the lease is over, or it is not the epoch in which the writer put
+-- the channel on its list ('' not known): Redis may have lost the lease and that list.
+local function refused(head, deadline, known)
+  return past(deadline) or known ~= '' and redis.call('HGET', head, 'epoch') ~= known
 end
 
 -- An entry is '<process>-<generation> <body>': the incarnation that owns it and the meta.
@@ -47,9 +61,44 @@ local function owner(entry)
   return string.match(entry, '^(%S+) ')
 end
 
+-- An entry whose connection has gone may linger: its body is '<ref> <joined> <flags>~<deadline> <fields>'. lingers gives that
+-- deadline in ms of the Redis clock, nil when the connection is there.
+local function lingers(entry)
+  local deadline = string.match(entry, '^%S+ %S+ %S+ [^ ~]+~(%d+) ')
+  return deadline and tonumber(deadline)
+end
+
+-- enlist puts a new entry on the channel's lists.
+local function enlist(head, users, entries, conn, uid)
+  if redis.call('ZADD', users, 0, uid) == 1 and redis.call('ZCARD', users) == 1 then
+    redis.call('PERSIST', head)
+  end
+  redis.call('ZADD', entries, 0, conn .. ' ' .. uid)
+end
+
+-- move gives an entry to another incarnation of the same process: entries is the key of entries without incarnation.
+local function move(entries, from, to, conn, uid)
+  redis.call('ZREM', entries .. from, conn .. ' ' .. uid)
+  redis.call('ZADD', entries .. to, 0, conn .. ' ' .. uid)
+end
+
+-- take removes a connection of a user, and tells the channel that its node did.
+local function take(head, users, key, entries, conn, uid, inc, epoch, command, topic)
+  redis.call('ZREM', entries .. inc, conn .. ' ' .. uid)
+  redis.call('HDEL', key, conn)
+  local at, seq = advance(head, epoch)
+  local text, left = part(uid, key)
+  if left == 0 then
+    redis.call('DEL', key)
+    redis.call('ZREM', users, uid)
+    if redis.call('ZCARD', users) == 0 then redis.call('PEXPIRE', head, forget) end
+  else
+    redis.call('HSET', key, 's', seq)
+  end
+  publish(command, topic, at, seq, 'l', 1, ns(conn), 1, text)
+  return at, seq
+end
+
 local function generation(inc)
   return tonumber(string.match(inc, '%-(%d+)$')) or 0
 end
-
--- A channel that nobody is in is forgotten after a day; the next join makes a new epoch.
-local forget = 86400000

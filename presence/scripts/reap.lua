@@ -1,26 +1,33 @@
 -- Removes entries of an incarnation that is dead (or unknown), one message for all of them. Only entries that still
--- belong to it go: those that their node wrote again under a later incarnation stay.
+-- belong to it go: those that their node wrote again under a later incarnation stay, and those that linger until their time.
 -- KEYS    1 head  2 users  3 entries of the incarnation
--- ARGV    1 epoch for a new channel  2 command that publishes  3 topic  4 incarnation  5 key of a user without the id  then pairs: connection id, user id
--- RETURNS number of entries removed
+-- ARGV    1 epoch for a new channel  2 command that publishes  3 topic  4 incarnation  5 key of a user without the id
+--         6 'due': what lingers stays until its deadline, or 'all'  then pairs: connection id, user id
+-- RETURNS {number of entries removed, the earliest deadline of those that stay, 0 none}
 local inc = ARGV[4]
-local gone, ngone, touched, order = {}, 0, {}, {}
-for i = 6, #ARGV, 2 do
+local gone, ngone, touched, order, time, later = {}, 0, {}, {}, now(), 0
+for i = 7, #ARGV, 2 do
   local conn, uid = ARGV[i], ARGV[i + 1]
   local key = ARGV[5] .. uid
   local cur = redis.call('HGET', key, conn)
-  if cur and owner(cur) == inc then
-    redis.call('HDEL', key, conn)
-    ngone = ngone + 1
-    gone[ngone] = ns(conn)
-    if not touched[uid] then
-      touched[uid] = true
-      order[#order + 1] = uid
+  local mine = cur and owner(cur) == inc
+  local till = mine and ARGV[6] == 'due' and lingers(cur) or 0
+  if till > time then
+    if later == 0 or till < later then later = till end
+  else
+    redis.call('ZREM', KEYS[3], conn .. ' ' .. uid)
+    if mine then
+      redis.call('HDEL', key, conn)
+      ngone = ngone + 1
+      gone[ngone] = ns(conn)
+      if not touched[uid] then
+        touched[uid] = true
+        order[#order + 1] = uid
+      end
     end
   end
-  redis.call('ZREM', KEYS[3], conn .. ' ' .. uid)
 end
-if ngone == 0 then return 0 end
+if ngone == 0 then return {0, later} end
 local epoch, seq = advance(KEYS[1], ARGV[1])
 local users = {}
 for i, uid in ipairs(order) do
@@ -36,4 +43,4 @@ for i, uid in ipairs(order) do
 end
 if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('PEXPIRE', KEYS[1], forget) end
 publish(ARGV[2], ARGV[3], epoch, seq, 'r', ngone, table.concat(gone), #order, table.concat(users))
-return ngone
+return {ngone, later}

@@ -38,7 +38,7 @@ func (w *world) strike(i int, f Fault) {
 		w.start(n.number)
 	case Stop:
 		if len(live) > 1 {
-			w.stop(n)
+			w.stop(n, f.For)
 		}
 	case Freeze:
 		n.path.upTill, n.path.backTill = later(n.path.upTill, until), later(n.path.backTill, until)

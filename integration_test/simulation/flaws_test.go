@@ -21,6 +21,8 @@ func TestFlaws(t *testing.T) {
 		{"a reaper removes what was written again", 27, redismodel.Flaws{ReapAll: true}},
 		{"dead at the deadline, whoever asks", 5, redismodel.Flaws{ReapHastily: true}},
 		{"removals are not published", 2, redismodel.Flaws{ReapSilently: true}},
+		{"a reaper does not wait for what lingers", 1, redismodel.Flaws{ReapLingering: true}},
+		{"a join leaves what lingers of its user", 1, redismodel.Flaws{KeepDevices: true}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

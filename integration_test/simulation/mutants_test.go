@@ -38,6 +38,12 @@ var mutants = []mutant{
 		"w.fresh[connID] = w.version", ""},
 	{"a lost lease is kept", "cluster/cluster.go",
 		"if deadline != 0 {", "if deadline >= 0 {"},
+	{"what lingers never ends", "presence/own.go",
+		"o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })", ""},
+	{"an entry that went instead of lingering is written again", "presence/own.go",
+		"o.gone, err = true, nil", "o.until, o.meta.Ref, err = time.Time{}, newRef(), nil"},
+	{"a reaper forgets what is put off", "cluster/reaper.go",
+		"return r.putOff(ctx, inc, later)", ""},
 	{"nobody reaps", "cluster/cluster.go",
 		"c.reaper.kick()", ""},
 }

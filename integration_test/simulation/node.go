@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -114,25 +113,38 @@ func (w *world) crash(n *node) {
 	})
 }
 
-// stop ends a node in order: its connections go first.
-func (w *world) stop(n *node) {
+// stop ends a node in order: its connections go first. With a stay their users may come back elsewhere in that time
+// (SPEC 3, --restart-grace), and some do.
+func (w *world) stop(n *node, stay time.Duration) {
 	n.stopping = true
-	conns := w.oracle.of(n)
-	var busy []*conn
-	for _, c := range conns {
-		w.oracle.leaves(c)
-		if c.working {
-			busy = append(busy, c)
+	var conns []*conn
+	for _, c := range w.oracle.of(n) {
+		if !c.until.IsZero() {
+			continue
+		}
+		if c.working { // its handler is at it; what it leaves behind is reaped
+			w.oracle.leaves(c)
+			continue
+		}
+		conns = append(conns, c)
+		if stay == 0 {
+			w.oracle.leaves(c)
+			continue
+		}
+		w.oracle.lingers(c, stay)
+		if w.rng.IntN(3) > 0 {
+			w.after(time.Duration(w.rng.Int64N(int64(stay))), func() { w.track(c.user, c.channel, w.rng) })
 		}
 	}
 	w.closed.Go(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, patience)
 		defer cancel()
 		for _, c := range conns {
-			if slices.Contains(busy, c) {
-				continue // its handler is at it; what it leaves behind is reaped
+			if stay == 0 {
+				c.room.ch.Untrack(ctx, c.id, c.user)
+			} else if c.room.ch.Linger(ctx, c.id, c.user, stay) {
+				w.post(n, "lingers "+c.id+" "+c.user, func() { w.oracle.leaves(c) }) // the end of the node finds it as it was
 			}
-			c.room.ch.Untrack(ctx, c.id, c.user)
 		}
 		n.tracker.Close()
 		_ = n.cluster.Close(ctx) // the others reap what is left

@@ -19,7 +19,10 @@ type conn struct {
 	n                 int // its metadata
 	script            bool
 
-	wanted  bool // the client wants it: the truth
+	until  time.Time // it has gone, and lingers until then; zero: it is there
+	marked bool      // Redis knows that it lingers
+
+	wanted  bool // the client wants it, or it lingers: the truth
 	known   bool // Redis has had it, and nobody had a right to take it away since
 	left    bool // not wanted, and gone from Redis by its node's own leave
 	working bool // a call is under way
@@ -47,12 +50,17 @@ func (w *world) act(rng *rand.Rand) {
 	case k < 66:
 		w.rename(c, user)
 	case k < 69 && !c.script:
-		w.linger(c)
+		w.untrackAndStay(c)
 	case k < 72: // it comes back elsewhere
 		w.track(c.user, c.channel, rng)
 		w.untrack(c)
 	case k < 78:
 		w.ask(c)
+	case k < 86:
+		w.drop(c, lingerFor(rng))
+	case k < 88: // its page is loaded again
+		w.drop(c, lingerFor(rng))
+		w.after(time.Duration(rng.Int64N(int64(2*time.Second))), func() { w.track(c.user, c.channel, rng) })
 	default:
 		w.untrack(c)
 	}
@@ -167,9 +175,22 @@ func (w *world) untrack(c *conn) {
 		})
 }
 
-// linger untracks a connection that stays in the channel. If it is still owed a state, that must not be forgotten: it was
+// lingerFor draws how long something lingers.
+func lingerFor(rng *rand.Rand) time.Duration {
+	return 500*time.Millisecond + time.Duration(rng.Int64N(int64(4500*time.Millisecond)))
+}
+
+// drop lets a connection go whose presence stays for a while (SPEC 3, --presence-linger).
+func (w *world) drop(c *conn, stay time.Duration) {
+	w.oracle.lingers(c, stay)
+	delete(c.room.clients, c.id)
+	w.call(c, "drops", func(ctx context.Context) bool { return c.room.ch.Linger(ctx, c.id, c.user, stay) },
+		func(bool, time.Duration) { c.node.leave(c.room) })
+}
+
+// untrackAndStay untracks a connection that stays in the channel. If it is still owed a state, that must not be forgotten: it was
 // sent no diffs meanwhile.
-func (w *world) linger(c *conn) {
+func (w *world) untrackAndStay(c *conn) {
 	w.oracle.leaves(c)
 	stays := &conn{id: c.id, channel: c.channel, node: c.node, room: c.room}
 	c.node.observers = append(c.node.observers, stays)

@@ -16,7 +16,7 @@ import (
 // oracle knows the truth, what clients want, and from it what nodes may tell and must show.
 //
 // A user is present as long as one connection of its is wanted, has been in Redis, and its node is not unseen: dead, or cut
-// off, for so long that its lease may be over. An absence is the end of a presence: so often a leave may be told, and no
+// off, for so long that its lease may be over; or it lingers, and Redis knows that. An absence is the end of a presence: so often a leave may be told, and no
 // more, whatever happens to Redis, to the network, and to other nodes.
 type oracle struct {
 	w     *world
@@ -51,6 +51,16 @@ func (o *oracle) comes(c *conn) {
 	o.all[c.id+" "+c.user] = c
 }
 
+// lingers notes one that has gone, whose presence stays for a while.
+func (o *oracle) lingers(c *conn, stay time.Duration) {
+	c.until = time.Now().Add(stay)
+	o.w.after(stay, func() {
+		if c.wanted {
+			o.leaves(c)
+		}
+	})
+}
+
 // leaves notes one that is not any more.
 func (o *oracle) leaves(c *conn) {
 	c.wanted = false
@@ -73,7 +83,7 @@ func (o *oracle) of(n *node) []*conn {
 func (o *oracle) idle() []*conn {
 	var out []*conn
 	for _, c := range o.conns {
-		if !c.working && !c.node.dead && !c.node.stopping {
+		if !c.working && !c.node.dead && !c.node.stopping && c.until.IsZero() {
 			out = append(out, c)
 		}
 	}
@@ -94,7 +104,7 @@ func (o *oracle) absences(channel, user string) int { return o.get(channel, user
 func (o *oracle) count(channel, user string) {
 	p := o.get(channel, user)
 	now := slices.ContainsFunc(o.conns, func(c *conn) bool {
-		return c.channel == channel && c.user == user && c.known && !c.node.unseen
+		return c.channel == channel && c.user == user && c.known && (c.marked || !c.node.unseen)
 	})
 	if p.present && !now {
 		p.absences++
@@ -132,17 +142,26 @@ func (o *oracle) ran(cmd redis.Cmder) {
 	arg := func(i int) string { return fmt.Sprint(args[3+keys+i]) }
 	channel, _ := o.w.keys.ChannelOf(fmt.Sprint(args[3]))
 	switch name {
-	case "join":
+	case "join", "linger":
 		list, _ := cmd.(*redis.Cmd).Val().([]any)
+		if len(list) == 3 && list[0] == "gone" {
+			if c := o.all[arg(4)+" "+arg(5)]; c != nil && c.wanted {
+				o.leaves(c)
+			}
+			break
+		}
 		if nodes := o.w.redis.Get(o.w.keys.Nodes()); len(list) == 3 && !o.lossy && (nodes == nil || !has(nodes.Zset, arg(6))) {
 			o.w.fail("a write of %s brings %s into %s, long after its lease was over", arg(6), arg(5), channel)
 		}
-		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 && (!c.known || c.left && !c.node.dead) {
+		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 && (!c.known || c.left && !c.node.dead || name == "linger" && !c.wanted) {
 			c.known, c.left = true, false
 			if p := o.get(c.channel, c.user); !c.wanted && !p.present {
 				p.absences++ // it left before it had come: both are told
 			}
 			o.count(c.channel, c.user)
+		}
+		if len(list) == 3 {
+			o.meets(arg(4), channel, arg(5), name == "linger")
 		}
 	case "leave":
 		// A late join under an incarnation that a live node gave up may still bring it back for a lease (presence/model/README.md).
@@ -154,7 +173,7 @@ func (o *oracle) ran(cmd redis.Cmder) {
 			o.beats[arg(0)] = o.w.clock()
 		}
 	case "reap":
-		for i := 5; 3+keys+i+1 < len(args); i += 2 {
+		for i := 6; 3+keys+i+1 < len(args); i += 2 {
 			if c := o.all[arg(i)+" "+arg(i+1)]; c != nil && o.mayReap(c, arg(3)) {
 				c.known = false
 				o.count(c.channel, c.user)
@@ -163,12 +182,38 @@ func (o *oracle) ran(cmd redis.Cmder) {
 	}
 }
 
+// meets is told of a connection that was written: as one that lingers, or as one that is there; then what lingers of its user
+// goes. SPEC 3: "as soon as the user has a live connection in the channel, on any node, lingering ones go".
+func (o *oracle) meets(id, channel, user string, lingers bool) {
+	if lingers {
+		if c := o.all[id+" "+user]; c != nil {
+			c.marked = true
+		}
+		return
+	}
+	for _, c := range slices.Clone(o.conns) {
+		if c.channel != channel || c.user != user || !c.marked {
+			continue
+		}
+		if o.lingering(c) && !o.lossy {
+			o.w.fail("%s of %s lingers in %s beside %s", c.id, user, channel, id)
+		}
+		o.leaves(c)
+	}
+}
+
+// skew is how far the clock of Redis may have gone when another server took over.
+const skew = time.Second
+
 // mayReap tells whether a connection that an incarnation's reaper names is rightly gone. Nobody has the right to remove what
 // a node wants that others can see; then it stays known, and is missed. Of a node in trouble others see what its entries'
 // incarnation shows: it may have a new one since, and still have been kept from writing them again.
 func (o *oracle) mayReap(c *conn, inc string) bool {
 	if o.holds(c) {
 		return false // under a later incarnation
+	}
+	if c.marked {
+		return time.Until(c.until) < skew
 	}
 	return c.node.unseen || c.node.dim && o.w.clock().Sub(o.beats[inc]) > ttl+cluster.Grace
 }
@@ -177,6 +222,12 @@ func (o *oracle) mayReap(c *conn, inc string) bool {
 func (o *oracle) holds(c *conn) bool {
 	h := o.w.redis.Get(o.w.keys.User(c.channel, c.user))
 	return h != nil && h.Hash[c.id] != ""
+}
+
+// lingering tells whether Redis has a connection as one that lingers.
+func (o *oracle) lingering(c *conn) bool {
+	h := o.w.redis.Get(o.w.keys.User(c.channel, c.user))
+	return h != nil && strings.Contains(h.Hash[c.id], "~")
 }
 
 // heard is told when a node was answered that its lease is renewed.
@@ -197,9 +248,11 @@ func (o *oracle) watch(n *node) {
 		return
 	}
 	o.ranOut(n)
-	if n.unseen && n.dead { // all is said
+	if n.unseen && n.dead { // all is said, but of what lingers
 		for _, c := range o.of(n) {
-			o.leaves(c)
+			if !c.marked {
+				o.leaves(c)
+			}
 		}
 		return
 	}
@@ -247,6 +300,15 @@ func (o *oracle) loses(do func()) {
 	}
 	do()
 	o.w.at(later(time.Now(), o.w.net.downTill).Add(ttl-100*time.Millisecond), o.stillMissing)
+	for _, c := range slices.Clone(o.conns) {
+		if c.until.IsZero() || o.lingering(c) {
+			continue
+		}
+		again := !o.holds(c) && o.w.redis.Get(o.w.keys.Head(c.channel)) == nil // in a new epoch its node writes it again
+		if c.node.dead || !o.holds(c) && !again {
+			o.leaves(c)
+		}
+	}
 	for channel := range o.w.plan.Channels {
 		name := fmt.Sprint("c", channel)
 		for user := range o.inRedis(name) {

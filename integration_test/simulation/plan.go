@@ -136,7 +136,11 @@ func (p *Plan) storm(rng *rand.Rand, begin time.Duration) (end, bound time.Durat
 			}
 		case Straggle, Mute:
 			f.For = 2 * patience // until it is known to have happened
-		case Wipe, Crash, Stop, Unplug:
+		case Stop: // how long its users are waited for
+			if rng.IntN(4) > 0 {
+				f.For = lingerFor(rng)
+			}
+		case Wipe, Crash, Unplug:
 		case Failover:
 			f.For = between(0, ttl/2)
 		case Restart, Amnesia, Stall, Freeze, Cut:

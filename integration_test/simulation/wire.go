@@ -372,19 +372,19 @@ func (w *world) describe(cmd redis.Cmder, bare bool) string {
 	arg := func(i int) string { return fmt.Sprint(args[3+keys+i]) }
 	channel, _ := w.keys.ChannelOf(fmt.Sprint(args[3]))
 	switch name {
-	case "join", "leave":
+	case "join", "leave", "linger":
 		line := fmt.Sprintf("%s %s %s %s %s until %s", name, channel, arg(5), arg(4), arg(6), arg(0))
-		if name == "join" {
+		if name != "leave" {
 			_, info, _ := strings.Cut(arg(7), " ")
 			line += " " + info
 		}
 		return line
 	case "reap":
 		var who []string
-		for i := 5; 3+keys+i < len(args); i++ {
+		for i := 6; 3+keys+i < len(args); i++ {
 			who = append(who, arg(i))
 		}
-		return fmt.Sprintf("reap %s %s %v", channel, arg(3), who)
+		return fmt.Sprintf("reap %s %s %s %v", channel, arg(3), arg(5), who)
 	case "heartbeat":
 		return fmt.Sprintf("heartbeat %s %s", arg(2), arg(0))
 	}
@@ -406,8 +406,8 @@ func (w *world) answer(cmd redis.Cmder) string {
 		return fmt.Sprint(c.Val())
 	}
 	epoch, ok := list[1].(string)
-	if !ok || list[0] != "ok" {
+	if !ok {
 		return fmt.Sprint(list...)
 	}
-	return fmt.Sprintf("ok %s/%d", w.story.epoch(epoch), list[2])
+	return fmt.Sprintf("%s %s/%d", list[0], w.story.epoch(epoch), list[2])
 }

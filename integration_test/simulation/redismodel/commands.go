@@ -45,6 +45,29 @@ var commands = map[string]func(*Call) (any, error){
 		}
 		return out, nil
 	},
+	"zadd": func(c *Call) (any, error) {
+		if len(c.args) != 4 || c.args[1] != "xx" {
+			return nil, errSyntax
+		}
+		score, err := strconv.ParseFloat(c.args[2], 64)
+		if err != nil {
+			return nil, errSyntax
+		}
+		if _, ok := c.zscore(c.args[0], c.args[3]); ok {
+			c.zadd(c.args[0], score, c.args[3])
+		}
+		return int64(0), nil
+	},
+	"del": func(c *Call) (any, error) {
+		n := int64(0)
+		for _, key := range c.args {
+			if c.exists(key) {
+				n++
+			}
+		}
+		c.del(c.args...)
+		return n, nil
+	},
 	"zcard":  func(c *Call) (any, error) { return int64(len(c.zset(c.args[0]))), nil },
 	"zscore": func(c *Call) (any, error) { return found(c.zscore(c.args[0], c.args[1])) },
 	"zrange": func(c *Call) (any, error) {

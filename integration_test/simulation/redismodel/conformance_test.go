@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,6 +156,9 @@ func (p *pair) answer(cmd redis.Cmder) string {
 		if list, ok := c.Val().([]any); ok && cmd.Args()[1] == p.scripts["declare"] {
 			return fmt.Sprint(sorted(list))
 		}
+		if list, ok := c.Val().([]any); ok && cmd.Args()[1] == p.scripts["reap"] && len(list) == 2 && list[1] != int64(0) {
+			list[1] = "later"
+		}
 		return fmt.Sprintf("%#v", c.Val())
 	case *redis.MapStringStringCmd:
 		return fmt.Sprint(c.Val())
@@ -167,7 +171,7 @@ func (p *pair) answer(cmd redis.Cmder) string {
 		if cmd.Name() == "zrangebylex" {
 			return fmt.Sprintf("%q", c.Val())
 		}
-		return fmt.Sprintf("%q", slices.Sorted(slices.Values(c.Val())))
+		return timeless(fmt.Sprintf("%q", slices.Sorted(slices.Values(c.Val()))))
 	}
 	return cmd.String()[len(fmt.Sprint(cmd.Args()...)):]
 }
@@ -198,16 +202,19 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	script := func(name string, keys []string, args ...any) (string, func() redis.Cmder) {
 		return name, func() redis.Cmder { return p.scripts[name].Command(ctx, keys, args...) }
 	}
-	switch p.rng.IntN(19) {
+	body := fmt.Sprintf(`r%d 17 e- {"n":%d}`, p.rng.IntN(2), p.rng.IntN(2))
+	join := func(name string, more ...any) (string, func() redis.Cmder) {
+		return script(name, []string{k.Head(ch), k.Users(ch), k.User(ch, user), k.Entries(ch, inc)},
+			append([]any{deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""), []string{"", "", "", epoch}[p.rng.IntN(4)]}, more...)...)
+	}
+	switch p.rng.IntN(22) {
 	case 0, 1, 2, 3, 4, 5:
-		body := fmt.Sprintf(`r%d 17 e- {"n":%d}`, p.rng.IntN(2), p.rng.IntN(2))
-		return script("join", []string{k.Head(ch), k.Users(ch), k.User(ch, user), k.Entries(ch, inc)},
-			deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""), []string{"", "", "", epoch}[p.rng.IntN(4)])
+		return join("join")
 	case 6, 7, 8:
 		return script("leave", []string{k.Head(ch), k.Users(ch), k.User(ch, user)},
 			deadline, epoch, how, k.Topic(ch), conn, user, inc, k.Entries(ch, ""))
 	case 9, 10:
-		args := []any{epoch, how, k.Topic(ch), inc, k.UserPrefix(ch)}
+		args := []any{epoch, how, k.Topic(ch), inc, k.UserPrefix(ch), []string{"due", "all"}[p.rng.IntN(2)]}
 		for range 1 + p.rng.IntN(4) {
 			args = append(args, p.any(conns), p.any(users))
 		}
@@ -223,6 +230,8 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	case 15:
 		keys := []string{k.Nodes(), k.Reaping(), k.Node(inc), k.NodeChannels(inc)}
 		return script("end", keys, inc, []string{"forget", "retire"}[p.rng.IntN(2)])
+	case 16, 17, 18:
+		return join("linger", []int{-60_000, 60_000}[p.rng.IntN(2)], []string{"", "e0", "e1"}[p.rng.IntN(3)])
 	default:
 		return "command", p.command(ch, user, conn, inc)
 	}
@@ -247,6 +256,10 @@ func (p *pair) command(ch, user, conn, inc string) func() redis.Cmder {
 		func() redis.Cmder { return redis.NewFloatCmd(ctx, "zscore", k.Reaping(), inc) },
 		func() redis.Cmder { return redis.NewIntCmd(ctx, "srem", k.NodeChannels(inc), ch, conn) },
 		func() redis.Cmder { return redis.NewStatusCmd(ctx, "set", k.Claim(inc), "me", "nx", "px", 60_000) },
+		func() redis.Cmder { return redis.NewIntCmd(ctx, "del", k.Claim(inc)) },
+		func() redis.Cmder {
+			return redis.NewIntCmd(ctx, "zadd", k.Reaping(), "xx", time.Now().Add(time.Minute).UnixMilli(), inc)
+		},
 		func() redis.Cmder { return redis.NewBoolCmd(ctx, "pexpire", k.Claim(inc), 60_000) },
 		func() redis.Cmder { return redis.NewScanCmd(ctx, nil, "sscan", k.NodeChannels(inc), 0, "count", 500) },
 	}
@@ -294,8 +307,13 @@ func plain(message string) string {
 		words, rest = append(words, tail[:n]), tail[n:]
 	}
 	slices.Sort(words)
-	return strings.Join(words, "|")
+	return timeless(strings.Join(words, "|"))
 }
+
+// timeless leaves out the deadlines of what lingers.
+func timeless(text string) string { return lingering.ReplaceAllString(text, "~") }
+
+var lingering = regexp.MustCompile(`~\d+`)
 
 // compareKeys holds every key that there can be against the model's.
 func (p *pair) compareKeys() {
@@ -347,7 +365,7 @@ func (p *pair) dump(key string) string {
 			parts = append(parts, fmt.Sprintf("%v=%v", list[i], list[i+1]))
 		}
 		slices.Sort(parts)
-		text = fmt.Sprint("hash ", parts)
+		text = timeless(fmt.Sprint("hash ", parts))
 	case "zset":
 		list, _ := p.do("zrange", key, 0, -1).([]any)
 		text = fmt.Sprint("zset ", sorted(list))
@@ -374,7 +392,7 @@ func show(i *redismodel.Item) string {
 			parts = append(parts, f+"="+v)
 		}
 		slices.Sort(parts)
-		text = fmt.Sprint("hash ", parts)
+		text = timeless(fmt.Sprint("hash ", parts))
 	case i.Zset != nil:
 		text = fmt.Sprint("zset ", slices.Sorted(maps.Keys(i.Zset)))
 	case i.Set != nil:

@@ -24,7 +24,8 @@ type Source struct {
 func Load(project string) ([]Source, error) {
 	all := []Source{
 		{"presence/scripts/join.lua", nil, join}, {"presence/scripts/leave.lua", nil, leave},
-		{"presence/scripts/reap.lua", nil, reap}, {"presence/scripts/register.lua", nil, register},
+		{"presence/scripts/linger.lua", nil, linger}, {"presence/scripts/reap.lua", nil, reap},
+		{"presence/scripts/register.lua", nil, register},
 		{"cluster/scripts/heartbeat.lua", nil, heartbeat}, {"cluster/scripts/declare.lua", nil, declare},
 		{"cluster/scripts/end.lua", nil, end},
 	}
@@ -81,11 +82,11 @@ func (c *Call) advance(head, epoch string) (string, int64) {
 	return epoch, seq
 }
 
-func (c *Call) position(head string) []any {
+func (c *Call) position(answer, head string) []any {
 	epoch, _ := c.hget(head, "epoch")
 	text, _ := c.hget(head, "seq")
 	seq, _ := strconv.ParseInt(text, 10, 64) // absent is 0
-	return []any{"ok", epoch, seq}
+	return []any{answer, epoch, seq}
 }
 
 func (c *Call) tell(topic, epoch string, seq int64, op string, gone []string, users []string) {
@@ -101,6 +102,45 @@ func (c *Call) tell(topic, epoch string, seq int64, op string, gone []string, us
 func (c *Call) past(deadline string) bool {
 	ms, _ := strconv.ParseInt(deadline, 10, 64) // a number always: presence writes it
 	return c.s.ms() > ms && !c.s.cfg.Flaws.NoFence
+}
+
+func (c *Call) refused(head, deadline, known string) bool {
+	epoch, _ := c.hget(head, "epoch")
+	return c.past(deadline) || known != "" && known != epoch
+}
+
+// lingers gives the deadline of an entry whose connection has gone, 0 when it is there.
+func lingers(entry string) int64 {
+	words := strings.SplitN(entry, " ", 5)
+	if len(words) < 5 {
+		return 0
+	}
+	_, deadline, _ := strings.Cut(words[3], "~")
+	ms, _ := strconv.ParseInt(deadline, 10, 64) // none is 0
+	return ms
+}
+
+func (c *Call) enlist(head, users, entries, conn, uid string) {
+	if c.zadd(users, 0, uid) && len(c.zset(users)) == 1 {
+		c.persist(head)
+	}
+	c.zadd(entries, 0, conn+" "+uid)
+}
+
+func (c *Call) move(entries, from, to, conn, uid string) {
+	c.zrem(entries+from, conn+" "+uid)
+	c.zadd(entries+to, 0, conn+" "+uid)
+}
+
+// take is take of message.lua, for an answer.
+func (c *Call) take(answer, entries, conn, uid, inc string) []any {
+	c.zrem(entries+inc, conn+" "+uid)
+	c.hdel(c.keys[2], conn)
+	epoch, seq := c.advance(c.keys[0], c.args[1])
+	text := c.rest(uid, c.keys[2], c.keys[1], seq)
+	c.forgetEmpty(c.keys[0], c.keys[1])
+	c.tell(c.args[3], epoch, seq, "l", []string{conn}, []string{text})
+	return []any{answer, epoch, seq}
 }
 
 func owner(entry string) string {
@@ -120,39 +160,43 @@ func (c *Call) stale(old, inc string) bool {
 // The presence scripts; KEYS and ARGV are those of the Lua files.
 
 func join(c *Call) any {
-	epoch, _ := c.hget(c.keys[0], "epoch")
-	if known := c.args[9]; c.past(c.args[0]) || known != "" && known != epoch {
+	if c.refused(c.keys[0], c.args[0], c.args[9]) {
 		return []any{"fenced"}
 	}
 	conn, uid, inc, body := c.args[4], c.args[5], c.args[6], c.args[7]
 	cur, here := c.hget(c.keys[2], conn)
 	op := "j"
+	var gone []string
 	if here {
 		old := owner(cur)
 		if old != inc {
 			if c.stale(old, inc) {
 				return []any{"stale"}
 			}
-			c.zrem(c.args[8]+old, conn+" "+uid)
-			c.zadd(c.keys[3], 0, conn+" "+uid)
+			c.move(c.args[8], old, inc, conn, uid)
 		}
 		if cur[len(old)+1:] == body {
 			if old != inc {
 				c.hset(c.keys[2], conn, inc+" "+body)
 			}
-			return c.position(c.keys[0])
+			return c.position("ok", c.keys[0])
 		}
 		op = "u"
 	} else {
-		if c.zadd(c.keys[1], 0, uid) && len(c.zset(c.keys[1])) == 1 {
-			c.persist(c.keys[0])
+		h := c.hash(c.keys[2])
+		for _, other := range slices.Sorted(maps.Keys(h)) {
+			if entry := h[other]; lingers(entry) != 0 && !c.s.cfg.Flaws.KeepDevices {
+				c.hdel(c.keys[2], other)
+				c.zrem(c.args[8]+owner(entry), other+" "+uid)
+				gone = append(gone, other)
+			}
 		}
-		c.zadd(c.keys[3], 0, conn+" "+uid)
+		c.enlist(c.keys[0], c.keys[1], c.keys[3], conn, uid)
 	}
 	epoch, seq := c.advance(c.keys[0], c.args[1])
 	c.hset(c.keys[2], conn, inc+" "+body, "s", strconv.FormatInt(seq, 10))
 	text, _ := c.part(uid, c.keys[2])
-	c.tell(c.args[3], epoch, seq, op, nil, []string{text})
+	c.tell(c.args[3], epoch, seq, op, gone, []string{text})
 	return []any{"ok", epoch, seq}
 }
 
@@ -163,18 +207,52 @@ func leave(c *Call) any {
 	conn, uid := c.args[4], c.args[5]
 	cur, here := c.hget(c.keys[2], conn)
 	if !here {
-		return c.position(c.keys[0])
+		return c.position("ok", c.keys[0])
 	}
 	old := owner(cur)
 	if c.stale(old, c.args[6]) {
 		return []any{"stale"}
 	}
-	c.zrem(c.args[7]+old, conn+" "+uid)
-	c.hdel(c.keys[2], conn)
+	return c.take("ok", c.args[7], conn, uid, old)
+}
+
+func linger(c *Call) any {
+	if c.refused(c.keys[0], c.args[0], c.args[9]) {
+		return []any{"fenced"}
+	}
+	conn, uid, inc, body, last := c.args[4], c.args[5], c.args[6], c.args[7], c.args[11]
+	cur, here := c.hget(c.keys[2], conn)
+	old := owner(cur)
+	if here && c.stale(old, inc) {
+		return []any{"stale"}
+	}
+	if at, known := c.hget(c.keys[0], "epoch"); !here && (last == "" || known && at == last) {
+		return c.position("gone", c.keys[0])
+	}
+	for other, entry := range c.hash(c.keys[2]) {
+		if other != "s" && other != conn && lingers(entry) == 0 {
+			if !here {
+				return c.position("gone", c.keys[0])
+			}
+			return c.take("gone", c.args[8], conn, uid, old)
+		}
+	}
+	stay, _ := strconv.ParseInt(c.args[10], 10, 64) // a number always: presence writes it
+	words := strings.SplitN(body, " ", 4)
+	words[2] += "~" + strconv.FormatInt(c.s.ms()+stay, 10)
+	entry := inc + " " + strings.Join(words, " ")
+	if here {
+		if old != inc {
+			c.move(c.args[8], old, inc, conn, uid)
+		}
+		c.hset(c.keys[2], conn, entry)
+		return c.position("ok", c.keys[0])
+	}
+	c.enlist(c.keys[0], c.keys[1], c.keys[3], conn, uid)
 	epoch, seq := c.advance(c.keys[0], c.args[1])
-	text := c.rest(uid, c.keys[2], c.keys[1], seq)
-	c.forgetEmpty(c.keys[0], c.keys[1])
-	c.tell(c.args[3], epoch, seq, "l", []string{conn}, []string{text})
+	c.hset(c.keys[2], conn, entry, "s", strconv.FormatInt(seq, 10))
+	text, _ := c.part(uid, c.keys[2])
+	c.tell(c.args[3], epoch, seq, "j", nil, []string{text})
 	return []any{"ok", epoch, seq}
 }
 
@@ -200,10 +278,20 @@ func reap(c *Call) any {
 	inc := c.args[3]
 	var gone, order []string
 	touched := map[string]bool{}
-	for i := 5; i+1 < len(c.args); i += 2 {
+	later := int64(0)
+	for i := 6; i+1 < len(c.args); i += 2 {
 		conn, uid := c.args[i], c.args[i+1]
 		key := c.args[4] + uid
-		if cur, here := c.hget(key, conn); here && (owner(cur) == inc || c.s.cfg.Flaws.ReapAll) {
+		cur, here := c.hget(key, conn)
+		mine := here && (owner(cur) == inc || c.s.cfg.Flaws.ReapAll)
+		if till := lingers(cur); mine && c.args[5] == "due" && till > c.s.ms() && !c.s.cfg.Flaws.ReapLingering {
+			if later == 0 || till < later {
+				later = till
+			}
+			continue
+		}
+		c.zrem(c.keys[2], conn+" "+uid)
+		if mine {
 			c.hdel(key, conn)
 			gone = append(gone, conn)
 			if !touched[uid] {
@@ -211,10 +299,9 @@ func reap(c *Call) any {
 				order = append(order, uid)
 			}
 		}
-		c.zrem(c.keys[2], conn+" "+uid)
 	}
 	if len(gone) == 0 {
-		return int64(0)
+		return []any{int64(0), later}
 	}
 	epoch, seq := c.advance(c.keys[0], c.args[0])
 	users := make([]string, len(order))
@@ -225,7 +312,7 @@ func reap(c *Call) any {
 	if !c.s.cfg.Flaws.ReapSilently {
 		c.tell(c.args[2], epoch, seq, "r", gone, users)
 	}
-	return int64(len(gone))
+	return []any{int64(len(gone)), later}
 }
 
 func register(c *Call) any {
@@ -264,7 +351,10 @@ func declare(c *Call) any {
 			c.zadd(c.keys[1], float64(now), inc)
 		}
 	}
-	return list(c.zrange(c.keys[1]))
+	return list(slices.DeleteFunc(c.zrange(c.keys[1]), func(inc string) bool {
+		score, _ := c.zscore(c.keys[1], inc)
+		return int64(score) > now
+	}))
 }
 
 func end(c *Call) any {

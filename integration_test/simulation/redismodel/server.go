@@ -26,6 +26,9 @@ type Flaws struct {
 	ReapAll      bool // a reaper also removes what its node wrote again under a later incarnation
 	ReapHastily  bool // dead as soon as the deadline is past, whoever asks
 	ReapSilently bool // a reaper's removals are not published
+
+	ReapLingering bool // a reaper does not wait for the deadline of what lingers
+	KeepDevices   bool // a join leaves what lingers of its user
 }
 
 // Item is what one key holds. Exactly one of the maps is set, or Text.

@@ -16,6 +16,8 @@
 #define CONNECTION(c) \
 	:: STEP("connection %d is tracked", c, (c) < C && want[c] == 0 && UP(HOME(c)) && !stopping[HOME(c)] -> want[c] = 1) \
 	:: STEP("connection %d is untracked", c, (c) < C && want[c] == 1 && UP(HOME(c)) && (UNTRACK & BIT(c)) -> want[c] = 2; departed(c)) \
+	:: STEP("connection %d drops", c, (c) < C && want[c] == 1 && UP(HOME(c)) && (LINGERS & BIT(c)) -> want[c] = 4; stay[c] = STAY) \
+	:: STEP("connection %d has lingered", c, (c) < C && UP(HOME(c)) && OVER(c) -> want[c] = 2; departed(c)) \
 	:: STEP("a write of connection %d is sent", c, (c) < C && MAYSEND(c) -> begin(c)) \
 	:: STEP("the write of connection %d lands", c, (c) < C && wk[c] != 0 && wa[c] == 0 && !stall && !cut[HOME(c)] -> land(c)) \
 	:: STEP("the write of connection %d is answered", c, (c) < C && wa[c] != 0 && UP(HOME(c)) -> answer(c)) \
@@ -31,8 +33,9 @@
 	:: STEP("the declaration of reaper %d lands", n, alive[n] && rp[n] == 1 && !stall && !cut[n] -> declare(n, rg[n]); rg[n] = 0; \
 		if :: pick == NONE -> rp[n] = 0 :: else -> rp[n] = 2; rt[n] = pick fi) \
 	:: STEP("reaper %d lists entries", n, rp[n] == 2 && !OUT(n) -> list(n)) \
-	:: STEP("reaper %d removes entries", n, rp[n] == 3 && !OUT(n) -> reap(rt[n], rmk[n]); rmk[n] = 0; rp[n] = 4) \
-	:: STEP("reaper %d ends the incarnation", n, rp[n] == 4 && !OUT(n) -> forget(rt[n]); rt[n] = 0; rp[n] = 0) \
+	:: STEP("reaper %d removes entries", n, rp[n] == 3 && !OUT(n) -> reap(rt[n], rmk[n], 0); rmk[n] = 0; rp[n] = 4) \
+	:: STEP("reaper %d ends the incarnation, or puts it off", n, rp[n] == 4 && !OUT(n) -> \
+		if :: WAITS(rt[n]) && !IS(FORGET_LINGERING) -> skip :: else -> forget(rt[n]) fi; rt[n] = 0; rp[n] = 0) \
 	:: STEP("view %d receives a change", n, MAYRECEIVE(n) -> receive(n)) \
 	:: STEP("view %d adds a change to its snapshot", n, vp[n] == WAIT && UP(n) && nempty(q[n]) -> catchup(n)) \
 	:: STEP("view %d misses a change and begins again", n, vp[n] == WAIT && UP(n) && empty(q[n]) -> reload(n)) \

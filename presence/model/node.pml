@@ -9,7 +9,8 @@
 
 /* own.go settled */
 #define HASIT(c)   (want[c] == 1 && done[c] == 1 && (oin[c] == gen[HOME(c)]+1 || IS(NO_REWRITE)))
-#define SETTLED(c) (wk[c] == 0 && (want[c] == 0 || want[c] == 3 || HASIT(c)))
+#define LINGERING(c) (want[c] == 4 && done[c] == 4 && oin[c] == gen[HOME(c)]+1)
+#define SETTLED(c) (wk[c] == 0 && (want[c] == 0 || want[c] == 3 || HASIT(c) || LINGERING(c)))
 
 /* load.go reload */
 inline reload(n) {
@@ -52,18 +53,20 @@ inline recovered(n) {
 	if :: okk -> ill[n] = 0 :: else fi
 }
 
-inline nowrite(c) { wk[c] = 0; wg[c] = 0; wd[c] = 0; wa[c] = 0 }
+inline nowrite(c) { wk[c] = 0; wl[c] = 0; wg[c] = 0; wd[c] = 0; wa[c] = 0 }
 inline nolate(c)  { lk[c] = 0; lg[c] = 0; ldl[c] = 0 }
 
 /* own.go settle: begins a write under the present lease. */
-#define MAYSEND(c) (UP(HOME(c)) && !cut[HOME(c)] && HELD(HOME(c)) && (want[c] == 1 || want[c] == 2) && !SETTLED(c) && wk[c] == 0)
+#define MAYSEND(c) (UP(HOME(c)) && !cut[HOME(c)] && HELD(HOME(c)) && want[c] != 0 && want[c] != 3 && !SETTLED(c) && wk[c] == 0)
 
 inline begin(c) {
 	wg[c] = gen[HOME(c)];
 	wd[c] = dl[HOME(c)];
+	wl[c] = want[c] == 4;
 	if
 	:: want[c] == 2 -> wk[c] = LEAVE
 	:: want[c] == 1 && (regin[HOME(c)] == gen[HOME(c)]+1 || IS(LISTED_AFTER)) -> wk[c] = JOIN
+	:: want[c] == 4 && regin[HOME(c)] == gen[HOME(c)]+1 -> wk[c] = LINGER
 	:: else -> wk[c] = REG
 	fi
 }
@@ -74,6 +77,7 @@ inline land(c) {
 	:: wk[c] == REG   -> register(HOME(c), wg[c])
 	:: wk[c] == JOIN  -> join(c, wg[c], wd[c], 0)
 	:: wk[c] == LEAVE -> leave(c, wg[c], wd[c])
+	:: wk[c] == LINGER -> linger(c, wg[c], wd[c], 0)
 	fi;
 	wa[c] = res;
 	if :: UP(HOME(c)) -> answer(c) :: else fi
@@ -89,14 +93,17 @@ inline answer(c) {
 		regin[HOME(c)] = wg[c]+1;
 		if
 		:: IS(LISTED_AFTER) -> done[c] = 1; oin[c] = wg[c]+1; nowrite(c)
-		:: else -> wk[c] = JOIN; wa[c] = 0
+		:: else -> wk[c] = (wl[c] -> LINGER : JOIN); wa[c] = 0
 		fi
 	:: wa[c] == OK && wk[c] == JOIN ->
+		le[c] = wle[c];
 		if
 		:: IS(LISTED_AFTER) && regin[HOME(c)] != wg[c]+1 -> wk[c] = REG; wa[c] = 0
 		:: else -> done[c] = 1; oin[c] = wg[c]+1; nowrite(c)
 		fi
 	:: wa[c] == OK && wk[c] == LEAVE -> done[c] = 0; oin[c] = 0; want[c] = 3; nowrite(c)
+	:: wa[c] == OK && wk[c] == LINGER -> done[c] = 4; oin[c] = wg[c]+1; le[c] = wle[c]; nowrite(c)
+	:: wa[c] == WENT -> done[c] = 0; oin[c] = 0; want[c] = 3; stay[c] = 0; nowrite(c)
 	fi;
 	recovered(HOME(c))
 }
@@ -107,6 +114,7 @@ inline landlate(c) {
 	:: lk[c] == REG   -> register(HOME(c), lg[c])
 	:: lk[c] == JOIN  -> join(c, lg[c], ldl[c], 1)
 	:: lk[c] == LEAVE -> leave(c, lg[c], ldl[c])
+	:: lk[c] == LINGER -> linger(c, lg[c], ldl[c], 1)
 	fi;
 	nolate(c)
 }
@@ -130,7 +138,7 @@ inline die(n) {
 		if
 		:: HOME(u) == n ->
 			abandon(u);
-			done[u] = 0; oin[u] = 0;
+			done[u] = 0; oin[u] = 0; stay[u] = 0;
 			if :: owner[u] == 0 -> departed(u) :: else fi
 		:: else
 		fi
@@ -171,6 +179,8 @@ inline tick() {
 	}
 	for (u : 0 .. C-1) {
 		if :: wd[u] > 0 -> wd[u]-- :: else fi;
-		if :: ldl[u] > 0 -> ldl[u]-- :: else fi
+		if :: ldl[u] > 0 -> ldl[u]-- :: else fi;
+		if :: stay[u] > 0 -> stay[u]-- :: else fi;
+		if :: lin[u] > 1 -> lin[u]-- :: else fi
 	}
 }

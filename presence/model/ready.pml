@@ -4,7 +4,7 @@
 
 /* cluster.go afterBeat and reaper.go round; while nothing is to be reaped a round is left out, but for one that a stall
  * may hold up. */
-#define TOREAP(n, g) (inR[INC(n, g)] || OVERDUE(INC(n, g)))
+#define TOREAP(n, g) ((inR[INC(n, g)] && !WAITS(INC(n, g))) || OVERDUE(INC(n, g)))
 #define ANYREAP1(n)  (TOREAP(n, 0) || TOREAP(n, 1) || TOREAP(n, 2) || TOREAP(n, 3))
 #if N > 2
 #define ANYREAP (ANYREAP1(0) || ANYREAP1(1) || ANYREAP1(2))
@@ -53,12 +53,13 @@ inline cutoff(n) {
 	renounce(n)
 }
 
-/* SIGTERM: the clients are sent away and their entries removed, if that can be done in time. */
+/* SIGTERM: the clients are sent away, and their entries removed, or left to linger, if that can be done in time. */
 inline sendaway(n) {
 	for (u : 0 .. C-1) {
 		if
 		:: HOME(u) == n && want[u] == 0 -> want[u] = 3
-		:: HOME(u) == n && want[u] == 1 -> want[u] = 2; departed(u)
+		:: HOME(u) == n && want[u] == 1 && !RESTARTS -> want[u] = 2; departed(u)
+		:: HOME(u) == n && want[u] == 1 && RESTARTS -> want[u] = 4; stay[u] = STAY
 		:: else
 		fi
 	}
@@ -76,7 +77,8 @@ inline shutdown(n) {
 }
 
 /* Time goes on only when everybody who can has done what was due: a heartbeat's time is long for them. */
-#define QUIETC(c) (OUT(HOME(c)) || SETTLED(c))
+#define QUIETC(c) (OUT(HOME(c)) || (SETTLED(c) && !OVER(c)))
+#define OVER(c)   (want[c] == 4 && stay[c] == 0)                             /* own.go lingered */
 #define QUIETN(n) (OUT(n) || (!MUSTBEAT(n) && rp[n] == 0 && !CANREAP(n) && orph[n] != 1 && QUIETV(n) && APARTED(n)))
 #define QUIETV(n) (!VIEWER(n) || vp[n] == 0 || (sub[n] && vp[n] == LIVE && !DUE(n) && (SLOW || empty(q[n]))))
 #if MUTANT == PUBLISH_APART
@@ -91,15 +93,17 @@ inline shutdown(n) {
 #endif
 #define CALM (QUIETC(0) && QUIETC(1) && QUIETC(2) && QUIETNS)
 
-/* It goes on only as long as something waits for it: a lease that nobody renews, a reaper's own ttl, a hold, an orphan. */
+/* It goes on only as long as something waits for it: a lease that nobody renews, a reaper's own ttl, a hold, an orphan, what
+ * lingers. */
+#define LINGERS1(c) (lin[c] > 1 || stay[c] > 0)
 #define RUNSOUT(n, g) (inN[INC(n, g)] && rem[INC(n, g)] > 0 && !(g == gen[n] && !OUT(n)))
 #define TIMEFOR1(n)   (RUNSOUT(n, 0) || RUNSOUT(n, 1) || RUNSOUT(n, 2) || RUNSOUT(n, 3) || \
 	(!OUT(n) && hf[n] < TTL && ANYREAP) || orph[n] > 1 || hold[(n)*3] > 1 || hold[(n)*3+1] > 1 || hold[(n)*3+2] > 1 || \
 	(OUT(n) && dl[n] > 0))
 #if N > 2
-#define TIMEMATTERS (TIMEFOR1(0) || TIMEFOR1(1) || TIMEFOR1(2))
+#define TIMEMATTERS (TIMEFOR1(0) || TIMEFOR1(1) || TIMEFOR1(2) || LINGERS1(0) || LINGERS1(1) || LINGERS1(2))
 #define ANYBODY     (alive[0] || alive[1] || alive[2])
 #else
-#define TIMEMATTERS (TIMEFOR1(0) || TIMEFOR1(1))
+#define TIMEMATTERS (TIMEFOR1(0) || TIMEFOR1(1) || LINGERS1(0) || LINGERS1(1) || LINGERS1(2))
 #define ANYBODY     (alive[0] || alive[1])
 #endif

@@ -29,6 +29,12 @@
 #ifndef UNTRACK
 #define UNTRACK 7              /* mask of connections that may be untracked by their clients */
 #endif
+#ifndef LINGERS
+#define LINGERS 0              /* mask of connections that may drop and linger */
+#endif
+#ifndef STAY
+#define STAY 1                 /* ticks that something lingers */
+#endif
 #ifndef VIEWERS
 #define VIEWERS 2              /* mask of nodes with an audience in the channel */
 #endif
@@ -67,6 +73,9 @@
 #ifndef STOPS
 #define STOPS 0                /* SIGTERM */
 #endif
+#ifndef RESTARTS
+#define RESTARTS 0             /* 1: what a stopping node sends away lingers (--restart-grace) */
+#endif
 #ifndef SLOW
 #define SLOW 0                 /* 1: time goes on while messages are on their way */
 #endif
@@ -102,6 +111,11 @@
 #define NO_WAIT          19    /* load.go complete: takes the pages for the state at End */
 #define REAP_SILENT      20    /* reap.lua: publishes nothing */
 #define LEASE_COMES_BACK 21    /* heartbeat.lua: renews what was declared dead */
+#define KEEP_DEVICES     22    /* join.lua: leaves what lingers of the user */
+#define STAY_BESIDE      23    /* linger.lua: does not look for another connection of the user */
+#define REAP_LINGERING   24    /* reap.lua: does not wait for the deadline */
+#define FORGET_LINGERING 25    /* reaper.go reap: ends the incarnation although something lingers */
+#define LINGER_AGAIN     26    /* linger.lua: writes an entry again that somebody took away */
 #ifndef MUTANT
 #define MUTANT 0
 #endif
@@ -130,6 +144,7 @@
 bit  inN[I], inR[I], listed[I];
 byte rem[I];
 byte owner[3];
+byte lin[3];                   /* ticks left + 1 of an entry that lingers, 0: its connection is there */
 byte epoch, seq, epochs;
 byte useq[3];
 bit  stall;
@@ -146,16 +161,20 @@ byte regin[N];                 /* own.go registration: generation+1 under which 
 /* cluster/reaper.go, by node: 0 idle, 1 declare on its way, 2 list, 3 remove, 4 end. */
 byte rp[N], rg[N], rt[N], rmk[N];
 
-/* presence/own.go, by connection. want: 0 never, 1 tracked, 2 to be gone, 3 gone. done and oin: what Redis confirmed
- * (1 join, 2 leave), generation+1. w*: the write under way; l*: one that its node does not wait for any more. */
-byte want[3], done[3], oin[3];
+/* presence/own.go, by connection. want: 0 never, 1 tracked, 2 to be gone, 3 gone, 4 to linger, for the ticks in stay. done and
+ * oin: what Redis confirmed (1 join, 2 leave, 4 linger), generation+1; was written in epoch le, and wle is that of the write
+ * which landed. w*: the write under way; l*: one that its node does not wait for any more. */
+byte want[3], done[3], oin[3], stay[3], le[3], wle[3];
 byte wk[3], wg[3], wd[3], wa[3];
+bit  wl[3];                    /* the write under way is of one that lingers */
 byte lk[3], lg[3], ldl[3];
 #define REG   1
 #define JOIN  2
 #define LEAVE 3
+#define LINGER 4
 #define OK      1
 #define REFUSED 2
+#define WENT    3              /* 'gone' */
 
 /* presence/channel.go, load.go, replica.go, by node: the subscription and its messages (epoch, seq, users concerned, all
  * their metas, connections gone; REAP among the users: a reaper's); phase; the replica; the snapshot being read.

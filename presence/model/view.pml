@@ -199,5 +199,5 @@ inline removeorphan(n) {
 		fi
 	}
 	orph[n] = 0;
-	if :: pick != NONE -> reap(pick, 7) :: else fi
+	if :: pick != NONE -> reap(pick, 7, 1) :: else fi
 }

@@ -41,9 +41,9 @@ type Config struct {
 
 	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
 	RemoteAddr func(*http.Request) string
-	// Admit is asked before each upgrade, after origin and identity. release is called once: when the connection has
-	// ended, or when the handshake came to none. nil: all are admitted.
-	Admit func(*http.Request) (release func(), refused *Refusal)
+	// Admit is asked before each upgrade, after origin and identity; user is the token's, "" without one. release is called
+	// once: when the connection has ended, or when the handshake came to none. nil: all are admitted.
+	Admit func(r *http.Request, user string) (release func(), refused *Refusal)
 
 	Observer Observer     // nil: nobody
 	Log      *slog.Logger // nil: slog.Default()
@@ -154,7 +154,7 @@ func (c Config) validate() (Config, error) {
 		c.RemoteAddr = peerAddr
 	}
 	if c.Admit == nil {
-		c.Admit = func(*http.Request) (func(), *Refusal) { return func() {}, nil }
+		c.Admit = func(*http.Request, string) (func(), *Refusal) { return func() {}, nil }
 	}
 	if c.Observer == nil {
 		c.Observer = noObserver{}

@@ -151,7 +151,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 	if !ok {
 		return
 	}
-	release, refused := s.cfg.Admit(r)
+	release, refused := s.cfg.Admit(r, id.ID)
 	if refused != nil {
 		refused.Write(w)
 		return

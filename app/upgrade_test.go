@@ -87,7 +87,7 @@ func TestAdmit(t *testing.T) {
 	var mu sync.Mutex
 	open := 0
 	n := startNode(t, handler(chat), nodeOptions{config: func(c *Config) {
-		c.Admit = func(*http.Request) (func(), *Refusal) {
+		c.Admit = func(*http.Request, string) (func(), *Refusal) {
 			mu.Lock()
 			defer mu.Unlock()
 			if open == 1 {

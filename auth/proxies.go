@@ -32,7 +32,8 @@ func ParseProxies(texts []string) (Proxies, error) {
 	return p, nil
 }
 
-func (p Proxies) trust(a netip.Addr) bool {
+// Trust tells whether an address, as netip.Addr.Unmap gives it, is a proxy's.
+func (p Proxies) Trust(a netip.Addr) bool {
 	for _, n := range p {
 		if n.Contains(a) {
 			return true
@@ -50,7 +51,7 @@ func (p Proxies) Client(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	peer, ok := addrOf(r.RemoteAddr)
-	if !ok || !p.trust(peer) {
+	if !ok || !p.Trust(peer) {
 		return r.RemoteAddr
 	}
 	xff, standard := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
@@ -75,7 +76,7 @@ func (p Proxies) nearest(hops []string, peer string) string {
 			break // "unknown" or an obfuscated name: nothing before it can be believed
 		}
 		client = a.String()
-		if !p.trust(a) {
+		if !p.Trust(a) {
 			break
 		}
 	}

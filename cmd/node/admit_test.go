@@ -39,20 +39,20 @@ func TestAdmission(t *testing.T) {
 		{"over for the address alone", 3, 2, []netip.Prefix{a, a}, a, refusedPerIP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ad := newAdmission(tt.total, tt.perIP)
+			ad := newAdmission(limits{connections: tt.total, perIP: tt.perIP})
 			for _, from := range tt.open {
-				if why := ad.enter(from); why != "" {
+				if why := ad.enter(who{from: from}); why != "" {
 					t.Fatalf("already refused: %s", why)
 				}
 			}
-			if got := ad.enter(tt.from); got != tt.want {
+			if got := ad.enter(who{from: tt.from}); got != tt.want {
 				t.Fatalf("refused with %q, want %q", got, tt.want)
 			}
 			if tt.want == "" {
-				ad.leave(tt.from)
+				ad.leave(who{from: tt.from})
 			}
 			for _, from := range tt.open {
-				ad.leave(from)
+				ad.leave(who{from: from})
 			}
 			if ad.open != 0 || len(ad.from) != 0 {
 				t.Errorf("after all have left: %d open, %d addresses", ad.open, len(ad.from))
@@ -64,12 +64,12 @@ func TestAdmission(t *testing.T) {
 // The counts never drift, whatever comes and goes: they are those of a plain list of who is in.
 func TestAdmissionCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ad := newAdmission(rapid.IntRange(0, 8).Draw(t, "total"), rapid.IntRange(0, 3).Draw(t, "per address"))
+		ad := newAdmission(limits{connections: rapid.IntRange(0, 8).Draw(t, "total"), perIP: rapid.IntRange(0, 3).Draw(t, "per address")})
 		var in []netip.Prefix
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			if len(in) > 0 && rapid.Bool().Draw(t, "leave") {
 				i := rapid.IntRange(0, len(in)-1).Draw(t, "who")
-				ad.leave(in[i])
+				ad.leave(who{from: in[i]})
 				in = append(in[:i], in[i+1:]...)
 			} else {
 				from := origin(fmt.Sprint("10.0.0.", rapid.IntRange(1, 4).Draw(t, "from")))
@@ -81,12 +81,12 @@ func TestAdmissionCounts(t *testing.T) {
 				}
 				var want refusal
 				switch {
-				case ad.total > 0 && len(in) == ad.total:
+				case ad.connections > 0 && len(in) == ad.connections:
 					want = refusedConnections
 				case ad.perIP > 0 && same == ad.perIP:
 					want = refusedPerIP
 				}
-				if got := ad.enter(from); got != want {
+				if got := ad.enter(who{from: from}); got != want {
 					t.Fatalf("with %v in, %v is refused with %q, want %q", in, from, got, want)
 				}
 				if want == "" {
@@ -141,7 +141,7 @@ func TestAdmitByAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []refusal
-	n := &node{cfg: &Config{proxies: proxies}, admission: newAdmission(0, 1), memory: newGuard(nil), onRefuse: func(r refusal) { told = append(told, r) }}
+	n := &node{cfg: &Config{proxies: proxies}, admission: newAdmission(limits{perIP: 1}), pace: newPace(0), memory: newGuard(nil), onRefuse: func(r refusal) { told = append(told, r) }}
 	for _, tt := range []struct {
 		name, peer, forwarded string
 		refused               bool
@@ -162,7 +162,7 @@ func TestAdmitByAddress(t *testing.T) {
 			r.Header.Set("X-Forwarded-For", tt.forwarded)
 		}
 		told = nil
-		release, refused := n.admit(r)
+		release, refused := n.admit(r, "")
 		switch {
 		case (refused != nil) != tt.refused, (release == nil) != tt.refused:
 			t.Errorf("%s: refused %v, want %v", tt.name, refused, tt.refused)
@@ -176,9 +176,14 @@ func TestAdmitByAddress(t *testing.T) {
 
 // Each reason has an answer of its own, and 503 and 429 say when to come back.
 func TestRefusalAnswers(t *testing.T) {
-	want := map[refusal]int{refusedDraining: 503, refusedMemory: 503, refusedConnections: 503, refusedPerIP: 429}
+	want := map[refusal]int{refusedDraining: 503, refusedMemory: 503, refusedConnections: 503, refusedFiles: 503, refusedRate: 503,
+		refusedPerIP: 429, refusedPerUser: 429, refusedRatePerIP: 429}
 	seen := map[string]bool{}
-	for _, r := range refusals() {
+	all := map[refusal]bool{}
+	for _, r := range append(upgradeRefusals(), socketRefusals()...) {
+		all[r] = true
+	}
+	for r := range all {
 		a := r.answer()
 		if a == nil || a.Status != want[r] || a.RetryAfter.Seconds() < 1 || a.Detail == "" || seen[a.Detail] {
 			t.Errorf("%s: %+v", r, a)

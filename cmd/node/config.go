@@ -45,6 +45,9 @@ type Config struct {
 	MaxConnections      int `default:"0" help:"Connections this node takes; beyond: 503. 0: no limit."`
 	MaxConnectionsPerIP int `name:"max-connections-per-ip" default:"0" help:"Connections it takes from one address, as seen through --trusted-proxies (IPv6: from one /64); beyond: 429. 0: no limit."`
 
+	MaxConnectionsPerUser int `default:"0" help:"Connections it takes from one user of tokens; beyond: 429. 0: no limit."`
+	ConnectRate           int `default:"0" help:"New connections a second it takes, beyond: 503; and a tenth of them from one address, beyond: 429. 0: no limit."`
+
 	ScriptBudget time.Duration `default:"250ms" help:"Time a handler may run between two calls that wait."`
 	ScriptMemory Size          `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
 	Drain        time.Duration `default:"10s" help:"Time over which clients are sent away after SIGTERM (close 1012)."`
@@ -145,7 +148,8 @@ func (c *Config) validate() error {
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"--message-rate", c.MessageRate}, {"--max-connections", c.MaxConnections}, {"--max-connections-per-ip", c.MaxConnectionsPerIP}} {
+	}{{"--message-rate", c.MessageRate}, {"--max-connections", c.MaxConnections}, {"--max-connections-per-ip", c.MaxConnectionsPerIP},
+		{"--max-connections-per-user", c.MaxConnectionsPerUser}, {"--connect-rate", c.ConnectRate}} {
 		if n.value < 0 {
 			return usagef("%s: %d is negative: give 0 for no limit", n.flag, n.value)
 		}

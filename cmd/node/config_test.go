@@ -98,6 +98,8 @@ func TestBadConfiguration(t *testing.T) {
 		{"--max-connections", "all", "int"},
 		{"--max-connections-per-ip", "-1", "give 0 for no limit"},
 		{"--max-connections-per-ip", "1.5", "int"},
+		{"--max-connections-per-user", "-1", "give 0 for no limit"},
+		{"--connect-rate", "-1", "give 0 for no limit"},
 		{"--redis-prefix", "a{b}", "without braces and spaces"},
 		{"--redis-prefix", "a b", "without braces and spaces"},
 		{"--trusted-proxies", "10.0.0.0/99", "10.0.0.0/99"},

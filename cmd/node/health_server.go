@@ -21,12 +21,13 @@ type healthServer struct {
 	served  chan struct{} // closed when it serves no more
 }
 
-func openHealth(addr string, h http.Handler, log *slog.Logger) (*healthServer, error) {
+func openHealth(addr string, h http.Handler, onRefuse func(refusal), log *slog.Logger) (*healthServer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, usagef("--health-listen: %v: give a free address", err)
 	}
-	s := &healthServer{ln: ln, served: make(chan struct{})}
+	door := newDoor(ln, newAdmission(limits{}), files{}, &Config{}, onRefuse, log) // no limit but that of files
+	s := &healthServer{ln: door, served: make(chan struct{})}
 	s.serve(h)
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }),
@@ -35,11 +36,12 @@ func openHealth(addr string, h http.Handler, log *slog.Logger) (*healthServer, e
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    64 << 10,
+		ConnState:         door.watch,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	go func() {
 		defer close(s.served)
-		if err := s.http.Serve(ln); err != http.ErrServerClosed {
+		if err := s.http.Serve(door); err != http.ErrServerClosed {
 			log.Error("health is served no more", "error", err)
 		}
 	}()
@@ -82,7 +84,7 @@ func (n *node) openHealth() (http.HandlerFunc, error) {
 		return n.startingHealth, nil
 	}
 	var err error
-	if n.health, err = openHealth(n.cfg.HealthListen, http.HandlerFunc(n.startingHealth), n.log); err != nil {
+	if n.health, err = openHealth(n.cfg.HealthListen, http.HandlerFunc(n.startingHealth), n.onRefuseSocket, n.log); err != nil {
 		return nil, err
 	}
 	n.log.Info("health is served apart", "address", n.health.ln.Addr().String())

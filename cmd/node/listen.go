@@ -13,7 +13,7 @@ import (
 // patience is how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields take
 // the defaults.
 type patience struct {
-	header  time.Duration // for the header of a request, and for a TLS handshake: 10 s
+	header  time.Duration // for the header of a request, and for a TLS handshake: 5 s
 	request time.Duration // for header and body: 30 s
 	answer  time.Duration // to work on it and to hand the answer over: 2 min
 	idle    time.Duration // for the next request of a connection: 60 s
@@ -23,7 +23,7 @@ func (p patience) withDefaults() patience {
 	for _, f := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&p.header, 10 * time.Second}, {&p.request, 30 * time.Second}, {&p.answer, 2 * time.Minute}, {&p.idle, time.Minute}} {
+	}{{&p.header, 5 * time.Second}, {&p.request, 30 * time.Second}, {&p.answer, 2 * time.Minute}, {&p.idle, time.Minute}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
@@ -48,27 +48,65 @@ func newHTTP(h http.Handler, p patience, log *slog.Logger) *http.Server {
 	}
 }
 
-// bind makes the node's listener.
-func bind(cfg *Config, log *slog.Logger) (net.Listener, error) {
+// bind makes the node's listener, behind its door.
+func (n *node) bind() error {
+	cfg := n.cfg
+	n.files = openFiles()
+	n.admission = newAdmission(limits{connections: cfg.MaxConnections, perIP: cfg.MaxConnectionsPerIP, perUser: cfg.MaxConnectionsPerUser, sockets: n.files.sockets})
 	var how net.ListenConfig
 	if cfg.Ping > 0 {
 		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
 	}
 	ln, err := how.Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
-		return nil, usagef("--listen: %v: give a free address", err)
+		return usagef("--listen: %v: give a free address", err)
 	}
-	ln = rawsock.Listener(ln)
+	n.door = newDoor(rawsock.Listener(ln), n.admission, n.files, cfg, n.onRefuseSocket, n.log)
+	n.ln = n.door
 	if cfg.TLSCert == "" {
-		return ln, nil
+		return nil
 	}
-	return listenTLS(ln, cfg.TLSCert, cfg.TLSKey, log)
+	n.ln, err = listenTLS(n.door, cfg.TLSCert, cfg.TLSKey, n.log)
+	return err
+}
+
+// files is how many open files there are for sockets. The rest is for Redis, the app and what handlers fetch: a node that
+// could not come back to Redis would lose all its users.
+type files struct {
+	limit   int // 0: none is known
+	sockets int // 0: no limit
+	refused int // besides, sockets that are being told that they are refused
+}
+
+func filesFor(limit int) files {
+	rest := min(limit/4, 1024)
+	return files{limit, limit - rest, rest / 4}
+}
+
+// openFiles raises the limit of open files, and shares them out.
+func openFiles() files {
+	limit, known := raiseFiles()
+	if !known {
+		return files{refused: filesFor(1 << 20).refused}
+	}
+	return filesFor(limit)
+}
+
+func (f files) log(maxConnections int, log *slog.Logger) {
+	if f.sockets == 0 {
+		return
+	}
+	log.Info("open files", "limit", f.limit, "sockets", f.sockets)
+	if maxConnections > f.sockets {
+		log.Warn("there are too few files for --max-connections: raise their limit (ulimit -n)", "max_connections", maxConnections, "sockets", f.sockets)
+	}
 }
 
 // listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
 func (n *node) listen(meanwhile http.HandlerFunc) {
 	n.serveWith(meanwhile)
 	n.http = newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }), n.cfg.patience, n.log)
+	n.http.ConnState = n.door.watch
 	n.served = make(chan error, 1)
 	go func() {
 		n.served <- n.http.Serve(n.ln)

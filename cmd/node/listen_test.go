@@ -243,14 +243,14 @@ func TestHeaderSize(t *testing.T) {
 // What is not said is as documented.
 func TestPatienceDefaults(t *testing.T) {
 	s := newHTTP(nil, patience{}, slog.New(slog.DiscardHandler))
-	if s.ReadHeaderTimeout != 10*time.Second || s.ReadTimeout != 30*time.Second || s.WriteTimeout != 2*time.Minute || s.IdleTimeout != time.Minute || s.MaxHeaderBytes != 64<<10 {
+	if s.ReadHeaderTimeout != 5*time.Second || s.ReadTimeout != 30*time.Second || s.WriteTimeout != 2*time.Minute || s.IdleTimeout != time.Minute || s.MaxHeaderBytes != 64<<10 {
 		t.Errorf("%+v", s)
 	}
 	text, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, row := range []string{"header of a request | 64 KiB | 431", "time for a header | 10 s |", "time for a header and its body | 30 s, of `/_api` 5 s |", "time for a TLS handshake | 10 s |", "time for an answer to be taken | 2 min |", "an idle HTTP connection | 60 s |"} {
+	for _, row := range []string{"header of a request | 64 KiB | 431", "time for a header | 5 s |", "time for a header and its body | 30 s, of `/_api` 5 s |", "time for a TLS handshake | 5 s |", "time for an answer to be taken | 2 min |", "an idle HTTP connection | 60 s |"} {
 		if !strings.Contains(string(text), row) {
 			t.Errorf("docs/operating.md lacks %q", row)
 		}

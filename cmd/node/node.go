@@ -48,14 +48,18 @@ type node struct {
 	memoryOfScripts *luavm.Ceiling
 	app             *app.Server
 	http            *http.Server
-	ln              net.Listener
+	ln              net.Listener // of http; the door, with TLS before it
+	door            *door
+	files           files
 	handler         atomic.Pointer[http.HandlerFunc]
 	served          chan error // of http.Serve
 
-	admission *admission
-	memory    *guard
-	onRefuse  func(refusal) // for metrics
-	draining  atomic.Bool
+	admission      *admission
+	pace           *pace
+	memory         *guard
+	onRefuse       func(refusal) // of upgrades, for metrics
+	onRefuseSocket func(refusal)
+	draining       atomic.Bool
 }
 
 // serve runs a node until ctx ends, then sends its clients away.
@@ -97,8 +101,9 @@ func (n *node) await(ctx context.Context) error {
 
 // start builds a node and lets it listen. What was built is closed again when it fails.
 func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, metrics: newMetrics(), admission: newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerIP), memory: newGuard(log)}
+	n := &node{cfg: cfg, log: log, metrics: newMetrics(), pace: newPace(cfg.ConnectRate), memory: newGuard(log)}
 	n.onRefuse = func(why refusal) { n.metrics.Refused(string(why)) }
+	n.onRefuseSocket = func(why refusal) { n.metrics.SocketRefused(string(why)) }
 	broker.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
@@ -115,7 +120,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.keys, err = auth.OpenKeyring(auth.NewKey(cfg.APIKey), cfg.APIKeyFile, log); err != nil {
 		return nil, usagef("--api-key-file: %v: name a file that can be read, with a key on each line", err)
 	}
-	if n.ln, err = bind(cfg, log); err != nil {
+	if err = n.bind(); err != nil {
 		return nil, err
 	}
 	meanwhile, err := n.openHealth()
@@ -123,6 +128,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 		_ = n.ln.Close()
 		return nil, err
 	}
+	n.files.log(cfg.MaxConnections, log)
 	n.listen(meanwhile)
 	if n.broker, err = openBroker(ctx, cfg, n.metrics, log); err != nil {
 		return nil, err

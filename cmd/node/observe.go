@@ -24,14 +24,17 @@ func newMetrics() *metrics.Metrics {
 		cfg.CloseCodes = append(cfg.CloseCodes, c.Code)
 	}
 	m := metrics.New(cfg)
-	codes, reasons := []string{}, []string{refusedOrigin}
-	for _, r := range refusals() {
+	codes, sockets, reasons := []string{}, []string{}, []string{refusedOrigin}
+	for _, r := range upgradeRefusals() {
 		reasons = append(reasons, string(r))
+	}
+	for _, r := range socketRefusals() {
+		sockets = append(sockets, string(r))
 	}
 	for _, c := range auth.Codes() {
 		codes = append(codes, string(c))
 	}
-	m.ExpectRefusals(reasons, codes)
+	m.ExpectRefusals(reasons, sockets, codes)
 	return m
 }
 

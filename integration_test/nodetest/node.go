@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -22,6 +23,7 @@ type Options struct {
 	App   string   // folder
 	Flags []string // more flags
 	Env   []string // ROLLCALL_… beside the test's own environment
+	Files int      // that it may have open; 0: as many as the test
 }
 
 // Node is one process of cmd/node.
@@ -67,7 +69,11 @@ func Launch(t testing.TB, o Options) *Node {
 	if o.App != "" {
 		args = append(args, "--app", o.App)
 	}
-	n := &Node{t: t, cmd: exec.Command(Binary(t), append(args, o.Flags...)...), Log: &Log{}, done: make(chan struct{})}
+	program, args := Binary(t), append(args, o.Flags...)
+	if o.Files > 0 {
+		program, args = "sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, o.Files), program}, args...)
+	}
+	n := &Node{t: t, cmd: exec.Command(program, args...), Log: &Log{}, done: make(chan struct{})}
 	n.cmd.Stderr, n.cmd.SysProcAttr = n.Log, attributes()
 	n.cmd.Env = append(os.Environ(), o.Env...)
 	if err := n.cmd.Start(); err != nil {

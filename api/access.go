@@ -42,14 +42,9 @@ func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, *ref
 	return auth.Everyone(), nil
 }
 
-// foreign tells that a request was made by a page of another origin. A host name that only resolves to this machine is
-// foreign too (DNS rebinding).
+// foreign tells that a request was made by a page of another origin, or of a name that was led to this machine.
 func foreign(r *http.Request) bool {
-	host := r.Host
-	if h, _, ok := strings.Cut(host, ":"); ok && !strings.HasPrefix(host, "[") {
-		host = h
-	}
-	if host != "localhost" && !strings.HasSuffix(host, ".localhost") && !auth.IsLoopback(host) {
+	if !auth.IsLocalHost(r.Host) {
 		return true
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {

@@ -16,12 +16,12 @@ import (
 
 // Config is what `node serve` can be told (SPEC 3): by flags, and by ROLLCALL_… in the environment.
 type Config struct {
-	Listen  string `default:":6745" help:"Address to listen on: host:port, or :port."`
+	Listen  string `placeholder:"ADDRESS" help:"Address to listen on: host:port, or :port. None: :6745; with --dev 127.0.0.1:6745."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain (PEM): TLS on --listen. Read again when it changes."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert (PEM)."`
 	Redis   string `placeholder:"URL" help:"Redis: redis://, rediss:// or unix://; several hosts: Cluster; redis+sentinel://host,host/master. None: an embedded in-process Redis, for one node."`
 	App     string `placeholder:"DIR" help:"The app folder. With --dev: examples/chat, and reloaded on change."`
-	Dev     bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients."`
+	Dev     bool   `help:"Local defaults: embedded Redis allowed, /_api open on loopback, verbose errors to clients; only hosts that are this machine are answered."`
 
 	HealthListen string `placeholder:"ADDRESS" help:"Address of their own for /healthz, /readyz and /metrics, which need no key; --listen serves them no more. None: they are on --listen."`
 
@@ -98,6 +98,12 @@ func usagef(format string, args ...any) error { return usage{fmt.Sprintf(format,
 
 // validate completes the configuration and says what is wrong with it.
 func (c *Config) validate() error {
+	if c.Listen == "" {
+		c.Listen = listenEverywhere
+		if c.Dev {
+			c.Listen = listenHere
+		}
+	}
 	tokens, err := c.tokenFlags.config()
 	if err != nil {
 		return err

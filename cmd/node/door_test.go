@@ -234,7 +234,7 @@ func (c *rawClient) told(t *testing.T, status int, reason string) {
 	}
 }
 
-// SPEC 3: "accepted sockets count … before the handshake"; silent ones go after --, and then others come in.
+// SPEC 3, --max-connections, --max-connections-per-ip: silent sockets count before any handshake; they go, and others come in.
 func TestSilentSockets(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -223,15 +223,19 @@ func (n *node) open() {
 	if n.health != nil {
 		n.health.serve(health)
 	}
-	n.serveWith(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case api.Serves(r.URL.Path):
-			apiServer.ServeHTTP(w, r)
-		case n.health == nil && api.ServesHealth(r.URL.Path):
+	rest := n.cfg.guardDev(func(w http.ResponseWriter, r *http.Request) {
+		if n.health == nil && api.ServesHealth(r.URL.Path) {
 			health.ServeHTTP(w, r)
-		default:
-			n.app.ServeHTTP(w, r)
+			return
 		}
+		n.app.ServeHTTP(w, r)
+	})
+	n.serveWith(func(w http.ResponseWriter, r *http.Request) {
+		if api.Serves(r.URL.Path) { // which knows its own callers
+			apiServer.ServeHTTP(w, r)
+			return
+		}
+		rest(w, r)
 	})
 }
 

@@ -39,7 +39,7 @@ func BenchmarkTurn(b *testing.B) {
 			c := benchConn(b, bench.body)
 			b.ReportAllocs()
 			for b.Loop() {
-				actions, err := c.run(event{kind: RunMessage, message: `{"text":"hello, all of you in this room"}`})
+				actions, err := c.run(c.server.newTurn(c), event{kind: RunMessage, message: `{"text":"hello, all of you in this room"}`})
 				if err != nil || len(actions) != 1 {
 					b.Fatal(actions, err)
 				}

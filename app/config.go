@@ -25,14 +25,15 @@ type Config struct {
 	Keys    broker.Keys
 	Scripts *Scripts // registered scripts; nil: none
 
-	Gate       *luavm.Gate    // nil: one of its own with a place for each core
-	Limits     luavm.Limits   // of every run; zero fields: luavm's defaults
-	Memory     *luavm.Ceiling // of all scripts together; nil: none
-	Events     int            // that may wait for one connection script; 0: 1024
-	EventBytes int            // of them together; 0: 1 MiB
-	MaxVMs     int            // for the handlers of one file; 0: 64
-	Body       int64          // bytes of a request to an HTTP handler; 0: 1 MiB
-	Reload     time.Duration  // quiet time after a change of the folder before it is loaded again, with Dev; 0: 100 ms
+	Gate        *luavm.Gate    // nil: one of its own with a place for each core
+	Limits      luavm.Limits   // of every run; zero fields: luavm's defaults
+	Memory      *luavm.Ceiling // of all scripts together; nil: none
+	TurnTimeout time.Duration  // of one event or HTTP call, waiting included; 0: 10 s
+	Events      int            // that may wait for one connection script; 0: 1024
+	EventBytes  int            // of them together; 0: 1 MiB
+	MaxVMs      int            // for the handlers of one file; 0: 64
+	Body        int64          // bytes of a request to an HTTP handler; 0: 1 MiB
+	Reload      time.Duration  // quiet time after a change of the folder before it is loaded again, with Dev; 0: 100 ms
 
 	Dev            bool     // verbose errors to clients, reload on change
 	Node           string   // process id, the header X-Rollcall-Node of upgrades
@@ -110,6 +111,9 @@ const (
 	ReasonDenied   Reason = "denied"   // the token does not allow a channel that the handler named
 	ReasonAnswer   Reason = "answer"   // what an HTTP handler returned is not valid
 	ReasonOverflow Reason = "overflow" // a script's queue ran over
+	ReasonTimeout  Reason = "timeout"  // a turn took longer than Config.TurnTimeout
+	ReasonCalls    Reason = "calls"    // a turn made too many calls to Redis
+	ReasonGone     Reason = "gone"     // a turn went on for long after its client had gone, or while the node closed
 	ReasonLoad     Reason = "load"     // a VM could not be started, a script does not compile here
 )
 
@@ -131,6 +135,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Limits.Value == 0 {
 		c.Limits.Value = 1 << 20
+	}
+	if c.TurnTimeout == 0 {
+		c.TurnTimeout = 10 * time.Second
 	}
 	if c.Events == 0 {
 		c.Events = 1024

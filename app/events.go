@@ -2,8 +2,10 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/bits"
+	"sync/atomic"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -35,6 +37,8 @@ type eventConn struct {
 	globals  *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
 	home     *worker        // the worker whose VM globals belong to; nil without globals
 	unwholly bool           // it was logged that something in state cannot be kept
+	pace     pace           // of calls to Redis
+	gone     atomic.Int64   // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
 }
 
 // event is one call of the handler.
@@ -54,7 +58,9 @@ func (c *eventConn) Open() {
 		m.Permit = c.permit
 	}
 	c.sess = h.Enter(m)
-	actions, err := c.run(event{kind: RunConnect})
+	t := c.server.newTurn(c)
+	defer t.end()
+	actions, err := c.run(t, event{kind: RunConnect})
 	var invalid *invalidReturn
 	var denied *deniedReturn
 	if errors.As(err, &denied) {
@@ -68,10 +74,10 @@ func (c *eventConn) Open() {
 		return
 	}
 	if i := closing(actions); i >= 0 {
-		c.refuse(actions, actions[i])
+		c.refuse(t, actions, actions[i])
 		return
 	}
-	c.do(RunConnect, actions)
+	c.do(t, RunConnect, actions)
 }
 
 // closing finds the close action, or -1.
@@ -85,7 +91,7 @@ func closing(actions []hub.Action) int {
 }
 
 // refuse ends a connection whose connect handler returned close: only its sends run (SPEC 6).
-func (c *eventConn) refuse(actions []hub.Action, end hub.Action) {
+func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) {
 	c.refused = true
 	sends := make([]hub.Action, 0, len(actions))
 	for _, a := range actions {
@@ -93,7 +99,7 @@ func (c *eventConn) refuse(actions []hub.Action, end hub.Action) {
 			sends = append(sends, a)
 		}
 	}
-	c.do(RunConnect, sends)
+	c.do(t, RunConnect, sends)
 	if end.Code == 0 {
 		end.Code = wsconn.CodeRefused
 	}
@@ -102,7 +108,7 @@ func (c *eventConn) refuse(actions []hub.Action, end hub.Action) {
 
 // Message runs the message handler.
 func (c *eventConn) Message(binary bool, data []byte) {
-	if c.refused {
+	if c.refused || c.longGone() {
 		return
 	}
 	if c.route.Options.TokenRenewal && !binary {
@@ -111,20 +117,22 @@ func (c *eventConn) Message(binary bool, data []byte) {
 			return
 		}
 	}
-	actions, err := c.run(event{kind: RunMessage, message: string(data), binary: binary})
+	t := c.server.newTurn(c)
+	defer t.end()
+	actions, err := c.run(t, event{kind: RunMessage, message: string(data), binary: binary})
 	if err != nil {
 		if ends(err) {
 			c.ws.Close(wsconn.CodeInternal, "handler error")
 		}
 		return
 	}
-	c.do(RunMessage, actions)
+	c.do(t, RunMessage, actions)
 }
 
 // Closed runs the disconnect handler; rooms and presence are released after its actions.
 func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	defer c.server.done(&c.accepted)
-	defer func() { c.forget() }()
+	defer c.forget()
 	if c.sess == nil {
 		return
 	}
@@ -132,9 +140,11 @@ func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	if c.refused {
 		return
 	}
-	actions, err := c.run(event{kind: RunDisconnect, code: info.Code, reason: info.Reason})
+	t := c.server.newTurn(nil)
+	defer t.end()
+	actions, err := c.run(t, event{kind: RunDisconnect, code: info.Code, reason: info.Reason})
 	if err == nil {
-		c.do(RunDisconnect, actions)
+		c.do(t, RunDisconnect, actions)
 	}
 }
 
@@ -152,7 +162,7 @@ func ending(info wsconn.CloseInfo) hub.Ending {
 }
 
 // run calls the handler for one event, and gives the actions it returned. An error has been reported.
-func (c *eventConn) run(e event) ([]hub.Action, error) {
+func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	start := time.Now()
 	pool := c.in.pools[c.route.file]
 	w, err := pool.get(c.home)
@@ -163,10 +173,18 @@ func (c *eventConn) run(e event) ([]hub.Action, error) {
 	if w != c.home {
 		c.forget()
 	}
+	if err := t.begin(); err != nil {
+		pool.put(w)
+		c.fail(e.kind, err, reasonOf(err, ReasonLoad), w.line(c.route.index))
+		return nil, err
+	}
 	w.call = call{server: c.server, app: c.in.app, pool: pool, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
-		allow: c.route.Options.permissions(c.user)}
+		allow: c.route.Options.permissions(c.user), turn: t, pace: &c.pace}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	line, err := c.turn(w, &r, e)
+	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
+		err = fmt.Errorf("with its actions %w", errTooManyCalls)
+	}
 	if err == nil {
 		err = checkAllowed(w.call.allow, r.actions, c.sess.Rooms)
 	}
@@ -332,18 +350,30 @@ func userTable(vm *luavm.VM, user []byte) lua.LValue {
 }
 
 // do carries out the actions of one return.
-func (c *eventConn) do(kind RunKind, actions []hub.Action) {
+func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) {
 	if len(actions) == 0 {
 		return
+	}
+	ctx := c.server.ctx
+	if n := redisCalls(actions); n > 0 {
+		ctx = t.context()
+		_ = rest(ctx, c.pace.take(c.server.now(), n)) // the actions see that ctx has ended
 	}
 	for i := range actions {
 		if actions[i].Kind == hub.ActionClose && actions[i].Code == 0 {
 			actions[i].Code = wsconn.CodeNormal
 		}
 	}
+	errs := c.sess.Do(ctx, actions)
+	over := t.over()
+	if over != nil {
+		c.fail(kind, over, reasonOf(over, ReasonAction), 0)
+		c.ws.Close(wsconn.CodeInternal, "handler error")
+	}
 	var denied *auth.DeniedError
-	for _, e := range c.sess.Do(c.server.ctx, actions) {
+	for _, e := range errs {
 		switch {
+		case over != nil && errors.Is(e.Err, over):
 		case errors.Is(e.Err, wsconn.ErrClosed), errors.Is(e.Err, wsconn.ErrSlow), errors.Is(e.Err, hub.ErrGone):
 		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
 			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event", string(kind), "error", e.Err)
@@ -364,70 +394,4 @@ func (e *invalidReturn) Unwrap() error { return e.err }
 
 func (c *eventConn) log() *slog.Logger {
 	return c.server.cfg.Log.With("route", c.route.Path, "connection", c.ws.ID())
-}
-
-// fail logs and counts a failure; with Dev the client is told (SPEC 1.2). line is that of the handler, for failures
-// that have no line of their own.
-func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
-	file := c.route.file
-	if f, l := place(err); f != "" {
-		file, line = f, l
-	}
-	c.server.failed(Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason, Message: err.Error()},
-		"connection", c.ws.ID(), "handler", c.route.Handler, "traceback", traceback(err))
-	if !c.server.cfg.Dev {
-		return
-	}
-	c.tell(struct {
-		Event   string `json:"event"`
-		Message string `json:"message"`
-		Route   string `json:"route"`
-		Line    int    `json:"line"`
-	}{"error", err.Error(), c.route.Path, line})
-}
-
-// failed logs and counts a failure.
-func (s *Server) failed(f Failure, attrs ...any) {
-	s.cfg.Observer.Failed(f)
-	attrs = append([]any{"kind", string(f.Kind), "route", f.Route, "reason", string(f.Reason), "file", f.File, "line", f.Line, "error", f.Message}, attrs...)
-	if f.Version != 0 {
-		attrs = append(attrs, "version", f.Version)
-	}
-	s.cfg.Log.Error("handler failed", attrs...)
-}
-
-// ends tells whether an error ends the connection: all but what the script itself could have caught (SPEC 1.4).
-func ends(err error) bool {
-	var e *luavm.Error
-	return errors.As(err, &e) && e.Kind != luavm.Raised
-}
-
-// place is where an error of Lua happened.
-func place(err error) (file string, line int) {
-	var e *luavm.Error
-	var ce *luavm.CompileError
-	switch {
-	case errors.As(err, &e):
-		return e.File, e.Line
-	case errors.As(err, &ce):
-		return ce.File, ce.Line
-	}
-	return "", 0
-}
-
-func traceback(err error) string {
-	var e *luavm.Error
-	if errors.As(err, &e) {
-		return e.Traceback
-	}
-	return ""
-}
-
-// reasonOf labels an error.
-func reasonOf(err error, other Reason) Reason {
-	var e *luavm.Error
-	if errors.As(err, &e) {
-		return Reason(e.Kind.String())
-	}
-	return other
 }

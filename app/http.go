@@ -205,7 +205,9 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 	}
 	req := request{info: newRequestInfo(auth.WithoutToken(r)), used: used, pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
 		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
-	a, err := s.call(h, req, o.permissions(id))
+	t := s.newTurn(&requester{ctx: r.Context()})
+	defer t.end()
+	a, err := s.call(h, req, t, o.permissions(id))
 	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
 	if err != nil {
 		s.failedHTTP(w, h, err)
@@ -215,7 +217,7 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 }
 
 // call runs the handler in a worker.
-func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (a answer, err error) {
+func (s *Server) call(h httpRun, req request, t *turn, allow *auth.Permissions) (a answer, err error) {
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
@@ -224,7 +226,10 @@ func (s *Server) call(h httpRun, req request, allow *auth.Permissions) (a answer
 		return answer{}, err
 	}
 	defer h.pool.put(wk)
-	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route, allow: allow}
+	if err := t.begin(); err != nil {
+		return answer{}, err
+	}
+	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route, allow: allow, turn: t, pace: &pace{}}
 	vm := wk.vm
 	defer func() {
 		if p := recover(); p != nil {

@@ -24,6 +24,8 @@ type call struct {
 	connID string // "" in HTTP handlers
 	sess   *hub.Session
 	script *scriptConn       // only in connection scripts
+	turn   *turn             // nil in connection scripts
+	pace   *pace             // of calls to Redis
 	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
 }
 
@@ -54,6 +56,9 @@ func (c *call) wait(l *lua.LState, function string, f func(ctx context.Context) 
 		c.script.checkOver(l)
 	}
 	err := c.block(l, f)
+	if err != nil && c.script != nil {
+		c.script.checkOver(l)
+	}
 	switch {
 	case err == nil:
 	case c.script != nil && errors.Is(err, hub.ErrGone):
@@ -63,19 +68,40 @@ func (c *call) wait(l *lua.LState, function string, f func(ctx context.Context) 
 	}
 }
 
-// block runs f outside of Lua's time; another turn may have the place meanwhile.
+// block runs f, a call to Redis, outside of Lua's time; another turn may have the place meanwhile. It ends a turn that
+// may not make the call, or is over after it.
 func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err error) {
-	luavm.Of(l).Block(func() {
+	vm, ctx := luavm.Of(l), c.server.ctx
+	if c.turn != nil {
+		if over := c.turn.call(1); over != nil {
+			vm.End(l, over)
+		}
+		ctx = c.turn.context()
+	}
+	pause := c.pace.take(c.server.now(), 1)
+	vm.Block(func() {
 		if c.pool != nil {
 			c.pool.block(1)
 			defer c.pool.block(-1)
 		}
-		err = f(c.server.ctx)
+		if err = rest(ctx, pause); err == nil {
+			err = f(ctx)
+		}
 	})
-	if err != nil && c.script != nil {
-		c.script.checkOver(l)
+	if c.turn != nil {
+		if over := c.turn.over(); over != nil {
+			vm.End(l, over)
+		}
 	}
 	return err
+}
+
+// over says why what the VM runs may not go on (luavm.Config.Over).
+func over(vm *luavm.VM) error {
+	if c, ok := vm.Data.(*call); ok && c.turn != nil {
+		return c.turn.over()
+	}
+	return nil
 }
 
 // log is the logger that names route and connection.

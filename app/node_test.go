@@ -313,6 +313,15 @@ func (n *testNode) get(path string) string {
 	return got
 }
 
+// getUntil makes a request and gives it up when ctx ends.
+func (n *testNode) getUntil(ctx context.Context, path string) {
+	r, err := http.NewRequestWithContext(ctx, "GET", n.http.URL+path, nil)
+	check(n.t, err)
+	if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+		_ = resp.Body.Close()
+	}
+}
+
 func hubText(s string) hub.Value { return hub.Value{Text: s} }
 
 func hubJSON(s string) hub.Value { return hub.Value{Text: s, JSON: true} }

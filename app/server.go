@@ -17,13 +17,15 @@ type Server struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	current atomic.Pointer[instance]
-	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
-	running sync.WaitGroup              // connection scripts
-	scripts atomic.Int64                // of them
-	expiry  *expiry
-	watch   *watcher // nil without Dev
-	closing sync.Once
+	current  atomic.Pointer[instance]
+	table    atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
+	running  sync.WaitGroup              // connection scripts
+	scripts  atomic.Int64                // of them
+	expiry   *expiry
+	overseer *overseer
+	began    time.Time
+	watch    *watcher // nil without Dev
+	closing  sync.Once
 }
 
 // farewell is how long scripts may go on when the server closes, to do what they do last.
@@ -45,7 +47,9 @@ func NewServer(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
+	s.began = time.Now()
 	s.expiry = newExpiry()
+	s.overseer = newOverseer(cfg.TurnTimeout)
 	if cfg.Dev {
 		if s.watch, err = newWatcher(s); err != nil {
 			s.cancel()
@@ -70,7 +74,11 @@ func (s *Server) Close() {
 	defer end.Stop()
 	s.running.Wait()
 	s.cancel()
+	s.overseer.close()
 }
+
+// now is the time since the server was made.
+func (s *Server) now() time.Duration { return time.Since(s.began) }
 
 // App is the one that new connections get.
 func (s *Server) App() *App { return s.current.Load().app }
@@ -88,7 +96,7 @@ func (s *Server) newInstance(a *App) *instance {
 // newWorker makes a VM that has run a handler file; nil: none, for HTTP scripts.
 func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 	common, _ := libraries()
-	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common, Require: a.findModule, Print: printLine})}
+	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common, Require: a.findModule, Print: printLine, Over: over})}
 	results, err := w.vm.Run(requestSetter())
 	if err != nil {
 		w.vm.Close()

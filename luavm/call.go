@@ -141,6 +141,7 @@ func (vm *VM) leave() {
 // startBudget begins to count time anew. Bytes go on: they are a measure of the
 // VM and not of the run.
 func (vm *VM) startBudget() {
+	vm.spent += vm.used
 	vm.used = 0
 	vm.looked = now()
 	vm.entered = vm.looked
@@ -199,6 +200,21 @@ func (vm *VM) Block(f func()) {
 func (vm *VM) Exit(L *lua.LState) {
 	vm.fail(Exit, "ended by the host")
 	vm.raiseFatal(L)
+}
+
+// End ends the script because of err: the run returns an Error of kind Ended with
+// that cause, which the script cannot catch. It does not return. L is the host
+// function's thread.
+func (vm *VM) End(L *lua.LState, err error) {
+	vm.endFor(err)
+	vm.raiseFatal(L)
+}
+
+func (vm *VM) endFor(err error) {
+	if vm.fatal == nil {
+		vm.fail(Ended, err.Error())
+		vm.fatal.Cause = err
+	}
 }
 
 // Reraise raises an error of a nested Call or Run in the host function that

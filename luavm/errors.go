@@ -28,6 +28,8 @@ const (
 	Panic
 	// Exit: the host ended the script (VM.Exit, VM.Kill); not an error.
 	Exit
+	// Ended: the host ended the script for a reason of its own (VM.End, Config.Over), which is the Error's Cause.
+	Ended
 )
 
 func (k Kind) String() string {
@@ -46,6 +48,8 @@ func (k Kind) String() string {
 		return "panic"
 	case Exit:
 		return "exit"
+	case Ended:
+		return "ended"
 	}
 	return "kind " + strconv.Itoa(int(k))
 }
@@ -58,9 +62,13 @@ type Error struct {
 	Line      int        // 0 when unknown
 	Traceback string     // several lines, for logs
 	Value     lua.LValue // what was raised; nil for kinds other than Raised
+	Cause     error      // why the host ended the script; nil for kinds other than Ended
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // CompileError is what Compile found wrong.
 type CompileError struct {

@@ -110,6 +110,12 @@ func (vm *VM) look() {
 		vm.fail(Budget, "time budget of "+vm.limits.Budget.String()+" used up")
 		return
 	}
+	if vm.over != nil {
+		if err := vm.over(vm); err != nil {
+			vm.endFor(err)
+			return
+		}
+	}
 	if vm.bytes >= vm.walkAt {
 		vm.checkMemory()
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	// ceiling while it waits; it wakes it. nil: the VM is one of a pool, and counts
 	// for the ceiling only while it runs.
 	End func()
+	// Over is asked now and then while Lua runs whether the run has to end, and
+	// why: an error ends it with kind Ended. It does not wait. nil: never.
+	Over func(vm *VM) error
 	// Library holds the globals that scripts see; nil: the standard ones.
 	Library *Library
 	// Require finds the program of require(name); its error is raised as it is.
@@ -76,6 +79,7 @@ type VM struct {
 	gate    *Gate
 	ceiling *Ceiling
 	end     func()
+	over    func(*VM) error
 	require func(string) (*Program, error)
 	print   func(*VM, string)
 	main    *lua.LState
@@ -107,7 +111,8 @@ type VM struct {
 	walked  int // taken until the last walk, in all
 	pending int // of them, what library functions hold that no walk sees
 	walkAt  int
-	used    time.Duration
+	used    time.Duration // since the budget was started
+	spent   time.Duration // before that
 	looked  time.Duration
 	entered time.Duration
 
@@ -132,6 +137,7 @@ func New(c Config) *VM {
 		gate:    c.Gate,
 		ceiling: c.Ceiling,
 		end:     c.End,
+		over:    c.Over,
 		require: c.Require,
 		print:   c.Print,
 		library: c.Library,
@@ -216,6 +222,10 @@ func (vm *VM) SetGlobal(name string, v lua.LValue) {
 
 // Limits are those of the VM, with the defaults filled in.
 func (vm *VM) Limits() Limits { return vm.limits }
+
+// Spent is the time that Lua has run in the VM so far, as far as it was looked
+// at; short runs may count as none.
+func (vm *VM) Spent() time.Duration { return vm.spent + vm.used }
 
 // Kill ends what the VM runs with an Error of kind Exit, at its next look at
 // the clock. It may be called from any goroutine; a function of the host that

@@ -49,6 +49,7 @@ type Config struct {
 	ConnectRate           int `default:"0" help:"New connections a second it takes, beyond: 503; and a tenth of them from one address, beyond: 429. 0: no limit."`
 
 	ScriptBudget time.Duration `default:"250ms" help:"Time a handler may run between two calls that wait."`
+	TurnTimeout  time.Duration `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
 	ScriptMemory Size          `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
 	Drain        time.Duration `default:"10s" help:"Time over which clients are sent away after SIGTERM (close 1012)."`
 	RedisPrefix  string        `default:"rollcall" help:"What all names in Redis begin with."`
@@ -133,6 +134,7 @@ func (c *Config) validate() error {
 		{"--restart-grace", c.RestartGrace, 0, time.Hour},
 		{"--ping", c.Ping, 100 * time.Millisecond, time.Hour},
 		{"--script-budget", c.ScriptBudget, time.Millisecond, time.Minute},
+		{"--turn-timeout", c.TurnTimeout, 100 * time.Millisecond, time.Hour},
 		{"--drain", c.Drain, 0, time.Hour},
 	} {
 		if d.value < d.min || d.value > d.max {

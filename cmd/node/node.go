@@ -152,7 +152,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, Gate: n.gate, Memory: n.memoryOfScripts,
+		Tokens: n.tokens, Gate: n.gate, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {

@@ -37,6 +37,7 @@ type eventConn struct {
 	globals  *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
 	home     *worker        // the worker whose VM globals belong to; nil without globals
 	unwholly bool           // it was logged that something in state cannot be kept
+	use      load           // of Lua time
 	pace     pace           // of calls to Redis
 	gone     atomic.Int64   // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
 }
@@ -165,7 +166,7 @@ func ending(info wsconn.CloseInfo) hub.Ending {
 func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	start := time.Now()
 	pool := c.in.pools[c.route.file]
-	w, err := pool.get(c.home)
+	w, err := pool.get(c.home, c.use.rank(start.Sub(c.server.began)), t)
 	if err != nil {
 		c.fail(e.kind, err, reasonOf(err, ReasonLoad), 0)
 		return nil, err
@@ -178,7 +179,8 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		c.fail(e.kind, err, reasonOf(err, ReasonLoad), w.line(c.route.index))
 		return nil, err
 	}
-	w.call = call{server: c.server, app: c.in.app, pool: pool, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
+	before := w.vm.Spent()
+	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
 		allow: c.route.Options.permissions(c.user), turn: t, pace: &c.pace}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	line, err := c.turn(w, &r, e)
@@ -192,6 +194,9 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		for _, note := range r.notes {
 			c.log().Warn(note, "event", string(e.kind))
 		}
+	}
+	if took := w.vm.Spent() - before; took > 0 {
+		c.use = c.use.add(c.server.now(), took)
 	}
 	pool.put(w)
 	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))

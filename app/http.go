@@ -221,15 +221,19 @@ func (s *Server) call(h httpRun, req request, t *turn, allow *auth.Permissions) 
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
-	wk, err := h.pool.get(nil)
+	wk, err := h.pool.get(nil, s.callers.of(req.addr).rank(s.now()), t)
 	if err != nil {
 		return answer{}, err
 	}
-	defer h.pool.put(wk)
+	before := wk.vm.Spent()
+	defer func() {
+		s.callers.add(req.addr, s.now(), wk.vm.Spent()-before)
+		h.pool.put(wk)
+	}()
 	if err := t.begin(); err != nil {
 		return answer{}, err
 	}
-	wk.call = call{server: s, app: h.app, pool: h.pool, route: h.route, allow: allow, turn: t, pace: &pace{}}
+	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, pace: &pace{}}
 	vm := wk.vm
 	defer func() {
 		if p := recover(); p != nil {

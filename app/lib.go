@@ -20,6 +20,7 @@ type call struct {
 	server *Server
 	app    *App
 	pool   *pool  // nil in connection scripts
+	heavy  bool   // of pool's worker
 	route  string // for logs: "/ws/chat", "WS _system/chat"
 	connID string // "" in HTTP handlers
 	sess   *hub.Session
@@ -81,8 +82,8 @@ func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err erro
 	pause := c.pace.take(c.server.now(), 1)
 	vm.Block(func() {
 		if c.pool != nil {
-			c.pool.block(1)
-			defer c.pool.block(-1)
+			c.pool.block(1, c.heavy)
+			defer c.pool.block(-1, c.heavy)
 		}
 		if err = rest(ctx, pause); err == nil {
 			err = f(ctx)

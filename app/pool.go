@@ -1,7 +1,9 @@
 package app
 
 import (
+	"container/heap"
 	"fmt"
+	"slices"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -20,9 +22,9 @@ type worker struct {
 
 	// Guarded by the pool's mu.
 	busy  bool
-	dead  bool           // broken, thrown away
-	home  []chan *worker // turns that need this very VM, in order
-	homed bool           // the last one served was of home
+	heavy bool // lent to a heavy connection
+	dead  bool // broken, thrown away
+	home  line // turns that need this very VM
 }
 
 // line is where the function of a route begins, for failures that have no line of their own; 0: not known.
@@ -34,11 +36,15 @@ func (w *worker) line(route int) int {
 }
 
 // pool lends workers of one handler file. A turn has one to itself. There are about as many as can run at once, and
-// more while some of them wait inside a call (for Redis), up to a limit; then turns wait, in the order they came.
+// more while some of them wait inside a call (for Redis), up to a limit; then turns wait.
 //
 //	idle ── get ──▶ busy ── put ──▶ idle, or straight to the next who waits
 //
-// Invariant: total counts idle and busy workers; nobody waits in line while a worker is idle.
+// They wait in the order of their places: who has used much of late stands further back (usage). Turns of heavy
+// connections have no more workers than can run at once, and do not count for the others: those get more workers.
+//
+// Invariant: total counts idle and busy workers; nobody but the heavy waits in line while a worker is idle, and they
+// only while as many of them run as may.
 type pool struct {
 	make    func() (*worker, error)
 	soft    int // workers that may run at once
@@ -47,88 +53,115 @@ type pool struct {
 	mu      sync.Mutex
 	idle    []*worker // the last used is the last
 	total   int
-	blocked int // busy workers that wait inside a call
-	line    []chan *worker
+	blocked int     // busy workers that wait inside a call
+	heavy   running // of heavy connections
+	light   line
+	heavies line
+	seq     uint64
 	waiting int // in line, or for a worker of their own
 }
+
+// running counts workers of heavy connections.
+type running struct{ busy, blocked int }
+
+func (r running) count() int { return r.busy - r.blocked }
 
 func newPool(soft, maximum int, make func() (*worker, error)) *pool {
 	return &pool{make: make, soft: max(soft, 1), maximum: max(maximum, soft, 1)}
 }
 
-// get lends a worker; home asks for that very one, and gives another only when it was thrown away. It waits until there
-// is one. The error is one of making a worker.
-func (p *pool) get(home *worker) (*worker, error) {
+// get lends a worker to who has this place; home asks for that very worker, and gives another only when it was thrown
+// away. It waits until there is one; t is told before. The error is one of making a worker.
+func (p *pool) get(home *worker, at rank, t *turn) (*worker, error) {
 	p.mu.Lock()
-	if home != nil && !home.dead {
-		if !home.busy {
-			p.take(home)
-			p.mu.Unlock()
-			return home, nil
-		}
-		turn := make(chan *worker, 1)
-		home.home = append(home.home, turn)
-		p.waiting++
+	p.seq++
+	at.seq = p.seq
+	in := &p.light
+	switch {
+	case home != nil && !home.dead && !home.busy:
+		p.idle = slices.DeleteFunc(p.idle, func(w *worker) bool { return w == home })
+		p.lend(home, at.heavy)
 		p.mu.Unlock()
-		return p.await(turn)
-	}
-	if n := len(p.idle); n > 0 {
-		w := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		w.busy = true
+		return home, nil
+	case home != nil && !home.dead:
+		in = &home.home
+	case len(p.idle) > 0 && p.mayRun(at.heavy):
+		w := p.lendIdle(at.heavy)
 		p.mu.Unlock()
 		return w, nil
-	}
-	if p.mayGrow() {
-		p.total++
+	case p.mayGrow(at.heavy):
+		p.reserve(at.heavy)
 		p.mu.Unlock()
-		return p.grow()
+		return p.grow(at.heavy)
+	case at.heavy:
+		in = &p.heavies
 	}
-	turn := make(chan *worker, 1)
-	p.line = append(p.line, turn)
+	next := waiter{at, make(chan *worker, 1)}
+	heap.Push(in, next)
 	p.waiting++
 	p.mu.Unlock()
-	return p.await(turn)
-}
-
-// await waits in line for a worker, or for a place to make a new one.
-func (p *pool) await(turn <-chan *worker) (*worker, error) {
-	w := <-turn
+	t.waits()
+	w := <-next.turn
 	p.mu.Lock()
 	p.waiting--
 	p.mu.Unlock()
 	if w != nil {
 		return w, nil
 	}
-	return p.grow()
+	return p.grow(at.heavy)
 }
 
-func (p *pool) mayGrow() bool { return p.total < p.maximum && p.total-p.blocked < p.soft }
+// mayRun tells whether one more turn may run if there is a worker for it.
+func (p *pool) mayRun(heavy bool) bool { return !heavy || p.heavy.count() < p.soft }
+
+// mayGrow tells whether one more worker may be made for a turn, when none is idle.
+func (p *pool) mayGrow(heavy bool) bool {
+	run := p.total - p.blocked - len(p.idle)
+	if !heavy {
+		run -= p.heavy.count()
+	}
+	return len(p.idle) == 0 && p.total < p.maximum && run < p.soft
+}
+
+// reserve counts a worker that is about to be made.
+func (p *pool) reserve(heavy bool) {
+	p.total++
+	if heavy {
+		p.heavy.busy++
+	}
+}
 
 // grow makes the worker that was counted already.
-func (p *pool) grow() (*worker, error) {
+func (p *pool) grow(heavy bool) (*worker, error) {
 	w, err := p.make()
 	if err != nil {
 		p.mu.Lock()
 		p.total--
+		if heavy {
+			p.heavy.busy--
+		}
 		p.admit()
 		p.mu.Unlock()
 		return nil, fmt.Errorf("start a Lua VM: %w", err)
 	}
-	w.busy = true
+	w.busy, w.heavy = true, heavy
 	return w, nil
 }
 
-// take removes an idle worker from the list.
-func (p *pool) take(w *worker) {
-	for i, o := range p.idle {
-		if o == w {
-			p.idle = append(p.idle[:i], p.idle[i+1:]...)
-			break
-		}
+func (p *pool) lend(w *worker, heavy bool) {
+	w.busy, w.heavy = true, heavy
+	if heavy {
+		p.heavy.busy++
 	}
-	w.busy = true
+}
+
+func (p *pool) lendIdle(heavy bool) *worker {
+	last := len(p.idle) - 1
+	w := p.idle[last]
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	p.lend(w, heavy)
+	return w
 }
 
 // put takes a worker back, for the next who waits for it. A broken one is thrown away, and those who wait for it get
@@ -136,40 +169,83 @@ func (p *pool) take(w *worker) {
 func (p *pool) put(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if w.heavy {
+		p.heavy.busy--
+	}
+	w.busy, w.heavy = false, false
+	first := p.first()
 	switch {
 	case w.vm.Broken():
 		w.vm.Close()
-		w.busy, w.dead = false, true
+		w.dead = true
 		p.total--
-		p.line = append(w.home, p.line...)
+		for _, next := range w.home {
+			heap.Push(p.lineOf(next.heavy), next)
+		}
 		w.home = nil
-		p.admit()
-	case len(w.home) > 0 && (len(p.line) == 0 || !w.homed):
-		w.home[0] <- w // buffered
-		w.home, w.homed = w.home[1:], true
-	case len(p.line) > 0:
-		p.line[0] <- w // buffered
-		p.line, w.homed = p.line[1:], false
+	case len(w.home) > 0 && (first == nil || w.home[0].before((*first)[0].rank)):
+		next := heap.Pop(&w.home).(waiter)
+		p.lend(w, next.heavy)
+		next.turn <- w // buffered
 	default:
-		w.busy = false
 		p.idle = append(p.idle, w)
+	}
+	p.admit()
+}
+
+func (p *pool) lineOf(heavy bool) *line {
+	if heavy {
+		return &p.heavies
+	}
+	return &p.light
+}
+
+// first is the line whose first turn is the next to run; nil: none may.
+func (p *pool) first() *line {
+	heavy := len(p.heavies) > 0 && p.mayRun(true)
+	switch {
+	case len(p.light) > 0 && !(heavy && p.heavies[0].before(p.light[0].rank)):
+		return &p.light
+	case heavy:
+		return &p.heavies
+	}
+	return nil
+}
+
+// admit lets those in line run, or make workers, where there is room.
+func (p *pool) admit() {
+	for {
+		first := p.first()
+		if first == nil || !p.serve(first) && !(first == &p.heavies && len(p.light) > 0 && p.serve(&p.light)) {
+			return
+		}
 	}
 }
 
-// admit lets those in line make workers where there is room.
-func (p *pool) admit() {
-	for len(p.line) > 0 && p.mayGrow() {
-		p.total++
-		p.line[0] <- nil // buffered
-		p.line = p.line[1:]
+// serve lends an idle worker to the first of a line, or lets it make one; false: neither can be.
+func (p *pool) serve(l *line) bool {
+	heavy := l == &p.heavies
+	var w *worker
+	switch {
+	case len(p.idle) > 0:
+		w = p.lendIdle(heavy)
+	case p.mayGrow(heavy):
+		p.reserve(heavy)
+	default:
+		return false
 	}
+	heap.Pop(l).(waiter).turn <- w // buffered
+	return true
 }
 
 // block tells that a busy worker begins (1) or ends (-1) to wait inside a call.
-func (p *pool) block(n int) {
+func (p *pool) block(n int, heavy bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.blocked += n
+	if heavy {
+		p.heavy.blocked += n
+	}
 	if n > 0 {
 		p.admit()
 	}

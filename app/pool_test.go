@@ -20,7 +20,7 @@ func testPool(soft, maximum int) *pool {
 // take lends a worker that must be there at once.
 func (p *pool) must(t *testing.T, home *worker) *worker {
 	t.Helper()
-	w, err := p.get(home)
+	w, err := p.get(home, rank{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func (p *pool) must(t *testing.T, home *worker) *worker {
 func (p *pool) later(home *worker) (got func() *worker) {
 	var w atomic.Pointer[worker]
 	go func() {
-		if x, err := p.get(home); err == nil {
+		if x, err := p.get(home, rank{}, nil); err == nil {
 			w.Store(x)
 		}
 	}()
@@ -83,17 +83,17 @@ func TestPoolGrowsWhileWorkersWait(t *testing.T) {
 		if other() != nil {
 			t.Fatal("more than one runs")
 		}
-		p.block(1)
+		p.block(1, false)
 		b := other()
 		if b == nil || b == a || third() != nil {
 			t.Fatal("exactly one more may run")
 		}
-		p.block(1)
+		p.block(1, false)
 		if third() != nil || p.size() != 2 {
 			t.Fatal("more than the maximum was made")
 		}
-		p.block(-1)
-		p.block(-1)
+		p.block(-1, false)
+		p.block(-1, false)
 		p.put(a)
 		if third() != a {
 			t.Fatal("the third gets what was put back")
@@ -173,7 +173,7 @@ func TestPoolPassesOnThatNoWorkerCouldBeMade(t *testing.T) {
 		}
 		return &worker{vm: luavm.New(luavm.Config{})}, nil
 	})
-	if _, err := p.get(nil); err == nil || !strings.Contains(err.Error(), "start a Lua VM: no memory") {
+	if _, err := p.get(nil, rank{}, nil); err == nil || !strings.Contains(err.Error(), "start a Lua VM: no memory") {
 		t.Fatal(err)
 	}
 	fail = false
@@ -188,7 +188,7 @@ func TestPoolUnderLoad(t *testing.T) {
 		done.Go(func() {
 			var home *worker
 			for j := range 200 {
-				w, err := p.get(home)
+				w, err := p.get(home, rank{}, nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -200,10 +200,10 @@ func TestPoolUnderLoad(t *testing.T) {
 					t.Error("another worker than home")
 				}
 				if (i+j)%3 == 0 {
-					p.block(1)
+					p.block(1, false)
 					running.Add(-1)
 					running.Add(1)
-					p.block(-1)
+					p.block(-1, false)
 				}
 				home = nil
 				if (i+j)%4 == 0 {
@@ -215,8 +215,8 @@ func TestPoolUnderLoad(t *testing.T) {
 		})
 	}
 	done.Wait()
-	if p.size() > 6 || len(p.idle) != p.size() || len(p.line) != 0 || p.blocked != 0 {
-		t.Fatalf("size %d, idle %d, line %d, blocked %d, at most %d ran", p.size(), len(p.idle), len(p.line), p.blocked, most.Load())
+	if p.size() > 6 || len(p.idle) != p.size() || len(p.light) != 0 || p.blocked != 0 {
+		t.Fatalf("size %d, idle %d, line %d, blocked %d, at most %d ran", p.size(), len(p.idle), len(p.light), p.blocked, most.Load())
 	}
 }
 

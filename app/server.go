@@ -23,6 +23,7 @@ type Server struct {
 	scripts  atomic.Int64                // of them
 	expiry   *expiry
 	overseer *overseer
+	callers  callers
 	began    time.Time
 	watch    *watcher // nil without Dev
 	closing  sync.Once

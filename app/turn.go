@@ -91,6 +91,13 @@ func (t *turn) context() context.Context {
 	return t.ctx
 }
 
+// waits is told before the turn waits for its VM; t may be nil.
+func (t *turn) waits() {
+	if t != nil {
+		t.context()
+	}
+}
+
 // end is called when the turn is done with.
 func (t *turn) end() {
 	if t.ctx != nil {

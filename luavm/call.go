@@ -134,8 +134,16 @@ func (vm *VM) enter() {
 
 func (vm *VM) leave() {
 	vm.running.Store(false)
+	vm.stopClock()
 	vm.settle()
 	vm.gate.leave()
+}
+
+// stopClock counts the time since the last look, when Lua is not to run for a while.
+func (vm *VM) stopClock() {
+	t := now()
+	vm.used += min(t-vm.looked, maxLook)
+	vm.looked = t
 }
 
 // startBudget begins to count time anew. Bytes go on: they are a measure of the
@@ -185,6 +193,7 @@ func (vm *VM) Block(f func()) {
 		f()
 		return
 	}
+	vm.stopClock()
 	vm.settleWaiting()
 	vm.gate.leave()
 	defer func() {

@@ -223,8 +223,7 @@ func (vm *VM) SetGlobal(name string, v lua.LValue) {
 // Limits are those of the VM, with the defaults filled in.
 func (vm *VM) Limits() Limits { return vm.limits }
 
-// Spent is the time that Lua has run in the VM so far, as far as it was looked
-// at; short runs may count as none.
+// Spent is the time that Lua has run in the VM so far.
 func (vm *VM) Spent() time.Duration { return vm.spent + vm.used }
 
 // Kill ends what the VM runs with an Error of kind Exit, at its next look at

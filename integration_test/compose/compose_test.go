@@ -32,6 +32,8 @@ func TestUsersSeeEachOtherAndSurviveAKilledNode(t *testing.T) {
 		}
 	}
 
+	checkBoxes(ctx, t, s)
+
 	var all []string
 	on := map[string][]*client{} // by node
 	for i := range 9 {
@@ -113,6 +115,7 @@ func TestUsersSeeEachOtherAndSurviveAKilledNode(t *testing.T) {
 				w.user, w.server, v.went, wantGone, v.came, wantCame, v.wrong)
 		}
 	}
+	checkRedis(ctx, t, s)
 }
 
 // checkSpread fails unless the clients are on at least two nodes, by the balancer's

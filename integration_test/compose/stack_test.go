@@ -18,12 +18,13 @@ import (
 // A stack is one docker-compose project made from the project's own file.
 type stack struct {
 	// Static after construction.
-	compose []string // the command: docker compose, or docker-compose
-	root    string   // folder of docker-compose.yml
-	project string
-	image   string
-	addr    string // host:port of the balancer
-	subnet  string
+	compose  []string // the command: docker compose, or docker-compose
+	root     string   // folder of docker-compose.yml
+	project  string
+	image    string
+	addr     string // host:port of the balancer
+	subnet   string
+	password string // of Redis
 }
 
 // nodes are the services that run cmd/node; the balancer knows them by these names.
@@ -41,12 +42,13 @@ func startStack(t *testing.T) *stack {
 	}
 	name := fmt.Sprintf("rollcalltest%08x", rand.Uint32())
 	s := &stack{
-		compose: compose,
-		root:    root,
-		project: name,
-		image:   "rollcall:" + name,
-		addr:    freeAddr(t),
-		subnet:  fmt.Sprintf("172.30.%d.0/24", 68+rand.IntN(180)),
+		compose:  compose,
+		root:     root,
+		project:  name,
+		image:    "rollcall:" + name,
+		addr:     freeAddr(t),
+		subnet:   fmt.Sprintf("172.30.%d.0/24", 68+rand.IntN(180)),
+		password: fmt.Sprintf("secret%016x", rand.Uint64()),
 	}
 	t.Cleanup(func() { s.remove(t) })
 
@@ -112,6 +114,7 @@ func (s *stack) command(ctx context.Context, argv []string) (string, error) {
 		"ROLLCALL_PORT="+s.addr,
 		"ROLLCALL_IMAGE="+s.image,
 		"ROLLCALL_SUBNET="+s.subnet,
+		"ROLLCALL_REDIS_PASSWORD="+s.password,
 		"ROLLCALL_APP=./examples/chat",
 	)
 	var out bytes.Buffer
@@ -123,8 +126,19 @@ func (s *stack) command(ctx context.Context, argv []string) (string, error) {
 	return out.String(), err
 }
 
-// signal does one docker command (kill, start) to the container of a service.
+// signal does one docker command (kill, start, restart) to the container of a service.
 func (s *stack) signal(t *testing.T, service string, verb ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	argv := append(append([]string{"docker"}, verb...), s.container(t, service))
+	if out, err := s.command(ctx, argv); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// container is the id of a service's container.
+func (s *stack) container(t *testing.T, service string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -135,10 +149,7 @@ func (s *stack) signal(t *testing.T, service string, verb ...string) {
 	if err != nil || strings.TrimSpace(id) == "" {
 		t.Fatalf("find the container of %s: %v %s", service, err, id)
 	}
-	argv := append(append([]string{"docker"}, verb...), strings.TrimSpace(id))
-	if out, err := s.command(ctx, argv); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	return strings.TrimSpace(id)
 }
 
 // awaitReady returns when each node has answered through the balancer: one that is not

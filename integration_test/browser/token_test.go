@@ -2,8 +2,6 @@ package browser_test
 
 import (
 	"fmt"
-	"os"
-	"regexp"
 	"testing"
 	"time"
 
@@ -14,21 +12,13 @@ import (
 // The client in docs/auth.md gives its token as a subprotocol, renews it while connected, and comes back with a new one when
 // the old one has expired.
 func TestTokenClient(t *testing.T) {
-	text, err := os.ReadFile("../../docs/auth.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code := regexp.MustCompile("(?s)```js\n(// freshToken:.*?)```").FindSubmatch(text)
-	if code == nil {
-		t.Fatal("docs/auth.md has no client")
-	}
 	b := startBrowser(t)
 	issuer := tokentest.NewIssuer(t)
 	node := nodetest.Start(t, nodetest.Options{App: "../testdata/private", Flags: append(issuer.Flags(), "--jwt-leeway", "0s")})
 	p := b.tab("Ann")
 	p.load("http://" + node.Addr() + "/open")
-	p.do(string(code[1]) + `
-		window.stay = stayConnected;
+	p.do(snippet(t, "protocol.md", "// stay_connected.js") + snippet(t, "auth.md", "// stay_signed_in.js") + `
+		window.stay = staySignedIn;
 		const real = WebSocket;
 		window.opened = [], window.sent = [], window.codes = [];
 		window.WebSocket = class extends real {
@@ -45,7 +35,7 @@ func TestTokenClient(t *testing.T) {
 		p.do(fmt.Sprintf(`
 			const tokens = %s;
 			opened.length = sent.length = codes.length = 0, window.got = [];
-			window.end = stay(%q, async () => { const t = tokens.shift(); if (!t) throw new Error("no login"); return t; }, (data) => got.push(data))`, nodetest.JSON(tokens), url))
+			window.client = stay(%q, async () => { const t = tokens.shift(); if (!t) throw new Error("no login"); return t; }, (data) => got.push(data))`, nodetest.JSON(tokens), url))
 	}
 	soon := func() string { return issuer.Token("ann", 4*time.Second, nil) }
 
@@ -55,12 +45,18 @@ func TestTokenClient(t *testing.T) {
 	began := time.Now()
 	nodetest.Eventually(t, "the first token expires", time.Minute, func() bool { return time.Since(began) > 3*time.Second })
 	p.await("the same connection, still open", `opened.length === 1 && opened[0].readyState === 1 && got.length === 1 && opened[0].protocol === "rollcall"`)
-	p.do(`end()`)
+	p.do(`client.end()`)
 	p.await("the end", `codes.join() === "1000"`)
 
 	start(soon(), "", "", "", "", issuer.Token("ann", time.Hour, nil)) // the login is away when a renewal is due, for longer than the token lives
 	p.await("closed", `codes[0] === 4401`)
 	p.await("another connection", `opened.length === 2 && opened[1].readyState === 1 && got.length === 2`)
-	p.do(`end()`)
+	p.do(`client.end()`)
 	p.await("the end", `codes.join() === "4401,1000"`)
+
+	// A timer takes no more than 24 days.
+	start(issuer.Token("ann", 100*24*time.Hour, nil), issuer.Token("ann", 100*24*time.Hour, nil))
+	p.await("the first frame", `got.length === 1`)
+	p.do(`opened[0].send("anything")`)
+	p.await("the answer, and no renewal before it", `got.length === 2 && sent.join() === "anything"`)
 }

@@ -111,3 +111,38 @@ func TestDocsCloseCodes(t *testing.T) {
 		}
 	}
 }
+
+// The examples come back by the client in docs/protocol.md, and by no other.
+func TestExamplesUseTheClient(t *testing.T) {
+	_, rest, _ := strings.Cut(read(t, "docs/protocol.md"), "```js\n// stay_connected.js")
+	code, _, ended := strings.Cut(rest, "```")
+	if !ended {
+		t.Fatal("docs/protocol.md has no stay_connected.js")
+	}
+	users := 0
+	err := filepath.WalkDir("../../examples", func(path string, d os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".js" {
+			return err
+		}
+		text := read(t, strings.TrimPrefix(path, "../../"))
+		switch {
+		case d.Name() == "stay_connected.js":
+			users++
+			if text != "// stay_connected.js"+code {
+				t.Errorf("%s is not what docs/protocol.md has", path)
+			}
+		case strings.Contains(path, "examples/echo/"): // its page waits for a click
+		case strings.Contains(text, "onclose"):
+			t.Errorf("%s looks after its connection itself", path)
+		}
+		return nil
+	})
+	if err != nil || users != 5 {
+		t.Errorf("%d examples have the client: %v", users, err)
+	}
+	for _, page := range []string{"README.md", "docs/auth.md", "docs/handlers.md", "docs/api.md", "docs/operating.md"} {
+		if strings.Contains(read(t, page), "onclose =") {
+			t.Errorf("%s has a client of its own that comes back", page)
+		}
+	}
+}

@@ -1,22 +1,13 @@
+import { stayConnected } from "./stay_connected.js";
+
 const [form, list, status] = ["form", "ul", "#status"].map((s) => document.querySelector(s));
 const user = new URLSearchParams(location.search).get("user") || "ada";
-const path = `/ws/notifications?user=${encodeURIComponent(user)}`;
+const url = `${location.origin.replace("http", "ws")}/ws/notifications?user=${encodeURIComponent(user)}`;
 
-function connect(attempt = 0) {
-  const socket = new WebSocket(location.origin.replace("http", "ws") + path);
-  socket.onopen = () => {
-    attempt = 0;
-    status.textContent = `Listening as ${user}. Open ?user=bob for somebody else.`;
-  };
-  socket.onmessage = (e) => show(JSON.parse(e.data));
-  socket.onclose = (e) => {
-    status.textContent = `Closed with ${e.code} ${e.reason}`;
-    if (e.code !== 4400) {
-      // Wait longer each time, and not all clients equally long.
-      setTimeout(connect, Math.random() * Math.min(20000, 500 * 2 ** attempt), attempt + 1);
-    }
-  };
-}
+stayConnected(() => new WebSocket(url), (data) => show(JSON.parse(data)), (name, { code, reason }) => {
+  status.textContent = name === "open" ? `Listening as ${user}. Open ?user=bob for somebody else.`
+    : name === "connecting" ? "Connecting…" : `Closed with ${code} ${reason}`;
+});
 
 function show(note) {
   const item = document.createElement("li");
@@ -35,4 +26,3 @@ form.addEventListener("submit", async (e) => {
   });
   input.value = "";
 });
-connect();

@@ -1,8 +1,9 @@
+import { stayConnected } from "./stay_connected.js";
+
 const [title, status, say, renew, about, people, said] =
   ["title", "status", "say", "renew", "token", "people", "said"].map((id) => document.getElementById(id));
 let users = {};
-let socket;
-let timer;
+let connection = { send: () => false, end() {} }; // none yet
 let offered; // the token of a renewal that is not answered yet
 
 // What is after # in an address reaches no server and no log. Here it is taken out of the address bar, too, and kept for
@@ -17,8 +18,8 @@ function takeFragment() {
   history.replaceState(null, "", location.pathname);
 }
 
-function connect(attempt = 0) {
-  clearTimeout(timer);
+function connect() {
+  connection.end();
   const token = sessionStorage.getItem("token");
   const room = sessionStorage.getItem("room") || "green";
   title.textContent = `Room ${room}`;
@@ -26,22 +27,20 @@ function connect(attempt = 0) {
     status.textContent = "Open this page with #room=green&token=… behind its address, or give a token below.";
     return;
   }
-  const mine = new WebSocket(`${location.origin.replace("http", "ws")}/ws/room/${encodeURIComponent(room)}`, ["rollcall", token]);
-  socket = mine;
-  mine.onopen = () => (attempt = 0);
-  mine.onmessage = (e) => take(JSON.parse(e.data));
-  mine.onclose = ({ code, reason }) => {
-    if (mine !== socket) {
-      return; // another one has taken its place
+  const url = `${location.origin.replace("http", "ws")}/ws/room/${encodeURIComponent(room)}`;
+  // A token of a renewal is there for the next attempt.
+  const open = () => new WebSocket(url, ["rollcall", sessionStorage.getItem("token")]);
+  connection = stayConnected(open, (data) => take(JSON.parse(data)), (name, { code, reason }) => {
+    if (name === "closed" && code !== 1000) {
+      status.textContent = reason || `Closed with ${code}`;
+    } else if (name === "waiting" && code === 4401) {
+      connection.end(); // this page can't get another token by itself
+      status.textContent = "The token has expired: give a new one.";
+    } else if (name === "waiting") {
+      // A browser does not say why it could not connect; the token may be bad as well.
+      status.textContent = "No connection: the node is away, or the token is not good. Trying again…";
     }
-    if (code === 4401 || code === 4403) {
-      status.textContent = code === 4401 ? "The token has expired: give a new one." : reason;
-      return;
-    }
-    // A browser does not say why it could not connect; the token may be bad as well.
-    status.textContent = "No connection: the node is away, or the token is not good. Trying again…";
-    timer = setTimeout(connect, Math.random() * Math.min(20000, 500 * 2 ** attempt), attempt + 1);
-  };
+  });
 }
 
 function take(frame) {
@@ -81,8 +80,7 @@ function item(name, text) {
 say.addEventListener("submit", (e) => {
   e.preventDefault();
   const input = say.querySelector("input");
-  if (socket?.readyState === WebSocket.OPEN && input.value.trim()) {
-    socket.send(input.value.trim());
+  if (input.value.trim() && connection.send(input.value.trim())) {
     input.value = "";
   }
 });
@@ -96,9 +94,8 @@ renew.addEventListener("submit", (e) => {
   if (!token) {
     return;
   }
-  if (socket?.readyState === WebSocket.OPEN) {
+  if (connection.send(JSON.stringify({ event: "token", token }))) {
     offered = token;
-    socket.send(JSON.stringify({ event: "token", token }));
   } else {
     sessionStorage.setItem("token", token);
     connect();
@@ -108,9 +105,7 @@ renew.addEventListener("submit", (e) => {
 addEventListener("hashchange", () => {
   if (location.hash) {
     takeFragment();
-    const old = socket;
     connect();
-    old?.close(1000);
   }
 });
 takeFragment();

@@ -1,23 +1,18 @@
+import { stayConnected } from "./stay_connected.js";
+
 const [form, list, status] = ["form", "ul", "#status"].map((s) => document.querySelector(s));
 const input = form.querySelector("input");
 const query = new URLSearchParams(location.search);
 const room = query.get("room") || "green";
 const user = query.get("user") || (sessionStorage.id ??= `guest-${Math.random().toString(36).slice(2, 8)}`);
+const url = `${location.origin.replace("http", "ws")}/ws/room/${encodeURIComponent(room)}?${new URLSearchParams({ user })}`;
 let users = {};
-let socket;
 
-function connect(attempt = 0) {
-  const path = `/ws/room/${encodeURIComponent(room)}?${new URLSearchParams({ user })}`;
-  socket = new WebSocket(location.origin.replace("http", "ws") + path);
-  socket.onopen = () => (attempt = 0);
-  socket.onmessage = (e) => take(JSON.parse(e.data));
-  socket.onclose = (e) => {
-    status.textContent = e.code === 4403 ? e.reason : "Reconnecting…";
-    if (e.code !== 4403) {
-      setTimeout(connect, Math.random() * Math.min(20000, 500 * 2 ** attempt), attempt + 1);
-    }
-  };
-}
+const connection = stayConnected(() => new WebSocket(url), (data) => take(JSON.parse(data)), (name, { reason }) => {
+  if (name !== "open") {
+    status.textContent = name === "closed" ? `Closed: ${reason}` : "Connecting…";
+  }
+});
 
 // The whole client side of presence: a state replaces everybody, joins replace, leaves delete.
 function take(frame) {
@@ -43,9 +38,6 @@ function show() {
 
 form.addEventListener("submit", (e) => {
   e.preventDefault();
-  if (socket.readyState === WebSocket.OPEN) {
-    socket.send(JSON.stringify({ status: input.value.trim() || null }));
-  }
+  connection.send(JSON.stringify({ status: input.value.trim() || null }));
 });
 document.getElementById("title").textContent = `Room ${room}`;
-connect();

@@ -1,20 +1,19 @@
+import { stayConnected } from "./stay_connected.js";
+
 const [form, list, status] = ["form", "ul", "#status"].map((s) => document.querySelector(s));
 const input = form.querySelector("input");
 const query = new URLSearchParams(location.search);
 const id = query.get("user") || (sessionStorage.id ??= `guest-${Math.random().toString(36).slice(2, 8)}`);
 let name = query.get("name") || id;
 let users = new Map();
-let socket;
 
-function connect(attempt = 0) {
-  socket = new WebSocket(`${location.origin.replace("http", "ws")}/api/custom/_system/online?${new URLSearchParams({ user: id, name })}`);
-  socket.onopen = () => (attempt = 0);
-  socket.onmessage = (e) => take(JSON.parse(e.data));
-  socket.onclose = () => {
-    status.textContent = "Reconnecting…";
-    setTimeout(connect, Math.random() * Math.min(20000, 500 * 2 ** attempt), attempt + 1);
-  };
-}
+// The address is made for each attempt: with the name of that moment.
+const url = () => `${location.origin.replace("http", "ws")}/api/custom/_system/online?${new URLSearchParams({ user: id, name })}`;
+const connection = stayConnected(() => new WebSocket(url()), (data) => take(JSON.parse(data)), (name, { reason }) => {
+  if (name !== "open") {
+    status.textContent = name === "closed" ? `Closed: ${reason}` : "Connecting…";
+  }
+});
 
 function take(frame) {
   if (frame.event === "list") {
@@ -41,11 +40,9 @@ function show() {
 form.addEventListener("submit", (e) => {
   e.preventDefault();
   name = input.value.trim() || name;
-  if (socket.readyState === WebSocket.OPEN) {
-    socket.send(name);
+  if (connection.send(name)) {
     users.set(id, { id, name }); // the one who causes an update gets no event of it
     show();
   }
 });
 input.value = name;
-connect();

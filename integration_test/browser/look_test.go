@@ -56,7 +56,7 @@ func TestLook(t *testing.T) {
 				ada.do(`document.getElementById("open-sidebar").click()`)
 			}
 			shot(t, ada, look.name)
-			for check, code := range map[string]string{"contrast": contrastJS, "width": widthJS, "names": namesJS} {
+			for check, code := range map[string]string{"contrast": contrastJS, "width": widthJS, "names": namesJS, "lists": listsJS} {
 				faults, err := evaluate[[]string](ada, code)
 				if err != nil {
 					t.Fatalf("%s: %v", check, err)
@@ -164,3 +164,13 @@ const widthJS = `(() => [...document.querySelectorAll("body *")]
 const namesJS = `(() => [...document.querySelectorAll("button, input, textarea, a")]
 	.filter((e) => !e.closest("[hidden]") && !(e.getAttribute("aria-label") || e.textContent.trim()))
 	.map((e) => e.outerHTML.slice(0, 80)))()`
+
+// landmarksJS lists what is in no part of the page that can be jumped to.
+const landmarksJS = `(() => [...document.body.children]
+	.filter((e) => !e.matches("main, aside, nav, header, footer, script, noscript, .skip, svg[hidden]") && !e.querySelector("main"))
+	.map((e) => e.outerHTML.slice(0, 80)))()`
+
+// listsJS lists entries that are in no list for those who do not see it: a list with another role is none.
+const listsJS = `(() => [...document.querySelectorAll("li")]
+	.filter((li) => !li.parentElement.matches("ul:not([role]), ol:not([role]), [role=list]"))
+	.map((li) => li.outerHTML.slice(0, 80)))()`

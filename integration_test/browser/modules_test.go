@@ -48,6 +48,10 @@ func TestModules(t *testing.T) {
 		{"a desktop", "identity", `m.device("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", 0)`,
 			`{"client":"Firefox on Linux","kind":"desktop"}`},
 
+		{"guests' names", "identity", `((names) => [new Set(names).size > 1500, names.every((n) => /^[A-Z]\w+ [A-Z]\w+$/.test(n) && n.length <= 32)])(
+			Array.from({length: 3000}, () => m.randomName()))`, `[true,true]`},
+		{"who has come", "comings", `[1, 2, 3, 4, 40].map((n) => m.comingsText("join", ["ada", "ben", "eve", ...Array(37)].slice(0, n)))`,
+			`["ada has joined","ada and ben joined","ada, ben and eve joined","ada, ben and 2 others joined","ada, ben and 38 others joined"]`},
 		{"a room's name", "rooms", `m.roomName("  Tea & Cake! ")`, `"tea-cake"`},
 		{"no room's name", "rooms", `m.roomName("!!!")`, `""`},
 		{"initials", "dom", `[m.initials("ada"), m.initials("Ada  King Lovelace"), m.initials("😀 x")]`, `["A","AL","😀X"]`},

@@ -26,6 +26,7 @@ func TestSmallPages(t *testing.T) {
 			ada.await("that it is ready", tt.ready)
 			ada.do(`document.querySelector("input").value = ""`)
 			ada.run("write", chromedp.SendKeys(chromedp.CSS("input"), "hello"), enter())
+			ada.await("entries in lists, all of it in landmarks", listsJS+".length + "+landmarksJS+".length === 0")
 			ada.await(tt.sees, `[...document.querySelectorAll("li")].some((li) => li.textContent.startsWith("`+tt.sees+`"))`)
 		})
 	}

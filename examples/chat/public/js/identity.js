@@ -5,8 +5,15 @@
 
 const KEY = "rollcall-chat.me";
 
-const NAMES = ["Quiet Otter", "Brave Heron", "Lucky Fox", "Amber Finch", "Swift Hare", "Merry Badger", "Calm Lynx",
-  "Bright Wren", "Kind Marten", "Bold Robin"];
+// Guests are named by one word of each list: 4,096 names.
+const FIRST = `Agile Amber Ardent Autumn Balmy Blithe Bold Brave Breezy Bright Brisk Calm Candid Cheery Clever Copper Coral Cosy
+  Crisp Curious Daring Dapper Eager Early Earnest Fleet Fond Gentle Gilded Glad Golden Hardy Hazel Honest Jolly Keen Kind Lively
+  Loyal Lucky Lunar Mellow Merry Misty Modest Nimble Noble Patient Plucky Polar Proud Quick Quiet Rosy Russet Silver Smiling Snowy
+  Solar Steady Sunny Swift Velvet Witty`.split(/\s+/);
+const SECOND = `Badger Beaver Bison Bittern Bunting Caribou Chough Cormorant Crane Curlew Deer Dolphin Dormouse Dove Egret Elk Falcon
+  Fawn Finch Fox Gannet Gecko Goose Grebe Hare Hedgehog Heron Ibex Ibis Jackdaw Kestrel Kite Lapwing Lark Linnet Lynx Magpie Marmot
+  Marten Merlin Mink Moose Newt Nightjar Oriole Osprey Otter Owl Petrel Pika Plover Puffin Raven Robin Seal Shrew Siskin Sparrow
+  Starling Stoat Swallow Tern Vole Wren`.split(/\s+/);
 
 export function loadIdentity() {
   const query = new URLSearchParams(location.search);
@@ -30,8 +37,9 @@ function fresh() {
   return { id: newID(), name: randomName(), namedAt: Date.now() };
 }
 
-function randomName() {
-  return NAMES[Math.floor(Math.random() * NAMES.length)];
+export function randomName() {
+  const one = (words) => words[Math.floor(Math.random() * words.length)];
+  return `${one(FIRST)} ${one(SECOND)}`;
 }
 
 // newID is a random id; crypto.randomUUID is only there on https and localhost.

@@ -38,7 +38,7 @@ const writing = new Writing((frame) => connection.send(frame));
 const messages = new MessagesView({
   list: $("messages"), scroller: $("scroller"), empty: $("empty"), newer: $("newer"), newerText: $("newer-text"),
 });
-const comings = new Comings((text, kind) => messages.line(text, kind));
+const comings = new Comings((kind, id, name) => messages.coming(kind, id, name));
 const drawer = new Drawer({
   panel: $("sidebar"), opener: $("open-sidebar"), closer: $("close-sidebar"), backdrop: $("backdrop"),
   behind: document.querySelector(".room"),

@@ -1,5 +1,6 @@
 // The messages and the lines between them. Each message is shown once, whatever comes twice: known by user and id.
 
+import { comingsText } from "./comings.js";
 import { avatar, el, hue, icon, plural } from "./dom.js";
 
 const MOST = 400; // entries kept on the page
@@ -14,6 +15,7 @@ export class MessagesView {
   #scroller;
   #empty;
   #newer;
+  #comings = new WeakMap(); // line → Map of user id → name
   #unseen = 0;
   #pinned = true; // the newest message is in view, and shall stay so
 
@@ -40,21 +42,26 @@ export class MessagesView {
     this.#seen();
   }
 
-  // history puts remembered messages at their places, those that are here already stay. It is not read out.
+  // history puts remembered messages at their places, those that are here already stay. It is not read out. When it does not
+  // reach back to the newest message that is here, a line says so, and what is new comes below it.
   history(messages, myID) {
-    this.#list.setAttribute("aria-live", "off");
+    this.#scroller.setAttribute("aria-live", "off");
+    const last = Number([...this.#list.querySelectorAll(".message:not([data-pending])")].at(-1)?.dataset.n);
+    // A counter that went back: Redis has lost the room.
+    if (messages.length > 0 && (messages[0].n > last + 1 || messages.at(-1).n < last)) {
+      this.#append(line("gap", "Earlier messages are missing here"), false);
+    }
     for (const m of messages) {
       const known = this.#find(m.user_id, m.id);
       if (known && !("pending" in known.dataset)) {
         continue;
       }
       known?.remove();
-      const later = [...this.#list.children].find((li) => "pending" in li.dataset || Number(li.dataset.n) > m.n);
-      this.#list.insertBefore(this.#item(m, myID), later ?? null);
+      this.#list.insertBefore(this.#item(m, myID), this.#after(m.n));
     }
     this.#arranged();
     this.#scroll();
-    setTimeout(() => this.#list.setAttribute("aria-live", "polite"), 500);
+    setTimeout(() => this.#scroller.setAttribute("aria-live", "polite"), 500);
   }
 
   // add shows a message that has come; false when it is here already.
@@ -79,9 +86,21 @@ export class MessagesView {
     this.#append(li, true);
   }
 
-  // line shows something that is no message: somebody has come or gone.
-  line(text, kind) {
-    this.#append(el("li", { class: "line", data: { kind, at: Math.floor(Date.now() / 1000) } }, el("span", {}, text)), false);
+  // coming shows that somebody has come ("join") or gone ("leave"). All of one kind between two messages are one line.
+  coming(kind, id, name) {
+    let li = [...this.#list.children].findLast((entry) => !("pending" in entry.dataset));
+    while (this.#comings.has(li) && li.dataset.kind !== kind) {
+      li = li.previousElementSibling;
+    }
+    const names = (this.#comings.get(li) ?? new Map()).set(id, name);
+    const text = comingsText(kind, [...names.values()]);
+    if (this.#comings.has(li)) {
+      li.firstChild.textContent = text;
+      return;
+    }
+    li = line(kind, text);
+    this.#comings.set(li, names);
+    this.#append(li, false);
   }
 
   toEnd() {
@@ -105,6 +124,13 @@ export class MessagesView {
       this.newerText.textContent = plural(this.#unseen, "new message");
       this.#newer.hidden = false;
     }
+  }
+
+  // #after is the first entry below the last gap that is newer than message n, or waits to be sent; null when none is.
+  #after(n) {
+    const entries = [...this.#list.children];
+    const below = entries.slice(entries.findLastIndex((li) => li.dataset.kind === "gap") + 1);
+    return below.find((li) => "pending" in li.dataset || Number(li.dataset.n) > n) ?? null;
   }
 
   #item(m, myID) {
@@ -156,6 +182,11 @@ export class MessagesView {
     this.#unseen = 0;
     this.#newer.hidden = true;
   }
+}
+
+// line is an entry that is no message.
+function line(kind, text) {
+  return el("li", { class: "line", data: { kind, at: Math.floor(Date.now() / 1000) } }, el("span", {}, text));
 }
 
 function dayName(at) {

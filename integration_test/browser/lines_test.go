@@ -1,0 +1,143 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"rollcall/integration_test/nodetest"
+)
+
+// guest is somebody in the lobby without a browser.
+func guest(t *testing.T, s *stage, user string) *nodetest.Client {
+	t.Helper()
+	q := url.Values{"room": {"lobby"}, "user": {user}, "name": {user}}
+	c := nodetest.Dial(t, s.nodes[1].Addr(), "/ws/chat?"+q.Encode())
+	nodetest.Eventually(t, "the presence of "+user, patience, func() bool { return len(c.Pending()) > 0 })
+	return c
+}
+
+// texts: the lines between the messages, with the messages themselves, read like these patterns, from the first to the last.
+func texts(patterns ...string) string {
+	return fmt.Sprintf(`((want, have) => want.length === have.length && want.every((w, i) => new RegExp("^" + w + "$").test(have[i])))(%s,
+		[...document.querySelectorAll("#messages > li")].map((li) => (li.querySelector(".text") ?? li).textContent))`, nodetest.JSON(patterns))
+}
+
+// Many who come or go one after another are one line; a message begins another one.
+func TestComingsFold(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada"))
+	ada.await("herself", people("ada"))
+	var guests []*nodetest.Client
+	for i := range 40 {
+		guests = append(guests, guest(t, s, fmt.Sprint("g", i)))
+	}
+	ada.await("one line of forty", texts(`g\d+, g\d+ and 38 others joined`))
+	guests[0].Send(`{"type":"message","id":"m1","text":"hello"}`)
+	ada.await("the message", messages(1, "g0", "hello"))
+	ben := guest(t, s, "ben")
+	ada.await("another line below it", texts(`g\d+, g\d+ and 38 others joined`, "hello", "ben has joined"))
+	for _, c := range guests[1:] {
+		c.Leave(1000, "")
+	}
+	ben.Leave(1000, "")
+	eve := guest(t, s, "eve")
+	ada.await("a line for each kind", texts(`g\d+, g\d+ and 38 others joined`, "hello", "ben and eve joined", `\w+, \w+ and 38 others left`))
+	eve.Leave(1000, "")
+	ada.await("one more", texts(`g\d+, g\d+ and 38 others joined`, "hello", "ben and eve joined", `\w+, \w+ and 39 others left`))
+}
+
+// A room remembers its last fifty messages. Who was away for longer is told that some are missing, at their place.
+func TestMissedMessages(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada"))
+	bob := guest(t, s, "bob")
+	n := 0
+	says := func(many int) {
+		t.Helper()
+		for range many {
+			n++
+			bob.Send(fmt.Sprintf(`{"type":"message","id":"m%d","text":"number %d"}`, n, n))
+		}
+		last := fmt.Sprintf("number %d", n)
+		nodetest.Eventually(t, last, patience, func() bool {
+			return slices.ContainsFunc(bob.Pending(), func(frame string) bool { return strings.Contains(frame, `"`+last+`"`) })
+		})
+	}
+	away := func() {
+		t.Helper()
+		s.fronts[0].Refuse()
+		ada.await("that the connection is lost", phase("waiting"))
+	}
+	back := func() {
+		t.Helper()
+		s.fronts[0].Resume()
+		ada.do(`document.getElementById("connection-now").click()`)
+		ada.await("connected again", phase("open"))
+		ada.await("the newest message", messages(1, "bob", fmt.Sprintf("number %d", n)))
+	}
+	const gap = "Earlier messages are missing here"
+	says(1)
+	ada.await("the first message", messages(1, "bob", "number 1"))
+	away()
+	says(50) // all are remembered
+	back()
+	ada.await("all messages, and no gap", `document.querySelectorAll("#messages .message").length === 51`)
+	ada.await("no gap", lines(0, gap))
+
+	away()
+	says(51) // one is not
+	back()
+	ada.await("the gap, once", lines(1, gap))
+	ada.await("its place", `(() => {
+		const all = [...document.querySelectorAll("#messages > li")], at = all.findIndex((li) => li.dataset.kind === "gap");
+		return all[at - 1].dataset.n === "51" && all[at + 1].dataset.n === "53" && document.querySelectorAll("#messages .message").length === 101;
+	})()`)
+
+	if faults, err := evaluate[[]string](ada, contrastJS); err != nil || len(faults) > 0 {
+		t.Errorf("contrast: %q, %v", faults, err)
+	}
+
+	away()
+	says(1)
+	back()
+	ada.await("the gap, still once", lines(1, gap))
+}
+
+// On the narrowest phones, without a connection: nothing sticks out, and what is written can be sent.
+func TestNarrowWithoutConnection(t *testing.T) {
+	b := startBrowser(t)
+	s := startStage(t)
+	ada := b.open("Ada", s.url(0, "user=ada&name=Ada"))
+	s.fronts[0].Refuse()
+	ada.write("hello")
+	for _, width := range []int64{320, 360, 390, 480, 600} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			ada.run("look", chromedp.EmulateViewport(width, 700))
+			ada.await("some seconds to wait", phase("waiting")+` && !document.getElementById("connection-seconds").hidden`)
+			shot(t, ada, fmt.Sprintf("waiting-%d", width))
+			for check, code := range map[string]string{"width": widthJS, "reach": reachJS} {
+				faults, err := evaluate[[]string](ada, code)
+				if err != nil {
+					t.Fatalf("%s: %v", check, err)
+				}
+				for _, fault := range faults {
+					t.Errorf("%s: %s", check, fault)
+				}
+			}
+		})
+	}
+}
+
+// reachJS lists what is to be pressed here and can't be, as it is not in view or lies under something.
+const reachJS = `(() => ["#composer .send", "#text", "#connection-now", "#open-sidebar"].filter((selector) => {
+	const e = document.querySelector(selector), r = e.getBoundingClientRect();
+	const inside = r.left >= 0 && r.top >= 0 && r.right <= innerWidth && r.bottom <= innerHeight && r.width > 20;
+	return !inside || !e.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2));
+}))()`

@@ -72,36 +72,83 @@ func checkExpression(t *testing.T, expr string, all map[string]string) {
 	}
 }
 
-// Alerts are YAML of Prometheus's shape, about metrics that exist, and each says how bad it is and what is the matter.
-func TestAlerts(t *testing.T) {
+// alert is one rule of deploy/prometheus/alerts.yml.
+type alert struct {
+	Alert, Expr, For    string
+	Labels, Annotations map[string]string
+}
+
+func alerts(t *testing.T) (all []alert) {
+	t.Helper()
 	var file struct {
 		Groups []struct {
 			Name  string
-			Rules []struct {
-				Alert, Expr, For    string
-				Labels, Annotations map[string]string
-			}
+			Rules []alert
 		}
 	}
 	if _, err := yaml.Unmarshal(deployed(t, "prometheus/alerts.yml"), &file, yaml.DecodeOpts{}); err != nil {
 		t.Fatal(err)
 	}
+	for _, g := range file.Groups {
+		all = append(all, g.Rules...)
+	}
+	return all
+}
+
+// Alerts are YAML of Prometheus's shape, about metrics that exist, and each says how bad it is and what is the matter.
+func TestAlerts(t *testing.T) {
 	all := known(t)
 	seen := map[string]bool{}
-	for _, g := range file.Groups {
-		for _, r := range g.Rules {
-			if r.Alert == "" || seen[r.Alert] {
-				t.Errorf("the name %q is missing or there twice", r.Alert)
-			}
-			seen[r.Alert] = true
-			if s := r.Labels["severity"]; s != "page" && s != "ticket" || r.Annotations["summary"] == "" {
-				t.Errorf("%s has severity %q and summary %q", r.Alert, s, r.Annotations["summary"])
-			}
-			checkExpression(t, r.Expr, all)
+	for _, r := range alerts(t) {
+		if r.Alert == "" || seen[r.Alert] {
+			t.Errorf("the name %q is missing or there twice", r.Alert)
 		}
+		seen[r.Alert] = true
+		if s := r.Labels["severity"]; s != "page" && s != "ticket" || r.Annotations["summary"] == "" {
+			t.Errorf("%s has severity %q and summary %q", r.Alert, s, r.Annotations["summary"])
+		}
+		checkExpression(t, r.Expr, all)
 	}
 	if len(seen) < 10 {
 		t.Errorf("only %d alerts", len(seen))
+	}
+}
+
+// docs/operating.md has a row for each alert, with its severity, in the order of alerts.yml; the row of a metric names the alerts
+// that look at it; and no alert is named that does not exist.
+func TestAlertsAreDocumented(t *testing.T) {
+	text := string(deployed(t, "../docs/operating.md"))
+	var want, rows, names []string
+	about := map[string][]string{}
+	for _, r := range alerts(t) {
+		names = append(names, r.Alert)
+		want = append(want, r.Alert+" "+r.Labels["severity"])
+		for _, metric := range named(r.Expr) {
+			if quoted := "`" + r.Alert + "`"; !slices.Contains(about[metric], quoted) {
+				about[metric] = append(about[metric], quoted)
+			}
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(Rollcall\\w+)` \\| (\\w+) \\| [^|]+ \\| [^|]+ \\|$").FindAllStringSubmatch(text, -1) {
+		rows = append(rows, row[1]+" "+row[2])
+	}
+	if !slices.Equal(rows, want) {
+		t.Errorf("the rows of docs/operating.md are\n%s\nbut the alerts\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
+	}
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.TrimSuffix(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "| `rollcall_") || len(cells) < 6 {
+			continue
+		}
+		metric, last := strings.Trim(cells[1], " `"), strings.TrimSpace(cells[len(cells)-1])
+		if want := strings.Join(about[metric], ", "); last != want {
+			t.Errorf("the last column of %s is %q, but alerts.yml has %q", metric, last, want)
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bRollcall[A-Z]\w+`).FindAllString(text, -1) {
+		if !slices.Contains(names, name) {
+			t.Errorf("there is no alert %s", name)
+		}
 	}
 }
 

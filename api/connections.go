@@ -113,6 +113,6 @@ func (s *Server) reached(ctx context.Context, what, id string, found bool, err e
 	if err == nil && !found {
 		return nil, huma.Error404NotFound("there is no connection "+strconv.Quote(id), at("path.id", "unknown"))
 	}
-	s.audit(ctx, what, err, append([]any{"connection", id}, more...)...)
+	s.audit(ctx, what, outcomeOf(err), append([]any{"connection", id}, more...)...)
 	return nil, s.fail(err)
 }

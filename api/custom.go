@@ -64,7 +64,7 @@ func (s *Server) scripts() {
 	huma.Register(s.api, operation("delete-script", http.MethodDelete, path, "Remove a registered script; a file of the same path is served again", auth.Admin, http.StatusNoContent, http.StatusNotFound),
 		func(ctx context.Context, in *ScriptPath) (*struct{}, error) {
 			err := s.cfg.Scripts.Delete(ctx, in.DB, in.Path, in.Method)
-			s.audit(ctx, "remove script", err, "db", in.DB, "path", in.Path, "method", in.Method)
+			s.audit(ctx, "remove script", outcomeOf(err), "db", in.DB, "path", in.Path, "method", in.Method)
 			return nil, s.fail(err)
 		})
 }
@@ -94,7 +94,7 @@ func (s *Server) putScript(path string) {
 			return nil, unprocessable("body.code", "the code is not UTF-8")
 		}
 		put, err := s.cfg.Scripts.Put(ctx, in.DB, in.Path, method, code)
-		s.audit(ctx, "register script", err, "db", in.DB, "path", in.Path, "method", method, "version", put.Version)
+		s.audit(ctx, "register script", outcomeOf(err), "db", in.DB, "path", in.Path, "method", method, "version", put.Version)
 		if err != nil {
 			return nil, s.fail(err)
 		}

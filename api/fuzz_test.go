@@ -38,6 +38,8 @@ func (h *fakeHub) Deliver(_ context.Context, _ string, v hub.Value) (bool, error
 	return true, h.err
 }
 
+func (h *fakeHub) Disconnect(context.Context, string, int, string) (bool, error) { return true, h.err }
+
 func (h *fakeHub) Connections(context.Context, string, hub.Page) (hub.Listing[hub.ConnInfo], error) {
 	return hub.Listing[hub.ConnInfo]{Items: []hub.ConnInfo{}}, h.err
 }
@@ -62,6 +64,8 @@ func (s *fakeScripts) Put(_ context.Context, db, path, method, code string) (app
 	s.put = append(s.put, sc)
 	return sc, s.err
 }
+
+func (s *fakeScripts) Delete(context.Context, string, string, string) error { return s.err }
 
 func newServer(h *fakeHub, s *fakeScripts) *Server {
 	return New(Config{Hub: h, Scripts: s, Nodes: func() []cluster.Node { return nil }, Keys: func() auth.Keys { return auth.NewKey("key") },

@@ -13,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/auth"
-	"rollcall/broker"
 	"rollcall/hub"
 )
 
@@ -157,7 +156,11 @@ func (s *Server) publish(ctx context.Context, key string, ms []hub.Message) (*se
 		return out, nil
 	}
 	if !errors.Is(err, hub.ErrOtherCall) {
-		s.audit(ctx, "broadcast", err, "channels", channelsOf(ms), "messages", len(ms))
+		o := outcomeOf(err)
+		if o == unchanged && len(ms) > 1 {
+			o = unknown // some of them may have been sent
+		}
+		s.audit(ctx, "broadcast", o, "channels", channelsOf(ms), "messages", len(ms))
 	}
 	if err != nil {
 		return nil, s.fail(err)
@@ -190,17 +193,4 @@ func channelsOf(ms []hub.Message) (names []string) {
 		names = append(names, name)
 	}
 	return names
-}
-
-// audit writes one line for each change: who did what, from where. A change whose outcome is not known gets its line too.
-func (s *Server) audit(ctx context.Context, what string, err error, more ...any) {
-	who, _ := ctx.Value(callerKey{}).(caller)
-	outcome := "done"
-	switch {
-	case errors.Is(err, broker.ErrUnknown), errors.Is(err, hub.ErrSilent), errors.Is(err, context.Canceled):
-		outcome = "unknown"
-	case err != nil:
-		return // nothing has changed
-	}
-	s.cfg.Log.Info("audit", append([]any{"what", what, "key", who.Name, "from", who.from, "outcome", outcome}, more...)...)
 }

@@ -37,15 +37,47 @@ func TestDocsCompile(t *testing.T) {
 	}
 }
 
-// What the docs link to is there.
+// What pages link to is there, with the heading that is named.
 func TestDocsLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, file := range []string{"README.md", "docs/handlers.md", "docs/protocol.md", "docs/api.md", "docs/auth.md", "examples/README.md", "examples/chat/README.md"} {
-		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
-			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(file), found[1])); err != nil {
-				t.Errorf("%s links to %s: %v", file, found[1], err)
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	dropped := regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	fenced := regexp.MustCompile("(?ms)^ *```.*?^ *```")
+	anchors := func(path string) map[string]bool {
+		found := map[string]bool{}
+		for _, h := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, path), ""), -1) {
+			found[strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")] = true
+		}
+		return found
+	}
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
+	pages, links := 0, 0
+	err := filepath.WalkDir("../..", func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2:
+			return filepath.SkipDir
+		case filepath.Ext(path) != ".md":
+			return nil
+		}
+		pages++
+		page := strings.TrimPrefix(path, "../../")
+		for _, found := range link.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, page), ""), -1) {
+			links++
+			target := page
+			if found[1] != "" {
+				target = filepath.Join(filepath.Dir(page), found[1])
+			}
+			if _, err := os.Stat(filepath.Join("../..", target)); err != nil {
+				t.Errorf("%s links to %s: %v", page, found[1], err)
+			} else if found[2] != "" && !anchors(target)[found[2]] {
+				t.Errorf("%s links to %s, which has no heading #%s", page, target, found[2])
 			}
 		}
+		return nil
+	})
+	if err != nil || pages < 15 || links < 60 {
+		t.Errorf("%d pages with %d links: %v", pages, links, err)
 	}
 }
 

@@ -53,22 +53,6 @@ func TestPresenceLinger(t *testing.T) {
 	c.expectLists(gone, 1, []int{0, 1}, "back")
 }
 
-// SPEC 3: a node that drains or dies does not wait for --presence-linger.
-func TestPresenceLingerAtTheNodesEnd(t *testing.T) {
-	t.Parallel()
-	nodes := nodetest.StartAll(t, 2, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: with("--presence-linger", "1m")})
-	c := &cast{t: t, nodes: nodes, channel: "room", devices: map[string][]*nodetest.Client{}}
-	c.watchFrom(1)
-	c.enter("dropped", 0)
-	c.plain[0].AwaitUsers("room", "dropped")
-	c.devices["dropped"][0].Drop()
-	nodes[0].Terminate()
-	if code := nodes[0].ExitCode(5 * time.Second); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	c.plain[0].AwaitUsersWithin(time.Second, "room")
-}
-
 // SPEC 3: --presence-window: "diff coalescing"; SPEC 1.2: "0 turns it off".
 func TestPresenceWindow(t *testing.T) {
 	t.Parallel()

@@ -48,11 +48,11 @@ type Config struct {
 	MaxConnectionsPerUser int `default:"0" help:"Connections it takes from one user of tokens; beyond: 429. 0: no limit."`
 	ConnectRate           int `default:"0" help:"New connections a second it takes, beyond: 503; and a tenth of them from one address, beyond: 429. 0: no limit."`
 
-	ScriptBudget time.Duration `default:"250ms" help:"Time a handler may run between two calls that wait."`
-	TurnTimeout  time.Duration `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
-	ScriptMemory Size          `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
-	Drain        time.Duration `default:"10s" help:"Time over which clients are sent away after SIGTERM (close 1012)."`
-	RedisPrefix  string        `default:"rollcall" help:"What all names in Redis begin with."`
+	ScriptBudget time.Duration  `default:"250ms" help:"Time a handler may run between two calls that wait."`
+	TurnTimeout  time.Duration  `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
+	ScriptMemory Size           `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
+	Drain        *time.Duration `placeholder:"TIME" help:"Time over which clients are sent away after SIGTERM (close 1012). None: 10s; with --dev they go at once."`
+	RedisPrefix  string         `default:"rollcall" help:"What all names in Redis begin with."`
 
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level of the log: debug, info, warn, error."`
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
@@ -64,6 +64,8 @@ type Config struct {
 	tokens  auth.Config
 	proxies auth.Proxies
 	origins []string // as ParseOrigins gives them
+	drain   time.Duration
+	hasty   bool // --dev without --drain: it ends as soon as it can
 }
 
 // Size is a number of bytes: "65536", "64KiB", "1MiB", "64k", "1M".
@@ -105,6 +107,14 @@ func (c *Config) validate() error {
 			c.Listen = listenHere
 		}
 	}
+	switch {
+	case c.Drain != nil:
+		c.drain = *c.Drain
+	case c.Dev:
+		c.hasty = true
+	default:
+		c.drain = 10 * time.Second
+	}
 	tokens, err := c.tokenFlags.config()
 	if err != nil {
 		return err
@@ -135,7 +145,7 @@ func (c *Config) validate() error {
 		{"--ping", c.Ping, 100 * time.Millisecond, time.Hour},
 		{"--script-budget", c.ScriptBudget, time.Millisecond, time.Minute},
 		{"--turn-timeout", c.TurnTimeout, 100 * time.Millisecond, time.Hour},
-		{"--drain", c.Drain, 0, time.Hour},
+		{"--drain", c.drain, 0, time.Hour},
 	} {
 		if d.value < d.min || d.value > d.max {
 			return usagef("%s: %v is out of range: give a time from %v to %v", d.flag, d.value, d.min, d.max)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"rollcall/rawsock"
@@ -58,6 +60,9 @@ func (n *node) bind() error {
 		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
 	}
 	ln, err := how.Listen(context.Background(), "tcp", cfg.Listen)
+	for end := time.Now().Add(devEnd); cfg.Dev && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		ln, err = how.Listen(context.Background(), "tcp", cfg.Listen) // the one that was ended a moment ago may still have it
+	}
 	if err != nil {
 		return usagef("--listen: %v: give a free address", err)
 	}

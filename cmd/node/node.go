@@ -25,9 +25,6 @@ import (
 	"rollcall/wsconn"
 )
 
-// afterDrain is how long after --drain the last clients may take to go (SPEC 3).
-const afterDrain = 2 * time.Second
-
 // node is one running node: the rooms of DESIGN 1, built from the ground up and closed in reverse.
 type node struct {
 	cfg *Config
@@ -107,7 +104,9 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	broker.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
-			n.closeRooms()
+			ctx, cancel := context.WithTimeout(context.Background(), afterDrain)
+			defer cancel()
+			n.closeRooms(ctx)
 		}
 	}()
 	if n.tokens, err = openTokens(ctx, cfg, log); err != nil {
@@ -254,75 +253,4 @@ func (n *node) remoteAddr(r *http.Request) string {
 		return host
 	}
 	return addr
-}
-
-// close sends the clients away and closes everything.
-func (n *node) close() {
-	n.draining.Store(true)
-	n.log.Info("draining", "connections", n.sockets.Len(), "time", n.cfg.Drain)
-	n.drain()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = n.http.Shutdown(ctx) // requests that are still under way after that are cut
-	_ = n.http.Close()
-	n.closeRooms()
-	n.log.Info("node is down")
-}
-
-// drain closes the connections one after another over the drain time, and returns as soon as all are gone.
-func (n *node) drain() {
-	began := time.Now()
-	var conns []*wsconn.Conn
-	n.sockets.Each(func(c *wsconn.Conn) { conns = append(conns, c) })
-	total, next := len(conns), 0 // next of conns to be closed
-	for n.sockets.Len() > 0 && time.Since(began) < n.cfg.Drain+afterDrain {
-		for next < total && time.Since(began) >= n.cfg.Drain*time.Duration(next)/time.Duration(total) {
-			conns[next].Close(wsconn.CodeRestart, restartReason)
-			next++
-		}
-		if next == total { // others may have come in meanwhile
-			n.sockets.Each(func(c *wsconn.Conn) { c.Close(wsconn.CodeRestart, restartReason) })
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-const restartReason = "the node restarts; connect again"
-
-// closeRooms closes what was built, in reverse.
-func (n *node) closeRooms() {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	if n.http != nil {
-		_ = n.http.Close() // its listener with it
-		<-n.served
-	}
-	n.health.close(ctx)
-	if n.sockets != nil {
-		n.sockets.Close()
-	}
-	if n.app != nil {
-		n.app.Close()
-	}
-	if n.scripts != nil {
-		n.scripts.Close()
-	}
-	if n.hub != nil {
-		n.hub.Close()
-		n.tracker.Close()
-		if err := n.cluster.Close(ctx); err != nil {
-			n.log.Warn("give up the lease failed", "error", err)
-		}
-	}
-	if n.keys != nil {
-		n.keys.Close()
-	}
-	if n.tokens != nil {
-		n.tokens.Close()
-	}
-	if n.broker != nil {
-		if err := n.broker.Close(); err != nil {
-			n.log.Warn("close Redis failed", "error", err)
-		}
-	}
 }

@@ -7,7 +7,7 @@
 //	change.go    pure: the messages of those scripts
 //	snapshot.go  pure: what was read, and the changes that came meanwhile
 //	replica.go   pure: a channel's view; Apply and Reset return what changed
-//	departed.go  pure: who left, and so never comes back
+//	departed.go  pure: which connections left, and so never come back
 //	window.go    pure: gathers changes between two flushes, and what each client has been told
 //	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
 //	channel.go   one channel on this node; load.go reads it, notify.go tells its audience, wait.go lets writers see their changes

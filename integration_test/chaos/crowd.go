@@ -100,7 +100,7 @@ func (p *person) live(ctx context.Context) {
 		}
 	}()
 	for p.run.crowd.may(ctx) {
-		p.look()
+		p.look(ctx)
 		p.act(ctx)
 		timer := time.NewTimer(p.run.plan.Pace/2 + rand.N(p.run.plan.Pace))
 		select {
@@ -111,17 +111,24 @@ func (p *person) live(ctx context.Context) {
 	}
 }
 
-// look drops devices whose connection has ended.
-func (p *person) look() {
+// look drops devices whose connection has ended. Who was sent away from a node that is being replaced comes back elsewhere.
+func (p *person) look(ctx context.Context) {
 	var left []*device
+	var back []*host
 	for _, d := range p.devices {
-		if d.gone() {
-			d.leave(0)
-		} else {
+		switch {
+		case !d.gone():
 			left = append(left, d)
+			continue
+		case d.host.rolls.Load():
+			back = append(back, d.host)
 		}
+		d.leave(0)
 	}
 	p.devices = left
+	for _, h := range back {
+		p.connect(ctx, h)
+	}
 }
 
 // act does one thing.

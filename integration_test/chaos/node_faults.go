@@ -13,6 +13,7 @@ func nodeFaults() []kind {
 	return []kind{
 		{"node-kill", everywhere, killNode},
 		{"node-term", everywhere, terminateNode},
+		{"node-roll", everywhere, rollNode},
 		{"node-oom", everywhere, starveNode},
 		{"node-freeze-short", everywhere, func(n *nemesis) *blow {
 			return freezeNode(n, n.between(n.run.plan.Times.Lease/5, n.run.plan.Times.Lease*4/5))
@@ -37,12 +38,28 @@ func terminateNode(n *nemesis) *blow {
 	if h == nil {
 		return nil
 	}
+	return n.terminate(h)
+}
+
+func (n *nemesis) terminate(h *host) *blow {
 	h.node.Terminate()
 	return &blow{hosts: []*host{h}, end: func() {
 		if code := h.node.ExitCode(nodetest.Patience); code != 0 {
 			n.run.t.Errorf("%s ended with %d after SIGTERM", h.name, code)
 		}
 	}}
+}
+
+// rollNode is one step of a rolling restart: a node is told to end, and its clients come back on the others at once.
+func rollNode(n *nemesis) *blow {
+	h := n.host()
+	if h == nil {
+		return nil
+	}
+	h.rolls.Store(true)
+	b := n.terminate(h)
+	b.lasts = 2 * time.Second
+	return b
 }
 
 func freezeNode(n *nemesis, lasts time.Duration) *blow {

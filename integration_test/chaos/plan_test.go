@@ -13,8 +13,8 @@ import (
 
 // short are the leases of most runs: many faults fit into a minute. defaults are those of SPEC 3.
 var (
-	short    = history.Times{Lease: 2 * time.Second, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: 1500 * time.Millisecond}
-	defaults = history.Times{Lease: 6 * time.Second, Grace: time.Second, Heartbeat: 2 * time.Second, Ping: 1500 * time.Millisecond}
+	short    = history.Times{Lease: 2 * time.Second, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: 1500 * time.Millisecond, Restart: 2 * time.Second}
+	defaults = history.Times{Lease: 6 * time.Second, Grace: time.Second, Heartbeat: 2 * time.Second, Ping: 1500 * time.Millisecond, Restart: 5 * time.Second}
 )
 
 // freeze is the longest that Redis is frozen, mostly.
@@ -45,7 +45,7 @@ func plansFrom(t *testing.T) (plans []Plan, full bool) {
 	switch text := os.Getenv("ROLLCALL_CHAOS"); text {
 	case "":
 		base.People, base.Mixed = 30, 0
-		with(func(p *Plan) { p.Faults = 18 })
+		with(func(p *Plan) { p.Faults = 19 })
 		with(func(p *Plan) {
 			p.Redis, p.Faults = "sentinel", 5
 			p.Kinds = []string{"redis-failover", "redis-failover-lossy", "redis-kill-pubsub", "node-kill"}

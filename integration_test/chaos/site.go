@@ -3,7 +3,9 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,8 @@ type host struct {
 	node  *nodetest.Node
 	front *redistest.Proxy
 	redis *redistest.Proxy // nil but with standalone Redis: the others tell clients their addresses
+
+	rolls atomic.Bool // its clients come back elsewhere when it sends them away
 }
 
 // site is the cluster that a run happens to.
@@ -49,7 +53,7 @@ func (s *site) add() *host {
 	}
 	h.node = nodetest.Start(s.t, nodetest.Options{Redis: url, App: app, Flags: []string{
 		"--lease-ttl", s.times.Lease.String(), "--heartbeat", s.times.Heartbeat.String(), "--ping", s.times.Ping.String(),
-		"--message-rate", "0", "--drain", "500ms", "--max-message", "256KiB",
+		"--restart-grace", s.times.Restart.String(), "--message-rate", "0", "--drain", "500ms", "--max-message", "256KiB",
 	}})
 	h.front = redistest.NewProxy(s.t, h.node.Addr())
 	return h
@@ -81,9 +85,9 @@ func (s *site) all() []*host {
 	return s.hosts[:len(s.hosts):len(s.hosts)]
 }
 
-// some picks a node, another one than but if there is one; nil when there is none.
+// some picks a node, another one than but if there is one; nil when there is none. A balancer gives clients none that is replaced.
 func (s *site) some(rng *rand.Rand, but *host) *host {
-	all := s.all()
+	all := slices.DeleteFunc(slices.Clone(s.all()), func(h *host) bool { return h.rolls.Load() })
 	if len(all) == 0 {
 		return nil
 	}

@@ -42,8 +42,6 @@ var mutants = []mutant{
 		"o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })", ""},
 	{"an entry that went instead of lingering is written again", "presence/own.go",
 		"o.gone, err = true, nil", "o.until, o.meta.Ref, err = time.Time{}, newRef(), nil"},
-	{"a reaper forgets what is put off", "cluster/reaper.go",
-		"return r.putOff(ctx, inc, later)", ""},
 	{"nobody reaps", "cluster/cluster.go",
 		"c.reaper.kick()", ""},
 }

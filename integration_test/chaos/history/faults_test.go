@@ -37,6 +37,51 @@ func TestFaults(t *testing.T) {
 			3000 w leave u
 			3001 w join u a=on
 			rest 5200`, "told gone"},
+		"sent away, back elsewhere": {there + `fault node-roll 1000 1600 n2
+			1001 b ended closed 1012 bye
+			2000 a asked
+			2010 a sure
+			rest 5200`, ""},
+		"sent away, back elsewhere, told gone": {there + `fault node-roll 1000 1600 n2
+			1001 b ended closed 1012 bye
+			1900 w leave u
+			2000 a asked
+			2001 w join u a=on
+			2010 a sure
+			rest 5200`, "told gone"},
+		"sent away, back too late": {there + `fault node-roll 1000 1600 n2
+			1001 b ended closed 1012 bye
+			3100 w leave u
+			3200 a asked
+			3201 w join u a=on
+			3210 a sure
+			rest 5200`, ""},
+		"sent away, and kept too long": {there + `fault node-roll 1000 1600 n2
+			1001 b ended closed 1012 bye
+			6200 w leave u
+			rest 6300`, "late"},
+		"sent away, back and gone": {there + `fault node-roll 1000 1600 n2
+			1001 b ended closed 1012 bye
+			1200 a asked
+			1210 a sure
+			1500 a ended left
+			1501 w leave u
+			rest 5200`, ""},
+		"sent away beside another device, which goes": {there + `fault node-roll 1000 1600 n2
+			500 a asked
+			510 a sure
+			1001 b ended closed 1012 bye
+			1500 a ended left
+			1501 w leave u
+			rest 5200`, ""},
+		"sent away while Redis loses what was written": {there + `fault node-roll 1000 1600 n2
+			fault redis-failover 1000 1100
+			1001 b ended closed 1012 bye
+			1500 w leave u
+			2000 a asked
+			2001 w join u a=on
+			2010 a sure
+			rest 5200`, ""},
 		"frozen for longer than the lease": {there + `fault node-freeze-long 1000 5000 n2
 			3500 w leave u
 			5100 w join u b=on

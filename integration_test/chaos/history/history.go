@@ -85,8 +85,8 @@ type Point struct {
 // Span is a time in which the driver itself did not run.
 type Span struct{ From, To time.Duration }
 
-// Times are the cluster's settings.
-type Times struct{ Lease, Grace, Heartbeat, Ping time.Duration }
+// Times are the cluster's settings. Restart is --restart-grace, and no longer than Gone less a heartbeat and 2 s.
+type Times struct{ Lease, Grace, Heartbeat, Ping, Restart time.Duration }
 
 // Gone is how long the users of a killed node may be shown: SPEC 5.1, "lease + grace + one heartbeat + 1 s".
 func (t Times) Gone() time.Duration { return t.Lease + t.Grace + t.Heartbeat + time.Second }

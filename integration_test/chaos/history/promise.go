@@ -15,6 +15,8 @@ type Promise struct {
 	Dies bool
 	// Ends: connections to the struck nodes end, because the node says so or the way to it is cut.
 	Ends bool
+	// Lingers: whom the struck nodes send away with 1012 stays present for Times.Restart, to come back unseen.
+	Lingers bool
 	// Silent: as Ends, but the node finds out only by its pings.
 	Silent bool
 	// Away: if it lasts longer than the lease, users who are only on the struck nodes are told gone, and back after it.
@@ -37,7 +39,8 @@ var Promises = map[string]Promise{
 
 	"node-kill":         {Dies: true},
 	"node-oom":          {Dies: true},
-	"node-term":         {Ends: true},
+	"node-term":         {Ends: true, Lingers: true},
+	"node-roll":         {Ends: true, Lingers: true}, // and its clients come back elsewhere
 	"node-freeze-short": {},
 	"node-freeze-long":  {Away: true, Misses: true, Disturbs: true, Loses: true},
 	"node-cut":          {Away: true, Misses: true, Disturbs: true, Loses: true},

@@ -9,7 +9,7 @@ import (
 )
 
 // times are those of the tests: a killed node's devices are surely kept for 1.5 s, and shown for 4 s at most.
-var times = Times{Lease: 1500 * time.Millisecond, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: time.Second}
+var times = Times{Lease: 1500 * time.Millisecond, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: time.Second, Restart: 2 * time.Second}
 
 // record reads a history as the tests write it: one event a line, "<ms> <client> <what> …". A client is declared by
 // "client <name> <user or -> <route> <node>"; a fault is "fault <name> <from> <to> <nodes…>"; a point of rest "rest <ms>".

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type tracking struct {
 	ended     time.Duration // the client's own end of it, or that of its connection
 	held      time.Duration // until when the cluster surely keeps it: ended, but later after its node was killed
 	killed    bool          // its node died then
+	sent      *Fault        // by which its node sent it away, to come back
 	states    []stated      // what it asked for, in order
 }
 
@@ -63,6 +65,11 @@ func truthOf(r *Record) *truth {
 			k.confirmed = t.sureOf(k)
 			k.killed = k.ended < forever && t.diedWith(k.client.Node, k.ended) != nil
 		}
+		for _, k := range stays {
+			if k.sent != nil {
+				k.held = t.lingersUntil(k, stays)
+			}
+		}
 	}
 	return t
 }
@@ -97,6 +104,9 @@ func (t *truth) add(c *Client) {
 				k.ended, k.held = e.At, t.cutAt(c.Node, k.asked, e.At)
 				if e.Text != "left" {
 					k.held = t.heldAfter(c.Node, k.asked, e.At)
+				}
+				if strings.HasPrefix(e.Text, "closed 1012") {
+					k.sent = t.sentBy(c.Node, e.At)
 				}
 			}
 			clear(now)
@@ -160,6 +170,39 @@ func (t *truth) heldAfter(node string, asked, at time.Duration) time.Duration {
 		}
 	}
 	return max(until, at)
+}
+
+// sentBy finds the fault by which a node sent a client away.
+func (t *truth) sentBy(node string, at time.Duration) *Fault {
+	for i, f := range t.rec.Faults {
+		if Promises[f.Name].Lingers && slices.Contains(f.Nodes, node) && f.Began <= at && at <= f.Ended+notice {
+			return &t.rec.Faults[i]
+		}
+	}
+	return nil
+}
+
+// lingersUntil says until when the cluster surely keeps a device that was sent away: SPEC 3, --restart-grace. "It keeps a user, not
+// a device": the next device of its user takes its place, and with one that is there already it goes at once. Of devices that are
+// sent away together one stays, whichever.
+func (t *truth) lingersUntil(k *tracking, stays []*tracking) time.Duration {
+	until := k.ended + t.rec.Times.Restart
+	for _, f := range t.rec.Faults {
+		if p := Promises[f.Name]; (p.Disturbs || p.Loses || p.Dies) && f.Began < until && f.Ended+notice > k.ended {
+			return k.ended // it may not have been noted that it lingers, or be lost
+		}
+	}
+	for _, o := range stays {
+		if o == k || o.sent == k.sent || o.asked > until || o.held <= k.ended {
+			continue
+		}
+		begins := o.confirmed
+		if o.confirmed >= o.held {
+			begins = o.asked // it may have come and gone unseen
+		}
+		until = min(until, max(begins, k.ended))
+	}
+	return until
 }
 
 // at gives who is where at a time: room to user to metas.

@@ -34,6 +34,8 @@ type Broker struct {
 
 	breaks   atomic.Uint64
 	echoes   atomic.Uint64 // the last echo's number
+	noFlags  atomic.Bool   // Redis, or one of them, does not know flags of scripts
+	toldFull atomic.Int64  // when the log last said that Redis is full, since the broker was opened; 0: never
 	closing  sync.Once
 	closeErr error
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -150,6 +151,9 @@ func (b *Broker) Batch(ctx context.Context, cmds []redis.Cmder) error {
 func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {
 	began := time.Now()
 	defer func() { b.cfg.Observer.Batched(len(cmds), time.Since(began)) }()
+	if !b.noFlags.Load() {
+		withFlags(cmds)
+	}
 	b.pipeline(ctx, pipe, cmds)
 	var evals []redis.Cmder
 	var originals []*redis.Cmd
@@ -170,6 +174,7 @@ func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis
 	}
 	if len(evals) > 0 {
 		b.pipeline(ctx, pipe, evals)
+		b.evalWithoutFlags(ctx, pipe, evals)
 		for i, eval := range evals {
 			eval := eval.(*redis.Cmd)
 			originals[i].SetVal(eval.Val())
@@ -184,11 +189,44 @@ func (b *Broker) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis
 	}
 }
 
+// evalWithoutFlags sends again, without their flags, the scripts whose flags Redis does not know. From then on none is sent
+// with flags: a Redis before 7.0 may come and go behind Sentinel, and in a Cluster.
+func (b *Broker) evalWithoutFlags(ctx context.Context, pipe redis.Pipeliner, evals []redis.Cmder) {
+	var plain []redis.Cmder
+	var at []int
+	for i, eval := range evals {
+		if cmd := withoutFlags(ctx, eval); cmd != nil {
+			plain, at = append(plain, cmd), append(at, i)
+		}
+	}
+	if len(plain) == 0 {
+		return
+	}
+	if !b.noFlags.Swap(true) && b.embedded == nil {
+		b.cfg.Log.Warn("redis is older than 7.0: should it reach its maxmemory, nodes lose their leases")
+	}
+	b.pipeline(ctx, pipe, plain)
+	for i, cmd := range plain {
+		evals[at[i]] = cmd
+	}
+}
+
 // failed tells the observer of a command's error, and whether its outcome is unknown.
 func (b *Broker) failed(err error) (broken bool) {
 	err = classify(err)
 	b.cfg.Observer.Failed(failureOf(err))
+	if errors.Is(err, ErrFull) {
+		b.tellFull()
+	}
 	return isUnknown(err)
+}
+
+// tellFull logs, now and then, that Redis is full.
+func (b *Broker) tellFull() {
+	now := b.now()
+	if last := b.toldFull.Load(); (last == 0 || now-time.Duration(last) >= time.Minute) && b.toldFull.CompareAndSwap(last, int64(now)) {
+		b.cfg.Log.Error("redis is full (maxmemory): joins wait until it has room, store and registering scripts fail")
+	}
 }
 
 func (b *Broker) pipeline(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {

@@ -21,6 +21,8 @@ var (
 	// carried out all the same: the connection broke or the wait ended after
 	// it may have been sent. An ErrUnavailable that is no ErrUnknown: it was not carried out.
 	ErrUnknown = errors.New("outcome unknown")
+	// ErrFull is the cause when Redis has reached its maxmemory. It comes as ErrUnavailable, not carried out.
+	ErrFull = errors.New("redis is full (maxmemory)")
 	// ErrClosed is the cause of errors after Close. It comes as ErrUnavailable.
 	ErrClosed = errors.New("broker closed")
 	// ErrOverloaded: too many commands wait for Redis. It comes as ErrUnavailable.
@@ -57,7 +59,7 @@ func unknown(cause error) error { return &unavailable{unknown: true, cause: caus
 // write has done nothing either: Redis checks them before or at the first write.
 var refusals = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS",
-	"BUSY", "MISCONF", "OOM", "max number of clients reached",
+	"BUSY", "MISCONF", "max number of clients reached",
 }
 
 // redirects are left over when go-redis ran out of them, but also when the connection
@@ -78,6 +80,9 @@ func classify(err error) error {
 	}
 	var reply redis.Error
 	if errors.As(err, &reply) {
+		if redis.HasErrorPrefix(err, "OOM") || strings.Contains(err.Error(), "-OOM command not allowed") { // Redis 6: within a script's
+			return notSent(ErrFull)
+		}
 		for _, prefix := range refusals {
 			if redis.HasErrorPrefix(err, prefix) {
 				return notSent(err)

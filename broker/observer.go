@@ -24,19 +24,22 @@ type Failure string
 const (
 	Unavailable Failure = "unavailable" // not carried out: Redis was away, or would not serve
 	Unknown     Failure = "unknown"     // the answer was lost
+	Full        Failure = "full"        // not carried out: Redis has reached its maxmemory
 	Refused     Failure = "refused"     // Redis's own answer was an error
 	Timeout     Failure = "timeout"     // its caller waited no longer; it may be carried out all the same
 	Overloaded  Failure = "overloaded"  // too many wait already
 )
 
 // Failures lists every Failure, for metrics that want all labels from the start.
-func Failures() []Failure { return []Failure{Unavailable, Unknown, Refused, Timeout, Overloaded} }
+func Failures() []Failure { return []Failure{Unavailable, Unknown, Full, Refused, Timeout, Overloaded} }
 
 // failureOf labels an error that classify gave.
 func failureOf(err error) Failure {
 	switch {
 	case isUnknown(err):
 		return Unknown
+	case errors.Is(err, ErrFull):
+		return Full
 	case isUnavailable(err):
 		return Unavailable
 	}

@@ -25,9 +25,9 @@ var declareSrc string
 var endSrc string
 
 var (
-	heartbeatScript = broker.NewScript(heartbeatSrc)
-	declareScript   = broker.NewScript(declareSrc)
-	endScript       = broker.NewScript(endSrc)
+	heartbeatScript = broker.NewScript(heartbeatSrc).AllowOOM()
+	declareScript   = broker.NewScript(declareSrc).AllowOOM()
+	endScript       = broker.NewScript(endSrc).AllowOOM()
 )
 
 // ErrClosed says that the node is stopping.

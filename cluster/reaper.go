@@ -2,12 +2,15 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/broker"
 )
 
 // Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of connections
@@ -83,7 +86,11 @@ func (r *reaper) round(ctx context.Context) error {
 
 func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
 	cmd := redis.NewStatusCmd(ctx, "set", r.c.keys.Claim(inc), r.c.cfg.Process, "nx", "px", claimFor.Milliseconds())
-	if err := r.c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+	err := r.c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd})
+	switch {
+	case errors.Is(err, broker.ErrFull):
+		return true, nil // without a claim others may do the same, which is only work done twice
+	case err != nil:
 		return false, fmt.Errorf("claim %s: %w", inc, err)
 	}
 	switch err := cmd.Err(); err {

@@ -29,7 +29,7 @@ func newRedis(make promauto.Factory) redis {
 		echo: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_redis_echo_seconds", Buckets: redisBuckets,
 			Help: "Time of a message through Redis and back: one is published each second for each subscription connection, by the node to itself, so no clocks are compared."}),
 	}
-	for _, reason := range []string{"unavailable", "unknown", "refused", "timeout", "overloaded"} {
+	for _, reason := range []string{"unavailable", "unknown", "full", "refused", "timeout", "overloaded"} {
 		r.failed.of(reason)
 	}
 	return r

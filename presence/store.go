@@ -38,9 +38,9 @@ var registerSrc string
 
 var (
 	joinScript     = broker.NewScript(messageSrc + joinSrc)
-	leaveScript    = broker.NewScript(messageSrc + leaveSrc)
-	lingerScript   = broker.NewScript(messageSrc + lingerSrc)
-	reapScript     = broker.NewScript(messageSrc + reapSrc)
+	leaveScript    = broker.NewScript(messageSrc + leaveSrc).AllowOOM()
+	lingerScript   = broker.NewScript(messageSrc + lingerSrc).AllowOOM()
+	reapScript     = broker.NewScript(messageSrc + reapSrc).AllowOOM()
 	registerScript = broker.NewScript(registerSrc)
 )
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gorilla/websocket"
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/auth"
@@ -41,7 +40,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	socket := findRoute(in.app, MethodWS, path)
-	if socket != nil && websocket.IsWebSocketUpgrade(r) {
+	if socket != nil && wsconn.IsUpgrade(r) {
 		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) wsconn.Handler {
 			return &eventConn{server: s, in: in, route: socket, accepted: a}
 		})
@@ -51,7 +50,7 @@ func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instanc
 		s.runHTTP(w, r, route.Options, httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern, index: route.index})
 		return
 	}
-	if !websocket.IsWebSocketUpgrade(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && in.app.static.serve(w, r) {
+	if !wsconn.IsUpgrade(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && in.app.static.serve(w, r) {
 		return
 	}
 	s.answerNoMatch(w, r, socket != nil, func(method string) bool { return findRoute(in.app, method, path) != nil })
@@ -60,7 +59,7 @@ func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instanc
 func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	table := s.scriptTable(in)
 	socket := table.find(MethodWS, path)
-	if socket != nil && websocket.IsWebSocketUpgrade(r) {
+	if socket != nil && wsconn.IsUpgrade(r) {
 		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) wsconn.Handler {
 			return &scriptConn{server: s, in: in, script: socket, accepted: a,
 				inbox: newInbox(inboxLimit{events: s.cfg.Events, eventBytes: s.cfg.EventBytes, messages: waitingMessages, bytes: waitingBytes})}
@@ -77,7 +76,7 @@ func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instan
 // answerNoMatch answers a request that no handler takes: 426 for a plain GET where there is a WebSocket, 405 where there are
 // other methods, else 404.
 func (s *Server) answerNoMatch(w http.ResponseWriter, r *http.Request, socket bool, has func(method string) bool) {
-	if socket && r.Method == http.MethodGet && !websocket.IsWebSocketUpgrade(r) {
+	if socket && r.Method == http.MethodGet && !wsconn.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		writeProblem(w, http.StatusUpgradeRequired, "this path takes WebSocket connections")

@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -39,6 +43,10 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return nil, ErrServerClosed
 	}
+	if len(r.Header["Sec-Websocket-Key"]) > 1 {
+		refuseFor(w, "more than one Sec-WebSocket-Key")
+		return nil, errTwoKeys
+	}
 	header := w.Header()
 	if o.Subprotocol != "" && slices.Contains(websocket.Subprotocols(r), o.Subprotocol) {
 		header.Set("Sec-Websocket-Protocol", o.Subprotocol)
@@ -46,7 +54,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 	c.wire.c = c
 	c.lendBuffer()
 	defer c.returnBuffer()
-	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, c: c}, r, header)
+	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, c: c}, plainLists(r), header)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
@@ -67,6 +75,43 @@ func (s *Server) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
+}
+
+// errTwoKeys: a request that a proxy may have read otherwise than we would.
+var errTwoKeys = errors.New("more than one Sec-WebSocket-Key")
+
+// IsUpgrade tells whether a request asks for a WebSocket. Empty elements of the lists are no fault (RFC 9110, 5.6.1.2), nor
+// is HTTP/1.0, which proxies such as nginx speak by default.
+func IsUpgrade(r *http.Request) bool {
+	return hasToken(r.Header["Connection"], "upgrade") && hasToken(r.Header["Upgrade"], "websocket")
+}
+
+func hasToken(lists []string, token string) bool {
+	for _, list := range lists {
+		for element := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.Trim(element, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// plainLists gives gorilla a request whose lists it can read: it stops at an empty element.
+func plainLists(r *http.Request) *http.Request {
+	if !IsUpgrade(r) || websocket.IsWebSocketUpgrade(r) {
+		return r
+	}
+	plain := *r
+	plain.Header = r.Header.Clone()
+	plain.Header.Set("Connection", "Upgrade")
+	plain.Header.Set("Upgrade", "websocket")
+	return &plain
+}
+
+func refuseFor(w http.ResponseWriter, why string) {
+	w.Header().Set("Sec-Websocket-Version", "13")
+	http.Error(w, why, http.StatusBadRequest)
 }
 
 // refuse answers a bad handshake. RFC 6455, 4.4, asks for 426 when only the version is wrong.
@@ -113,11 +158,19 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.c.wire.Conn = nc
-	if rw.Reader.Buffered() > 0 {
-		return nc, rw, nil // the client did not wait for the answer: the upgrader gives up
+	if rw.Reader.Buffered() > 0 { // the client did not wait for the answer (RFC 6455, 4.1): the upgrader gives up
+		_ = nc.SetWriteDeadline(time.Now().Add(h.c.s.cfg.HandshakeTimeout))
+		_, _ = io.WriteString(nc, earlyAnswer)
+		closeWrite(nc)
+		return nc, rw, nil
 	}
 	return &h.c.wire, bufio.NewReadWriter(&h.c.br, rw.Writer), nil
 }
+
+const (
+	earlyText   = "data before the handshake was complete\n"
+	earlyAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 39\r\n\r\n" + earlyText
+)
 
 // noPool is the upgrader's pool of write buffers, which stays empty since it writes no messages.
 type noPool struct{}
@@ -141,6 +194,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.read(p)
 	if n > 0 {
 		w.c.in.raw += int64(n)
+		w.c.in.frames.feed(p[:n])
 		if !w.c.heard.Load() {
 			w.c.heard.Store(true)
 		}

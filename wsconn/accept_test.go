@@ -126,22 +126,6 @@ func TestAcceptWithoutHijack(t *testing.T) {
 	}
 }
 
-// TestEarlyData: a client that does not wait for the answer is refused; its frames would else be lost.
-func TestEarlyData(t *testing.T) {
-	h := newHost(t, Config{})
-	nc, err := net.Dial("tcp", h.http.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if _, err := nc.Write(append([]byte(upgradeRequest), frame(0x81, "early")...)); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(nc); len(b) > 0 {
-		t.Errorf("answer %q %v", b, err)
-	}
-}
-
 // pipes is a listener of connections without any buffer.
 type pipes struct {
 	conns  chan net.Conn

@@ -31,6 +31,7 @@ type reading struct {
 	faultText string
 	peerCode  int // of the peer's close frame; 0: none came
 	peerText  string
+	frames    framing
 }
 
 // checkFragments is asked before more is read from the socket. One byte for each fragment is still fine.
@@ -214,6 +215,7 @@ func (c *Conn) gotClose(code int, text string) error {
 // ended sees to the end of the stream: what err was and what the peer is told.
 func (c *Conn) ended(err error) {
 	in := &c.in
+	in.judgeClose()
 	switch {
 	case in.peerCode != 0:
 		c.peerClosed()
@@ -227,6 +229,21 @@ func (c *Conn) ended(err error) {
 		c.noteEnd(CloseInfo{Code: codeAbnormal, ByPeer: true, Why: WhyDropped})
 	}
 }
+
+// judgeClose corrects what gorilla made of a close frame (RFC 6455, 7.1.5 and 7.4; IANA's list of close codes has 1014).
+func (in *reading) judgeClose() {
+	body, whole := in.frames.closed()
+	switch {
+	case !whole:
+	case in.peerCode == codeNoStatus && len(body) == 1:
+		in.peerCode, in.fault, in.faultText = 0, CodeProtocol, "close frame of one byte"
+	case in.faultText == badGatewayFault && utf8.Valid(body[2:]):
+		in.peerCode, in.peerText, in.fault = codeBadGateway, string(body[2:]), 0
+	}
+}
+
+// badGatewayFault is what gorilla says of code 1014.
+const badGatewayFault = "bad close code 1014"
 
 // peerClosed answers the peer's close frame, unless it is itself an answer, and waits until that is written.
 func (c *Conn) peerClosed() {

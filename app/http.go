@@ -303,11 +303,8 @@ func requestTable(vm *luavm.VM, r request) *lua.LTable {
 	o := luavm.NewObject(3 + bits.OnesCount16(uint16(r.used)))
 	o.Set("method", lua.LString(r.method))
 	o.Set("is_websocket", lua.LBool(r.websocket))
-	o.Set("body", lua.LString(r.body))
-	if r.json {
-		if v, err := luavm.DecodeJSON(vm, r.body); err == nil {
-			o.Set("body", v)
-		}
+	if !r.json {
+		o.Set("body", lua.LString(r.body))
 	}
 	if r.used&usePath != 0 {
 		o.Set("path", lua.LString(r.info.decodedPath()))
@@ -327,7 +324,19 @@ func requestTable(vm *luavm.VM, r request) *lua.LTable {
 	if r.used&useAddr != 0 {
 		o.Set("remote_addr", lua.LString(r.addr))
 	}
-	return o.Table()
+	t := o.Table()
+	if r.json {
+		vm.SetLazy(t, "body", r.body, decodeBody)
+	}
+	return t
+}
+
+// decodeBody makes request.body of a body that claims to be JSON.
+func decodeBody(vm *luavm.VM, text string) lua.LValue {
+	if v, err := luavm.DecodeJSON(vm, text); err == nil {
+		return v
+	}
+	return lua.LString(text)
 }
 
 func isJSON(contentType string) bool {

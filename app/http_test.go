@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +205,40 @@ func TestPublicFilesAndRoutes(t *testing.T) {
 	}
 	if _, _, err := n.tryDial("/b.txt"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A body that no handler looks at costs nothing but its bytes; one that is looked at is charged to the handler.
+func TestBodyIsParsedWhenLookedAt(t *testing.T) {
+	n := startNode(t, map[string]string{
+		"config/routes.lua":         `router_post("/blind", "x#blind") router_post("/looks", "x#looks")`,
+		"handlers/x.lua":            "function blind(r) return r.method end\nfunction looks(r)\nreturn #r.body end",
+		"scripts/db/blind.post.lua": `return request.method`,
+		"scripts/db/looks.post.lua": `return #request.body`,
+	}, nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: time.Minute} }})
+	body := "[" + strings.Repeat(`{"":0},`, 100_000) + "0]"
+	for _, path := range []string{"/blind", "/api/custom/db/blind"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if got, _ := n.request("POST", path, body, "Content-Type: application/json"); got != "200 POST" {
+			t.Errorf("%s: %.200s", path, got)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 20<<20 {
+			t.Errorf("%s: a body of %d bytes took %d", path, len(body), took)
+		}
+	}
+	for _, path := range []string{"/looks", "/api/custom/db/looks"} {
+		if got, _ := n.request("POST", path, body, "Content-Type: application/json"); !strings.HasPrefix(got, "500 ") {
+			t.Errorf("%s: %.200s", path, got)
+		}
+	}
+	for _, f := range n.seen.all() {
+		if f.Reason != "memory" || f.Line == 0 {
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(n.seen.all()) != 2 {
+		t.Errorf("%+v", n.seen.all())
 	}
 }

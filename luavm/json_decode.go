@@ -21,9 +21,10 @@ func (e *SyntaxError) Error() string {
 }
 
 // DecodeJSON decodes JSON text. Arrays are marked as such, null is Null, also
-// at the top. Nesting deeper than 200 is an error. What it takes counts for the
-// memory and the time of vm, which may be nil. The error is a *SyntaxError, or
-// an *Error when the run of vm in which it is called has to end.
+// at the top. Nesting deeper than 200 and more than 262,144 values are errors.
+// What it takes counts for the memory and the time of vm, which may be nil. The
+// error is a *SyntaxError, or an *Error when the run of vm in which it is called
+// has to end.
 func DecodeJSON(vm *VM, text string) (lua.LValue, error) {
 	d := decoder{s: text, clone: len(text) > 512, vm: vm}
 	defer d.end()
@@ -41,13 +42,18 @@ func DecodeJSON(vm *VM, text string) (lua.LValue, error) {
 	return v, nil
 }
 
+// maxDecoded is how many values one text may hold: as many as the longest array
+// may have.
+const maxDecoded = maxArray
+
 type decoder struct {
-	s     string
-	i     int
-	depth int
-	clone bool // so that a short string of a long text does not hold all of it
-	vm    *VM  // may be nil
-	taken int  // bytes
+	values int
+	s      string
+	i      int
+	depth  int
+	clone  bool // so that a short string of a long text does not hold all of it
+	vm     *VM  // may be nil
+	taken  int  // bytes
 	// values of the arrays and objects that are being read
 	stack []lua.LValue
 }
@@ -63,7 +69,10 @@ func (d *decoder) take(n int) error {
 	vm.pending += n // no walk sees it until it is whole
 	vm.bytes += n
 	vm.steps -= 1 + n>>8
-	if vm.nesting == 0 || vm.steps >= 0 && vm.bytes < vm.walkAt {
+	switch {
+	case vm.nesting == 0 && d.taken > vm.limits.Memory: // there is no run that could end
+		return d.fail(d.i, "more than %d bytes of memory", vm.limits.Memory)
+	case vm.nesting == 0, vm.steps >= 0 && vm.bytes < vm.walkAt:
 		return nil
 	}
 	vm.look()
@@ -105,6 +114,9 @@ func (d *decoder) space() {
 func (d *decoder) value() (lua.LValue, error) {
 	if d.i >= len(d.s) {
 		return nil, d.unexpected()
+	}
+	if d.values++; d.values > maxDecoded {
+		return nil, d.fail(d.i, "more than %d values", maxDecoded)
 	}
 	switch c := d.s[d.i]; c {
 	case '{':

@@ -27,10 +27,16 @@ func EncodeJSON(v lua.LValue, limit int) ([]byte, error) { return AppendJSON(nil
 
 // AppendJSON is EncodeJSON onto a buffer, whose present length does not count.
 func AppendJSON(buf []byte, v lua.LValue, limit int) ([]byte, error) {
+	return appendJSON(nil, buf, v, limit)
+}
+
+// appendJSON counts for the time of vm, which may be nil. The error is also an
+// *Error, when the run of vm has to end.
+func appendJSON(vm *VM, buf []byte, v lua.LValue, limit int) ([]byte, error) {
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	e := encoder{buf: buf, limit: limit, places: limit}
+	e := encoder{buf: buf, limit: limit, places: limit, vm: vm, seen: len(buf)}
 	e.path = e.space[:0]
 	if limit < math.MaxInt-len(buf) {
 		e.limit += len(buf)
@@ -41,7 +47,33 @@ func AppendJSON(buf []byte, v lua.LValue, limit int) ([]byte, error) {
 	if len(e.buf) > e.limit {
 		return nil, ErrTooLong
 	}
-	return e.buf, nil
+	return e.buf, e.spend(0)
+}
+
+// spend charges n steps of work, and the text since the last time.
+func (e *encoder) spend(n int) error {
+	vm := e.vm
+	if vm == nil {
+		return nil
+	}
+	vm.steps -= n + (len(e.buf)-e.seen)>>4
+	e.seen = len(e.buf)
+	if vm.steps >= 0 {
+		return nil
+	}
+	vm.look()
+	if vm.fatal != nil {
+		return vm.fatal
+	}
+	return nil
+}
+
+// spendText is spend when much text has come since the last time.
+func (e *encoder) spendText() error {
+	if len(e.buf)-e.seen < 1<<10 {
+		return nil
+	}
+	return e.spend(0)
 }
 
 type encoder struct {
@@ -50,6 +82,8 @@ type encoder struct {
 	// places is how many more places of tables may be looked at. One that is not empty takes a byte of text at least; a
 	// table may also have a million empty ones, and stand in the value a million times.
 	places int
+	vm     *VM           // that runs, and whose time the encoding takes; nil: nobody's
+	seen   int           // how much of buf has been charged
 	path   []*lua.LTable // tables that are being encoded, outermost first
 	space  [16]*lua.LTable
 }
@@ -105,7 +139,10 @@ func (e *encoder) table(t *lua.LTable) error {
 	if len(e.buf) > e.limit {
 		return ErrTooLong
 	}
-	content, _ := contentOf(t)
+	content, _ := contentOf(settled(t))
+	if err := e.spend(1 + len(e.path)>>3); err != nil {
+		return err
+	}
 	if e.places -= len(view(content).array) + len(view(content).keys); e.places < 0 {
 		return ErrTooLong
 	}
@@ -153,6 +190,9 @@ func (e *encoder) array(t *lua.LTable, n int) error {
 		}
 		if len(e.buf) > e.limit {
 			return ErrTooLong
+		}
+		if err := e.spendText(); err != nil {
+			return err
 		}
 	}
 	e.buf = append(e.buf, ']')
@@ -202,6 +242,9 @@ func (e *encoder) field(start int, name string, value lua.LValue) error {
 	e.buf = append(e.buf, ':')
 	if len(e.buf) > e.limit {
 		return ErrTooLong
+	}
+	if err := e.spendText(); err != nil {
+		return err
 	}
 	return e.value(value)
 }

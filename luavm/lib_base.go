@@ -125,6 +125,7 @@ func baseSetMetatable(L *lua.LState) int {
 	if L.GetTop() < 2 {
 		L.ArgError(2, "nil or table expected")
 	}
+	readable(L, 1) // makes a lazy field
 	L.CheckTypes(2, lua.LTNil, lua.LTTable)
 	if mt, ok := t.Metatable.(*lua.LTable); ok {
 		if mt.Metatable == lua.LValue(sharedMark) || mt.RawGetString("__metatable") != lua.LNil {

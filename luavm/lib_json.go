@@ -40,7 +40,8 @@ func (vm *VM) EncodeJSON(L *lua.LState, v lua.LValue) ([]byte, error) {
 }
 
 func (vm *VM) appendJSON(L *lua.LState, buf []byte, v lua.LValue) ([]byte, error) {
-	buf, err := AppendJSON(buf, v, vm.limits.Value)
+	buf, err := appendJSON(vm, buf, v, vm.limits.Value)
+	vm.raiseFatal(L)
 	switch {
 	case errors.Is(err, ErrTooLong):
 		vm.tooLong()
@@ -49,7 +50,6 @@ func (vm *VM) appendJSON(L *lua.LState, buf []byte, v lua.LValue) ([]byte, error
 		vm.spend(L, 200)
 		return nil, err
 	}
-	vm.spend(L, len(buf)>>4)
 	return buf, nil
 }
 

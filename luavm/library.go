@@ -151,7 +151,12 @@ func writable(L *lua.LState, n int) *lua.LTable {
 
 // readable returns argument n, or what it stands for when it is shared.
 func readable(L *lua.LState, n int) *lua.LTable {
-	t, _ := contentOf(L.CheckTable(n))
+	t := L.CheckTable(n)
+	if lazyOf(t) != nil {
+		settled(t)
+		Of(L).raiseFatal(L)
+	}
+	t, _ = contentOf(t)
 	return t
 }
 

@@ -137,9 +137,10 @@ func TestFrozenTimeDoesNotCount(t *testing.T) {
 	vm.enter()
 	vm.looked = now() - time.Hour
 	vm.look()
+	used := vm.used
 	vm.leave()
-	if vm.fatal != nil || vm.used != maxLook {
-		t.Errorf("used %v, %v", vm.used, vm.fatal)
+	if vm.fatal != nil || used != maxLook {
+		t.Errorf("used %v, %v", used, vm.fatal)
 	}
 }
 

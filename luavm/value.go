@@ -93,7 +93,7 @@ func toGo(v lua.LValue, depth int, left *int) (any, error) {
 }
 
 func tableToGo(t *lua.LTable, depth int, left *int) (any, error) {
-	t, _ = contentOf(t)
+	t, _ = contentOf(settled(t))
 	if n, ok := arrayLen(t); ok {
 		list := make([]any, n)
 		for i := range n {
@@ -274,6 +274,7 @@ func (c *copier) copy(v lua.LValue, depth int) lua.LValue {
 }
 
 func (c *copier) table(t *lua.LTable, depth int) *lua.LTable {
+	settled(t)
 	to := &lua.LTable{Metatable: lua.LNil}
 	c.seen[t] = to
 	switch t.Metatable {

@@ -39,6 +39,7 @@ type eventConn struct {
 	unwholly bool           // it was logged that something in state cannot be kept
 	use      load           // of Lua time
 	pace     pace           // of calls to Redis
+	lines    lineRate       // of log lines
 	gone     atomic.Int64   // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
 }
 
@@ -181,7 +182,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	}
 	before := w.vm.Spent()
 	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
-		allow: c.route.Options.permissions(c.user), turn: t, pace: &c.pace}
+		allow: c.route.Options.permissions(c.user), turn: t, pace: &c.pace, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	line, err := c.turn(w, &r, e)
 	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
@@ -261,7 +262,7 @@ func (c *eventConn) forget() {
 
 // evict ends a connection whose globals are the largest while all together hold too much.
 func (c *eventConn) evict() {
-	c.server.failed(Failure{Kind: RunMessage, Route: c.route.Path, File: c.route.file, Reason: Reason(luavm.Memory.String()),
+	c.server.failed(&c.lines, Failure{Kind: RunMessage, Route: c.route.Path, File: c.route.file, Reason: Reason(luavm.Memory.String()),
 		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"}, "connection", c.ws.ID())
 	c.ws.Close(wsconn.CodeInternal, "handler error")
 }
@@ -398,5 +399,5 @@ func (e *invalidReturn) Error() string { return "bad return value: " + e.err.Err
 func (e *invalidReturn) Unwrap() error { return e.err }
 
 func (c *eventConn) log() *slog.Logger {
-	return c.server.cfg.Log.With("route", c.route.Path, "connection", c.ws.ID())
+	return c.server.lines.logger(&c.lines, "route", c.route.Path, "connection", c.ws.ID())
 }

@@ -13,7 +13,7 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
 	if f, l := place(err); f != "" {
 		file, line = f, l
 	}
-	c.server.failed(Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason, Message: err.Error()},
+	c.server.failed(&c.lines, Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason, Message: err.Error()},
 		"connection", c.ws.ID(), "handler", c.route.Handler, "traceback", traceback(err))
 	if !c.server.cfg.Dev {
 		return
@@ -26,14 +26,19 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
 	}{"error", err.Error(), c.route.Path, line})
 }
 
-// failed logs and counts a failure.
-func (s *Server) failed(f Failure, attrs ...any) {
+// failed counts a failure and logs it as a line of a source. A refused permission is none of the app's errors.
+func (s *Server) failed(source *lineRate, f Failure, attrs ...any) {
 	s.cfg.Observer.Failed(f)
 	attrs = append([]any{"kind", string(f.Kind), "route", f.Route, "reason", string(f.Reason), "file", f.File, "line", f.Line, "error", f.Message}, attrs...)
 	if f.Version != 0 {
 		attrs = append(attrs, "version", f.Version)
 	}
-	s.cfg.Log.Error("handler failed", attrs...)
+	log := s.lines.logger(source)
+	if f.Reason == ReasonDenied {
+		log.Info("permission refused", attrs...)
+		return
+	}
+	log.Error("handler failed", attrs...)
 }
 
 // ends tells whether an error ends the connection: all but what the script itself could have caught (SPEC 1.4).

@@ -206,17 +206,18 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
 	t := s.newTurn(&requester{ctx: r.Context()})
 	defer t.end()
-	a, err := s.call(h, req, t, o.permissions(id))
+	var lines lineRate
+	a, err := s.call(h, req, t, &lines, o.permissions(id))
 	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
 	if err != nil {
-		s.failedHTTP(w, h, err)
+		s.failedHTTP(w, h, &lines, err)
 		return
 	}
 	a.write(w)
 }
 
 // call runs the handler in a worker.
-func (s *Server) call(h httpRun, req request, t *turn, allow *auth.Permissions) (a answer, err error) {
+func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *auth.Permissions) (a answer, err error) {
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
@@ -232,7 +233,7 @@ func (s *Server) call(h httpRun, req request, t *turn, allow *auth.Permissions) 
 	if err := t.begin(); err != nil {
 		return answer{}, err
 	}
-	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, pace: &pace{}}
+	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, pace: &pace{}, lines: lines}
 	vm := wk.vm
 	defer func() {
 		if p := recover(); p != nil {
@@ -269,7 +270,7 @@ func (s *Server) call(h httpRun, req request, t *turn, allow *auth.Permissions) 
 }
 
 // failedHTTP reports a failed handler and answers 500.
-func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, err error) {
+func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *lineRate, err error) {
 	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}
 	if h.script != nil {
 		f.Version = h.script.version
@@ -277,7 +278,7 @@ func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, err error) {
 	if file, line := place(err); file != "" {
 		f.File, f.Line = file, line
 	}
-	s.failed(f, "traceback", traceback(err))
+	s.failed(lines, f, "traceback", traceback(err))
 	detail := "the handler failed"
 	if s.cfg.Dev {
 		detail = err.Error()

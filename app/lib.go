@@ -27,6 +27,7 @@ type call struct {
 	script *scriptConn       // only in connection scripts
 	turn   *turn             // nil in connection scripts
 	pace   *pace             // of calls to Redis
+	lines  *lineRate         // of log lines
 	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
 }
 
@@ -108,9 +109,9 @@ func over(vm *luavm.VM) error {
 // log is the logger that names route and connection.
 func (c *call) log() *slog.Logger {
 	if c.connID == "" {
-		return c.server.cfg.Log.With("route", c.route)
+		return c.server.lines.logger(c.lines, "route", c.route)
 	}
-	return c.server.cfg.Log.With("route", c.route, "connection", c.connID)
+	return c.server.lines.logger(c.lines, "route", c.route, "connection", c.connID)
 }
 
 // args reads the arguments of one function and raises errors that name function and argument.

@@ -24,8 +24,11 @@ func logLine(a args, level slog.Level) int {
 	}
 	var attrs []any
 	if fields != nil {
-		for k, v := fields.Next(lua.LNil); k != lua.LNil; k, v = fields.Next(k) {
-			attrs = append(attrs, slog.Attr{Key: k.String(), Value: a.logValue(v)})
+		left := maxLine // the line is clipped in any case; this bounds the work
+		for k, v := fields.Next(lua.LNil); k != lua.LNil && left > 0; k, v = fields.Next(k) {
+			value, work := a.logValue(v)
+			left -= 16 + work
+			attrs = append(attrs, slog.Attr{Key: k.String(), Value: value})
 		}
 	}
 	if attrs != nil {
@@ -35,25 +38,23 @@ func logLine(a args, level slog.Level) int {
 	return 0
 }
 
-// maxLogValue bounds the JSON of one field, in bytes.
-const maxLogValue = 16 << 10
-
-// logValue is what a log line shows of a value: what cannot be encoded is shown by its type.
-func (a args) logValue(v lua.LValue) slog.Value {
+// logValue is what a log line shows of a value: what cannot be encoded is shown by its type. work is some measure of
+// what that took.
+func (a args) logValue(v lua.LValue) (value slog.Value, work int) {
 	switch v := v.(type) {
 	case lua.LString:
-		return slog.StringValue(string(v))
+		return slog.StringValue(string(v)), len(v)
 	case lua.LNumber:
 		if n, ok := wholeNumber(v); ok {
-			return slog.Int64Value(n)
+			return slog.Int64Value(n), 0
 		}
-		return slog.Float64Value(float64(v))
+		return slog.Float64Value(float64(v)), 0
 	case lua.LBool:
-		return slog.BoolValue(bool(v))
+		return slog.BoolValue(bool(v)), 0
 	}
-	text, err := luavm.EncodeJSON(v, maxLogValue)
+	text, err := luavm.EncodeJSON(v, maxLine)
 	if err != nil {
-		return slog.StringValue(describe(v))
+		return slog.StringValue(describe(v)), maxLine / 16
 	}
-	return slog.StringValue(string(text))
+	return slog.StringValue(string(text)), len(text)
 }

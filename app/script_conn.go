@@ -29,6 +29,7 @@ type scriptConn struct {
 
 	closedAt atomic.Int64 // unix ns; 0: the connection is open
 	overflow atomic.Bool  // the queue ran over
+	lines    lineRate     // of log lines
 
 	// Owned by the script's goroutine.
 	metClosed bool // a function raised because the connection is closed
@@ -74,7 +75,7 @@ func (c *scriptConn) Closed(info wsconn.CloseInfo) {
 	c.closedAt.CompareAndSwap(0, time.Now().UnixNano())
 	c.inbox.end()
 	if c.overflow.Load() {
-		c.server.failed(c.failure(ReasonOverflow, errOverflow), "connection", c.ws.ID())
+		c.server.failed(&c.lines, c.failure(ReasonOverflow, errOverflow), "connection", c.ws.ID())
 	}
 	if c.sess != nil {
 		c.sess.Exit(ending(info))
@@ -91,7 +92,7 @@ func (c *scriptConn) run() {
 	c.inbox.drop()
 	code, reason := wsconn.CodeNormal, ""
 	if err != nil {
-		c.server.failed(c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback", traceback(err))
+		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback", traceback(err))
 		if c.server.cfg.Dev {
 			_ = c.ws.Send(wsconn.TextString("Lua Error: " + strings.ToValidUTF8(err.Error(), "\uFFFD"))) // a closed client need not know
 		}
@@ -107,7 +108,7 @@ func (c *scriptConn) runScript() (err error) {
 		return c.script.err
 	}
 	_, library := libraries()
-	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c, pace: &pace{}}
+	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c, pace: &pace{}, lines: &c.lines}
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
 		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own})
 	defer vm.Close()

@@ -23,9 +23,10 @@ type Server struct {
 	scripts  atomic.Int64                // of them
 	expiry   *expiry
 	overseer *overseer
+	lines    *lines
 	callers  callers
-	began    time.Time
-	watch    *watcher // nil without Dev
+	began    time.Time // an hour before it was made, so that zero values of now are of long ago
+	watch    *watcher  // nil without Dev
 	closing  sync.Once
 }
 
@@ -48,9 +49,10 @@ func NewServer(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
-	s.began = time.Now()
+	s.began = time.Now().Add(-time.Hour)
 	s.expiry = newExpiry()
 	s.overseer = newOverseer(cfg.TurnTimeout)
+	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
 		if s.watch, err = newWatcher(s); err != nil {
 			s.cancel()
@@ -76,9 +78,10 @@ func (s *Server) Close() {
 	s.running.Wait()
 	s.cancel()
 	s.overseer.close()
+	s.lines.close()
 }
 
-// now is the time since the server was made.
+// now is the time since began.
 func (s *Server) now() time.Duration { return time.Since(s.began) }
 
 // App is the one that new connections get.

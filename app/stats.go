@@ -11,11 +11,12 @@ type Stats struct {
 	GateQueue  int           // VMs that wait for a core
 	GateWaited time.Duration // how long VMs have waited for one so far, all together
 	Memory     int64         // bytes that scripts and handlers hold, an estimate
+	Dropped    int64         // log lines of theirs that were dropped so far
 }
 
 // Stats counts. VMs of an app that has been replaced by a changed one do not count.
 func (s *Server) Stats() Stats {
-	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited(), Memory: s.cfg.Memory.Used()}
+	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited(), Memory: s.cfg.Memory.Used(), Dropped: s.lines.count()}
 	in := s.current.Load()
 	count := func(p *pool) {
 		workers, busy, waiting := p.load()

@@ -249,7 +249,7 @@ const (
 )
 
 // pace spreads the calls to Redis of one connection. The zero value is ready.
-type pace struct{ next time.Duration } // when the last call was due, since the server was made
+type pace struct{ next time.Duration } // when the last call was due, as of Server.now
 
 // take counts n calls at now, and says how long they have to wait for.
 func (p *pace) take(now time.Duration, n int) (wait time.Duration) {

@@ -20,6 +20,7 @@ type handlers struct {
 	routes   *capped[string]                       // labels of failures
 	reasons  *capped[string]
 	failures *prometheus.CounterVec
+	denials  *prometheus.CounterVec
 }
 
 func newHandlers(make promauto.Factory) handlers {
@@ -38,6 +39,9 @@ func newHandlers(make promauto.Factory) handlers {
 		reasons: newCapped(maxReasons, same),
 		failures: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_errors_total",
 			Help: "Failed runs of Lua and failed actions, by what ran, the route as registered, and why."}, []string{"kind", "route", "reason"}),
+		denials: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_denials_total",
+			Help: "Returns that were refused since the client's token does not allow a channel they name, by the event and the route."},
+			[]string{"kind", "route"}),
 	}
 }
 
@@ -49,6 +53,12 @@ func (m *Metrics) Ran(kind, route string, took time.Duration) {
 // ScriptRan notes the end of a connection script.
 func (m *Metrics) ScriptRan(route string, took time.Duration) {
 	m.handlers.scripts.of(route).Observe(took.Seconds())
+}
+
+// HandlerDenied counts what a client's token did not allow its handler.
+func (m *Metrics) HandlerDenied(kind, route string) {
+	h := &m.handlers
+	h.denials.WithLabelValues(h.reasons.of(kind), h.routes.of(route)).Inc()
 }
 
 // HandlerFailed counts a failed run or action.

@@ -23,6 +23,7 @@ func full() *Metrics {
 	m.Ran("message", "/ws", time.Millisecond)
 	m.ScriptRan("WS db/x", time.Second)
 	m.HandlerFailed("message", "/ws", "raised")
+	m.HandlerDenied("message", "/ws")
 	m.Answered("broadcast", 200, time.Millisecond)
 	m.Watch(func() Snapshot {
 		return Snapshot{JWKS: &JWKS{}, Rooms: &Rooms{Lease: "held", Resyncs: map[string]int64{"gap": 1}}}
@@ -132,6 +133,7 @@ func TestExposition(t *testing.T) {
 		`rollcall_handler_duration_seconds_count{kind="message",route="/ws"} 1`,
 		`rollcall_script_duration_seconds_sum{route="WS db/x"} 1`,
 		`rollcall_handler_errors_total{kind="message",reason="raised",route="/ws"} 1`,
+		`rollcall_handler_denials_total{kind="message",route="/ws"} 1`,
 		`rollcall_redis_batch_commands_sum 3`,
 		`rollcall_redis_batch_duration_seconds_count 1`,
 		`rollcall_redis_command_errors_total{reason="unknown"} 1`,

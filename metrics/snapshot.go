@@ -66,6 +66,7 @@ type Rooms struct {
 	GateQueue  int           // VMs that wait for a core
 	GateWaited time.Duration // all together
 	LuaMemory  int64         // bytes
+	LogDropped int64         // lines of handlers and scripts
 }
 
 // JWKS is how the following of the JWKS goes.
@@ -156,6 +157,7 @@ func newState() *state {
 	gauge("rollcall_lua_gate_waiting", "VMs that wait for a core.", func(r *Rooms) float64 { return float64(r.GateQueue) })
 	counter("rollcall_lua_gate_wait_seconds_total", "Time that VMs have waited for a core, all together.", func(r *Rooms) float64 { return r.GateWaited.Seconds() })
 	gauge("rollcall_lua_memory_bytes", "What Lua of all connections holds, an estimate; --script-memory bounds it.", func(r *Rooms) float64 { return float64(r.LuaMemory) })
+	counter("rollcall_log_lines_dropped_total", "Log lines of handlers and scripts that were dropped.", func(r *Rooms) float64 { return float64(r.LogDropped) })
 	return s
 }
 

@@ -73,7 +73,7 @@ func (n *node) rooms() *metrics.Rooms {
 		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), AuditErrors: presence.Failed.Load(),
 		Snapshots: presence.Loads.Load(), Gaps: presence.Gaps.Load(), Repairs: presence.Repairs.Load(), Orphans: presence.Orphans.Load(),
 
-		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited, LuaMemory: lua.Memory,
+		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited, LuaMemory: lua.Memory, LogDropped: lua.Dropped,
 	}
 }
 
@@ -110,6 +110,10 @@ func (o handlerObserver) Ran(kind app.RunKind, route string, took time.Duration)
 }
 
 func (o handlerObserver) Failed(f app.Failure) {
+	if f.Reason == app.ReasonDenied {
+		o.m.HandlerDenied(string(f.Kind), f.Route)
+		return
+	}
 	o.m.HandlerFailed(string(f.Kind), f.Route, string(f.Reason))
 }
 

@@ -58,7 +58,7 @@ func (s *story) deniedActions() {
 	c.Send(`{"raw":{"send":"must not be sent","broadcast":"must not be sent"}}`)
 	s.contains(s.eventError(c), `broadcast: `, `not allowed by the token`)
 	line := s.Logs[0].Await(s, "about a denied action", func(l nodetest.Line) bool {
-		return l.Is("handler failed", "route", "/ws/claims", "reason", "denied", "kind", "message") && strings.Contains(l.Text("error"), "broadcast_channel: ")
+		return l.Is("permission refused", "level", "INFO", "route", "/ws/claims", "reason", "denied", "kind", "message") && strings.Contains(l.Text("error"), "broadcast_channel: ")
 	})
 	s.contains(line.Text("error"), other)
 	s.same("channels", c.Call1("ws_clients_in", mine+"2"), "[]")

@@ -101,3 +101,32 @@ func TestRunnerSaysNo(t *testing.T) {
 		t.Errorf("a block without end: %v", err)
 	}
 }
+
+// The tests that the pages name are there.
+func TestNamedTestsAreThere(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "integration_test", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := ""
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += string(text)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(page), -1)
+	for _, name := range names {
+		if !strings.Contains(code, "func "+name[1]+"(") {
+			t.Errorf("docs/guarantees.md names %s, which does not exist", name[1])
+		}
+	}
+	if len(names) < 8 {
+		t.Errorf("it names only %d tests", len(names))
+	}
+}

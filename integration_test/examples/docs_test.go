@@ -40,7 +40,7 @@ func TestDocsCompile(t *testing.T) {
 // What pages link to is there, with the heading that is named.
 func TestDocsLinks(t *testing.T) {
 	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
-	dropped := regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	dropped := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	fenced := regexp.MustCompile("(?ms)^ *```.*?^ *```")
 	anchors := func(path string) map[string]bool {
 		found := map[string]bool{}

@@ -34,5 +34,6 @@ func (s *Server) audit(ctx context.Context, what string, o outcome, more ...any)
 		return
 	}
 	who, _ := ctx.Value(callerKey{}).(caller)
-	s.cfg.Log.Info("audit", append([]any{"what", what, "key", who.Name, "from", who.from, "outcome", string(o)}, more...)...)
+	about := []any{"what", what, "key", who.Name, "from", who.from, "outcome", string(o)}
+	s.cfg.Log.Info("audit", append(about, more...)...)
 }

@@ -20,7 +20,7 @@ import (
 var calls = map[string]struct{ method, target, body, what string }{
 	"broadcast":            {http.MethodPost, "/_api/broadcast", `{"message":"secret"}`, "broadcast"},
 	"broadcast-to-channel": {http.MethodPost, "/_api/channels/c/broadcast", `{"message":"secret"}`, "broadcast"},
-	"batch":                {http.MethodPost, "/_api/batch", `{"broadcasts":[{"message":1},{"channel":"c","message":2}]}`, "broadcast"},
+	"batch":                {http.MethodPost, "/_api/batch", `{"broadcasts":[{"message":1},{"message":2}]}`, "broadcast"},
 	"send-to-connection":   {http.MethodPost, "/_api/connections/x/send", `{"message":"secret"}`, "send"},
 	"close-connection":     {http.MethodDelete, "/_api/connections/x", "", "close"},
 	"put-script":           {http.MethodPost, "/_api/custom/a/b", `{"code":"return 'secret'"}`, "register script"},
@@ -75,7 +75,8 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			t.Errorf("%s left %d lines: %v", id, len(lines), lines)
 			continue
 		}
-		for name, want := range map[string]any{"level": "INFO", "what": c.what, "key": "default", "from": "here", "outcome": "done"} {
+		want := map[string]any{"level": "INFO", "what": c.what, "key": "default", "from": "here", "outcome": "done"}
+		for name, want := range want {
 			if lines[0][name] != want {
 				t.Errorf("%s: %s is %v, want %v", id, name, lines[0][name], want)
 			}

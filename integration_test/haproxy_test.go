@@ -19,8 +19,8 @@ import (
 	"rollcall/integration_test/redistest"
 )
 
-// balance starts HAProxy with deploy/haproxy.cfg in front of one node in place of the three, and returns its address when
-// it has found the node ready.
+// balance starts HAProxy with deploy/haproxy.cfg in front of one node in place of the three. It returns its address when
+// HAProxy has found the node ready.
 func balance(t *testing.T, n *nodetest.Node) string {
 	t.Helper()
 	bin := redistest.Program(t, "haproxy")
@@ -62,7 +62,9 @@ func balance(t *testing.T, n *nodetest.Node) string {
 			t.Logf("log of HAProxy:\n%s", log.Text())
 		}
 	})
-	nodetest.Eventually(t, "an answer through HAProxy", nodetest.Patience, func() bool { return nodetest.Status(addr, "/hello.txt") == http.StatusOK })
+	nodetest.Eventually(t, "an answer through HAProxy", nodetest.Patience, func() bool {
+		return nodetest.Status(addr, "/hello.txt") == http.StatusOK
+	})
 	return addr
 }
 
@@ -145,7 +147,8 @@ func TestHAProxyBoundsConnectionRate(t *testing.T) {
 	addr := balance(t, nodetest.Start(t, nodetest.Options{App: app, Flags: with()}))
 	get := func(from string) error {
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}, Timeout: nodetest.Patience}
+		transport := &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}
+		client := http.Client{Transport: transport, Timeout: nodetest.Patience}
 		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+addr+"/hello.txt", nil)
 		if err != nil {
 			return err

@@ -114,8 +114,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// docs/operating.md has a row for each alert, with its severity, in the order of alerts.yml; the row of a metric names the alerts
-// that look at it; and no alert is named that does not exist.
+// docs/operating.md has a row for each alert, with its severity, in the order of alerts.yml. The row of a metric names the
+// alerts that look at it, and no alert is named that does not exist.
 func TestAlertsAreDocumented(t *testing.T) {
 	text := string(deployed(t, "../docs/operating.md"))
 	var want, rows, names []string
@@ -129,11 +129,13 @@ func TestAlertsAreDocumented(t *testing.T) {
 			}
 		}
 	}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(Rollcall\\w+)` \\| (\\w+) \\| [^|]+ \\| [^|]+ \\|$").FindAllStringSubmatch(text, -1) {
+	ofAlert := regexp.MustCompile("(?m)^\\| `(Rollcall\\w+)` \\| (\\w+) \\| [^|]+ \\| [^|]+ \\|$")
+	for _, row := range ofAlert.FindAllStringSubmatch(text, -1) {
 		rows = append(rows, row[1]+" "+row[2])
 	}
 	if !slices.Equal(rows, want) {
-		t.Errorf("the rows of docs/operating.md are\n%s\nbut the alerts\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the rows of docs/operating.md are\n%s\nbut the alerts\n%s",
+			strings.Join(rows, "\n"), strings.Join(want, "\n"))
 	}
 	for line := range strings.Lines(text) {
 		cells := strings.Split(strings.TrimSuffix(strings.TrimSpace(line), "|"), "|")

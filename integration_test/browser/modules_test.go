@@ -48,10 +48,11 @@ func TestModules(t *testing.T) {
 		{"a desktop", "identity", `m.device("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", 0)`,
 			`{"client":"Firefox on Linux","kind":"desktop"}`},
 
-		{"guests' names", "identity", `((names) => [new Set(names).size > 1500, names.every((n) => /^[A-Z]\w+ [A-Z]\w+$/.test(n) && n.length <= 32)])(
-			Array.from({length: 3000}, () => m.randomName()))`, `[true,true]`},
-		{"who has come", "comings", `[1, 2, 3, 4, 40].map((n) => m.comingsText("join", ["ada", "ben", "eve", ...Array(37)].slice(0, n)))`,
-			`["ada has joined","ada and ben joined","ada, ben and eve joined","ada, ben and 2 others joined","ada, ben and 38 others joined"]`},
+		{"guests' names", "identity", `((names) => [new Set(names).size > 1500,
+			names.every((n) => /^[A-Z]\w+ [A-Z]\w+$/.test(n) && n.length <= 32)])(Array.from({length: 3000}, m.randomName))`, `[true,true]`},
+		{"who has come", "comings", `[1, 2, 3, 40].map((n) => m.comingsText("join",
+			["ada", "ben", "eve", ...Array(37)].slice(0, n)))`,
+			`["ada has joined","ada and ben joined","ada, ben and eve joined","ada, ben and 38 others joined"]`},
 		{"a room's name", "rooms", `m.roomName("  Tea & Cake! ")`, `"tea-cake"`},
 		{"no room's name", "rooms", `m.roomName("!!!")`, `""`},
 		{"initials", "dom", `[m.initials("ada"), m.initials("Ada  King Lovelace"), m.initials("😀 x")]`, `["A","AL","😀X"]`},
@@ -76,11 +77,12 @@ func TestCloseCodes(t *testing.T) {
 	b := startBrowser(t)
 	node := nodetest.Start(t, nodetest.Options{App: "../../examples/chat", Flags: []string{"--dev"}})
 	p := b.open("Ada", "http://"+node.Addr()+"/")
-	waits := map[wsconn.Advice]string{wsconn.StayAway: "[null,null]", wsconn.ReconnectNow: "[0,500]", wsconn.ReconnectLater: "[1500,3000]",
-		wsconn.RenewFirst: "[0,500]"}
+	waits := map[wsconn.Advice]string{wsconn.StayAway: "[null,null]", wsconn.ReconnectNow: "[0,500]",
+		wsconn.ReconnectLater: "[1500,3000]", wsconn.RenewFirst: "[0,500]"}
 	for _, c := range wsconn.CloseCodes() {
 		t.Run(strconv.Itoa(c.Code), func(t *testing.T) {
-			got, err := evaluate[any](p, fmt.Sprintf(`import("/js/stay_connected.js").then((m) => [m.wait(%[1]d, 0, 0), m.wait(%[1]d, 0, 1)])`, c.Code))
+			got, err := evaluate[any](p, fmt.Sprintf(`import("/js/stay_connected.js").then((m) =>
+				[m.wait(%[1]d, 0, 0), m.wait(%[1]d, 0, 1)])`, c.Code))
 			if err != nil {
 				t.Fatal(err)
 			}

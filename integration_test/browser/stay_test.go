@@ -28,8 +28,8 @@ solidb.ws.recv_any(tonumber(request.query.ms))
 solidb.ws.close(1012)`,
 }
 
-// The client in docs/protocol.md, as it stands there, at a server that refuses it in every way: how often it asks in twelve
-// seconds.
+// The client in docs/protocol.md, as it stands there, at a server that refuses it in every way: how often it asks in
+// twelve seconds.
 func TestClientThatIsRefused(t *testing.T) {
 	app := t.TempDir()
 	for name, text := range refusing {

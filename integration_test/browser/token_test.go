@@ -35,7 +35,11 @@ func TestTokenClient(t *testing.T) {
 		p.do(fmt.Sprintf(`
 			const tokens = %s;
 			opened.length = sent.length = codes.length = 0, window.got = [];
-			window.client = stay(%q, async () => { const t = tokens.shift(); if (!t) throw new Error("no login"); return t; }, (data) => got.push(data))`, nodetest.JSON(tokens), url))
+			window.client = stay(%q, async () => {
+				const t = tokens.shift();
+				if (!t) throw new Error("no login");
+				return t;
+			}, (data) => got.push(data))`, nodetest.JSON(tokens), url))
 	}
 	soon := func() string { return issuer.Token("ann", 4*time.Second, nil) }
 

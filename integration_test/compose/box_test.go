@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// checkBoxes fails unless every container is held to bounds: memory, a root folder that can't be written, no capabilities,
-// and a log that does not grow for ever.
+// checkBoxes fails unless every container is held to bounds: memory, a root folder that can't be written, no
+// capabilities, and a log that does not grow for ever.
 func checkBoxes(ctx context.Context, t *testing.T, s *stack) {
 	t.Helper()
 	for _, service := range append([]string{"redis", "haproxy"}, nodes...) {
@@ -56,7 +56,8 @@ func checkRedis(ctx context.Context, t *testing.T, s *stack) {
 	if out := cli("-e", "REDISCLI_AUTH=", id, "redis-cli", "ping"); !strings.Contains(out, "NOAUTH") {
 		t.Errorf("Redis answers without a password: %q", out)
 	}
-	for name, want := range map[string]string{"maxmemory": "536870912", "maxmemory-policy": "noeviction", "appendonly": "yes"} {
+	settings := map[string]string{"maxmemory": "536870912", "maxmemory-policy": "noeviction", "appendonly": "yes"}
+	for name, want := range settings {
 		if out := strings.Fields(cli(id, "redis-cli", "config", "get", name)); len(out) != 2 || out[1] != want {
 			t.Errorf("%s is %q, want %s", name, out, want)
 		}

@@ -42,7 +42,8 @@ func TestMemoryOfDeadChannels(t *testing.T) {
 	if ttl > 24*time.Hour || ttl < 23*time.Hour {
 		t.Errorf("it is forgotten after %v, not a day", ttl)
 	}
-	if got, err := redis.Client().MemoryUsage(t.Context(), key).Result(); err != nil || got < want*8/10 || got > want*12/10 {
+	got, err := redis.Client().MemoryUsage(t.Context(), key).Result()
+	if err != nil || got < want*8/10 || got > want*12/10 {
 		t.Errorf("it takes %d bytes (%v), the page says %d", got, err, want)
 	}
 }

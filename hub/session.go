@@ -323,8 +323,25 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 		m.room.presence.Untrack(ctx, s.id, old)
 	}
 	s.setUser(m, userID)
-	m.room.presence.Track(ctx, s.id, userID, e, announce) // pending or not, it is done; the state comes when Redis is back
+	// Pending or not, it is done; the state comes when Redis is back.
+	if _, err := m.room.presence.Track(ctx, s.id, userID, e, announce); err != nil {
+		if fresh && s.stopTracking(m) {
+			_ = m.room.presence.State(ctx, s.id) // now or when Redis is back
+		}
+		return err
+	}
 	return nil
+}
+
+// stopTracking ends the tracking of a membership, but for its presence. While it waited for its state it was sent no diffs; owed
+// tells that it stays in the channel and still needs one.
+func (s *Session) stopTracking(m *membership) (owed bool) {
+	m.room.set(m, func() {
+		owed = m.waiting && m.joined
+		m.tracked, m.waiting = false, owed
+	})
+	s.setUser(m, "")
+	return owed
 }
 
 func (s *Session) setUser(m *membership, user string) {
@@ -384,15 +401,10 @@ func (s *Session) Untrack(ctx context.Context, channel string) error {
 	if user == "" {
 		return nil
 	}
-	owed := false
-	m.room.set(m, func() {
-		owed = m.waiting && m.joined
-		m.tracked, m.waiting = false, owed
-	})
-	s.setUser(m, "")
+	owed := s.stopTracking(m)
 	m.room.presence.Untrack(ctx, s.id, user)
-	if owed { // while it waited for its state it was sent no diffs, so it still needs one, now or when Redis is back
-		_ = m.room.presence.State(ctx, s.id)
+	if owed {
+		_ = m.room.presence.State(ctx, s.id) // now or when Redis is back
 	}
 	return nil
 }

@@ -54,6 +54,8 @@ type Rooms struct {
 	Gaps             int64
 	Resyncs          map[string]int64 // by reason
 	Audits           int64
+	PresenceMerged   int64
+	PresenceRefused  int64
 	AuditErrors      int64
 	Repairs          int64
 	Orphans          int64
@@ -145,6 +147,8 @@ func newState() *state {
 	gauge("rollcall_presence_held_removals", "Entries that Redis lost and that stay in the views for a lease time, since their nodes may write them again.", func(r *Rooms) float64 { return float64(r.PresenceHeld) })
 	counter("rollcall_presence_snapshots_total", "Times that a channel's presence was read whole from Redis with success, first readings included.", func(r *Rooms) float64 { return float64(r.Snapshots) })
 	counter("rollcall_presence_gaps_total", "Changes of presence that were missed.", func(r *Rooms) float64 { return float64(r.Gaps) })
+	counter("rollcall_presence_changes_merged_total", "Changes of presence that waited for their turn, since there were too many.", func(r *Rooms) float64 { return float64(r.PresenceMerged) })
+	counter("rollcall_presence_refused_total", "Changes that waited and were then more than their user may have.", func(r *Rooms) float64 { return float64(r.PresenceRefused) })
 	counter("rollcall_presence_audits_total", "Comparisons of all presence with Redis.", func(r *Rooms) float64 { return float64(r.Audits) })
 	counter("rollcall_presence_audit_errors_total", "Comparisons that Redis did not answer.", func(r *Rooms) float64 { return float64(r.AuditErrors) })
 	counter("rollcall_presence_repairs_total", "Entries of this node that an audit found missing in Redis, or found there in vain.", func(r *Rooms) float64 { return float64(r.Repairs) })

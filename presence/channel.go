@@ -64,6 +64,7 @@ type Channel struct {
 
 	// this node's own
 	own     map[entryRef]*own
+	joins   map[string]*pace // by user
 	reg     registration
 	waiters map[Position][]waiter // writers that wait to see their change
 }

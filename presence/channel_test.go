@@ -176,7 +176,7 @@ func TestChannelMessageFromBeforeTheSnapshot(t *testing.T) {
 		other := newSeat(n)
 		other.c = n.t.Open("C", other)
 		m := device("c1")
-		at, err := n.store.Join(t.Context(), Lease{"n1-1", n.deadline}, "C", "ann", &m, "", "e")
+		at, err := n.store.Join(t.Context(), Lease{"n1-1", n.deadline}, "C", "ann", &m, false, "", "e")
 		if err != nil {
 			t.Fatal(err)
 		}

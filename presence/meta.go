@@ -10,15 +10,20 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of SPEC 6: a user id is 1 to 255 bytes like a channel name, one meta at most 4 KiB.
+// Limits of SPEC 6.
 const (
-	MaxUserID = 255
-	MaxMeta   = 4 << 10
+	MaxUserID  = 255      // bytes, like a channel name
+	MaxMeta    = 4 << 10  // bytes of one connection's own fields
+	MaxDevices = 64       // connections of a user in a channel
+	MaxMetas   = 16 << 10 // bytes of the fields of all of them
 )
 
 // Errors of a tracking. Their texts are for the author of the handler.
 var (
-	ErrNotTracked = errors.New("this connection is not tracked in that channel")
+	ErrNotTracked     = errors.New("this connection is not tracked in that channel")
+	ErrTooManyDevices = fmt.Errorf("a user may have %d connections in a channel at most", MaxDevices)
+	ErrMetasTooBig    = fmt.Errorf("metadata of all connections of one user in a channel is larger than %d bytes", MaxMetas)
+
 	ErrMetaTooBig = fmt.Errorf("metadata of one connection is larger than %d bytes", MaxMeta)
 	ErrBadUserID  = fmt.Errorf("user_id must be 1 to %d bytes of UTF-8 without control characters", MaxUserID)
 

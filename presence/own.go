@@ -23,7 +23,15 @@ type own struct {
 	busy     chan struct{} // closed when the write under way is over
 	announce bool          // its connection is owed a presence_state as soon as the entry is written
 	timer    *time.Timer   // ends the lingering
+	tried    bool          // a write was begun: Redis may hold an entry
+	stored   Meta          // the last that Redis confirmed
+	changes  pace
+	turn     *time.Timer // set while a change waits for its turn, and until it is written then
+	due      bool        // its turn has come
 }
+
+// leaves tells whether the connection is not there any more.
+func (w *wanted) leaves() bool { return w.gone || !w.until.IsZero() }
 
 // wanted is what Redis shall hold of an entry.
 //
@@ -57,8 +65,9 @@ func newRef() string {
 
 // Track makes a connection one of a user's, or replaces its metadata: phx_ref and online_at then stay. It returns when
 // the change is in this node's view; with announce also the connection's presence_state is then on its way. While Redis
-// cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so.
-func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (pending bool) {
+// cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so; likewise when it
+// changes too often. ErrTooManyDevices, ErrMetasTooBig: all is as before.
+func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (pending bool, err error) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
 	o := c.own[ref]
@@ -95,7 +104,7 @@ func (c *Channel) Update(ctx context.Context, connID, userID string, f Fields) (
 	if err != nil {
 		return false, err
 	}
-	return c.Track(ctx, connID, userID, e, false), nil
+	return c.Track(ctx, connID, userID, e, false)
 }
 
 // Untrack takes a connection away from its user. While Redis cannot be reached it succeeds too.
@@ -111,7 +120,8 @@ func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending b
 	o.announce = false
 	o.version++
 	c.mu.Unlock()
-	return c.write(ctx, ref, o)
+	pending, _ = c.write(ctx, ref, o) // only joins are refused
+	return pending
 }
 
 // Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of the user in
@@ -129,7 +139,8 @@ func (c *Channel) Linger(ctx context.Context, connID, userID string, stay time.D
 	o.version++
 	o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })
 	c.mu.Unlock()
-	return c.write(ctx, ref, o)
+	pending, _ = c.write(ctx, ref, o) // only joins are refused
+	return pending
 }
 
 // lingered ends a lingering whose time is over.
@@ -148,17 +159,27 @@ func (c *Channel) lingered(ref entryRef, o *own) {
 }
 
 // write settles an entry for its own connection and waits until the change is in the view.
-func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool) {
+func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool, err error) {
+	if c.takesTurn(ref, o) {
+		return true, nil
+	}
 	at, err := c.settle(ctx, ref, o)
-	if err != nil {
+	switch {
+	case isRefusal(err):
+		return false, err
+	case err != nil:
 		c.t.unsettled(c)
-		return true
+		return true, nil
+	case c.takeAnnounce(o):
+		return c.stateAfter(ctx, ref.conn, at) != nil, nil
 	}
-	if !c.takeAnnounce(o) {
-		c.await(ctx, at)
-		return false
-	}
-	return c.stateAfter(ctx, ref.conn, at) != nil
+	c.await(ctx, at)
+	return false, nil
+}
+
+// isRefusal tells that a user may not have what was asked for.
+func isRefusal(err error) bool {
+	return errors.Is(err, ErrTooManyDevices) || errors.Is(err, ErrMetasTooBig)
 }
 
 // takeAnnounce tells whether a presence_state is owed for an entry; whoever asks first sends it.
@@ -173,7 +194,12 @@ func (c *Channel) takeAnnounce(o *own) bool {
 // writeAgain settles an entry for the tracker, and sends the presence_state that is owed for it.
 func (c *Channel) writeAgain(ctx context.Context, ref entryRef, o *own) {
 	at, err := c.settle(ctx, ref, o)
-	if err != nil {
+	switch {
+	case isRefusal(err): // it waited for Redis or for its turn: nobody is there any more to be told
+		c.t.stats.Refused.Add(1)
+		c.t.cfg.Log.Warn("presence refused", "channel", c.name, "user", ref.user, "connection", ref.conn, "error", err)
+		return
+	case err != nil:
 		if ctx.Err() == nil {
 			c.t.unsettled(c)
 		}
@@ -217,25 +243,39 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 		}
 		busy := make(chan struct{})
 		o.busy = busy
-		w, last := o.wanted, o.at.Epoch
+		o.tried, o.turn, o.due = true, nil, false
+		w, last, changed := o.wanted, o.at.Epoch, o.written != o.version
 		c.mu.Unlock()
 
-		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &w, last)
+		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &w, changed, last)
 
 		c.mu.Lock()
 		if errors.Is(err, errGone) {
 			o.gone, err = true, nil
 		}
-		if err == nil {
-			o.written, o.inc, o.at = w.version, inc, at
+		switch {
+		case err == nil:
+			o.written, o.inc, o.at, o.stored = w.version, inc, at, w.meta
+		case isRefusal(err) && o.version == w.version:
+			o.written = w.version
+			if o.stored.Ref == o.meta.Ref {
+				o.meta = o.stored
+			} else {
+				o.gone = true
+				c.drop(ref)
+			}
 		}
 		o.busy = nil
 		close(busy)
+		waits := o.turn != nil
 		c.mu.Unlock()
-		if err == nil {
+		switch {
+		case err == nil && waits:
+			return at, nil // what is wanted since then has its turn later
+		case err == nil:
 			continue
 		}
-		if attempt++; attempt >= maxAttempts {
+		if attempt++; attempt >= maxAttempts || isRefusal(err) {
 			return Position{}, err
 		}
 		if err := c.recover(ctx, inc, err); err != nil {
@@ -246,8 +286,10 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 
 // drop forgets an entry that has gone. c.mu is held.
 func (c *Channel) drop(ref entryRef) {
-	if o := c.own[ref]; o.timer != nil {
-		o.timer.Stop()
+	for _, timer := range []*time.Timer{c.own[ref].timer, c.own[ref].turn} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	delete(c.own, ref)
 	c.t.tidy(c)
@@ -270,8 +312,9 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 	return err
 }
 
-// put writes one entry once; last is the epoch in which it was written before. errGone: it was to linger and has gone.
-func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, w *wanted, last string) (at Position, err error) {
+// put writes one entry once: changed tells that it is not just written again, and last is the epoch in which it was written
+// before. errGone: it was to linger and has gone.
+func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, w *wanted, changed bool, last string) (at Position, err error) {
 	if w.gone {
 		at, err := c.t.store.Leave(ctx, l, c.name, ref.user, ref.conn, newRef())
 		if err != nil {
@@ -285,7 +328,7 @@ func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, w *wanted, las
 	}
 	what := "join"
 	if w.until.IsZero() {
-		at, err = c.t.store.Join(ctx, l, c.name, ref.user, &w.meta, known, newRef())
+		at, err = c.t.store.Join(ctx, l, c.name, ref.user, &w.meta, changed, known, newRef())
 	} else {
 		what = "linger"
 		at, err = c.t.store.Linger(ctx, l, c.name, ref.user, &w.meta, known, newRef(), max(time.Until(w.until), 0), last)

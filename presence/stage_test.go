@@ -317,5 +317,9 @@ func (st *seat) trackAs(src Source, announce bool, conn, uid string, text ...str
 	if err != nil {
 		st.a.s.t.Fatal(err)
 	}
-	return st.c.Track(context.Background(), conn, uid, e, announce)
+	pending, err = st.c.Track(context.Background(), conn, uid, e, announce)
+	if err != nil {
+		st.a.s.t.Errorf("track %s %s: %v", conn, uid, err)
+	}
+	return pending
 }

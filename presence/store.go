@@ -87,10 +87,15 @@ func NewStore(r Redis, keys broker.Keys) *Store { return &Store{redis: r, keys: 
 // Reaped counts the entries that RemoveIncarnation removed.
 func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
-// Join writes a meta of a user: a new connection or a change of one. known is the epoch in which the channel was put on the
+// Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices or
+// ErrMetasTooBig when the user would have too many; not when Redis has just lost what was allowed before. known is the epoch in which the channel was put on the
 // incarnation's list, "" if that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
-func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string) (Position, error) {
-	return s.writeMeta(ctx, joinScript, l, channel, userID, m, known, epoch)
+func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, bounded bool, known, epoch string) (Position, error) {
+	most := 0
+	if bounded {
+		most = MaxDevices
+	}
+	return s.writeMeta(ctx, joinScript, l, channel, userID, m, known, epoch, most, MaxMetas)
 }
 
 // Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written, the rest
@@ -138,6 +143,10 @@ func (s *Store) write(ctx context.Context, script *broker.Script, keys []string,
 		return Position{}, errFenced
 	case "stale":
 		return Position{}, errStale
+	case "devices":
+		return Position{}, ErrTooManyDevices
+	case "metas":
+		return Position{}, ErrMetasTooBig
 	}
 	return Position{}, fmt.Errorf("unexpected answer %v", res)
 }

@@ -57,7 +57,7 @@ func (b *bench) lease(inc string) Lease { return Lease{inc, b.now() + 60000} }
 
 func (b *bench) join(inc, uid string, m Meta) Position {
 	b.t.Helper()
-	at, err := b.s.Join(b.t.Context(), b.lease(inc), room, uid, &m, "", "epoch-"+newRef())
+	at, err := b.s.Join(b.t.Context(), b.lease(inc), room, uid, &m, false, "", "epoch-"+newRef())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -162,6 +162,7 @@ func TestStore(t *testing.T) {
 		{"a channel that empties is forgotten after a day", testForget},
 		{"a head that was lost does not stop anything", testLostHead},
 		{"a wipe begins another epoch", testWipe},
+		{"a user may have so much", testBounds},
 		{"what lingers ends with a join", testLingerEndsWithAJoin},
 		{"nothing lingers beside a connection", testLingerBesideAConnection},
 		{"a reaper leaves what lingers", testReapLingering},
@@ -241,17 +242,17 @@ func testFence(b *bench) {
 	b.next()
 	late := Lease{"n-1", b.now() - 1}
 	m := device("c2")
-	if _, err := b.s.Join(b.t.Context(), late, room, "a", &m, "", "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Join(b.t.Context(), late, room, "a", &m, false, "", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late join: %v", err)
 	}
 	same := device("c1")
-	if _, err := b.s.Join(b.t.Context(), late, room, "a", &same, "", "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Join(b.t.Context(), late, room, "a", &same, false, "", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late repetition: %v", err)
 	}
 	if _, err := b.s.Leave(b.t.Context(), late, room, "a", "c1", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late leave: %v", err)
 	}
-	if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), room, "a", &m, "another epoch", "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), room, "a", &m, false, "another epoch", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("join after a wipe: %v", err)
 	}
 	b.silent()
@@ -262,7 +263,7 @@ func testStale(b *bench) {
 	b.join("n-10", "a", device("c1"))
 	b.next()
 	m := device("c1", `{"x":1}`)
-	if _, err := b.s.Join(b.t.Context(), b.lease("n-9"), room, "a", &m, "", "e"); !errors.Is(err, errStale) {
+	if _, err := b.s.Join(b.t.Context(), b.lease("n-9"), room, "a", &m, false, "", "e"); !errors.Is(err, errStale) {
 		b.t.Errorf("join of an earlier incarnation: %v", err)
 	}
 	if _, err := b.s.Leave(b.t.Context(), b.lease("n-9"), room, "a", "c1", "e"); !errors.Is(err, errStale) {

@@ -103,7 +103,7 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, replica: NewReplica(), own: map[entryRef]*own{}}
+		c = &Channel{t: t, name: name, replica: NewReplica(), own: map[entryRef]*own{}, joins: map[string]*pace{}}
 		t.channels[name] = c
 	}
 	c.mu.Lock()
@@ -309,7 +309,7 @@ func (c *Channel) unsettled() map[entryRef]*own {
 	inc, _, _ := c.t.lease.Lease()
 	out := map[entryRef]*own{}
 	for ref, o := range c.own {
-		if !o.settled(inc) || o.announce {
+		if (!o.settled(inc) || o.announce) && (o.turn == nil || o.due) {
 			out[ref] = o
 		}
 	}

@@ -249,7 +249,7 @@ func TestAuditRepairsOwnEntries(t *testing.T) {
 		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
 		lease := Lease{"n1-1", time.Now().Add(time.Minute).UnixMilli()}
 		ghost := device("c9")
-		if _, err := n1.store.Join(t.Context(), lease, "C", "ghost", &ghost, "", "e"); err != nil {
+		if _, err := n1.store.Join(t.Context(), lease, "C", "ghost", &ghost, false, "", "e"); err != nil {
 			t.Fatal(err)
 		}
 		b.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
@@ -274,7 +274,7 @@ func TestOrphans(t *testing.T) {
 		n1 := s.actor("n1")
 		defer n1.close()
 		lost := device("c9")
-		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, "", "e"); err != nil {
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, false, "", "e"); err != nil {
 			t.Fatal(err)
 		}
 		a := n1.open("C")
@@ -297,7 +297,7 @@ func TestOrphanInAListing(t *testing.T) {
 		n1 := s.actor("n1")
 		defer n1.close()
 		lost := device("c9")
-		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, "", "e"); err != nil {
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, false, "", "e"); err != nil {
 			t.Fatal(err)
 		}
 		list := func() string {

@@ -70,7 +70,7 @@ func (n *node) rooms() *metrics.Rooms {
 		ReapedIncarnations: cluster.Reaped.Load(), ReapedEntries: n.store.Reaped(), ReapErrors: cluster.ReapErrors.Load(),
 
 		PresenceChannels: census.Channels, PresenceUsers: census.Users, PresenceEntries: census.Entries, PresencePending: census.Pending, PresenceHeld: census.Held,
-		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), AuditErrors: presence.Failed.Load(),
+		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), PresenceMerged: presence.Merged.Load(), PresenceRefused: presence.Refused.Load(), AuditErrors: presence.Failed.Load(),
 		Snapshots: presence.Loads.Load(), Gaps: presence.Gaps.Load(), Repairs: presence.Repairs.Load(), Orphans: presence.Orphans.Load(),
 
 		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited, LuaMemory: lua.Memory, LogDropped: lua.Dropped,

@@ -118,7 +118,7 @@ func (w *world) track(user, channel string, rng *rand.Rand) {
 func (w *world) enters(c *conn, what string) {
 	w.oracle.comes(c)
 	e := w.encode(c)
-	w.call(c, what, func(ctx context.Context) bool { return c.room.ch.Track(ctx, c.id, c.user, e, !c.script) }, w.tracked(c))
+	w.call(c, what, func(ctx context.Context) bool { return w.trackAs(ctx, c, c.user, e) }, w.tracked(c))
 }
 
 // tracked is what holds once a call of Track is over. SPEC 1.1: "reads your own writes".
@@ -157,8 +157,16 @@ func (w *world) rename(c *conn, user string) {
 	e := w.encode(next)
 	w.call(next, "is now", func(ctx context.Context) bool {
 		c.room.ch.Untrack(ctx, c.id, c.user)
-		return c.room.ch.Track(ctx, c.id, user, e, !c.script)
+		return w.trackAs(ctx, c, user, e)
 	}, w.tracked(next))
+}
+
+func (w *world) trackAs(ctx context.Context, c *conn, user string, e presence.Encoded) (pending bool) {
+	pending, err := c.room.ch.Track(ctx, c.id, user, e, !c.script)
+	if err != nil {
+		w.post(c.node, "track "+c.id, func() { c.room.fail("track of %s: %v", c.id, err) })
+	}
+	return pending
 }
 
 // untrack ends a connection.

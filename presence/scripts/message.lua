@@ -68,6 +68,11 @@ local function lingers(entry)
   return deadline and tonumber(deadline)
 end
 
+-- fields gives a meta's own fields as JSON.
+local function fields(entry)
+  return string.match(entry, '^%S+ %S+ %S+ %S+ (.*)$')
+end
+
 -- enlist puts a new entry on the channel's lists.
 local function enlist(head, users, entries, conn, uid)
   if redis.call('ZADD', users, 0, uid) == 1 and redis.call('ZCARD', users) == 1 then

@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := newPair(t, b, sources, rand.New(rand.NewPCG(seed, 7)))
-			for range 300 {
+			for range 400 {
 				p.step()
 			}
 			p.compareMessages()
@@ -209,7 +209,7 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	}
 	switch p.rng.IntN(22) {
 	case 0, 1, 2, 3, 4, 5:
-		return join("join")
+		return join("join", []int{0, 2, 64, 64}[p.rng.IntN(4)], []int{10, 16384, 16384, 16384}[p.rng.IntN(4)])
 	case 6, 7, 8:
 		return script("leave", []string{k.Head(ch), k.Users(ch), k.User(ch, user)},
 			deadline, epoch, how, k.Topic(ch), conn, user, inc, k.Entries(ch, ""))

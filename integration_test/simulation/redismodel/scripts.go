@@ -120,6 +120,9 @@ func lingers(entry string) int64 {
 	return ms
 }
 
+// fields gives a meta's own fields as JSON.
+func fields(entry string) string { return strings.SplitN(entry, " ", 5)[4] }
+
 func (c *Call) enlist(head, users, entries, conn, uid string) {
 	if c.zadd(users, 0, uid) && len(c.zset(users)) == 1 {
 		c.persist(head)
@@ -165,38 +168,55 @@ func join(c *Call) any {
 	}
 	conn, uid, inc, body := c.args[4], c.args[5], c.args[6], c.args[7]
 	cur, here := c.hget(c.keys[2], conn)
-	op := "j"
-	var gone []string
-	if here {
-		old := owner(cur)
+	old := owner(cur)
+	if here && c.stale(old, inc) {
+		return []any{"stale"}
+	}
+	if here && cur[len(old)+1:] == body {
 		if old != inc {
-			if c.stale(old, inc) {
-				return []any{"stale"}
-			}
 			c.move(c.args[8], old, inc, conn, uid)
+			c.hset(c.keys[2], conn, inc+" "+body)
 		}
-		if cur[len(old)+1:] == body {
-			if old != inc {
-				c.hset(c.keys[2], conn, inc+" "+body)
-			}
-			return c.position("ok", c.keys[0])
+		return c.position("ok", c.keys[0])
+	}
+	var lingering []string
+	devices, bytes := 1, len(fields(inc+" "+body))
+	h := c.hash(c.keys[2])
+	for _, other := range slices.Sorted(maps.Keys(h)) {
+		switch {
+		case other == "s" || other == conn:
+		case lingers(h[other]) != 0 && !c.s.cfg.Flaws.KeepDevices:
+			lingering = append(lingering, other)
+		default:
+			devices, bytes = devices+1, bytes+len(fields(h[other]))
 		}
-		op = "u"
-	} else {
-		h := c.hash(c.keys[2])
-		for _, other := range slices.Sorted(maps.Keys(h)) {
-			if entry := h[other]; lingers(entry) != 0 && !c.s.cfg.Flaws.KeepDevices {
-				c.hdel(c.keys[2], other)
-				c.zrem(c.args[8]+owner(entry), other+" "+uid)
-				gone = append(gone, other)
-			}
+	}
+	if c.args[10] != "0" {
+		mostDevices, _ := strconv.Atoi(c.args[10]) // numbers always: presence writes them
+		mostBytes, _ := strconv.Atoi(c.args[11])
+		switch {
+		case !here && devices > mostDevices:
+			return []any{"devices"}
+		case bytes > mostBytes:
+			return []any{"metas"}
 		}
+	}
+	for _, other := range lingering {
+		c.zrem(c.args[8]+owner(h[other]), other+" "+uid)
+		c.hdel(c.keys[2], other)
+	}
+	op := "u"
+	switch {
+	case !here:
+		op = "j"
 		c.enlist(c.keys[0], c.keys[1], c.keys[3], conn, uid)
+	case old != inc:
+		c.move(c.args[8], old, inc, conn, uid)
 	}
 	epoch, seq := c.advance(c.keys[0], c.args[1])
 	c.hset(c.keys[2], conn, inc+" "+body, "s", strconv.FormatInt(seq, 10))
 	text, _ := c.part(uid, c.keys[2])
-	c.tell(c.args[3], epoch, seq, op, gone, []string{text})
+	c.tell(c.args[3], epoch, seq, op, lingering, []string{text})
 	return []any{"ok", epoch, seq}
 }
 

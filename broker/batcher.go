@@ -17,8 +17,12 @@ const (
 	defaultWorkers = 1
 	clusterWorkers = 8
 
-	// queueLimit bounds the commands that wait for one worker; beyond: ErrOverloaded.
+	// queueLimit bounds the commands that wait for one worker, and queueBytes what those of all workers carry, each having the
+	// same share; beyond: ErrOverloaded. One command alone may be of any size.
 	queueLimit = 1 << 16
+	queueBytes = 64 << 20
+	// commandCost is what a waiting command counts besides its arguments, in bytes.
+	commandCost = 128
 )
 
 // request is one command on its way through a worker.
@@ -28,6 +32,7 @@ const (
 //	   └───────────────▶ abandoned        the caller left: never sent
 type request struct {
 	cmd   *redis.Cmd
+	cost  int // of the queue, while it waits there
 	state atomic.Int32
 	err   error         // set before finished
 	ready chan struct{} // for a caller who waits; capacity 1
@@ -90,11 +95,12 @@ func (r *request) finish(err error) {
 // A caller who finds nothing in flight, and need not wait, sends its command itself: with little to do no goroutine has to be woken
 // for it and for its answer. What others queue meanwhile is left to run.
 //
-// Invariant: while sending is set one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run
+// Invariant: bytes is the sum of the costs in queue; it is at most most, or queue has one command. While sending is set one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run
 // has been woken.
 type worker struct {
 	b    *Broker
 	pipe redis.Pipeliner
+	most int // bytes in the queue
 
 	// owned by run
 	batch []*request
@@ -103,6 +109,7 @@ type worker struct {
 	mu        sync.Mutex
 	more      sync.Cond // on mu: run may have something to do
 	queue     []*request
+	bytes     int
 	came      time.Duration // the last of queue, since the broker was opened
 	gathering gathering
 	sending   bool
@@ -110,7 +117,7 @@ type worker struct {
 }
 
 func newWorker(b *Broker) *worker {
-	w := &worker{b: b, pipe: b.client.Pipeline(), gathering: newGathering()}
+	w := &worker{b: b, pipe: b.client.Pipeline(), most: queueBytes / b.cfg.Workers, gathering: newGathering()}
 	w.more.L = &w.mu
 	return w
 }
@@ -182,17 +189,19 @@ func routingKey(args []any) string {
 }
 
 func (w *worker) push(r *request) error {
+	r.cost = costOf(r.cmd)
 	w.mu.Lock()
 	switch {
 	case w.closed:
 		w.mu.Unlock()
 		return notSent(ErrClosed)
-	case len(w.queue) >= queueLimit:
+	case len(w.queue) >= queueLimit, len(w.queue) > 0 && w.bytes+r.cost > w.most:
 		w.mu.Unlock()
 		w.b.cfg.Observer.Failed(Overloaded)
 		return notSent(ErrOverloaded)
 	}
 	w.queue = append(w.queue, r)
+	w.bytes += r.cost
 	w.came = w.b.now()
 	wake := len(w.queue) == 1 && !w.sending
 	w.mu.Unlock()
@@ -200,6 +209,20 @@ func (w *worker) push(r *request) error {
 		w.more.Signal()
 	}
 	return nil
+}
+
+// costOf is what a command takes of a queue, in bytes.
+func costOf(cmd *redis.Cmd) int {
+	n := commandCost
+	for _, arg := range cmd.Args() {
+		switch arg := arg.(type) {
+		case string:
+			n += len(arg)
+		case []byte:
+			n += len(arg)
+		}
+	}
+	return n
 }
 
 func (w *worker) close() {
@@ -238,6 +261,9 @@ func (w *worker) next() bool {
 		w.gathering = w.gathering.sends(w.b.now(), n)
 	}
 	late := w.queue[:n]
+	for _, r := range late {
+		w.bytes -= r.cost
+	}
 	w.batch = append(w.batch, late...)
 	rest := copy(w.queue, w.queue[n:])
 	clear(w.queue[rest:])

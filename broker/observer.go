@@ -64,6 +64,7 @@ func (b *Broker) gaveUp(err error) {
 // Stats is how a broker is at one moment, and what it has counted.
 type Stats struct {
 	Queue    int    // commands that wait for a pipeline
+	Bytes    int    // what they carry
 	Topics   int    // known to the pub/sub connections
 	Links    int    // pub/sub connections that stand
 	Breaks   uint64 // pub/sub connections that were lost
@@ -75,6 +76,7 @@ func (b *Broker) Stats() (s Stats) {
 	for _, w := range b.workers {
 		w.mu.Lock()
 		s.Queue += len(w.queue)
+		s.Bytes += w.bytes
 		w.mu.Unlock()
 	}
 	for _, l := range b.links {

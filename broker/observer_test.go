@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -154,6 +155,38 @@ func TestObserverOfOverload(t *testing.T) {
 	}
 	p.Resume()
 	eventually(t, "an empty queue", func() bool { return b.Stats().Queue == 0 })
+}
+
+// The queue to Redis is bounded by what its commands carry, too, however few they are; one alone may be of any size.
+func TestOverloadByBytes(t *testing.T) {
+	r := redistest.Mini(t)
+	p := redistest.NewProxy(t, r.Addr())
+	b, w := observed(t, broker.Config{URL: p.URL(), Timeout: 10 * time.Second, WatchEvery: time.Hour})
+	p.Hold()
+	const size = 1 << 20
+	large, refused := strings.Repeat("x", size), 0
+	for range 100 {
+		if err := b.Submit(redis.NewCmd(t.Context(), "publish", "t", large), func(error) {}); err != nil {
+			if !errors.Is(err, broker.ErrOverloaded) || !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnknown) {
+				t.Fatal(err)
+			}
+			refused++
+		}
+	}
+	s := b.Stats()
+	if s.Bytes > 64<<20 || s.Bytes < 60<<20 || s.Queue > 64 || refused < 30 {
+		t.Errorf("%d commands of %d bytes wait, %d were refused", s.Queue, s.Bytes, refused)
+	}
+	w.mu.Lock()
+	if w.failures[broker.Overloaded] != refused {
+		t.Errorf("told %v", w.failures)
+	}
+	w.mu.Unlock()
+	p.Resume()
+	eventually(t, "an empty queue", func() bool { s := b.Stats(); return s.Queue == 0 && s.Bytes == 0 })
+	if _, err := b.Do(t.Context(), "set", "k", strings.Repeat("x", 65<<20)); err != nil {
+		t.Errorf("one that is larger than the queue: %v", err)
+	}
 }
 
 // A caller who finds nothing under way sends by itself; what comes meanwhile goes together as soon as its answer is there.

@@ -25,6 +25,12 @@ const askWait = 900 * time.Millisecond
 // maxAnswering bounds the questions a node answers at once; beyond it a question is dropped, and the asker names this node as silent.
 const maxAnswering = 64
 
+// maxAsking bounds the questions a node has open at once; beyond it callers wait for a place as long as for an answer.
+const maxAsking = 256
+
+// dropTold is the least time between two lines of the log about dropped questions.
+const dropTold = 10 * time.Second
+
 // Answerer handles what other nodes send. OneWay runs on the reception goroutine, in order, and must not wait.
 type Answerer interface {
 	OneWay(kind, body string)
@@ -38,8 +44,11 @@ type calls struct {
 
 	ctx    context.Context // ends with close; answers run under it
 	cancel context.CancelFunc
-	slots  chan struct{}
+	slots  chan struct{} // of answering
+	asking chan struct{}
 	done   sync.WaitGroup
+
+	told time.Time // of a dropped question; owned by the reception goroutine
 
 	mu      sync.Mutex
 	closed  bool
@@ -51,7 +60,7 @@ type answer struct{ from, body string }
 
 func newCalls(c *Cluster) *calls {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering), waiting: map[string]chan answer{}}
+	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering), asking: make(chan struct{}, maxAsking), waiting: map[string]chan answer{}}
 }
 
 // Handle sets what answers other nodes. It is called before Start.
@@ -123,7 +132,11 @@ func (s *calls) question(text string) {
 	select {
 	case s.slots <- struct{}{}:
 	default:
-		s.c.cfg.Log.Warn("too many questions from other nodes; one was dropped", "from", part[1])
+		s.c.stats.Dropped.Add(1)
+		if now := time.Now(); now.Sub(s.told) >= dropTold {
+			s.told = now
+			s.c.cfg.Log.Warn("too many questions from other nodes; some are dropped", "from", part[1])
+		}
 		return
 	}
 	s.done.Go(func() {
@@ -184,6 +197,17 @@ func (c *Cluster) AskOne(ctx context.Context, process, kind, body string) (answe
 
 // ask puts a question to all these nodes at once.
 func (c *Cluster) ask(ctx context.Context, deadline time.Time, processes []string, kind, body string) (answers map[string]string, silent []string, err error) {
+	timeout := time.NewTimer(time.Until(deadline))
+	defer timeout.Stop()
+	select {
+	case c.calls.asking <- struct{}{}:
+		defer func() { <-c.calls.asking }()
+	case <-timeout.C:
+		c.stats.Refused.Add(1)
+		return nil, nil, fmt.Errorf("ask the nodes: %w: too many questions at once", broker.ErrUnavailable)
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("ask the nodes: %w: %w", broker.ErrUnavailable, ctx.Err())
+	}
 	answers = make(map[string]string, len(processes))
 	id, ch := c.calls.expect(len(processes))
 	defer c.calls.forget(id)
@@ -206,8 +230,6 @@ func (c *Cluster) ask(ctx context.Context, deadline time.Time, processes []strin
 			return nil, nil, err
 		}
 	}
-	timeout := time.NewTimer(time.Until(deadline))
-	defer timeout.Stop()
 	for len(want) > 0 {
 		select {
 		case a := <-ch:

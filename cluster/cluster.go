@@ -83,6 +83,8 @@ type Stats struct {
 	Incarnations atomic.Int64 // that this node began
 	Reaped       atomic.Int64 // incarnations of others that this node removed
 	ReapErrors   atomic.Int64 // rounds that failed
+	Dropped      atomic.Int64 // questions of others, since too many were being answered
+	Refused      atomic.Int64 // questions of this node, since too many were open
 }
 
 // Cluster is this node among the others.

@@ -30,6 +30,7 @@ type Rooms struct {
 
 	// broker
 	RedisQueue      int // commands that wait for a pipeline
+	RedisQueueBytes int
 	RedisMessages   uint64
 	RedisTopics     int
 	RedisLinks      int    // subscription connections that stand
@@ -43,6 +44,8 @@ type Rooms struct {
 	ReapedIncarnations int64
 	ReapedEntries      int64
 	ReapErrors         int64
+	QuestionsDropped   int64 // of other nodes
+	QuestionsRefused   int64 // of this one
 
 	// presence
 	PresenceChannels int // with a view
@@ -128,6 +131,7 @@ func newState() *state {
 	counter("rollcall_deliveries_total", "Broadcasts handed to connections: one for each connection and broadcast.", func(r *Rooms) float64 { return float64(r.Deliveries) })
 
 	gauge("rollcall_redis_queue_commands", "Commands that wait for a pipeline to Redis.", func(r *Rooms) float64 { return float64(r.RedisQueue) })
+	gauge("rollcall_redis_queue_bytes", "What these commands carry.", func(r *Rooms) float64 { return float64(r.RedisQueueBytes) })
 	counter("rollcall_redis_messages_received_total", "Messages of subscriptions that came from Redis, broadcasts and presence and calls between nodes.", func(r *Rooms) float64 { return float64(r.RedisMessages) })
 	gauge("rollcall_redis_topics", "Topics of Redis that this node is subscribed to.", func(r *Rooms) float64 { return float64(r.RedisTopics) })
 	gauge("rollcall_redis_subscription_connections", "Subscription connections to Redis that stand.", func(r *Rooms) float64 { return float64(r.RedisLinks) })
@@ -139,6 +143,8 @@ func newState() *state {
 	counter("rollcall_reaped_incarnations_total", "Incarnations of dead nodes that this node removed.", func(r *Rooms) float64 { return float64(r.ReapedIncarnations) })
 	counter("rollcall_reaped_entries_total", "Presence entries of dead nodes that this node removed.", func(r *Rooms) float64 { return float64(r.ReapedEntries) })
 	counter("rollcall_reap_errors_total", "Rounds of removing dead nodes that failed.", func(r *Rooms) float64 { return float64(r.ReapErrors) })
+	counter("rollcall_cluster_questions_dropped_total", "Questions of other nodes that got no answer, since too many were being answered.", func(r *Rooms) float64 { return float64(r.QuestionsDropped) })
+	counter("rollcall_cluster_questions_refused_total", "Questions to other nodes that were not asked, since too many were open.", func(r *Rooms) float64 { return float64(r.QuestionsRefused) })
 
 	gauge("rollcall_presence_channels", "Channels of which this node holds a view of who is present.", func(r *Rooms) float64 { return float64(r.PresenceChannels) })
 	gauge("rollcall_presence_users", "Users in these views; one who is in two channels counts twice.", func(r *Rooms) float64 { return float64(r.PresenceUsers) })

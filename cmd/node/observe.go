@@ -63,11 +63,12 @@ func (n *node) rooms() *metrics.Rooms {
 
 		Channels: load.Channels, BroadcastsPublished: hub.Broadcasts.Load(), BroadcastsReceived: hub.Fanouts.Load(), Deliveries: hub.Delivered.Load(),
 
-		RedisQueue: redis.Queue, RedisMessages: redis.Messages, RedisTopics: redis.Topics, RedisLinks: redis.Links, RedisLinkBreaks: redis.Breaks,
+		RedisQueue: redis.Queue, RedisQueueBytes: redis.Bytes, RedisMessages: redis.Messages, RedisTopics: redis.Topics, RedisLinks: redis.Links, RedisLinkBreaks: redis.Breaks,
 		RedisBreaks: n.broker.Breaks(),
 
 		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()), Incarnations: cluster.Incarnations.Load(),
 		ReapedIncarnations: cluster.Reaped.Load(), ReapedEntries: n.store.Reaped(), ReapErrors: cluster.ReapErrors.Load(),
+		QuestionsDropped: cluster.Dropped.Load(), QuestionsRefused: cluster.Refused.Load(),
 
 		PresenceChannels: census.Channels, PresenceUsers: census.Users, PresenceEntries: census.Entries, PresencePending: census.Pending, PresenceHeld: census.Held,
 		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), PresenceMerged: presence.Merged.Load(), PresenceRefused: presence.Refused.Load(), AuditErrors: presence.Failed.Load(),

@@ -21,7 +21,8 @@ import (
 // Bounds of bodies.
 const (
 	maxMessage = 1 << 20         // bytes of a body with one message, and of each message in a batch
-	maxBody    = 8 * app.MaxCode // bytes of a batch; of a script and what JSON adds to it
+	maxBatch   = 8 << 20         // bytes of a batch
+	maxScript  = 8 * app.MaxCode // bytes of a script and what JSON adds to it
 	maxNesting = 200             // of arrays and objects: no deeper than what handlers can read
 	maxItems   = 1000            // of a list
 	maxParts   = 10 * maxItems   // names, values and brackets, those of messages apart

@@ -73,7 +73,7 @@ func (s *Server) putScript(path string) {
 	schemas := s.api.OpenAPI().Components.Schemas
 	body := schemas.Schema(reflect.TypeFor[scriptBody](), true, "ScriptBody")
 	put := operation("put-script", http.MethodPost, path, "Register a script, or replace it", auth.Admin, http.StatusCreated)
-	put.Metadata[metaBody] = int64(maxBody)
+	put.Metadata[metaBody] = int64(maxScript)
 	put.SkipValidateBody = true // by hand: two forms
 	put.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/json": {Schema: body},

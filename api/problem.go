@@ -36,6 +36,8 @@ func (s *Server) fail(err error) error {
 		return unprocessable("query.method", err.Error())
 	case errors.Is(err, app.ErrTooBig):
 		return huma.NewError(http.StatusRequestEntityTooLarge, err.Error(), at("body.code", err.Error()))
+	case errors.Is(err, app.ErrFull):
+		return unprocessable("path.path", err.Error())
 	case errors.Is(err, app.ErrBadPath):
 		return unprocessable("path.path", err.Error())
 	case errors.Is(err, app.ErrNotFound):

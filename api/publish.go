@@ -111,7 +111,7 @@ func (s *Server) broadcasts() {
 			return s.publish(ctx, in.Key, []hub.Message{{Channel: in.Channel, Value: v}})
 		})
 	batch := operation("batch", http.MethodPost, "/_api/batch", "Many broadcasts in one call, those of one channel in order", auth.Publish, http.StatusOK)
-	batch.Metadata[metaBody] = int64(maxBody)
+	batch.Metadata[metaBody] = int64(maxBatch)
 	huma.Register(s.api, batch, func(ctx context.Context, in *batchInput) (*sent, error) {
 		ms, err := in.messages()
 		if err != nil {

@@ -16,13 +16,17 @@ import (
 	"rollcall/luavm"
 )
 
-// MaxCode is the largest script that is taken, in bytes.
-const MaxCode = 1 << 20
+// Bounds of the registry.
+const (
+	MaxCode    = 256 << 10 // bytes of a script
+	MaxScripts = 1000
+)
 
 // Errors of Scripts, besides ErrBadPath, ErrBadMethod, *luavm.CompileError and broker.ErrUnavailable.
 var (
 	ErrNotFound = errors.New("no such script")
 	ErrTooBig   = fmt.Errorf("the code is larger than %d bytes", MaxCode)
+	ErrFull     = fmt.Errorf("%d scripts are registered already; remove one first", MaxScripts)
 )
 
 // Redis is what Scripts needs of the broker.
@@ -52,6 +56,10 @@ type Scripts struct {
 	once sync.Once
 
 	now atomic.Pointer[scriptSet] // what this node serves
+
+	mu      sync.Mutex
+	changes []change // announced, in order, and not looked at yet
+	missed  bool     // there were too many of them
 
 	// Owned by the loop.
 	rev    string // of Redis when it was last read
@@ -120,7 +128,10 @@ func (s *Scripts) Close() {
 
 // Receive takes the announcements; other payloads of the topic are not for Scripts.
 func (s *Scripts) Receive(payload string) {
-	if strings.HasPrefix(payload, "scripts ") {
+	if rest, ok := strings.CutPrefix(payload, "scripts "); ok {
+		if c, ok := parseChange(rest); ok {
+			s.announced(c)
+		}
 		s.Resubscribed()
 	}
 }
@@ -187,14 +198,21 @@ func (s *Scripts) write(ctx context.Context, name ScriptName, mark, text, replac
 	if r := s.now.Load().records[name.field()]; r != nil && !(r.deleted && replaceOnly == "1") {
 		held = r.Version
 	}
-	reply, err := s.cfg.Redis.Run(ctx, scriptPut, []string{s.cfg.Keys.Scripts()}, name.field(), mark, text, held, s.cfg.Keys.AllTopic(), replaceOnly)
+	reply, err := s.cfg.Redis.Run(ctx, scriptPut, []string{s.cfg.Keys.Scripts()}, name.field(), mark, text, held, s.cfg.Keys.AllTopic(), replaceOnly, MaxScripts)
 	if err != nil {
 		return "", err
 	}
-	version, ok := reply.(string)
-	if !ok {
+	answer, ok := texts(reply)
+	switch {
+	case ok && len(answer) == 0:
+		return "", nil
+	case ok && len(answer) == 1:
+		return "", ErrFull
+	case !ok || len(answer) != 3:
 		return "", fmt.Errorf("unexpected answer of Redis: %T", reply)
 	}
+	version = answer[0]
+	s.announced(change{answer[1], answer[2], name.field()})
 	if err := s.refresh(ctx); err != nil {
 		s.Resubscribed() // it is stored; the loop will see it
 	}
@@ -273,7 +291,7 @@ func (s *Scripts) loop() {
 		case <-tick.C:
 			s.report(ctx, s.look(ctx, false))
 		case <-s.wake:
-			s.report(ctx, s.look(ctx, false))
+			s.report(ctx, s.hear(ctx))
 		case answer := <-s.ask:
 			answer <- s.look(ctx, false)
 		}
@@ -288,8 +306,14 @@ func (s *Scripts) report(ctx context.Context, err error) {
 	s.failed = err != nil
 }
 
-// look compares the registry's mark with the one of the last read, and reads it all when they differ.
+// look compares the registry's mark with the one of the last read. When they differ it reads what was announced to have
+// changed, and all when that does not explain the mark.
 func (s *Scripts) look(ctx context.Context, always bool) error {
+	if !always {
+		if _, err := s.follow(ctx); err != nil {
+			return err
+		}
+	}
 	reply, err := s.cfg.Redis.Do(ctx, "HGET", s.cfg.Keys.Scripts(), fieldRev)
 	if err != nil && !errors.Is(err, broker.Nil) {
 		return err

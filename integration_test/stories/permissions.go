@@ -213,7 +213,7 @@ func (s *story) deniedDisconnect() {
 	}
 	leave(fmt.Sprintf(`[{"broadcast_channel":{"channel":%q,"message":"must not be sent"}},{"broadcast_channel":{"channel":%q,"message":"must not be sent"}}]`, mine, other))
 	s.Logs[0].Await(s, "about the denied actions", func(l nodetest.Line) bool {
-		return l.Is("handler failed", "route", "/ws/claims", "reason", "denied", "kind", "disconnect") && strings.Contains(l.Text("error"), other)
+		return l.Is("permission refused", "level", "INFO", "route", "/ws/claims", "reason", "denied", "kind", "disconnect") && strings.Contains(l.Text("error"), other)
 	})
 	leave(fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"bye"}}`, mine))
 	witness.Expect("bye")

@@ -174,7 +174,7 @@ func (r *actionReader) readTrack(kind hub.ActionKind, t *lua.LTable) error {
 		case name == "user_id" || ignoredFields[string(name)]:
 			r.notes = append(r.notes, fmt.Sprintf("%s: the field %q is ignored", kind, string(name)))
 		default:
-			text, err := luavm.EncodeJSON(v, r.limit)
+			text, err := luavm.EncodeText(v, r.limit)
 			if err != nil {
 				return fmt.Errorf("field %q: %w", string(name), err)
 			}
@@ -247,7 +247,7 @@ func (r *actionReader) value(v lua.LValue) (hub.Value, error) {
 		}
 		return hub.Value{Text: string(s)}, nil
 	}
-	text, err := luavm.EncodeJSON(v, r.limit)
+	text, err := luavm.EncodeText(v, r.limit)
 	return hub.Value{Text: string(text), JSON: true}, err
 }
 

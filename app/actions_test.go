@@ -164,6 +164,12 @@ func TestBadActions(t *testing.T) {
 		{"close with a fraction", `{close = {code = 4000.5, reason = "x"}}`, "close: the code must be a whole number"},
 		{"close with a reserved code", `{close = {code = 1006, reason = "x"}}`, "close: 1006 is no close code that may be sent"},
 		{"close with a low code", `{close = {code = 7, reason = "x"}}`, "close: 7 is no close code"},
+		{"send a table with no UTF-8", `{send = {m = {"\255"}}}`, "send: a string in it is not UTF-8"},
+		{"broadcast a key that is no UTF-8", `{broadcast = {["\255"] = 1}}`, "broadcast: a string in it is not UTF-8"},
+		{"broadcast_channel no UTF-8", `{broadcast_channel = {channel = "c", message = {"\255"}}}`, "a string in it is not UTF-8"},
+		{"broadcast_room no UTF-8", `{broadcast_room = {channel = "c", message = {"\255"}}}`, "a string in it is not UTF-8"},
+		{"track no UTF-8", `{track = {channel = "c", user_id = "u", m = "\255"}}`, `field "m": a string in it is not UTF-8`},
+		{"set_presence no UTF-8", `{set_presence = {channel = "c", m = {"\255"}}}`, `field "m": a string in it is not UTF-8`},
 		{"close no UTF-8", `{close = "\255"}`, "close: the string is not UTF-8"},
 	}
 	for _, tt := range tests {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/websocket"
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/auth"
@@ -150,6 +151,10 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 	if !ok {
 		return
 	}
+	clean := auth.WithoutToken(r)
+	if own := o.subprotocol(clean); own != "" {
+		subprotocol = own
+	}
 	release, refused := s.cfg.Admit(r, id.ID)
 	if refused != nil {
 		refused.Write(w)
@@ -163,9 +168,24 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		s.cfg.Log.Debug("upgrade failed", "route", route, "error", err)
 		return
 	}
-	a := accepted{ws: ws, req: newRequestInfo(auth.WithoutToken(r)), addr: s.cfg.RemoteAddr(r), user: id, release: release}
+	a := accepted{ws: ws, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
 	s.expiry.set(&a.expires, ws, id.Until)
 	ws.Start(handler(a))
+}
+
+// subprotocol chooses one of the app's subprotocols that the client offers; "": it offers none of them. A token that
+// stands among them has been taken out of r.
+func (o Options) subprotocol(r *http.Request) string {
+	if o.Subprotocols == nil {
+		return ""
+	}
+	offered := websocket.Subprotocols(r)
+	for _, name := range o.Subprotocols {
+		if slices.Contains(offered, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // httpRun is one run of an HTTP handler or script.

@@ -140,6 +140,15 @@ func (a args) optStr(i int, name string) string {
 	return a.str(i, name)
 }
 
+// reason reads why a connection is closed; it may be left out.
+func (a args) reason(i int) string {
+	s := a.optStr(i, "reason")
+	if !utf8.ValidString(s) {
+		a.fail("reason: %s", errNotUTF8.Error())
+	}
+	return s
+}
+
 func (a args) channel(i int) string {
 	name, err := channelOf(a.l.Get(i))
 	if err != nil {
@@ -204,7 +213,7 @@ func (a args) message(i int, name string) hub.Value {
 
 // json encodes a value. One that is too long stops the script.
 func (a args) json(v lua.LValue, name string) []byte {
-	text, err := luavm.Of(a.l).EncodeJSON(a.l, v)
+	text, err := luavm.Of(a.l).EncodeText(a.l, v)
 	if err != nil {
 		a.fail("%s: %s", name, err.Error())
 	}

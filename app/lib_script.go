@@ -139,7 +139,7 @@ func scriptClose(l *lua.LState) int {
 			a.fail("%s", err.Error())
 		}
 	}
-	reason := a.optStr(2, "reason")
+	reason := a.reason(2)
 	c.script.inbox.drop()
 	c.script.ws.Close(int(code), reason)
 	return 0

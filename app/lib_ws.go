@@ -44,7 +44,7 @@ func wsSend(l *lua.LState) int {
 func wsClose(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_close"}
-	id, reason := a.str(1, "connection_id"), a.optStr(2, "reason")
+	id, reason := a.str(1, "connection_id"), a.reason(2)
 	var ok bool
 	c.wait(l, a.function, func(ctx context.Context) (err error) {
 		ok, err = c.server.cfg.Hub.CloseConn(ctx, id, wsconn.CodeNormal, reason)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"rollcall/auth"
 )
 
 // MethodWS is the method of WebSocket routes and connection scripts, beside those of HTTP.
@@ -34,6 +36,7 @@ type Options struct {
 	Devices      bool     // presence = "devices"
 	ByClaims     bool     // permissions = "claims": the token says which channels the handler may join, track in and broadcast to
 	TokenRenewal bool     // a client may send a new token before the old one expires
+	Subprotocols []string // of the app, the preferred ones first
 }
 
 // Problem is one thing that is wrong with an app, at its place.
@@ -176,7 +179,7 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			fail("the options must be named, like { auth = true }")
 			continue
 		}
-		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" || name == "token_renewal") {
+		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" || name == "token_renewal" || name == "subprotocols") {
 			fail("the option %q is for WebSocket routes", string(name))
 			continue
 		}
@@ -214,12 +217,19 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				}
 				o.Origins = append(o.Origins, normal)
 			}
+		case "subprotocols":
+			list, ok := luaStrings(v)
+			if !ok || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !isToken(s) || s == auth.Subprotocol }) {
+				fail("subprotocols must be an array of names without spaces and separators, but for %q, not %s", auth.Subprotocol, describe(v))
+				continue
+			}
+			o.Subprotocols = list
 		case "permissions":
 			if o.ByClaims = v == lua.LString("claims"); !o.ByClaims {
 				fail("permissions must be \"claims\", not %s", describe(v))
 			}
 		default:
-			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, token_renewal)", string(name))
+			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, subprotocols, token_renewal)", string(name))
 		}
 	}
 	return o, bad

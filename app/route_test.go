@@ -103,6 +103,11 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"origins holds a number", `router_websocket("/a", "b#c", {origins = {1}})`, "origins must be an array of strings"},
 		{"bad origin", `router_websocket("/a", "b#c", {origins = {"example.com"}})`, `"example.com" is no origin`},
 		{"permissions", `router_websocket("/a", "b#c", {permissions = true})`, `permissions must be "claims", not true`},
+		{"subprotocols", `router_websocket("/a", "b#c", {subprotocols = "chat"})`, "subprotocols must be an array of names"},
+		{"subprotocols with a space", `router_websocket("/a", "b#c", {subprotocols = {"chat 2"}})`, "subprotocols must be an array of names"},
+		{"no subprotocols", `router_websocket("/a", "b#c", {subprotocols = {}})`, "subprotocols must be an array of names"},
+		{"subprotocol of tokens", `router_websocket("/a", "b#c", {subprotocols = {"rollcall"}})`, `but for "rollcall"`},
+		{"subprotocols on http", `router_get("/a", "b#c", {subprotocols = {"chat"}})`, `the option "subprotocols" is for WebSocket routes`},
 		{"renewal", `router_websocket("/a", "b#c", {token_renewal = 1})`, "token_renewal must be true or false"},
 	}
 	for _, tt := range tests {

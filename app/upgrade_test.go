@@ -117,3 +117,37 @@ func TestNodeHeader(t *testing.T) {
 		t.Fatalf("X-Rollcall-Node %q, want %q", got, n.server.cfg.Node)
 	}
 }
+
+// SPEC 1.2: the route option subprotocols; a client that offers others gets none. SPEC 4: the pair `rollcall, <token>`.
+func TestSubprotocols(t *testing.T) {
+	token := mint(t, auth.MintClaims{UserID: "42"})
+	n := startNode(t, map[string]string{
+		"config/routes.lua": `router_websocket("/plain", "x#x") router_websocket("/chat", "x#x", {subprotocols = {"chat.v2", "chat.v1"}})`,
+		"handlers/x.lua":    `function x(e) if e.type == "connect" then return {send = e.user.id or "nobody"} end end`,
+	}, nodeOptions{load: LoadOptions{HasKeys: true}, config: func(c *Config) { c.Tokens = tokens(t) }})
+	for _, tt := range []struct{ path, offered, want, user string }{
+		{"/plain", "chat.v1", "", "nobody"},
+		{"/chat", "", "", "nobody"},
+		{"/chat", "chat.v1", "chat.v1", "nobody"},
+		{"/chat", "chat.v1, chat.v2", "chat.v2", "nobody"},
+		{"/chat", "other, Chat.v1", "", "nobody"},
+		{"/chat", "rollcall, " + token, "rollcall", "42"},
+		{"/chat", "rollcall, " + token + ", chat.v1", "chat.v1", "42"},
+		{"/chat", "chat.v1, rollcall, " + token, "chat.v1", "42"},
+		{"/plain", "chat.v1, rollcall, " + token, "rollcall", "42"},
+	} {
+		var header []string
+		if tt.offered != "" {
+			header = []string{"Sec-WebSocket-Protocol: " + tt.offered}
+		}
+		c, resp, err := n.tryDial(tt.path, header...)
+		if err != nil {
+			t.Errorf("%s, offered %.30q: %v", tt.path, tt.offered, err)
+			continue
+		}
+		if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != tt.want {
+			t.Errorf("%s, offered %.30q: %q, want %q", tt.path, tt.offered, got, tt.want)
+		}
+		c.expect(tt.user)
+	}
+}

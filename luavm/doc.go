@@ -31,7 +31,7 @@
 //
 // Values: numbers are lua.LNumber, strings lua.LString, nothing is lua.LNil.
 // Tables come from Object (fields), NewArray and Strings (arrays, which encode
-// as [] also when empty), FromGo, and DecodeJSON. EncodeJSON, AppendJSON and
+// as [] also when empty), FromGo, and DecodeJSON. EncodeJSON, EncodeText, AppendJSON and
 // DecodeJSON are what json.encode and json.decode call. Null is json.null; the
 // host treats it as nil where nil makes sense.
 //

@@ -14,6 +14,14 @@ import (
 // have to be looked at for it.
 var ErrTooLong = errors.New("JSON text too long")
 
+// ErrNotUTF8 is what EncodeText returns for a string, or a key, that is not UTF-8.
+var ErrNotUTF8 = errors.New("a string in it is not UTF-8")
+
+// EncodeText is EncodeJSON for what is sent or kept: bytes that are no UTF-8 are an error.
+func EncodeText(v lua.LValue, limit int) ([]byte, error) {
+	return encode(encoder{strict: true}, v, limit)
+}
+
 // EncodeJSON encodes a value as JSON text of at most limit bytes (0: no limit).
 //
 // A table is an array when it is marked as one (Array) and has only integer
@@ -27,22 +35,24 @@ func EncodeJSON(v lua.LValue, limit int) ([]byte, error) { return AppendJSON(nil
 
 // AppendJSON is EncodeJSON onto a buffer, whose present length does not count.
 func AppendJSON(buf []byte, v lua.LValue, limit int) ([]byte, error) {
-	return appendJSON(nil, buf, v, limit)
+	return encode(encoder{buf: buf}, v, limit)
 }
 
-// appendJSON counts for the time of vm, which may be nil. The error is also an
-// *Error, when the run of vm has to end.
-func appendJSON(vm *VM, buf []byte, v lua.LValue, limit int) ([]byte, error) {
+// encode has e, of which buf, vm and strict are set, encode a value. The error is
+// also an *Error, when the run of vm has to end.
+func encode(e encoder, v lua.LValue, limit int) ([]byte, error) {
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
-	e := encoder{buf: buf, limit: limit, places: limit, vm: vm, seen: len(buf)}
-	e.path = e.space[:0]
-	if limit < math.MaxInt-len(buf) {
-		e.limit += len(buf)
+	e.limit, e.places, e.seen, e.path = limit, limit, len(e.buf), e.space[:0]
+	if limit < math.MaxInt-len(e.buf) {
+		e.limit += len(e.buf)
 	}
 	if err := e.value(v); err != nil {
 		return nil, err
+	}
+	if e.bad {
+		return nil, ErrNotUTF8
 	}
 	if len(e.buf) > e.limit {
 		return nil, ErrTooLong
@@ -77,8 +87,10 @@ func (e *encoder) spendText() error {
 }
 
 type encoder struct {
-	buf   []byte
-	limit int
+	buf    []byte
+	strict bool // strings that are no UTF-8 are an error
+	bad    bool // there was one
+	limit  int
 	// places is how many more places of tables may be looked at. One that is not empty takes a byte of text at least; a
 	// table may also have a million empty ones, and stand in the value a million times.
 	places int
@@ -91,7 +103,7 @@ type encoder struct {
 func (e *encoder) value(v lua.LValue) error {
 	switch v := v.(type) {
 	case lua.LString:
-		e.buf = appendString(e.buf, string(v))
+		e.string(string(v))
 	case lua.LNumber:
 		return e.number(float64(v))
 	case lua.LBool:
@@ -109,6 +121,11 @@ func (e *encoder) value(v lua.LValue) error {
 		return errors.New("cannot encode a " + v.Type().String() + " as JSON")
 	}
 	return nil
+}
+
+func (e *encoder) string(s string) {
+	e.bad = e.bad || e.strict && !utf8.ValidString(s)
+	e.buf = appendString(e.buf, s)
 }
 
 func (e *encoder) number(f float64) error {
@@ -238,7 +255,7 @@ func (e *encoder) field(start int, name string, value lua.LValue) error {
 	if len(e.buf) > start {
 		e.buf = append(e.buf, ',')
 	}
-	e.buf = appendString(e.buf, name)
+	e.string(name)
 	e.buf = append(e.buf, ':')
 	if len(e.buf) > e.limit {
 		return ErrTooLong

@@ -21,7 +21,7 @@ func jsonFunctions() map[string]lua.LValue {
 func jsonEncode(L *lua.LState) int {
 	vm := Of(L)
 	vm.scratch = vm.scratch[:0]
-	buf, err := vm.appendJSON(L, vm.scratch, L.CheckAny(1))
+	buf, err := vm.encode(L, encoder{buf: vm.scratch}, L.CheckAny(1))
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
@@ -33,14 +33,15 @@ func jsonEncode(L *lua.LState) int {
 	return 1
 }
 
-// EncodeJSON is the function EncodeJSON for one of the host's that the script calls on L: its work counts, and a text that is
+// EncodeText is the function EncodeText for one of the host's that the script calls on L: its work counts, and a text that is
 // longer than a value may be stops the script.
-func (vm *VM) EncodeJSON(L *lua.LState, v lua.LValue) ([]byte, error) {
-	return vm.appendJSON(L, nil, v)
+func (vm *VM) EncodeText(L *lua.LState, v lua.LValue) ([]byte, error) {
+	return vm.encode(L, encoder{strict: true}, v)
 }
 
-func (vm *VM) appendJSON(L *lua.LState, buf []byte, v lua.LValue) ([]byte, error) {
-	buf, err := appendJSON(vm, buf, v, vm.limits.Value)
+func (vm *VM) encode(L *lua.LState, e encoder, v lua.LValue) ([]byte, error) {
+	e.vm = vm
+	buf, err := encode(e, v, vm.limits.Value)
 	vm.raiseFatal(L)
 	switch {
 	case errors.Is(err, ErrTooLong):

@@ -195,3 +195,27 @@ func devices(t *testing.T, addr, user string) int {
 	}
 	return 0
 }
+
+// Who was sent away for good stays away, whatever the network does, until somebody wants it otherwise.
+func TestSentAway(t *testing.T) {
+	b := startBrowser(t)
+	n := nodetest.Start(t, nodetest.Options{App: "../../examples/chat", Flags: []string{"--dev"}})
+	ada := b.open("Ada", "http://"+n.Addr()+"/?user=ada&name=Ada")
+	_, text, _ := nodetest.Request(t.Context(), http.MethodGet, n.Addr(), "/_api/connections", "")
+	var list struct{ Connections []struct{ ID string } }
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Connections) != 1 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	path := "/_api/connections/" + list.Connections[0].ID + "?reason=enough"
+	if status, text, _ := nodetest.Request(t.Context(), http.MethodDelete, n.Addr(), path, ""); status != http.StatusNoContent {
+		t.Fatalf("status %d: %s", status, text)
+	}
+	ada.await("why", shown("connection-text", "enough"))
+	ada.do(`dispatchEvent(new Event("offline")); dispatchEvent(new Event("online"))`)
+	ada.await("why, still", phase("stopped"))
+	ada.do(`document.getElementById("connection-now").click()`)
+	ada.await("connected again", phase("open"))
+	ada.do(`window.phases = []; new MutationObserver(() => phases.push(document.getElementById("connection").dataset.phase))
+		.observe(document.getElementById("connection"), { attributeFilter: ["data-phase"] }); dispatchEvent(new Event("offline"))`)
+	ada.await("another connection", `phases[0] === "connecting" && phases.at(-1) === "open"`)
+}

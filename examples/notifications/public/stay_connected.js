@@ -30,7 +30,7 @@ export function stayConnected(open, receive, status = () => {}) {
     if (after) timer = setTimeout(after, ms);
     const { socket } = current;
     current = next;
-    socket?.close(1000);
+    socket?.close();
     status(name, details);
   }
 
@@ -46,7 +46,7 @@ export function stayConnected(open, receive, status = () => {}) {
     turn(mine, "connecting", {}, lost, PATIENCE);
     try {
       const socket = await open();
-      if (mine !== current) return socket.close(1000);
+      if (mine !== current) return socket.close();
       mine.socket = socket;
       socket.onopen = () => {
         if (mine !== current) return;
@@ -74,6 +74,7 @@ export function stayConnected(open, receive, status = () => {}) {
     again: connect, // now, whatever the wait would have been
     end() {
       removeEventListener("online", online);
+      current.socket?.close(1000); // on purpose, so that nobody waits for it to come back
       turn({ over: true }, "closed", { code: 1000, reason: "" });
     },
   };

@@ -8,11 +8,12 @@ import { stayConnected } from "./stay_connected.js";
 //   onPhase(phase)   with {name: "connecting" | "open" | "waiting" | "offline" | "stopped", until, reason}.
 export class Connection {
   #client = null;
+  #open = false;
 
   constructor({ url, onFrame, onPhase }) {
     Object.assign(this, { url, onFrame, onPhase });
     // The browser has lost the network: the socket would notice only after minutes.
-    addEventListener("offline", () => this.#client?.again());
+    addEventListener("offline", () => this.#open && this.#client.again());
     // A page that comes back from the browser's cache has a dead socket.
     addEventListener("pageshow", (e) => e.persisted && this.#client?.again());
   }
@@ -28,7 +29,10 @@ export class Connection {
       this.#client.again();
       return;
     }
-    this.#client = stayConnected(() => new WebSocket(this.url()), (data) => this.#take(data), (...s) => this.onPhase(phase(...s)));
+    this.#client = stayConnected(() => new WebSocket(this.url()), (data) => this.#take(data), (name, details) => {
+      this.#open = name === "open";
+      this.onPhase(phase(name, details));
+    });
   }
 
   #take(data) {

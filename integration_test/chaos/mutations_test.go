@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,13 +52,27 @@ func (m mutation) build(t *testing.T) (node string) {
 	if err := os.Mkdir(source, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"go.mod", "go.sum", "api", "app", "auth", "broker", "cluster", "cmd", "hub", "luavm", "metrics", "presence", "wsconn"} {
+	rooms, err := filepath.Glob("../../*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := []string{"go.mod", "go.sum", "cmd"}
+	for _, file := range rooms {
+		parts = append(parts, filepath.Base(filepath.Dir(file)))
+	}
+	slices.Sort(parts)
+	for _, part := range slices.Compact(parts) {
 		from := filepath.Join("..", "..", part)
 		info, err := os.Stat(from)
-		if err != nil {
+		switch {
+		case err != nil:
 			t.Fatal(err)
-		}
-		if !info.IsDir() {
+		case part == "integration_test":
+		case info.IsDir():
+			if err := os.CopyFS(filepath.Join(source, part), os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
+		default:
 			b, err := os.ReadFile(from)
 			if err == nil {
 				err = os.WriteFile(filepath.Join(source, part), b, 0o600)
@@ -65,10 +80,6 @@ func (m mutation) build(t *testing.T) (node string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			continue
-		}
-		if err := os.CopyFS(filepath.Join(source, part), os.DirFS(from)); err != nil {
-			t.Fatal(err)
 		}
 	}
 	apply := exec.Command("git", "apply", "-p0", "-")

@@ -334,10 +334,10 @@ func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, w *wanted, cha
 		at, err = c.t.store.Linger(ctx, l, c.name, ref.user, &w.meta, known, newRef(), max(time.Until(w.until), 0), last)
 	}
 	c.registered(l.Inc, at.Epoch, err)
-	if err != nil {
-		return at, fmt.Errorf("write %s: %w", what, err)
+	if err != nil && !isRefusal(err) { // whose text is for the handler's author
+		err = fmt.Errorf("write %s: %w", what, err)
 	}
-	return at, nil
+	return at, err
 }
 
 // registered notes what a write showed of the channel's registration. One that was refused registers again before it is tried

@@ -40,6 +40,8 @@ type Config struct {
 	AllowedOrigins []string // as ParseOrigins made them; routes may replace them
 	Tokens         Tokens   // nil: tokens are not looked at, everybody is anonymous
 
+	StoreQuota *StoreQuota // of store.*; nil: none
+
 	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
 	RemoteAddr func(*http.Request) string
 	// Admit is asked before each upgrade, after origin and identity; user is the token's, "" without one. release is called

@@ -58,9 +58,22 @@ func (a args) stored(i int) string {
 
 // do runs one command; found is false for Redis's "no such value".
 func (c *call) do(a args, command ...any) (reply any, found bool) {
+	return c.found(a, func(ctx context.Context) (any, error) { return c.server.cfg.Redis.Do(ctx, command...) })
+}
+
+// write runs a command that changes the key behind its name, within the quota if there is one.
+func (c *call) write(a args, command ...any) (reply any, found bool) {
+	q := c.server.cfg.StoreQuota
+	if q == nil {
+		return c.do(a, command...)
+	}
+	return c.found(a, func(ctx context.Context) (any, error) { return q.write(ctx, command) })
+}
+
+func (c *call) found(a args, run func(context.Context) (any, error)) (reply any, found bool) {
 	found = true
 	c.wait(a.l, a.function, func(ctx context.Context) (err error) {
-		reply, err = c.server.cfg.Redis.Do(ctx, command...)
+		reply, err = run(ctx)
 		if errors.Is(err, broker.Nil) {
 			found, err = false, nil
 		}
@@ -69,9 +82,9 @@ func (c *call) do(a args, command ...any) (reply any, found bool) {
 	return reply, found
 }
 
-// integer is a command whose reply is a number.
+// integer is a command that changes a key and whose reply is a number.
 func (c *call) integer(a args, command ...any) int64 {
-	reply, _ := c.do(a, command...)
+	reply, _ := c.write(a, command...)
 	n, ok := reply.(int64)
 	if !ok {
 		a.fail("unexpected answer of Redis")
@@ -120,7 +133,7 @@ func storeSet(l *lua.LState) int {
 			}
 		}
 	}
-	_, found := c.do(a, command...)
+	_, found := c.write(a, command...)
 	return a.push(lua.LBool(found))
 }
 

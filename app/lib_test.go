@@ -51,9 +51,21 @@ ws.recv()`)))
 }
 
 // SPEC 1.3: store: "values are JSON; set(key, value, {ttl = ms, nx = true})".
-func TestStore(t *testing.T) { eachRedis(t, testStore) }
+func TestStore(t *testing.T) {
+	eachRedis(t, func(t *testing.T, r *redistest.Redis) { testStore(t, r, nil) })
+}
 
-func testStore(t *testing.T, r *redistest.Redis) {
+// With a quota all functions do the same.
+func TestStoreWithinQuota(t *testing.T) {
+	eachRedis(t, func(t *testing.T, r *redistest.Redis) {
+		if r.Kind() == "cluster" {
+			t.Skip("there is no quota on a Cluster")
+		}
+		testStore(t, r, quotaOf(t, 1000, 1<<20))
+	})
+}
+
+func testStore(t *testing.T, r *redistest.Redis, config func(*Config)) {
 	n := startNode(t, map[string]string{"scripts/db/x.get.lua": `
 local out = {}
 local function add(v) out[#out + 1] = v == nil and "nil" or v end
@@ -70,7 +82,7 @@ add(store.hgetall("h")) add(store.hgetall("none"))
 add(store.hdel("h", "f")) add(store.hdel("h", "f"))
 store.set("s", "text")
 add(pcall(store.incr, "s") == false and "raises")
-return out`}, nodeOptions{redis: r})
+return out`}, nodeOptions{redis: r, config: config})
 	want := `200 ["nil",true,{"a":[1,null],"e":[]},true,"text",false,"text",true,true,true,false,1,6,4,4,true,false,true,true,{"x":1},"nil",`
 	got := n.get("/api/custom/db/x")
 	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `,{},true,false,"raises"]`) || !strings.Contains(got, `"f":{"x":1}`) {

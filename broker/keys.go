@@ -109,6 +109,11 @@ func (k Keys) Store(app, key string) string {
 	return k.prefix + "store:" + appEscaper.Replace(app) + ":" + key
 }
 
+// StoreCount is where one part of the count of an app's store is kept: sizes, ttls, sum or claim.
+func (k Keys) StoreCount(app, part string) string {
+	return k.prefix + "store-" + part + ":" + appEscaper.Replace(app)
+}
+
 // ChannelOf returns the channel that a name made by Topic or by Head, Users,
 // User, UserPrefix or Entries belongs to; false for every other name.
 func (k Keys) ChannelOf(name string) (channel string, ok bool) {

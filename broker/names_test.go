@@ -32,6 +32,8 @@ func TestKeys(t *testing.T) {
 		k.Scripts():             "rollcall:scripts",
 		k.Store("chat", "a:b"):  "rollcall:store:chat:a:b",
 		k.Store("a:b", "c"):     "rollcall:store:a%3Ab:c",
+
+		k.StoreCount("a:b", "sizes"): "rollcall:store-sizes:a%3Ab",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -80,6 +80,9 @@ func (n *node) closeRooms(ctx context.Context) {
 	if n.scripts != nil {
 		n.scripts.Close()
 	}
+	if n.storeQuota != nil {
+		n.storeQuota.Close()
+	}
 	if n.hub != nil {
 		n.hub.Close()
 		n.tracker.Close()

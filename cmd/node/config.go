@@ -51,6 +51,7 @@ type Config struct {
 	ScriptBudget time.Duration  `default:"250ms" help:"Time a handler may run between two calls that wait."`
 	TurnTimeout  time.Duration  `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
 	ScriptMemory Size           `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
+	StoreQuota   Quota          `placeholder:"KEYS,BYTES" help:"What the app may keep with store.*, such as 100000,64MiB; beyond, it raises. 0 for either: no limit. Not on a Redis Cluster."`
 	Drain        *time.Duration `placeholder:"TIME" help:"Time over which clients are sent away after SIGTERM (close 1012). None: 10s; with --dev they go at once."`
 	RedisPrefix  string         `default:"rollcall" help:"What all names in Redis begin with."`
 
@@ -89,6 +90,21 @@ func (s *Size) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is no size, such as 64KiB", text)
 	}
 	*s = Size(n * unit)
+	return nil
+}
+
+// Quota is a number of keys and of bytes: "100000,64MiB". 0: no limit.
+type Quota struct{ keys, bytes int64 }
+
+// UnmarshalText reads a quota.
+func (q *Quota) UnmarshalText(text []byte) error {
+	keys, bytes, ok := strings.Cut(string(text), ",")
+	n, err := strconv.ParseInt(strings.TrimSpace(keys), 10, 64)
+	var size Size
+	if !ok || err != nil || n < 0 || size.UnmarshalText([]byte(bytes)) != nil {
+		return fmt.Errorf("%q is no number of keys and of bytes, such as 100000,64MiB", text)
+	}
+	q.keys, q.bytes = n, int64(size)
 	return nil
 }
 

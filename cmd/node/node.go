@@ -41,6 +41,7 @@ type node struct {
 	hub             *hub.Hub
 	sockets         *wsconn.Server
 	scripts         *app.Scripts
+	storeQuota      *app.StoreQuota // nil: none
 	gate            *luavm.Gate
 	memoryOfScripts *luavm.Ceiling
 	app             *app.Server
@@ -132,6 +133,9 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.broker, err = openBroker(ctx, cfg, n.metrics, log); err != nil {
 		return nil, err
 	}
+	if n.storeQuota, err = openStoreQuota(cfg, n.broker, loaded.Name, log); err != nil {
+		return nil, err
+	}
 	process := cluster.NewProcess()
 	n.store = presence.NewStore(n.broker, n.broker.Keys())
 	n.cluster = cluster.New(cluster.Config{
@@ -151,7 +155,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, Gate: n.gate, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
+		Tokens: n.tokens, StoreQuota: n.storeQuota, Gate: n.gate, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
@@ -195,6 +199,18 @@ func openBroker(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.
 		case <-ctx.Done():
 		}
 	}
+}
+
+// openStoreQuota begins to count what the app keeps; nil: there is no quota.
+func openStoreQuota(cfg *Config, b *broker.Broker, name string, log *slog.Logger) (*app.StoreQuota, error) {
+	q := cfg.StoreQuota
+	switch {
+	case q == Quota{}:
+		return nil, nil
+	case b.Cluster():
+		return nil, usagef("--store-quota: a Redis Cluster cannot count what is spread over its nodes: leave it out")
+	}
+	return app.NewStoreQuota(app.StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: name, MaxKeys: q.keys, MaxBytes: q.bytes, Log: log}), nil
 }
 
 // wire lets the rooms hear of each other and starts them.

@@ -28,19 +28,20 @@ local function note(key, size)
   if (size or 0) ~= old then redis.call('INCRBY', sum, string.format('%.0f', (size or 0) - old)) end
 end
 
--- remember sets when a key expires.
+-- remember sets when a key expires: at once when its time is over already (0), or it is gone (-2).
 local function remember(key)
   local left = redis.call('PTTL', key)
-  if left > 0 then
-    redis.call('ZADD', ttls, now + left, key)
-  else
+  if left == -1 then
     redis.call('ZREM', ttls, key)
+  else
+    redis.call('ZADD', ttls, now + math.max(left, 0), key)
   end
 end
 
--- expire takes out of the count some of what has expired, the oldest first; true: there is more.
+-- expire takes out of the count some of what has expired, the oldest first; true: there may be more. The clock that TIME tells
+-- is a little ahead of the one by which keys expire in a script, so what is noted may be late: the next 50 ms are looked at too.
 local function expire()
-  local keys = redis.call('ZRANGEBYSCORE', ttls, '-inf', now, 'LIMIT', 0, 100)
+  local keys = redis.call('ZRANGEBYSCORE', ttls, '-inf', now + 50, 'LIMIT', 0, 100)
   for _, key in ipairs(keys) do
     if redis.call('EXISTS', key) == 0 then note(key) else remember(key) end
   end

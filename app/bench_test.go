@@ -15,15 +15,20 @@ var browser = map[string]string{
 	"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
 }
 
-// benchConn is a connection of an event handler that has no socket.
+// benchConn is a connection of an event handler.
 func benchConn(b *testing.B, body string) *eventConn {
 	n := startNode(b, handler(body))
+	return socketless(n, n.server.current.Load().app.routes[0])
+}
+
+// socketless is a connection of a route that has no socket.
+func socketless(n *testNode, route *Route) *eventConn {
 	r := httptest.NewRequest("GET", "/ws/red?user=ann", nil)
 	for name, value := range browser {
 		r.Header.Set(name, value)
 	}
 	in := n.server.current.Load()
-	return &eventConn{server: n.server, in: in, route: in.app.routes[0],
+	return &eventConn{server: n.server, in: in, route: route,
 		accepted: accepted{ws: &wsconn.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1", user: &anonymous}}
 }
 

@@ -218,12 +218,12 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err error) {
 	vm := w.vm
 	defer func() {
-		if p := recover(); p != nil {
-			err = vm.Crashed(p)
+		if vm.Broken() {
 			c.forget()
 			c.home = nil
 		}
 	}()
+	defer catch(vm, &err)
 	line = w.line(c.route.index)
 	vm.Data = &w.call
 	vm.BeginTurn(c.globals)
@@ -243,9 +243,6 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err err
 		}
 	}
 	c.globals, c.home = vm.EndTurn(), nil
-	if vm.Broken() {
-		c.forget()
-	}
 	if c.globals != nil {
 		c.home = w
 		c.globals.Account(c.server.cfg.Memory, c.evict)

@@ -41,6 +41,13 @@ func (s *Server) failed(source *lineRate, f Failure, attrs ...any) {
 	log.Error("handler failed", attrs...)
 }
 
+// catch is deferred around what is done with a VM: a panic in it becomes the run's error, and the VM is Broken.
+func catch(vm *luavm.VM, err *error) {
+	if p := recover(); p != nil {
+		*err = vm.Crashed(p)
+	}
+}
+
 // ends tells whether an error ends the connection: all but what the script itself could have caught (SPEC 1.4).
 func ends(err error) bool {
 	var e *luavm.Error

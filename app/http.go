@@ -255,11 +255,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *a
 	}
 	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, pace: &pace{}, lines: lines}
 	vm := wk.vm
-	defer func() {
-		if p := recover(); p != nil {
-			err = vm.Crashed(p)
-		}
-	}()
+	defer catch(vm, &err)
 	vm.Data = &wk.call
 	vm.BeginTurn(nil)
 	defer func() {

@@ -112,11 +112,7 @@ func (c *scriptConn) runScript() (err error) {
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
 		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own})
 	defer vm.Close()
-	defer func() {
-		if p := recover(); p != nil {
-			err = vm.Crashed(p)
-		}
-	}()
+	defer catch(vm, &err)
 	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user.User, addr: c.addr, websocket: true}))
 	c.req, c.user = requestInfo{}, nil // the table has what the script needs
 	_, err = vm.Run(c.script.program)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"rollcall/app"
 )
 
 // TestBodiesAreBounded: a body with too many parts is refused at the first one too many, and the answer is short, whatever is
@@ -55,5 +57,22 @@ func TestBodiesAreBounded(t *testing.T) {
 				t.Errorf("took %d bytes for %d", took, len(tt.body))
 			}
 		})
+	}
+}
+
+// What the registry refuses is told with its reason.
+func TestScriptsBeyondTheirBounds(t *testing.T) {
+	for _, tt := range []struct {
+		err      error
+		status   int
+		contains string
+	}{
+		{app.ErrFull, 422, `1000 scripts are registered already`},
+		{app.ErrTooBig, 413, `larger than 262144 bytes`},
+	} {
+		w := ask(t, newServer(&fakeHub{}, &fakeScripts{err: tt.err}), "POST", "/_api/custom/db/x", "text/plain", "return")
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.contains) {
+			t.Errorf("%v: %d %s", tt.err, w.Code, w.Body)
+		}
 	}
 }

@@ -64,7 +64,7 @@ func (c *eventConn) Open() {
 	defer t.end()
 	actions, err := c.run(t, event{kind: RunConnect})
 	var invalid *invalidReturn
-	var denied *deniedReturn
+	var denied *deniedError
 	if errors.As(err, &denied) {
 		c.refused = true
 		c.ws.Close(wsconn.CodeRefused, denied.Error())
@@ -185,6 +185,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		allow: c.route.Options.permissions(c.user), turn: t, pace: &c.pace, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	line, err := c.turn(w, &r, e)
+	err = w.call.deniedBy(err)
 	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
 		err = fmt.Errorf("with its actions %w", errTooManyCalls)
 	}
@@ -201,7 +202,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	}
 	pool.put(w)
 	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
-	var denied *deniedReturn
+	var denied *deniedError
 	switch {
 	case errors.As(err, &denied):
 		c.denied = err.Error()

@@ -277,7 +277,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *a
 		v, err = vm.Call1(wk.fns[h.index], table)
 	}
 	if err != nil {
-		return answer{}, err
+		return answer{}, wk.call.deniedBy(err)
 	}
 	if a, err = readAnswer(v, s.cfg.Limits.Value); err != nil {
 		return answer{}, &invalidReturn{err}
@@ -285,9 +285,16 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *a
 	return a, nil
 }
 
-// failedHTTP reports a failed handler and answers 500.
+// failedHTTP reports a failed handler and answers 500, or 403 for what the token does not allow.
 func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *lineRate, err error) {
 	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}
+	var denied *deniedError
+	if errors.As(err, &denied) {
+		f.Reason = ReasonDenied
+		s.failed(lines, f)
+		writeProblem(w, http.StatusForbidden, denied.Error())
+		return
+	}
 	if h.script != nil {
 		f.Version = h.script.version
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"rollcall/auth"
 	"rollcall/hub"
+	"rollcall/luavm"
 	"rollcall/wsconn"
 )
 
@@ -51,14 +53,24 @@ func (o Options) permissions(id *auth.Identity) *auth.Permissions {
 	return &id.Permissions
 }
 
-// deniedReturn refuses a handler's return as a whole: its token does not allow a channel that an action names.
-type deniedReturn struct {
-	action hub.ActionKind
-	err    error
+// deniedError refuses what a handler did: the client's token does not allow a channel that an action of its return, which
+// is refused as a whole, or a call names.
+type deniedError struct {
+	what string // the action or function
+	err  error
 }
 
-func (e *deniedReturn) Error() string { return e.action.String() + ": " + e.err.Error() }
-func (e *deniedReturn) Unwrap() error { return e.err }
+func (e *deniedError) Error() string { return e.what + ": " + e.err.Error() }
+func (e *deniedError) Unwrap() error { return e.err }
+
+// deniedBy gives the denial that a run has failed by, as its handler did not catch it; else err.
+func (c *call) deniedBy(err error) error {
+	var e *luavm.Error
+	if c.denied != nil && errors.As(err, &e) && e.Kind == luavm.Raised && strings.Contains(e.Message, c.denied.Error()) {
+		return c.denied
+	}
+	return err
+}
 
 // checkAllowed finds the first action that the permissions forbid; nil permissions forbid none. actions are in the order in
 // which they run; rooms gives the channels that the connection is in, in the order of joining. What room a broadcast_room
@@ -85,7 +97,7 @@ func checkAllowed(p *auth.Permissions, actions []hub.Action, rooms func() []stri
 			continue
 		}
 		if err := p.Check(channel); err != nil {
-			return &deniedReturn{a.Kind, err}
+			return &deniedError{a.Kind.String(), err}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,47 @@ func TestPermissionsAtConnect(t *testing.T) {
 	token := mint(t, auth.MintClaims{UserID: "42", Channels: []string{"a"}})
 	n.dial("/ws/a?token=" + token).expect("in")
 	n.dial("/ws/b?token=" + token).untilClosed(`closed 4403 join: channel "b" is not allowed by the token`)
+}
+
+// What a token does not allow is none of the app's errors: not in the log, nor counted as one, whether an action or a
+// function was refused. SPEC 11: "a refused ws_join in connect closes 4403, as a returned one".
+func TestDenialsAreNoErrors(t *testing.T) {
+	const denied = `channel "b" is not allowed by the token`
+	n := startNode(t, map[string]string{
+		"config/routes.lua": `router_websocket("/ws/:room", "h#h", {permissions = "claims"}) router_get("/get", "h#get", {permissions = "claims"})`,
+		"handlers/h.lua": `
+function h(event)
+  if event.type == "connect" then ws_join(event.params.room) return end
+  if event.error then return {send = event.error} end
+  if event.message == "function" then ws_broadcast_room("b", 1) end
+  if event.message == "caught" then pcall(ws_join, "b") error("other") end
+  if event.message == "action" then return {join = "b"} end
+end
+function get() ws_broadcast_room("b", 1) end`,
+	}, nodeOptions{config: func(c *Config) { c.Tokens = tokens(t) }})
+	token := "?token=" + mint(t, auth.MintClaims{UserID: "42", Channels: []string{"a"}})
+	n.dial("/ws/b" + token).untilClosed(`closed 4403 ws_join: ` + denied)
+	c := n.dial("/ws/a" + token)
+	c.say("function", "", "action", "")
+	c.expect("ws_broadcast_room: "+denied, "join: "+denied)
+	if got := n.get("/get" + token); !strings.HasPrefix(got, "403 ") || !strings.Contains(got, "is not allowed by the token") {
+		t.Error(got)
+	}
+	if strings.Contains(n.log.String(), "level=ERROR") {
+		t.Error("an error is in the log")
+	}
+	if n := strings.Count(n.log.String(), `level=INFO msg="permission refused"`); n != 4 {
+		t.Errorf("%d refusals are in the log", n)
+	}
+	c.say("caught")
+	n.logged("other")
+	reasons := []Reason{}
+	for _, f := range n.seen.all() {
+		reasons = append(reasons, f.Reason)
+	}
+	if want := []Reason{ReasonDenied, ReasonDenied, ReasonDenied, ReasonDenied, "raised"}; !slices.Equal(reasons, want) {
+		t.Errorf("counted as %v", reasons)
+	}
 }
 
 // What room a broadcast_room without a channel means is foretold as hub's TestBroadcastRoom has it.

@@ -29,6 +29,7 @@ type call struct {
 	pace   *pace             // of calls to Redis
 	lines  *lineRate         // of log lines
 	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
+	denied *deniedError      // the last call that allow forbade
 }
 
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.

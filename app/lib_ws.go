@@ -113,6 +113,7 @@ func (c *call) check(a args, channel string) {
 		return
 	}
 	if err := c.allow.Check(channel); err != nil {
+		c.denied = &deniedError{a.function, err}
 		a.fail("%s", err.Error())
 	}
 }

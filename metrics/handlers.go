@@ -40,7 +40,7 @@ func newHandlers(make promauto.Factory) handlers {
 		failures: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_errors_total",
 			Help: "Failed runs of Lua and failed actions, by what ran, the route as registered, and why."}, []string{"kind", "route", "reason"}),
 		denials: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_denials_total",
-			Help: "Returns that were refused since the client's token does not allow a channel they name, by the event and the route."},
+			Help: "Returns and calls that were refused since the client's token does not allow a channel they name, by the event and the route."},
 			[]string{"kind", "route"}),
 	}
 }

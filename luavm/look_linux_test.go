@@ -8,17 +8,7 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
-	"golang.org/x/sys/unix"
 )
-
-// threadTime is the CPU time of the calling thread, so that what else runs on the machine does not count.
-func threadTime(t *testing.T) time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(ts.Nano())
-}
 
 // longestLook runs a piece of Lua after another, and gives the longest time that it computed without looking at the clock.
 func longestLook(t *testing.T, prepare, source string) (longest time.Duration, ended error) {

@@ -30,7 +30,7 @@ type Options struct {
 
 // Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits
 // are the caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no
-// WebSocket handshake, 426 for another version of the protocol, 500 when the connection cannot be taken over, 503
+// WebSocket handshake, or has bytes behind it, 426 for another version of the protocol, 500 when the connection cannot be taken over, 503
 // after Close.
 //
 // The caller must call Start. The HTTP handler should then return: its stack and buffers are freed that way.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -361,46 +360,4 @@ func (s *Scripts) readAll(reply any) (remote records, rev string) {
 		remote[field] = r
 	}
 	return remote, rev
-}
-
-// compile makes the set for these records; scripts that did not change keep their program.
-func (s *Scripts) compile(old *scriptSet, next records) *scriptSet {
-	set := &scriptSet{records: next}
-	had := map[*record]*script{}
-	for _, sc := range old.scripts {
-		had[old.records[sc.name.field()]] = sc
-	}
-	for _, r := range next {
-		if r.deleted {
-			continue
-		}
-		sc := had[r]
-		if prev := old.records[r.Name().field()]; sc == nil && prev != nil && prev.raw == r.raw {
-			sc = had[prev]
-		}
-		if sc == nil {
-			sc = compileScript(r.Name(), "", r.Version, r.Code)
-			if sc.err != nil {
-				s.cfg.Log.Error("registered script does not compile on this node", "script", r.Name().String(), "version", r.Version, "error", sc.err)
-			}
-		}
-		set.scripts = append(set.scripts, sc)
-	}
-	slices.SortFunc(set.scripts, func(a, b *script) int { return strings.Compare(a.name.field(), b.name.field()) })
-	return set
-}
-
-// compileScript makes a script that can run. n is a checked name.
-func compileScript(n ScriptName, file string, version int64, code string) *script {
-	chunk := file
-	if chunk == "" {
-		chunk = n.chunk()
-	}
-	sc := &script{name: n, file: file, version: version}
-	if sc.pattern, sc.err = parsePattern(n.URLPath()); sc.err != nil {
-		return sc
-	}
-	sc.program, sc.err = luavm.Compile(chunk, code)
-	sc.used = requestUsed(code)
-	return sc
 }

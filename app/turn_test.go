@@ -13,7 +13,7 @@ import (
 
 // spin asks Redis for ever, with some work between two calls.
 const spin = `while true do
-for i = 1, 200000 do end
+for i = 1, 1000000 do end
 store.get("x")
 end`
 
@@ -101,8 +101,8 @@ if event.type == "message" then `+spin+` end`), turnTimeout(time.Hour))
 			c.say("go", "go", "go")
 			eventually(t, "turn", func() bool { return n.server.Stats().Busy == 1 })
 			end(n, c, id)
+			within(t, 20*time.Second, "failure", func() bool { return len(n.seen.all()) == 1 })
 			n.awaitEmpty("c")
-			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 			if f := n.seen.all()[0]; f.Reason != ReasonGone || f.Kind != RunMessage {
 				t.Fatalf("%+v", f)
 			}
@@ -120,7 +120,7 @@ if event.type == "message" then `+spin+` end`), turnTimeout(time.Hour))
 		eventually(t, "turn", func() bool { return n.server.Stats().Busy == 1 })
 		cancel()
 		<-done
-		eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+		within(t, 20*time.Second, "failure", func() bool { return len(n.seen.all()) == 1 })
 		if f := n.seen.all()[0]; f.Reason != ReasonGone {
 			t.Fatalf("%+v", f)
 		}

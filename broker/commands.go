@@ -225,7 +225,7 @@ func (b *Broker) failed(err error) (broken bool) {
 func (b *Broker) tellFull() {
 	now := b.now()
 	if last := b.toldFull.Load(); (last == 0 || now-time.Duration(last) >= time.Minute) && b.toldFull.CompareAndSwap(last, int64(now)) {
-		b.cfg.Log.Error("redis is full (maxmemory): joins wait until it has room, store and registering scripts fail")
+		b.cfg.Log.Error("redis is full (maxmemory): joins, store and registering scripts fail")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // A Redis that has reached its maxmemory costs nobody a lease: who is there stays, leaves are told, a killed node's users
-// go, broadcasts pass. Joins wait until there is room; store raises and says why.
+// go, broadcasts pass, and who was there is written again when a lease was given up. Joins and store raise and say why.
 func TestFullRedis(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t, "--maxmemory-policy", "noeviction")
@@ -27,7 +27,11 @@ func TestFullRedis(t *testing.T) {
 	c.expectTold("") // that nobody goes cannot be waited for otherwise
 	c.expectLists(gone, 7, []int{0, 1, 2}, everybody...)
 
-	late := c.enter("late", 0)
+	late := nodetest.Dial(t, c.nodes[0].Addr(), "/api/custom/test/do")
+	info := map[string]any{"user_id": "late"}
+	if text := late.CallError("solidb.ws.presence.join", c.channel, info); !strings.Contains(text, "redis is full") {
+		t.Errorf("presence.join: %q", text)
+	}
 	c.devices["on1"][0].Leave(1000, "")
 	c.everyoneSees("both01", "on0", "on2", "two0")
 	c.plain[1].Act(fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"while it is full"}}`, c.channel))
@@ -53,7 +57,16 @@ func TestFullRedis(t *testing.T) {
 		}
 	}
 
+	if err := redis.Client().ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Eventually(t, "a new lease", gone, func() bool { return nodetest.Metric(t, c.nodes[0], `rollcall_incarnations_total`) > 1 })
+	time.Sleep(lease + grace + 2*heartbeat) // until what the old one left is reaped
+	c.expectLists(gone, 5, []int{0, 1}, "both01", "on0", "two0")
+	c.expectTold("leave on1, leave on2")
+
 	room("0")
+	late.Call("solidb.ws.presence.join", c.channel, info)
 	c.everyoneSees("both01", "late", "on0", "two0")
 	c.expectTold("join late, leave on1, leave on2")
 	c.stillConnected(append(c.watchers(), late)...)

@@ -45,7 +45,7 @@ type Channel struct {
 	begun    uint64 // counts snapshots begun
 	adopted  uint64 // the number of the last one adopted
 	inStep   bool   // no change has been missed as far as is known, and those that come are told at once
-	backlog  []Change
+	backlog  backlog
 	overflow bool
 	snap     *Snapshot     // read, but the changes up to its End have not all come
 	arrived  chan struct{} // closed when they have, or when it is clear that one is missing
@@ -108,7 +108,7 @@ func (c *Channel) Receive(payload string) {
 		return
 	case c.phase == loading:
 		c.follow(&change)
-		c.keep(change)
+		c.keep(change, len(payload))
 		return
 	}
 	ts, ok := c.apply(&change)
@@ -203,7 +203,7 @@ func (c *Channel) Detach() {
 	c.phase = cold
 	c.loader++ // the one that reads gives up
 	c.replica = NewReplica()
-	c.backlog, c.snap, c.state, c.window = nil, nil, nil, Window{version: c.window.version}
+	c.backlog, c.snap, c.state, c.window = backlog{}, nil, nil, Window{version: c.window.version}
 	for _, t := range []**time.Timer{&c.flush, &c.holds, &c.stateTimer} {
 		if *t != nil {
 			(*t).Stop()

@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// maxBacklog is how many changes wait while a snapshot is read; past it the snapshot is read again.
-	maxBacklog = 1 << 14
+	// maxBacklog is how many changes wait while a snapshot is read, and maxBacklogBytes what they take; past it the snapshot
+	// is read again.
+	maxBacklog      = 1 << 14
+	maxBacklogBytes = 16 << 20
 	// settleTime is how long changes that are on their way have to come.
 	settleTime = 500 * time.Millisecond
 )
@@ -26,7 +28,7 @@ func (c *Channel) reload(why resync) {
 	}
 	c.inStep = c.phase == live
 	c.phase = loading
-	c.backlog, c.overflow, c.snap = nil, false, nil
+	c.backlog, c.overflow, c.snap = backlog{}, false, nil
 	c.loader++
 	id := c.loader
 	if !c.t.spawn(func(ctx context.Context) { c.load(ctx, id) }) {
@@ -44,7 +46,7 @@ func (c *Channel) load(ctx context.Context, id uint64) {
 		}
 		turn := c.turn
 		c.begun++
-		c.backlog, c.overflow = nil, false
+		c.backlog, c.overflow = backlog{}, false
 		c.mu.Unlock()
 
 		snap, err := c.t.store.Snapshot(ctx, c.name)
@@ -115,13 +117,27 @@ func (c *Channel) follow(change *Change) {
 	}
 }
 
-// keep holds a change back while the snapshot is read. c.mu is held.
-func (c *Channel) keep(change Change) {
-	if len(c.backlog) >= maxBacklog {
+// backlog is the changes that wait while a snapshot is read.
+type backlog struct {
+	changes []Change
+	bytes   int // of their messages, of which they are parts
+}
+
+// add takes one more; false: there are too many.
+func (b *backlog) add(change Change, bytes int) bool {
+	if len(b.changes) >= maxBacklog || b.bytes+bytes > maxBacklogBytes {
+		return false
+	}
+	b.changes, b.bytes = append(b.changes, change), b.bytes+bytes
+	return true
+}
+
+// keep holds a change, of a message of so many bytes, back while the snapshot is read. c.mu is held.
+func (c *Channel) keep(change Change, bytes int) {
+	if !c.backlog.add(change, bytes) {
 		c.overflow = true
 		return
 	}
-	c.backlog = append(c.backlog, change)
 	if c.snap != nil {
 		c.complete()
 	}
@@ -130,13 +146,13 @@ func (c *Channel) keep(change Change) {
 // complete adds what has come to the snapshot, and adopts it once nothing is missing. c.mu is held.
 func (c *Channel) complete() {
 	snap := c.snap
-	for i := range c.backlog {
-		if !snap.Advance(&c.backlog[i]) {
+	for i := range c.backlog.changes {
+		if !snap.Advance(&c.backlog.changes[i]) {
 			c.discard()
 			return
 		}
 	}
-	c.backlog = nil
+	c.backlog = backlog{}
 	if snap.Seq < snap.End {
 		return
 	}

@@ -66,7 +66,7 @@ func newRef() string {
 // Track makes a connection one of a user's, or replaces its metadata: phx_ref and online_at then stay. It returns when
 // the change is in this node's view; with announce also the connection's presence_state is then on its way. While Redis
 // cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so; likewise when it
-// changes too often. ErrTooManyDevices, ErrMetasTooBig: all is as before.
+// changes too often. ErrTooManyDevices, ErrMetasTooBig, broker.ErrFull: all is as before.
 func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (pending bool, err error) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
@@ -177,9 +177,9 @@ func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool
 	return false, nil
 }
 
-// isRefusal tells that a user may not have what was asked for.
+// isRefusal tells that what was asked for cannot be had, and is not waited for.
 func isRefusal(err error) bool {
-	return errors.Is(err, ErrTooManyDevices) || errors.Is(err, ErrMetasTooBig)
+	return errors.Is(err, ErrTooManyDevices) || errors.Is(err, ErrMetasTooBig) || errors.Is(err, broker.ErrFull)
 }
 
 // takeAnnounce tells whether a presence_state is owed for an entry; whoever asks first sends it.

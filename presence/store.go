@@ -38,10 +38,11 @@ var registerSrc string
 
 var (
 	joinScript     = broker.NewScript(messageSrc + joinSrc)
+	rejoinScript   = joinScript.AllowOOM() // of what was allowed before
 	leaveScript    = broker.NewScript(messageSrc + leaveSrc).AllowOOM()
 	lingerScript   = broker.NewScript(messageSrc + lingerSrc).AllowOOM()
 	reapScript     = broker.NewScript(messageSrc + reapSrc).AllowOOM()
-	registerScript = broker.NewScript(registerSrc)
+	registerScript = broker.NewScript(registerSrc).AllowOOM()
 )
 
 // Answers of the presence scripts that are no success.
@@ -88,14 +89,15 @@ func NewStore(r Redis, keys broker.Keys) *Store { return &Store{redis: r, keys: 
 func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
 // Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices or
-// ErrMetasTooBig when the user would have too many; not when Redis has just lost what was allowed before. known is the epoch in which the channel was put on the
+// ErrMetasTooBig when the user would have too many, and with broker.ErrFull on a full Redis; without, Redis has just lost what was
+// allowed before. known is the epoch in which the channel was put on the
 // incarnation's list, "" if that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
 func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, bounded bool, known, epoch string) (Position, error) {
-	most := 0
+	script, most := rejoinScript, 0
 	if bounded {
-		most = MaxDevices
+		script, most = joinScript, MaxDevices
 	}
-	return s.writeMeta(ctx, joinScript, l, channel, userID, m, known, epoch, most, MaxMetas)
+	return s.writeMeta(ctx, script, l, channel, userID, m, known, epoch, most, MaxMetas)
 }
 
 // Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written, the rest

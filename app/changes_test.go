@@ -122,7 +122,7 @@ func TestScriptsAreBounded(t *testing.T) {
 		}
 		eventually(t, "all scripts here", func() bool { return len(one.scripts.now.Load().scripts) == MaxScripts })
 		check(t, redis.Client().Del(t.Context(), key).Err())
-		eventually(t, "all scripts back", func() bool {
+		within(t, time.Minute, "all scripts back", func() bool {
 			rev, err := redis.Client().HGet(t.Context(), key, fieldRev).Result()
 			return err == nil && strings.HasSuffix(rev, fmt.Sprint(" ", MaxScripts))
 		})

@@ -1,7 +1,6 @@
 # What CI runs are these same targets; see .ci/run.
 
 GO          ?= go
-STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Two packages at a time; but for the largest of the end-to-end tests, which waits for much with its nodes.
 TESTFLAGS   ?= -race -timeout 10m
 BENCH       ?= .
@@ -12,7 +11,7 @@ UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = $$($(GO) list ./integration_test/... | grep -vE '/integration_test(/chaos)?$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build fmt fmt-check vet staticcheck lint test unit e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
+.PHONY: help run build modules fmt fmt-check tidy-check vet staticcheck lint test unit sockets e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,25 +22,34 @@ run: ## a node with the chat example on :6745
 build: ## the binary bin/node
 	$(GO) build -trimpath -o bin/node ./cmd/node
 
+modules: ## fetch the modules, so that the rest needs no network
+	$(GO) mod download
+
 fmt: ## format the code
 	gofmt -w .
 
 fmt-check:
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
 
+tidy-check:
+	$(GO) mod tidy -diff
+
 vet:
 	$(GO) vet ./...
 
 staticcheck:
-	$(STATICCHECK) ./...
+	$(GO) tool staticcheck ./...
 
-lint: fmt-check vet staticcheck ## format, vet, staticcheck: all must be silent
+lint: fmt-check tidy-check vet staticcheck ## format, go.mod, vet, staticcheck: all must be silent
 
 test: ## every test; those whose tools are missing skip
 	$(GO) test $(TESTFLAGS) ./...
 
 unit: ## every test but the end-to-end ones
 	$(GO) test $(TESTFLAGS) -p 2 $(UNIT)
+
+sockets: ## those whose system calls are others under -race, without it
+	$(GO) test -count=1 ./rawsock ./wsconn
 
 e2e: ## many nodes, real Redis, the browser, docker-compose
 	$(GO) test $(TESTFLAGS) ./integration_test

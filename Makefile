@@ -19,8 +19,8 @@ help: ## this list
 run: ## a node with the chat example on :6745
 	$(GO) run ./cmd/node --dev
 
-build: ## the binary bin/node
-	$(GO) build -trimpath -o bin/node ./cmd/node
+build: ## the binary bin/rollcall
+	$(GO) build -trimpath -o bin/rollcall ./cmd/node
 
 modules: ## fetch the modules, so that the rest needs no network
 	$(GO) mod download

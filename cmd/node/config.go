@@ -14,7 +14,7 @@ import (
 	"rollcall/broker"
 )
 
-// Config is what `node serve` can be told (SPEC 3): by flags, and by ROLLCALL_… in the environment.
+// Config is what `rollcall serve` can be told (SPEC 3): by flags, and by ROLLCALL_… in the environment.
 type Config struct {
 	Listen  string `placeholder:"ADDRESS" help:"Address to listen on: host:port, or :port. None: :6745; with --dev 127.0.0.1:6745."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain (PEM): TLS on --listen. Read again when it changes."`

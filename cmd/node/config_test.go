@@ -262,8 +262,13 @@ func TestVersionAndHelp(t *testing.T) {
 		t.Errorf("version: %d %q %q", code, stdout, stderr)
 	}
 	code, stdout, _ = runNode(t, "serve", "--help")
-	if code != 0 {
-		t.Errorf("help: exit code %d", code)
+	if code != 0 || !strings.HasPrefix(stdout, "Usage: rollcall serve ") {
+		t.Errorf("help: exit code %d: %s", code, stdout)
+	}
+	for _, args := range [][]string{{"--no-such-flag"}, {"--lease-ttl", "1ms"}} {
+		if code, _, stderr := runNode(t, args...); code != 2 || !strings.HasPrefix(stderr, "rollcall: --") && !strings.HasPrefix(stderr, "rollcall: unknown") {
+			t.Errorf("%v: exit code %d: %s", args, code, stderr)
+		}
 	}
 	for _, flag := range []string{"listen", "health-listen", "tls-cert", "tls-key", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
 		"presence-linger", "max-message", "message-rate", "send-queue", "max-connections", "max-connections-per-ip", "ping", "script-budget", "drain", "redis-prefix"} {
@@ -273,7 +278,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
-// node health: 0 when the node is ready, 1 when not.
+// rollcall health: 0 when the node is ready, 1 when not.
 func TestHealth(t *testing.T) {
 	n := startHere(t, "--app", testApp, "--drain", "0s")
 	if code, _, stderr := runNode(t, "health", "--listen", n.addr); code != 0 {

@@ -29,7 +29,7 @@ func TestListenDefault(t *testing.T) {
 				t.Setenv("ROLLCALL_LISTEN", tt.env)
 			}
 			var c cli
-			parser, err := kong.New(&c, kong.Name("node"), kong.DefaultEnvars("ROLLCALL"))
+			parser, err := kong.New(&c, kong.Name(program), kong.DefaultEnvars("ROLLCALL"))
 			if err != nil {
 				t.Fatal(err)
 			}

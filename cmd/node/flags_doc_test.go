@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// docs/operating.md has a row for each flag of `node serve`, with its default, and no row too many.
+// docs/operating.md has a row for each flag of `rollcall serve`, with its default, and no row too many.
 func TestFlagsAreInTheDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {

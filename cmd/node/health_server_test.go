@@ -32,14 +32,14 @@ func TestHealthOfItsOwn(t *testing.T) {
 		}
 	}
 	if code, _, stderr := runNode(t, "health", "--listen", n.addr, "--health-listen", health); code != 0 {
-		t.Errorf("node health: %d %s", code, stderr)
+		t.Errorf("rollcall health: %d %s", code, stderr)
 	}
 	t.Setenv("ROLLCALL_HEALTH_LISTEN", health) // as in a container
 	if code, _, stderr := runNode(t, "health"); code != 0 {
-		t.Errorf("node health by the node's own variable: %d %s", code, stderr)
+		t.Errorf("rollcall health by the node's own variable: %d %s", code, stderr)
 	}
 	if code, _, stderr := runNode(t, "health", "--health-listen", "nonsense"); code != 2 || !strings.Contains(stderr, "--health-listen") {
-		t.Errorf("node health without an address: %d %s", code, stderr)
+		t.Errorf("rollcall health without an address: %d %s", code, stderr)
 	}
 	if err := n.stop(); err != nil {
 		t.Error(err)

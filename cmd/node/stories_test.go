@@ -25,11 +25,11 @@ type inProcess struct {
 	stop   func() error // ends it as SIGTERM does, and waits
 }
 
-// configOf is the configuration of `node serve` with these arguments, on a free port.
+// configOf is the configuration of `rollcall serve` with these arguments, on a free port.
 func configOf(t *testing.T, args ...string) *Config {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c, kong.Name("node"))
+	parser, err := kong.New(&c, kong.Name(program))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func configOf(t *testing.T, args ...string) *Config {
 	return &c.Serve.Config
 }
 
-// startHere starts a node as `node serve` with these arguments does; it ends with the test.
+// startHere starts a node as `rollcall serve` with these arguments does; it ends with the test.
 func startHere(t *testing.T, args ...string) *inProcess {
 	t.Helper()
 	cfg := configOf(t, args...)

@@ -170,11 +170,11 @@ func TestTLSListener(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	if code, _, stderr := runNode(t, "health", "--listen", ":"+port); code != 0 {
-		t.Errorf("node health: %d %s", code, stderr)
+		t.Errorf("rollcall health: %d %s", code, stderr)
 	}
 	n.draining.Store(true)
 	if code, _, stderr := runNode(t, "health", "--listen", ":"+port); code != 1 || !strings.Contains(stderr, "not ready") {
-		t.Errorf("node health of a node that drains: %d %s", code, stderr)
+		t.Errorf("rollcall health of a node that drains: %d %s", code, stderr)
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	secondSecret = "another one, 32 bytes long as well.."
 )
 
-// minted runs `node token` and checks what it printed as a node would.
+// minted runs `rollcall token` and checks what it printed as a node would.
 func minted(t *testing.T, cfg auth.Config, args ...string) (auth.Identity, string) {
 	t.Helper()
 	code, stdout, stderr := runNode(t, append([]string{"token"}, args...)...)

@@ -88,7 +88,7 @@ func (m mutation) build(t *testing.T) (node string) {
 	if out, err := apply.CombinedOutput(); err != nil {
 		t.Fatalf("the patch does not fit the code: write it anew. %v\n%s", err, out)
 	}
-	node = filepath.Join(dir, "node")
+	node = filepath.Join(dir, "rollcall")
 	build := exec.Command("go", "build", "-o", node, "./cmd/node")
 	build.Dir = source
 	if out, err := build.CombinedOutput(); err != nil {

@@ -5,9 +5,9 @@
 //
 //   - Every block ```sh is run by bash, in the order of the page and as if in one shell: variables, functions' results kept in
 //     variables, files and the folder stay from block to block. It fails the test when a command in it fails, in a pipe too.
-//   - `node` is the built program. localhost:6745 is the address of the page's first node, :6746 and :6747 of its second and
+//   - `rollcall` is the built program. localhost:6745 is the address of the page's first node, :6746 and :6747 of its second and
 //     third one. With Page.Nodes = 0 nothing is started: the page starts its own node, in a block ```sh background.
-//   - ```sh background is a block that does not end (`node --dev`). The next one is run when the node that it starts is
+//   - ```sh background is a block that does not end (`rollcall --dev`). The next one is run when the node that it starts is
 //     ready; all of them are ended, by SIGTERM, after the page.
 //   - Variables such as $KEY come from Page.Env.
 //   - When the next block of the page is ```json or ```text, it is what the commands print. ```json compares documents, one
@@ -160,7 +160,7 @@ func (p Page) shell(t *testing.T) *shell {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(nodetest.Binary(t), filepath.Join(bin, "node")); err != nil {
+	if err := os.Symlink(nodetest.Binary(t), filepath.Join(bin, "rollcall")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nshow-error\nmax-time = 20\nnoproxy = \"*\"\n"), 0o600); err != nil {

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { nodetest.Main(m) }
 // dir is where the apps are.
 const dir = "../../examples"
 
-// start runs `node serve --dev` with an app and the embedded Redis.
+// start runs `rollcall serve --dev` with an app and the embedded Redis.
 func start(t *testing.T, app string) *nodetest.Node {
 	t.Helper()
 	return nodetest.Start(t, nodetest.Options{App: filepath.Join(dir, app), Flags: []string{"--dev"}})

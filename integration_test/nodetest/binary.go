@@ -22,7 +22,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "node")
+	path := filepath.Join(dir, "rollcall")
 	args := []string{"build", "-o", path}
 	if raceEnabled {
 		args = append(args, "-race")

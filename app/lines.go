@@ -127,11 +127,15 @@ func clipAttr(a slog.Attr, left *int) slog.Attr {
 	switch v := a.Value.Resolve(); v.Kind() {
 	case slog.KindGroup:
 		var group []slog.Attr
+		seen := map[string]bool{} // Lua's 1 and "1" have one name here, and so may two that were clipped
 		for _, o := range v.Group() {
 			if *left <= 0 {
 				break
 			}
-			group = append(group, clipAttr(o, left))
+			if o = clipAttr(o, left); !seen[o.Key] {
+				seen[o.Key] = true
+				group = append(group, o)
+			}
 		}
 		a.Value = slog.GroupValue(group...)
 	case slog.KindString, slog.KindAny:

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/auth"
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 )
 
@@ -200,7 +201,7 @@ func TestRefusalAnswers(t *testing.T) {
 // was taken is given back however a connection ends, and when it comes to none.
 func TestManyAtTheLimit(t *testing.T) {
 	const limit, clients = 50, 200
-	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--max-connections", strconv.Itoa(limit), "--max-connections-per-ip", "1000"), slog.New(slog.DiscardHandler))
+	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--max-connections", strconv.Itoa(limit), "--max-connections-per-ip", "1000"), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const restartReason = "the node restarts; connect again"
 // a request or a script that hangs is left behind: the process ends, and others find what it held by its lease.
 func (n *node) close() {
 	n.draining.Store(true)
-	n.log.Info("draining", "connections", n.sockets.Len(), "time", n.cfg.drain)
+	n.log.Info("draining", "connections", n.sockets.Len(), "over", n.cfg.drain)
 	within := n.cfg.drain + afterDrain
 	if n.cfg.hasty {
 		within = devEnd

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 )
 
@@ -51,7 +52,7 @@ func TestDevRefusesForeignHosts(t *testing.T) {
 		"public/file.txt":   "file",
 	})
 	run := func(args ...string) string {
-		n, err := start(t.Context(), configOf(t, append([]string{"--app", dir, "--drain", "0s"}, args...)...), slog.New(slog.DiscardHandler))
+		n, err := start(t.Context(), configOf(t, append([]string{"--app", dir, "--drain", "0s"}, args...)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/auth"
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 )
 
@@ -251,7 +252,7 @@ func TestSilentSockets(t *testing.T) {
 			t.Parallel()
 			cfg := configOf(t, append([]string{"--app", testApp, "--drain", "0s"}, tt.flags...)...)
 			cfg.patience = patience{header: 3 * time.Second}
-			n, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			n, err := start(t.Context(), cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -295,7 +296,7 @@ func TestRefusedSockets(t *testing.T) {
 	for name, flags := range map[string][]string{"plain": nil, "tls": {"--tls-cert", filepath.Join(dir, "crt"), "--tls-key", filepath.Join(dir, "key")}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, err := start(t.Context(), configOf(t, append([]string{"--app", testApp, "--drain", "0s", "--max-connections", "1"}, flags...)...), slog.New(slog.DiscardHandler))
+			n, err := start(t.Context(), configOf(t, append([]string{"--app", testApp, "--drain", "0s", "--max-connections", "1"}, flags...)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
 )
@@ -63,7 +64,7 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 		defer cancel()
 		ended := make(chan error, 1)
 		go func() {
-			_, err := start(ctx, cfg, slog.New(slog.DiscardHandler))
+			_, err := start(ctx, cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			ended <- err
 		}()
 		nodetest.Eventually(t, "health", nodetest.Patience, func() bool { return nodetest.Status(health, "/healthz") == http.StatusOK })

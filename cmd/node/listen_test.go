@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 )
 
@@ -85,7 +86,7 @@ func TestPatience(t *testing.T) {
 	run := func(args ...string) string {
 		cfg := configOf(t, append([]string{"--app", dir, "--drain", "0s", "--api-key", "k"}, args...)...)
 		cfg.patience = short
-		n, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		n, err := start(t.Context(), cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +196,7 @@ func TestPatience(t *testing.T) {
 func TestSlowHeaders(t *testing.T) {
 	cfg := configOf(t, "--app", testApp, "--drain", "0s")
 	cfg.patience = patience{header: 2 * time.Second}
-	n, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	n, err := start(t.Context(), cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,12 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"rollcall/cluster"
 )
+
+// program is what the binary and its commands are called.
+const program = "rollcall"
 
 // version is set when a release is built.
 var version = ""
@@ -39,7 +44,7 @@ type cli struct {
 type versionCmd struct{}
 
 func (versionCmd) Run(k *kong.Kong) error {
-	_, err := fmt.Fprintln(k.Stdout, "rollcall", versionText())
+	_, err := fmt.Fprintln(k.Stdout, program, versionText())
 	return err
 }
 
@@ -53,11 +58,11 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	exited := -1
 	var c cli
-	parser, err := kong.New(&c, kong.Name("node"), kong.Description("Rollcall: presence and real-time messages over WebSockets."),
+	parser, err := kong.New(&c, kong.Name(program), kong.Description("Rollcall: presence and real-time messages over WebSockets."),
 		kong.DefaultEnvars("ROLLCALL"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
-		fmt.Fprintln(stderr, "node:", err)
+		fmt.Fprintln(stderr, program+":", err)
 		return 1
 	}
 	k, err := parser.Parse(args)
@@ -65,11 +70,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exited // --help
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "node:", err)
+		fmt.Fprintln(stderr, program+":", err)
 		return 2
 	}
 	if err := k.Run(); err != nil {
-		fmt.Fprintln(stderr, "node:", err)
+		fmt.Fprintln(stderr, program+":", err)
 		return exitCode(err)
 	}
 	return 0
@@ -81,17 +86,28 @@ func (s *serveCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	log := newLog(&s.Config, k.Stderr)
+	process := cluster.NewProcess()
+	log := newLog(&s.Config, process, k.Stderr)
 	limitMemory(log)
-	return serve(ctx, &s.Config, log)
+	return serve(ctx, &s.Config, process, log)
 }
 
-func newLog(c *Config, w io.Writer) *slog.Logger {
+// newLog is the log of one run of a node, which each of its lines names.
+func newLog(c *Config, process string, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsAsText}
+	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		h = slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(h).With("node", process)
+}
+
+// durationsAsText writes "1.5s" where slog's JSON has a number of nanoseconds without a unit.
+func durationsAsText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }

@@ -61,8 +61,8 @@ type node struct {
 }
 
 // serve runs a node until ctx ends, then sends its clients away.
-func serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	n, err := start(ctx, cfg, log)
+func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) error {
+	n, err := start(ctx, cfg, process, log)
 	switch {
 	case err != nil && errors.Is(err, ctx.Err()):
 		return nil // told to end while it waited for Redis
@@ -97,8 +97,8 @@ func (n *node) await(ctx context.Context) error {
 	}
 }
 
-// start builds a node and lets it listen. What was built is closed again when it fails.
-func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
+// start builds a node, whose connections name process, and lets it listen. What was built is closed again when it fails.
+func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: newMetrics(), pace: newPace(cfg.ConnectRate), memory: newGuard(log)}
 	n.onRefuse = func(why refusal) { n.metrics.Refused(string(why)) }
 	n.onRefuseSocket = func(why refusal) { n.metrics.SocketRefused(string(why)) }
@@ -136,7 +136,6 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 	if n.storeQuota, err = openStoreQuota(cfg, n.broker, loaded.Name, log); err != nil {
 		return nil, err
 	}
-	process := cluster.NewProcess()
 	n.store = presence.NewStore(n.broker, n.broker.Keys())
 	n.cluster = cluster.New(cluster.Config{
 		Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store, Observer: n.metrics, Log: log,
@@ -162,7 +161,7 @@ func start(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err err
 		return nil, fmt.Errorf("serve the app: %w", err)
 	}
 	n.open()
-	log.Info("node is up", "address", n.ln.Addr().String(), "node", process, "app", cfg.App, "version", versionText())
+	log.Info("node is up", "address", n.ln.Addr().String(), "app", cfg.App, "version", versionText())
 	if cfg.Dev {
 		log.Info("open " + devURL(n.ln.Addr(), cfg.TLSCert != ""))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 )
 
@@ -97,7 +98,7 @@ func TestPaceBounds(t *testing.T) {
 // Both limits at a node's upgrades, and in its metrics.
 func TestPaceOfNode(t *testing.T) {
 	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--connect-rate", "5", "--max-connections-per-user", "1",
-		"--jwt-secret", tokenSecret), slog.New(slog.DiscardHandler))
+		"--jwt-secret", tokenSecret), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

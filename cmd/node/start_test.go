@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/redistest"
 )
 
@@ -22,7 +23,7 @@ func TestHealthWhileWaitingForRedis(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := start(ctx, cfg, slog.New(slog.DiscardHandler))
+		_, err := start(ctx, cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 		ended <- err
 	}()
 	get := func(path string) (int, string) {

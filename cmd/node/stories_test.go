@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
 	"rollcall/integration_test/stories"
@@ -45,11 +45,12 @@ func configOf(t *testing.T, args ...string) *Config {
 // startHere starts a node as `rollcall serve` with these arguments does; it ends with the test.
 func startHere(t *testing.T, args ...string) *inProcess {
 	t.Helper()
-	cfg := configOf(t, args...)
+	cfg := configOf(t, append([]string{"--log-format", "json"}, args...)...)
+	process := cluster.NewProcess()
 	n := &inProcess{log: &nodetest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, cfg, slog.New(slog.NewJSONHandler(n.log, nil))) }()
+	go func() { ended <- serve(ctx, cfg, process, newLog(cfg, process, n.log)) }()
 	stopped := false
 	n.stop = func() error {
 		if stopped {
@@ -68,6 +69,9 @@ func startHere(t *testing.T, args ...string) *inProcess {
 	t.Cleanup(func() {
 		if err := n.stop(); err != nil {
 			t.Error(err)
+		}
+		for _, fault := range n.log.Faults() {
+			t.Error(fault)
 		}
 		if t.Failed() {
 			t.Logf("log of node %s:\n%s", n.addr, n.log.Text())

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/cluster"
 	"rollcall/integration_test/nodetest"
 )
 
@@ -120,7 +121,7 @@ func startTLS(t *testing.T, c *nodetest.Certificate, args ...string) (n *node, d
 	t.Helper()
 	dir = write(t, map[string]string{"crt": string(c.Cert), "key": string(c.Key)})
 	args = append([]string{"--app", testApp, "--drain", "0s", "--tls-cert", filepath.Join(dir, "crt"), "--tls-key", filepath.Join(dir, "key")}, args...)
-	n, err := start(t.Context(), configOf(t, args...), slog.New(slog.DiscardHandler))
+	n, err := start(t.Context(), configOf(t, args...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

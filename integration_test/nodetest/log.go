@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Patience is how long helpers wait for what should come at once. A test that passes never waits so long.
@@ -44,6 +46,7 @@ type Log struct {
 	mu      sync.Mutex
 	rest    []byte
 	lines   []Line
+	wrong   []string      // lines of JSON that are not as they should be
 	forgave []string      // signs that are no faults here
 	changed chan struct{} // closed and made anew with each line
 }
@@ -63,6 +66,9 @@ func (l *Log) Write(p []byte) (int, error) {
 		parsed := Line{}
 		if json.Unmarshal(line, &parsed) != nil {
 			parsed = Line{"raw": string(line)}
+		}
+		if fault := lineFault(line, parsed); fault != "" {
+			l.wrong = append(l.wrong, fault)
 		}
 		l.lines, any = append(l.lines, parsed), true
 	}
@@ -137,10 +143,26 @@ func (l *Log) forgive(words ...string) {
 	l.forgave = append(l.forgave, words...)
 }
 
-// faults are signs in the log of what no node may ever do.
-func (l *Log) faults() (found []string) {
+// lineFault is what is wrong with a line of JSON: collectors refuse names that come twice, and need to know the node.
+func lineFault(line []byte, parsed Line) string {
+	switch {
+	case !bytes.HasPrefix(line, []byte("{")):
+		return ""
+	case !jsontext.Value(line).IsValid():
+		return "no strict JSON: " + string(line)
+	}
+	for _, name := range []string{"time", "level", "msg", "node"} {
+		if parsed.Text(name) == "" {
+			return "no " + name + ": " + string(line)
+		}
+	}
+	return ""
+}
+
+// Faults are signs in the log of what no node may ever do.
+func (l *Log) Faults() (found []string) {
 	l.mu.Lock()
-	forgave := l.forgave
+	forgave, found := l.forgave, slices.Clone(l.wrong)
 	l.mu.Unlock()
 	for _, line := range l.Lines() {
 		raw := line.Text("raw")

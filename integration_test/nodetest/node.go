@@ -85,7 +85,7 @@ func Launch(t testing.TB, o Options) *Node {
 	}()
 	t.Cleanup(func() {
 		n.Kill()
-		faults := n.Log.faults()
+		faults := n.Log.Faults()
 		for _, fault := range faults {
 			t.Errorf("a node: %s", fault)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/hub"
 	"rollcall/integration_test/nodetest"
 	"rollcall/luavm"
 	"rollcall/wsconn"
@@ -78,6 +79,16 @@ func TestDocsLinks(t *testing.T) {
 	})
 	if err != nil || pages < 15 || links < 60 {
 		t.Errorf("%d pages with %d links: %v", pages, links, err)
+	}
+}
+
+// docs/handlers.md has a row for every action.
+func TestDocsNameEveryAction(t *testing.T) {
+	docs := read(t, "docs/handlers.md")
+	for kind := hub.ActionLeave; kind <= hub.ActionClose; kind++ {
+		if !strings.Contains(docs, "\n| `"+kind.String()+"` |") {
+			t.Errorf("docs/handlers.md says nothing of the action %s", kind)
+		}
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"rollcall/broker"
 	"rollcall/hub"
+	"rollcall/redisconn"
 )
 
 // outcome is what became of a call that changes something.
@@ -22,7 +22,7 @@ func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
 		return done
-	case errors.Is(err, broker.ErrUnknown), errors.Is(err, hub.ErrSilent), errors.Is(err, context.Canceled):
+	case errors.Is(err, redisconn.ErrUnknown), errors.Is(err, hub.ErrSilent), errors.Is(err, context.Canceled):
 		return unknown
 	}
 	return unchanged

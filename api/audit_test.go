@@ -12,8 +12,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"rollcall/broker"
 	"rollcall/hub"
+	"rollcall/redisconn"
 )
 
 // calls is one for each operation that changes something, by its id; what is the word for it in the audit log.
@@ -87,7 +87,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 // What surely changed nothing leaves no line; what may have does.
 func TestAuditOutcomes(t *testing.T) {
 	away := fmt.Errorf("broadcast: %w", hub.ErrUnavailable)
-	lost := fmt.Errorf("broadcast: %w: %w", hub.ErrUnavailable, broker.ErrUnknown)
+	lost := fmt.Errorf("broadcast: %w: %w", hub.ErrUnavailable, redisconn.ErrUnknown)
 	for _, tt := range []struct {
 		name, id string
 		err      error

@@ -11,9 +11,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"rollcall/app"
-	"rollcall/broker"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/redisconn"
 )
 
 // fail is the one table from errors to answers.
@@ -44,7 +44,7 @@ func (s *Server) fail(err error) error {
 		return huma.Error404NotFound(err.Error(), at("path.path", err.Error()))
 	case errors.Is(err, hub.ErrSilent):
 		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("the connection's node did not answer in time"), retryAfter)
-	case errors.Is(err, hub.ErrUnavailable), errors.Is(err, broker.ErrUnavailable):
+	case errors.Is(err, hub.ErrUnavailable), errors.Is(err, redisconn.ErrUnavailable):
 		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("Redis cannot be reached"), retryAfter)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("the call was cut off"), retryAfter)

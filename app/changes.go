@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // change is one announced change of the registry: a script's field, and the registry's marks before and after it.
@@ -79,7 +79,7 @@ func (s *Scripts) follow(ctx context.Context) (all bool, err error) {
 	next := maps.Clone(old.records)
 	for _, field := range fields {
 		reply, err := s.cfg.Redis.Do(ctx, "HGET", s.cfg.Keys.Scripts(), field)
-		if errors.Is(err, broker.Nil) {
+		if errors.Is(err, redisconn.Nil) {
 			return false, nil // lost: the mark has changed, or will, and all is read
 		}
 		if err != nil {

@@ -53,8 +53,8 @@ func TestScriptsReadOneAtATime(t *testing.T) {
 		var redises [2]*counted
 		var nodes [2]*Scripts
 		for i := range nodes {
-			redises[i] = &counted{Redis: n.broker}
-			s, err := OpenScripts(t.Context(), ScriptsConfig{Redis: redises[i], Keys: n.broker.Keys(), Every: time.Hour, Log: n.server.cfg.Log})
+			redises[i] = &counted{Redis: n.client}
+			s, err := OpenScripts(t.Context(), ScriptsConfig{Redis: redises[i], Broker: n.broker, Keys: n.client.Keys(), Every: time.Hour, Log: n.server.cfg.Log})
 			check(t, err)
 			t.Cleanup(s.Close)
 			nodes[i] = s
@@ -82,7 +82,7 @@ func TestScriptsAreBounded(t *testing.T) {
 	eachRedis(t, func(t *testing.T, redis *redistest.Redis) {
 		one := startNode(t, empty, nodeOptions{redis: redis})
 		const free = 5
-		key, values := one.broker.Keys().Scripts(), []any{fieldRev, "of a node that did not count"}
+		key, values := one.client.Keys().Scripts(), []any{fieldRev, "of a node that did not count"}
 		for i := range MaxScripts - free {
 			name := ScriptName{"db", fmt.Sprint("old", i), "WS"}
 			text, err := encodePayload(name, "return")

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"rollcall/auth"
-	"rollcall/broker"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
@@ -22,7 +22,7 @@ type Config struct {
 	Hub     *hub.Hub       // required
 	Sockets *wsconn.Server // required
 	Redis   Redis          // for store; required
-	Keys    broker.Keys
+	Keys    redisconn.Keys
 	Scripts *Scripts // registered scripts; nil: none
 
 	Gate        *luavm.Gate    // nil: one of its own with a place for each core

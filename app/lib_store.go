@@ -7,8 +7,8 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"rollcall/broker"
 	"rollcall/luavm"
+	"rollcall/redisconn"
 )
 
 // maxStoreKey bounds keys and fields of store, in bytes.
@@ -30,7 +30,7 @@ var storeFunctions = map[string]lua.LGFunction{
 //go:embed redis/store_hgetall.lua
 var storeHGetAllSource string
 
-var storeHGetAllScript = broker.NewScript(storeHGetAllSource)
+var storeHGetAllScript = redisconn.NewScript(storeHGetAllSource)
 
 // storeCall reads the key that all of them take first.
 func storeCall(l *lua.LState, function string) (a args, c *call, key string) {
@@ -74,7 +74,7 @@ func (c *call) found(a args, run func(context.Context) (any, error)) (reply any,
 	found = true
 	c.wait(a.l, a.function, func(ctx context.Context) (err error) {
 		reply, err = run(ctx)
-		if errors.Is(err, broker.Nil) {
+		if errors.Is(err, redisconn.Nil) {
 			found, err = false, nil
 		}
 		return err

@@ -21,6 +21,7 @@ import (
 	"rollcall/hub"
 	"rollcall/integration_test/redistest"
 	"rollcall/presence"
+	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
@@ -28,6 +29,7 @@ import (
 type testNode struct {
 	t       testing.TB
 	redis   *redistest.Redis
+	client  *redisconn.Client
 	broker  *broker.Broker
 	hub     *hub.Hub
 	sockets *wsconn.Server
@@ -106,27 +108,28 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	}
 	log := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: level}))
 	var err error
-	n.broker, err = broker.Open(ctx, broker.Config{URL: n.redis.URL(), Log: log})
+	n.client, err = redisconn.Open(ctx, redisconn.Config{URL: n.redis.URL(), Log: log})
 	check(t, err)
-	store := presence.NewStore(n.broker, n.broker.Keys())
+	n.broker = broker.New(broker.Config{Redis: n.client, Log: log})
+	store := presence.NewStore(n.client, n.client.Keys())
 	process := cluster.NewProcess()
-	cl := cluster.New(cluster.Config{Broker: n.broker, Process: process, TTL: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Remover: store, Log: log,
+	cl := cluster.New(cluster.Config{Redis: n.client, Broker: n.broker, Process: process, TTL: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Remover: store, Log: log,
 		Load: func() cluster.Load { return n.hub.Load() }})
 	tracker := presence.NewTracker(presence.Config{Store: store, Lease: cl, TTL: 6 * time.Second, Log: log})
-	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: cl, Tracker: tracker, Log: log})
+	n.hub = hub.New(hub.Config{Redis: n.client, Broker: n.broker, Cluster: cl, Tracker: tracker, Log: log})
 	first := true
 	cl.OnIncarnation(func(string) { tracker.NewIncarnation(first); first = false })
 	cl.Handle(n.hub)
 	cl.Start()
 	n.hub.Start()
-	n.scripts, err = OpenScripts(ctx, ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Every: 50 * time.Millisecond, Log: log})
+	n.scripts, err = OpenScripts(ctx, ScriptsConfig{Redis: n.client, Broker: n.broker, Keys: n.client.Keys(), Every: 50 * time.Millisecond, Log: log})
 	check(t, err)
 	a, problems := Load(n.dir, o.load)
 	if len(problems) > 0 {
 		t.Fatal(errors.Join(problems...))
 	}
 	n.sockets = wsconn.NewServer(o.ws, nil)
-	cfg := Config{App: a, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
+	cfg := Config{App: a, Hub: n.hub, Sockets: n.sockets, Redis: n.client, Keys: n.client.Keys(), Scripts: n.scripts,
 		Node: process, Observer: n.seen, Log: log, Reload: 20 * time.Millisecond}
 	if o.config != nil {
 		o.config(&cfg)
@@ -142,7 +145,8 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 		n.hub.Close()
 		tracker.Close()
 		_ = cl.Close(ctx)
-		_ = n.broker.Close()
+		n.broker.Close()
+		_ = n.client.Close()
 		if t.Failed() {
 			t.Log("node's log:\n" + n.log.String())
 		}
@@ -173,7 +177,7 @@ func (n *testNode) awaitEmpty(channel string) {
 
 // storeKey is where the app's store keeps a key.
 func (n *testNode) storeKey(key string) string {
-	return n.broker.Keys().Store(n.server.App().Name, key)
+	return n.client.Keys().Store(n.server.App().Name, key)
 }
 
 func check(t testing.TB, err error) {

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/luavm"
+	"rollcall/redisconn"
 )
 
 // Bounds of the registry.
@@ -21,27 +22,32 @@ const (
 	MaxScripts = 1000
 )
 
-// Errors of Scripts, besides ErrBadPath, ErrBadMethod, *luavm.CompileError and broker.ErrUnavailable.
+// Errors of Scripts, besides ErrBadPath, ErrBadMethod, *luavm.CompileError and redisconn.ErrUnavailable.
 var (
 	ErrNotFound = errors.New("no such script")
 	ErrTooBig   = fmt.Errorf("the code is larger than %d bytes", MaxCode)
 	ErrFull     = fmt.Errorf("%d scripts are registered already; remove one first", MaxScripts)
 )
 
-// Redis is what Scripts needs of the broker.
+// Redis is what Scripts and store need of Redis.
 type Redis interface {
 	Do(ctx context.Context, args ...any) (any, error)
-	Run(ctx context.Context, s *broker.Script, keys []string, args ...any) (any, error)
+	Run(ctx context.Context, s *redisconn.Script, keys []string, args ...any) (any, error)
+}
+
+// Subscriber is how Scripts hears of changes.
+type Subscriber interface {
 	Subscribe(ctx context.Context, topic string, r broker.Receiver) error
 	Unsubscribe(topic string, r broker.Receiver)
 }
 
 // ScriptsConfig says where the registry is.
 type ScriptsConfig struct {
-	Redis Redis
-	Keys  broker.Keys
-	Every time.Duration // how often to look for a change whose announcement was lost; 0: 500 ms
-	Log   *slog.Logger  // nil: slog.Default()
+	Redis  Redis
+	Broker Subscriber
+	Keys   redisconn.Keys
+	Every  time.Duration // how often to look for a change whose announcement was lost; 0: 500 ms
+	Log    *slog.Logger  // nil: slog.Default()
 }
 
 // Scripts are the scripts registered over HTTP (SPEC 1.1), kept in Redis and compiled on every node. A change is announced to
@@ -90,9 +96,9 @@ var (
 	//go:embed redis/script_forget.lua
 	scriptForgetSource string
 
-	scriptPut     = broker.NewScript(scriptPutSource)
-	scriptRestore = broker.NewScript(scriptRestoreSource)
-	scriptForget  = broker.NewScript(scriptForgetSource)
+	scriptPut     = redisconn.NewScript(scriptPutSource)
+	scriptRestore = redisconn.NewScript(scriptRestoreSource)
+	scriptForget  = redisconn.NewScript(scriptForgetSource)
 )
 
 // OpenScripts reads the registry and follows it until Close.
@@ -105,11 +111,11 @@ func OpenScripts(ctx context.Context, cfg ScriptsConfig) (*Scripts, error) {
 	}
 	s := &Scripts{cfg: cfg, stop: make(chan struct{}), wake: make(chan struct{}, 1), ask: make(chan chan error)}
 	s.now.Store(&scriptSet{records: records{}})
-	if err := cfg.Redis.Subscribe(ctx, cfg.Keys.AllTopic(), s); err != nil {
+	if err := cfg.Broker.Subscribe(ctx, cfg.Keys.AllTopic(), s); err != nil {
 		return nil, fmt.Errorf("subscribe to script changes: %w", err)
 	}
 	if err := s.look(ctx, true); err != nil {
-		cfg.Redis.Unsubscribe(cfg.Keys.AllTopic(), s)
+		cfg.Broker.Unsubscribe(cfg.Keys.AllTopic(), s)
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
 	s.done.Go(s.loop)
@@ -119,7 +125,7 @@ func OpenScripts(ctx context.Context, cfg ScriptsConfig) (*Scripts, error) {
 // Close ends the loop and waits for it.
 func (s *Scripts) Close() {
 	s.once.Do(func() {
-		s.cfg.Redis.Unsubscribe(s.cfg.Keys.AllTopic(), s)
+		s.cfg.Broker.Unsubscribe(s.cfg.Keys.AllTopic(), s)
 		close(s.stop)
 	})
 	s.done.Wait()
@@ -224,7 +230,7 @@ func (s *Scripts) Get(ctx context.Context, db, path, method string) (Script, err
 	if err != nil {
 		return Script{}, err
 	}
-	if err := s.refresh(ctx); err != nil && !errors.Is(err, broker.ErrUnavailable) {
+	if err := s.refresh(ctx); err != nil && !errors.Is(err, redisconn.ErrUnavailable) {
 		return Script{}, err
 	}
 	r := s.now.Load().records[name.field()]
@@ -236,7 +242,7 @@ func (s *Scripts) Get(ctx context.Context, db, path, method string) (Script, err
 
 // List returns all registered scripts in the order of their names; like Get.
 func (s *Scripts) List(ctx context.Context) ([]Script, error) {
-	if err := s.refresh(ctx); err != nil && !errors.Is(err, broker.ErrUnavailable) {
+	if err := s.refresh(ctx); err != nil && !errors.Is(err, redisconn.ErrUnavailable) {
 		return nil, err
 	}
 	set := s.now.Load()
@@ -254,12 +260,12 @@ const lookWait = 2 * time.Second
 func (s *Scripts) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
-	late := func() error { return fmt.Errorf("%w: %w", broker.ErrUnavailable, ctx.Err()) }
+	late := func() error { return fmt.Errorf("%w: %w", redisconn.ErrUnavailable, ctx.Err()) }
 	answer := make(chan error, 1)
 	select {
 	case s.ask <- answer:
 	case <-s.stop:
-		return broker.ErrClosed
+		return redisconn.ErrClosed
 	case <-ctx.Done():
 		return late()
 	}
@@ -314,7 +320,7 @@ func (s *Scripts) look(ctx context.Context, always bool) error {
 		}
 	}
 	reply, err := s.cfg.Redis.Do(ctx, "HGET", s.cfg.Keys.Scripts(), fieldRev)
-	if err != nil && !errors.Is(err, broker.Nil) {
+	if err != nil && !errors.Is(err, redisconn.Nil) {
 		return err
 	}
 	rev, _ := reply.(string)

@@ -160,9 +160,9 @@ func TestScriptsWithoutAnnouncement(t *testing.T) { eachRedis(t, testScriptsWith
 
 func testScriptsWithoutAnnouncement(t *testing.T, redis *redistest.Redis) {
 	n := startNode(t, empty, nodeOptions{redis: redis})
-	check(t, n.redis.Client().HSet(t.Context(), n.broker.Keys().Scripts(), "GET db/x", `5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5").Err())
+	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/x", `5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5").Err())
 	eventually(t, "script", func() bool { return n.get("/api/custom/db/x") == "200 found" })
-	check(t, n.redis.Client().HSet(t.Context(), n.broker.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z", `5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6").Err())
+	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z", `5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6").Err())
 	n.logged("registered script cannot be read")
 	n.logged("registered script does not compile on this node")
 	if got := n.get("/api/custom/db/z"); !strings.HasPrefix(got, "500") {
@@ -189,7 +189,7 @@ func testScriptsSurvive(t *testing.T, redis *redistest.Redis) {
 	}
 	redis.FlushAll()
 	eventually(t, "scripts in Redis again", func() bool {
-		return redis.Client().HGet(t.Context(), a.broker.Keys().Scripts(), "GET db/kept").Val() != ""
+		return redis.Client().HGet(t.Context(), a.client.Keys().Scripts(), "GET db/kept").Val() != ""
 	})
 	if !strings.Contains(a.log.String()+b.log.String(), "writing back a registered script") {
 		t.Error("nobody wrote the scripts back")

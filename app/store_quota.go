@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // StoreQuota bounds what an app keeps with store.*, and counts it in Redis, in the script of each write. So the count is right
@@ -26,7 +26,7 @@ type StoreQuota struct {
 // StoreQuotaConfig says what is bounded.
 type StoreQuotaConfig struct {
 	Redis    Redis
-	Keys     broker.Keys
+	Keys     redisconn.Keys
 	App      string // its name
 	MaxKeys  int64  // 0: no bound
 	MaxBytes int64  // of the names of keys and fields, and of values as JSON; 0: no bound
@@ -49,8 +49,8 @@ var storeWriteSource string
 var storeCountSource string
 
 var (
-	storeWriteScript = broker.NewScript("local sizes, ttls, sum = KEYS[2], KEYS[3], KEYS[4]\n" + storeSizeSource + storeWriteSource)
-	storeCountScript = broker.NewScript("local sizes, ttls, sum = KEYS[1], KEYS[2], KEYS[3]\n" + storeSizeSource + storeCountSource)
+	storeWriteScript = redisconn.NewScript("local sizes, ttls, sum = KEYS[2], KEYS[3], KEYS[4]\n" + storeSizeSource + storeWriteSource)
+	storeCountScript = redisconn.NewScript("local sizes, ttls, sum = KEYS[1], KEYS[2], KEYS[3]\n" + storeSizeSource + storeCountSource)
 )
 
 // NewStoreQuota begins to count.
@@ -92,7 +92,7 @@ func (q *StoreQuota) run(ctx context.Context) {
 func (q *StoreQuota) countOnce(ctx context.Context) error {
 	claim := q.cfg.Keys.StoreCount(q.cfg.App, "claim")
 	reply, err := q.cfg.Redis.Do(ctx, "SET", claim, 1, "NX", "PX", (countEvery - time.Minute).Milliseconds())
-	if err == broker.Nil || err == nil && reply == nil {
+	if err == redisconn.Nil || err == nil && reply == nil {
 		return nil
 	}
 	if err == nil {

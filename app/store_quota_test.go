@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // quotaOf configures a server with a quota.
@@ -73,13 +73,13 @@ function expire(r) store.expire(r.params.key, 60000) return "ok" end`}, nodeOpti
 type stock struct {
 	t *testing.T
 	r *redistest.Redis
-	b *broker.Broker
+	b *redisconn.Client
 	q *StoreQuota
 }
 
 func newStock(t *testing.T, r *redistest.Redis, keys, bytes int64) *stock {
 	t.Helper()
-	b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Log: slog.New(slog.DiscardHandler)})
+	b, err := redisconn.Open(t.Context(), redisconn.Config{URL: r.URL(), Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
 	s := &stock{t, r, b, NewStoreQuota(StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: "my*app", MaxKeys: keys, MaxBytes: bytes, Log: slog.New(slog.DiscardHandler)})}
 	t.Cleanup(func() { s.q.Close(); _ = b.Close() })
@@ -148,7 +148,7 @@ func TestStoreQuotaCounts(t *testing.T) {
 				what := fmt.Sprintf("step %d, %.60v", i, command)
 				_, err := s.q.write(t.Context(), command)
 				switch {
-				case err == nil, err == broker.Nil:
+				case err == nil, err == redisconn.Nil:
 				case strings.Contains(err.Error(), "the store is full"):
 					refused++
 				case !strings.Contains(err.Error(), "WRONGTYPE") && !strings.Contains(err.Error(), "not an integer"):
@@ -166,7 +166,7 @@ func TestStoreQuotaCounts(t *testing.T) {
 						return left < 0 || left > time.Second
 					})
 				}
-				if _, err := s.q.write(t.Context(), []any{"SET", s.key("k0"), "", "NX"}); err != nil && err != broker.Nil && !strings.Contains(err.Error(), "full") {
+				if _, err := s.q.write(t.Context(), []any{"SET", s.key("k0"), "", "NX"}); err != nil && err != redisconn.Nil && !strings.Contains(err.Error(), "full") {
 					t.Fatal(err)
 				}
 				s.compare(what)

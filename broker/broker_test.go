@@ -1,12 +1,14 @@
 package broker_test
 
 import (
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // recorder is a receiver that keeps what it gets.
@@ -43,23 +45,52 @@ func (r *recorder) wantAgain(t *testing.T) {
 	}
 }
 
-func open(t testing.TB, cfg broker.Config) *broker.Broker {
+// config is that of a node's connection to Redis and of its broker.
+type config struct {
+	URL, Prefix         string
+	Workers, Receivers  int
+	WatchEvery, Timeout time.Duration
+	Redis               redisconn.Observer
+	Observer            broker.Observer
+	Log                 *slog.Logger
+}
+
+// node is a broker with its connection to Redis.
+type node struct {
+	*redisconn.Client
+	*broker.Broker
+}
+
+func start(t testing.TB, cfg config) *node {
 	t.Helper()
-	b, err := broker.Open(t.Context(), cfg)
+	c, err := redisconn.Open(t.Context(), redisconn.Config{URL: cfg.URL, Prefix: cfg.Prefix, Workers: cfg.Workers,
+		WatchEvery: cfg.WatchEvery, Timeout: cfg.Timeout, Observer: cfg.Redis, Log: cfg.Log})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
+	return &node{c, broker.New(broker.Config{Redis: c, Receivers: cfg.Receivers, WatchEvery: cfg.WatchEvery, Timeout: cfg.Timeout,
+		Observer: cfg.Observer, Log: cfg.Log})}
+}
+
+func (n *node) Close() error {
+	n.Broker.Close()
+	return n.Client.Close()
+}
+
+func open(t testing.TB, cfg config) *node {
+	t.Helper()
+	n := start(t, cfg)
 	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
+		if err := n.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
-	return b
+	return n
 }
 
 // SPEC 3: "None given: an embedded in-process Redis, for one node".
 func TestEmbedded(t *testing.T) {
-	b := open(t, broker.Config{})
+	b := open(t, config{})
 	if !b.Embedded() || b.Cluster() {
 		t.Fatalf("embedded %v, cluster %v; want true, false", b.Embedded(), b.Cluster())
 	}
@@ -77,7 +108,7 @@ func TestEmbedded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		if _, err := b.Do(t.Context(), "get", "key"); err == broker.Nil {
+		if _, err := b.Do(t.Context(), "get", "key"); err == redisconn.Nil {
 			break // expired by the clock
 		}
 		time.Sleep(time.Millisecond)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
 	"rollcall/integration_test/redistest"
 )
 
@@ -47,7 +46,7 @@ type clusterCost struct {
 	masters int
 	sharded bool
 	redis   *redistest.Redis
-	sender  *broker.Broker
+	sender  *node
 	topics  []string
 	heard   *counter
 	nodes   []float64
@@ -63,7 +62,7 @@ func newClusterCost(b *testing.B, masters int, sharded bool) *clusterCost {
 		shape.Args = []string{"--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", ""}
 	}
 	c := &clusterCost{masters: masters, sharded: sharded, redis: redistest.ClusterOf(b, shape), heard: new(counter)}
-	cfg := broker.Config{URL: c.redis.URL(), WatchEvery: time.Minute}
+	cfg := config{URL: c.redis.URL(), WatchEvery: time.Minute}
 	c.sender = open(b, cfg)
 	c.topics = rooms(c.sender, 60)
 	for range nodesOfCost {

@@ -10,18 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // fast finds out about faults soon.
-func fast(url string) broker.Config {
-	return broker.Config{URL: url, WatchEvery: 100 * time.Millisecond, Timeout: time.Second}
+func fast(url string) config {
+	return config{URL: url, WatchEvery: 100 * time.Millisecond, Timeout: time.Second}
 }
 
-func subscribed(t *testing.T, b *broker.Broker, topic string) *recorder {
+var addScript = redisconn.NewScript(`return redis.call('INCRBY', KEYS[1], ARGV[1])`)
+
+func subscribed(t *testing.T, b *node, topic string) *recorder {
 	t.Helper()
 	r := newRecorder()
 	if err := b.Subscribe(t.Context(), topic, r); err != nil {
@@ -42,7 +42,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func publish(t *testing.T, b *broker.Broker, topic, text string) {
+func publish(t *testing.T, b *node, topic, text string) {
 	t.Helper()
 	eventually(t, "publish "+text, func() bool { return b.Publish(t.Context(), topic, []byte(text)) == nil })
 }
@@ -70,14 +70,14 @@ func TestRestart(t *testing.T) {
 			r.Kill()
 			began := time.Now()
 			err := b.Publish(t.Context(), "topic0", []byte("lost"))
-			if !errors.Is(err, broker.ErrUnavailable) {
+			if !errors.Is(err, redisconn.ErrUnavailable) {
 				t.Fatalf("publish without redis: %v, want ErrUnavailable", err)
 			}
 			if waited := time.Since(began); waited > 3*time.Second {
 				t.Fatalf("publish took %v to fail", waited)
 			}
 			late := newRecorder()
-			if err := b.Subscribe(t.Context(), "late", late); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnknown) {
+			if err := b.Subscribe(t.Context(), "late", late); !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
 				t.Fatalf("subscribe without redis: %v", err)
 			}
 			r.Restart()
@@ -124,7 +124,7 @@ func TestHalfOpen(t *testing.T) {
 	b, other := open(t, fast(proxy.URL())), open(t, fast(server.URL()))
 	r := subscribed(t, b, "topic")
 	proxy.Drop()
-	if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, broker.ErrUnknown) || !errors.Is(err, broker.ErrUnavailable) {
+	if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, redisconn.ErrUnknown) || !errors.Is(err, redisconn.ErrUnavailable) {
 		t.Fatalf("command into the void: %v, want ErrUnknown", err)
 	}
 	publish(t, other, "topic", "missed")
@@ -132,7 +132,7 @@ func TestHalfOpen(t *testing.T) {
 	r.wantAgain(t)
 	publish(t, other, "topic", "heard")
 	r.want(t, "heard")
-	eventually(t, "commands work again", func() bool { _, err := b.Do(t.Context(), "get", "x"); return err == broker.Nil })
+	eventually(t, "commands work again", func() bool { _, err := b.Do(t.Context(), "get", "x"); return err == redisconn.Nil })
 	// The connection was dead with the message in it: one break at least for the command and the subscription.
 	if b.Breaks() < 2 {
 		t.Fatalf("%d breaks", b.Breaks())
@@ -194,7 +194,7 @@ func TestForgotten(t *testing.T) {
 func TestOneDialForOneBreak(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	b := open(t, broker.Config{URL: proxy.URL(), WatchEvery: time.Hour, Receivers: 1})
+	b := open(t, config{URL: proxy.URL(), WatchEvery: time.Hour, Receivers: 1})
 	r := subscribed(t, b, "topic")
 	before := proxy.Count()
 	for range 5 {
@@ -261,13 +261,13 @@ func TestResubscribedIsNeverEarly(t *testing.T) {
 func TestSubscribeHonoursContext(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	b := open(t, broker.Config{URL: proxy.URL(), WatchEvery: time.Hour})
+	b := open(t, config{URL: proxy.URL(), WatchEvery: time.Hour})
 	before := subscribed(t, b, "before")
 	proxy.Hold()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	r := newRecorder()
-	if err := b.Subscribe(ctx, "topic", r); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, broker.ErrUnavailable) {
+	if err := b.Subscribe(ctx, "topic", r); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, redisconn.ErrUnavailable) {
 		t.Fatalf("subscribe: %v", err)
 	}
 	proxy.Resume()
@@ -279,159 +279,4 @@ func TestSubscribeHonoursContext(t *testing.T) {
 	}
 	publish(t, b, "topic", "now")
 	r.want(t, "now")
-}
-
-// The outcomes of a command whose caller can't wait.
-func TestOutcomes(t *testing.T) {
-	server := redistest.Standalone(t)
-	proxy := redistest.NewProxy(t, server.Addr())
-	b := open(t, broker.Config{URL: proxy.URL(), WatchEvery: time.Hour, Timeout: 500 * time.Millisecond, Workers: 1})
-	ctx := t.Context()
-
-	ended, cancel := context.WithCancel(ctx)
-	cancel()
-	if _, err := b.Do(ended, "incr", "n"); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnknown) || !errors.Is(err, context.Canceled) {
-		t.Errorf("ended before: %v", err)
-	}
-
-	proxy.Hold()
-	first := make(chan error, 1)
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer cancel()
-	go func() {
-		_, err := b.Do(short, "incr", "n")
-		first <- err
-	}()
-	if err := <-first; !errors.Is(err, broker.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("on its way: %v, want ErrUnknown", err)
-	}
-	// The one worker is busy with it: this one waits behind, and is never sent.
-	queued, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer cancel()
-	if _, err := b.Do(queued, "incr", "other"); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnknown) {
-		t.Errorf("queued: %v, want not sent", err)
-	}
-	proxy.Resume()
-	eventually(t, "the first arrives late", func() bool { got, err := b.Do(ctx, "get", "n"); return err == nil && got == "1" })
-	if _, err := b.Do(ctx, "get", "other"); err != broker.Nil {
-		t.Errorf("the queued command was sent: %v", err)
-	}
-
-	proxy.Refuse()
-	eventually(t, "a refused connection is known to have done nothing", func() bool {
-		_, err := b.Do(ctx, "incr", "n")
-		return errors.Is(err, broker.ErrUnavailable)
-	})
-	server.Kill()
-	proxy.Resume()
-	direct := open2(t, broker.Config{URL: server.URL(), Timeout: 300 * time.Millisecond})
-	if !errors.Is(direct, broker.ErrUnavailable) || errors.Is(direct, broker.ErrUnknown) {
-		t.Errorf("open without redis: %v", direct)
-	}
-}
-
-func open2(t *testing.T, cfg broker.Config) error {
-	t.Helper()
-	b, err := broker.Open(t.Context(), cfg)
-	if err == nil {
-		_ = b.Close()
-	}
-	return err
-}
-
-// Answers by which Redis refuses to serve count as unavailable, with the outcome known.
-func TestRefusals(t *testing.T) {
-	server := redistest.Mini(t)
-	b := open(t, broker.Config{URL: server.URL(), WatchEvery: time.Hour})
-	for _, answer := range []string{
-		"LOADING Redis is loading the dataset in memory",
-		"READONLY You can't write against a read only replica.",
-		"CLUSTERDOWN Hash slot not served",
-		"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-		"TRYAGAIN Multiple keys request during rehashing of slot",
-		"NOREPLICAS Not enough good replicas to write.",
-		"BUSY Redis is busy running a script.",
-		"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-		"OOM command not allowed when used memory > 'maxmemory'.",
-		"ERR max number of clients reached",
-	} {
-		server.Mini().SetError(answer)
-		if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnknown) {
-			t.Errorf("%q: %v, want unavailable with a known outcome", answer, err)
-		}
-	}
-	for _, answer := range []string{"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1"} { // redirected, and then lost, perhaps
-		server.Mini().SetError(answer)
-		if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, broker.ErrUnknown) {
-			t.Errorf("%q: %v, want an unknown outcome", answer, err)
-		}
-	}
-	server.Mini().SetError("ERR something else")
-	if _, err := b.Do(t.Context(), "incr", "n"); err == nil || errors.Is(err, broker.ErrUnavailable) {
-		t.Errorf("another answer: %v", err)
-	}
-	server.Mini().SetError("")
-	if got, err := b.Do(t.Context(), "incr", "n"); err != nil || got != int64(1) {
-		t.Errorf("incr: %v, %v: a refused command was carried out", got, err)
-	}
-}
-
-// DESIGN 4: "go-redis runs a script again after a lost reply". Here nothing runs twice.
-func TestNothingRunsTwice(t *testing.T) {
-	for name, start := range map[string]func(testing.TB) *redistest.Redis{
-		"standalone": func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) },
-		"cluster":    redistest.Cluster,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := start(t)
-			b := open(t, broker.Config{URL: server.URL(), WatchEvery: time.Hour})
-			ctx := t.Context()
-			if _, err := b.Do(ctx, "set", "n", 0); err != nil {
-				t.Fatal(err)
-			}
-			for i, run := range []func() error{
-				func() error { _, err := b.Do(ctx, "incr", "n"); return err },
-				func() error { _, err := b.Run(ctx, addScript, []string{"n"}, 1); return err },
-				func() error { return b.Batch(ctx, []redis.Cmder{redis.NewIntCmd(ctx, "incr", "n")}) },
-			} {
-				// The write is held back by the server, its connection dies meanwhile: no answer can come.
-				for _, node := range server.Nodes() {
-					if err := node.Client().Do(ctx, "client", "pause", 60_000, "write").Err(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				done := make(chan error, 1)
-				go func() { done <- run() }()
-				eventually(t, "the command is held back", func() bool {
-					for _, node := range server.Nodes() {
-						info, err := node.Client().Info(ctx, "clients").Result()
-						if err == nil && field(info, "blocked_clients") == "1" {
-							return true
-						}
-					}
-					return false
-				})
-				for _, node := range server.Nodes() {
-					if err := node.Client().Do(ctx, "client", "kill", "type", "normal", "skipme", "yes").Err(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				for _, node := range server.Nodes() {
-					if err := node.Client().Do(ctx, "client", "unpause").Err(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if err := <-done; !errors.Is(err, broker.ErrUnknown) {
-					t.Fatalf("run %d: %v, want ErrUnknown", i, err)
-				}
-				if got, err := b.Do(ctx, "get", "n"); err != nil || got != "0" {
-					t.Fatalf("run %d: n is %v, %v; want 0: the command was sent again", i, got, err)
-				}
-			}
-			if b.Breaks() == 0 {
-				t.Fatal("no break was told")
-			}
-		})
-	}
 }

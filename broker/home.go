@@ -5,12 +5,35 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/redisconn"
 )
 
 // place is where a topic is subscribed: at the master that serves its slot, or, with plain pub/sub, anywhere.
 type place struct {
 	addr string        // of the master, as go-redis names it; "": plain pub/sub
 	node *redis.Client // of the master; nil: plain pub/sub
+}
+
+// place returns where topic is to be subscribed now, as the topology has it that commands go by too. Where a slot
+// has no master it is any node, which will refuse.
+func (b *Broker) place(ctx context.Context, topic string) (place, error) {
+	cluster, ok := b.redis.GoRedis().(*redis.ClusterClient)
+	if !ok || !b.keys.Sharded(topic) {
+		return place{}, nil
+	}
+	node, err := cluster.MasterForKey(ctx, topic)
+	if err != nil {
+		return place{}, err
+	}
+	return place{addr: node.Options().Addr, node: node}, nil
+}
+
+// rereadTopology has go-redis read the slots of a Cluster again, in the background and not too often.
+func (b *Broker) rereadTopology(ctx context.Context) {
+	if cluster, ok := b.redis.GoRedis().(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
 }
 
 // strangeChecks is how often in a row the topology must name another master for a slot before a link
@@ -101,7 +124,7 @@ func (l *link) takeDue(now time.Time) []*topic {
 // admitLocked brings a new topic on its way.
 func (l *link) admitLocked(t *topic) {
 	if l.b.sharded {
-		t.slot = Slot(t.name)
+		t.slot = redisconn.Slot(t.name)
 	} else if ln := l.lanes[""]; ln != nil {
 		ln.takeInLocked(t)
 		return
@@ -114,7 +137,7 @@ func (l *link) admitLocked(t *topic) {
 // wait for longer with each time that it was not confirmed in between.
 func (l *link) strayLocked(t *topic, now time.Time) {
 	t.tries++
-	l.awaitLocked(t, now.Add(time.Duration(l.eager*float64(wait(t.tries)))))
+	l.awaitLocked(t, now.Add(time.Duration(l.eager*float64(redisconn.Backoff(t.tries)))))
 }
 
 // awaitLocked takes the topic out of its lane until due.
@@ -141,7 +164,7 @@ func (l *link) ended(ln *lane) {
 		if l.plainAt = now; ln.answered.Load() > 0 {
 			l.failures = 0
 		} else {
-			l.plainAt = now.Add(time.Duration(l.eager * float64(wait(l.failures))))
+			l.plainAt = now.Add(time.Duration(l.eager * float64(redisconn.Backoff(l.failures))))
 		}
 		l.nudge()
 	}
@@ -213,7 +236,7 @@ func (l *link) compare(ctx context.Context) {
 // sample fills v.samples.
 func (l *link) sample(v *views) {
 	if v.seen == nil {
-		v.seen = make([]*lane, slots)
+		v.seen = make([]*lane, redisconn.Slots)
 	}
 	clear(v.seen)
 	clear(v.samples)

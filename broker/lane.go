@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/redisconn"
 )
 
 const (
@@ -79,9 +81,9 @@ func (ln *lane) nameWatchLocked(beside string) {
 	ln.watches++
 	id := ln.l.id + ":" + strconv.Itoa(ln.l.made) + ":" + strconv.Itoa(ln.watches)
 	if ln.sharded() {
-		ln.watch = ln.l.b.keys.watchTopicBeside(beside, id)
+		ln.watch = ln.l.b.keys.WatchTopicBeside(beside, id)
 	} else {
-		ln.watch = ln.l.b.keys.watchTopic(id)
+		ln.watch = ln.l.b.keys.WatchTopic(id)
 	}
 	ln.unwatched = false
 }
@@ -110,13 +112,13 @@ func (ln *lane) run(ctx context.Context) {
 	}
 	if ln.up() {
 		log.Info("redis subscription connection is back")
-		ln.l.b.broke()
+		ln.l.b.redis.ReportBreak()
 	}
 	err = ln.serve(ctx, c)
 	ln.down(err)
 	if ctx.Err() == nil && err != errUnused {
 		log.Warn("redis subscription connection broke", "error", err)
-		ln.l.b.broke()
+		ln.l.b.redis.ReportBreak()
 	}
 }
 
@@ -152,7 +154,7 @@ func (ln *lane) down(why error) {
 type connection struct {
 	ps      *redis.PubSub
 	sharded bool
-	ctx     context.Context // sealed: nothing dials under it
+	ctx     context.Context // nothing dials under it
 	end     chan error      // the reader's last word; capacity 1
 }
 
@@ -160,14 +162,14 @@ type connection struct {
 func (ln *lane) connect(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, ln.l.b.cfg.Timeout)
 	defer cancel()
-	c := &connection{sharded: ln.sharded(), ctx: sealed(ln.l.b.ctx), end: make(chan error, 1)}
+	c := &connection{sharded: ln.sharded(), ctx: redisconn.WithoutDial(ln.l.b.ctx), end: make(chan error, 1)}
 	if c.sharded {
 		if err := ln.checkMaster(ctx); err != nil {
 			return nil, err
 		}
 		c.ps = ln.node.Subscribe(ctx)
 	} else {
-		c.ps = ln.l.b.client.Subscribe(ctx)
+		c.ps = ln.l.b.redis.GoRedis().Subscribe(ctx)
 	}
 	if err := c.send(ctx, ln.askWatch()); err != nil {
 		_ = c.ps.Close()
@@ -181,14 +183,11 @@ func (ln *lane) connect(ctx context.Context) (*connection, error) {
 func (ln *lane) checkMaster(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, ln.l.b.cfg.Timeout)
 	defer cancel()
-	info, err := ln.node.Info(ctx, "replication").Result()
-	switch {
-	case err != nil:
-		return fmt.Errorf("ask for the master's role: %w", err)
-	case infoField(info, "role") == "slave":
+	replica, err := redisconn.IsReplica(ctx, ln.node)
+	if replica {
 		return errReplica
 	}
-	return nil
+	return err
 }
 
 // doubted reports, once, that the watch topic was lost.
@@ -316,7 +315,7 @@ func (ln *lane) take(list *[]*topic, o order) []command {
 func (ln *lane) askWatchLocked() command {
 	cmd := command{order: subscribe, names: []string{ln.watch}}
 	if ln.sharded() {
-		cmd.slot = Slot(ln.watch)
+		cmd.slot = redisconn.Slot(ln.watch)
 		ln.due = append(ln.due, cmd)
 	}
 	return cmd

@@ -7,11 +7,6 @@ import (
 	"time"
 )
 
-const (
-	retryMin = 50 * time.Millisecond
-	retryMax = time.Second
-)
-
 // link owns the topics that are spread to it and brings each of them into a lane, which is one connection to Redis.
 // With plain pub/sub there is one lane, which stands also without topics. With sharded pub/sub there is one for each
 // master that serves one of its topics, and a plain one if it has a topic that is not sharded.
@@ -101,22 +96,6 @@ func (l *link) run(ctx context.Context) {
 			l.b.rereadTopology(ctx)
 			retry.Reset(next.Sub(now))
 		}
-	}
-}
-
-// wait is the pause before the next try: 50 ms, doubling to 1 s.
-func wait(failures int) time.Duration {
-	return min(retryMin<<min(failures-1, 10), retryMax)
-}
-
-// pause waits for about wait(failures).
-func pause(ctx context.Context, failures int) {
-	wait := wait(failures)
-	timer := time.NewTimer(wait/2 + rand.N(wait/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

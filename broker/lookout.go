@@ -76,7 +76,7 @@ func (ln *lane) guard(c *connection, look *lookout, now time.Time) error {
 	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(ln.l.b.now()), 10)
 	cmd := ln.l.b.publishCommand(c.ctx, ln.sharded(), watch, payload)
 	// An error means that Redis does not answer: that says nothing about this connection.
-	_ = ln.l.b.Submit(cmd, func(err error) {
+	_ = ln.l.b.redis.Submit(cmd, func(err error) {
 		if err == nil {
 			raise(&ln.sent, number)
 		}

@@ -6,10 +6,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 func TestMain(m *testing.M) {
-	broker.RouteLibraryLog(slog.New(slog.DiscardHandler))
+	redisconn.RouteLibraryLog(slog.New(slog.DiscardHandler))
 	goleak.VerifyTestMain(m)
 }

@@ -7,18 +7,28 @@ import (
 	"time"
 
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
+
+// withoutLinks is a broker whose links the test makes.
+func withoutLinks(t *testing.T, url string, cfg Config) *Broker {
+	t.Helper()
+	c, err := redisconn.Open(t.Context(), redisconn.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Redis = c
+	b := newBroker(cfg)
+	t.Cleanup(func() { b.Close(); _ = c.Close() })
+	return b
+}
 
 // A master that became a replica takes subscriptions, but does not get all that is published: no lane is made to it.
 func TestNoLaneToAReplica(t *testing.T) {
 	server := redistest.ClusterOf(t, redistest.Shape{Replicas: true})
-	b, err := Open(t.Context(), Config{URL: server.URL()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b := withoutLinks(t, server.URL(), Config{})
 	topic := b.keys.Topic("room")
-	master := server.Owner(Slot(topic))
+	master := server.Owner(redisconn.Slot(topic))
 	for i, p := range server.Nodes()[:3] {
 		if p != master {
 			continue
@@ -46,13 +56,9 @@ func (a *again) Resubscribed()  { a.n.Add(1) }
 // A topology that names another master, for longer than a moment, is believed against one that says nothing.
 func TestStaleLaneIsLeft(t *testing.T) {
 	server := redistest.Cluster(t)
-	b, err := Open(t.Context(), Config{URL: server.URL(), WatchEvery: 200 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b := withoutLinks(t, server.URL(), Config{WatchEvery: 200 * time.Millisecond})
 	topic := b.keys.Topic("room")
-	right, wrong := server.Owner(Slot(topic)), server.Nodes()[0]
+	right, wrong := server.Owner(redisconn.Slot(topic)), server.Nodes()[0]
 	if right == wrong {
 		wrong = server.Nodes()[1]
 	}

@@ -14,17 +14,18 @@ import (
 
 	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // patient finds out about faults late: on a busy machine too no connection is given up that is none.
-func patient(url string) broker.Config {
+func patient(url string) config {
 	cfg := fast(url)
 	cfg.WatchEvery = time.Second
 	return cfg
 }
 
 // rooms are the topics of n channels.
-func rooms(b *broker.Broker, n int) (topics []string) {
+func rooms(b *node, n int) (topics []string) {
 	for i := range n {
 		topics = append(topics, b.Keys().Topic(fmt.Sprint("room", i)))
 	}
@@ -34,7 +35,7 @@ func rooms(b *broker.Broker, n int) (topics []string) {
 // ownedBy reports which of topics a master serves.
 func ownedBy(r *redistest.Redis, p *redistest.Process, topics []string) (owned []int) {
 	for i, topic := range topics {
-		if r.Owner(broker.Slot(topic)) == p {
+		if r.Owner(redisconn.Slot(topic)) == p {
 			owned = append(owned, i)
 		}
 	}
@@ -105,7 +106,7 @@ func TestTopicsFollowTheirSlot(t *testing.T) {
 	before := b.Breaks()
 	tr := startTraffic(t, sender, b, topics)
 	for _, i := range moving {
-		server.MoveSlot(broker.Slot(topics[i]), to)
+		server.MoveSlot(redisconn.Slot(topics[i]), to)
 	}
 	for _, i := range moving {
 		wantAt(t, server, to, topics[i])
@@ -144,7 +145,7 @@ func TestTopicsFollowToANewMaster(t *testing.T) {
 	}
 	added := server.AddMaster()
 	for _, i := range moving {
-		server.MoveSlot(broker.Slot(topics[i]), added)
+		server.MoveSlot(redisconn.Slot(topics[i]), added)
 	}
 	for _, i := range moving {
 		wantAt(t, server, added, topics[i])
@@ -202,8 +203,8 @@ func TestShardFailsOver(t *testing.T) {
 }
 
 // sendsTo is the address of the master at which b publishes on a topic.
-func sendsTo(b *broker.Broker, topic string) string {
-	client, err := b.Client().(*redis.ClusterClient).MasterForKey(context.Background(), topic)
+func sendsTo(b *node, topic string) string {
+	client, err := b.GoRedis().(*redis.ClusterClient).MasterForKey(context.Background(), topic)
 	if err != nil {
 		return ""
 	}
@@ -231,7 +232,7 @@ func TestHalfOpenShard(t *testing.T) {
 		all[i].want(t, "heard")
 	}
 	for i, r := range all {
-		if server.Owner(broker.Slot(topics[i])) != dead && len(r.again) != 0 {
+		if server.Owner(redisconn.Slot(topics[i])) != dead && len(r.again) != 0 {
 			t.Errorf("%s is of another master, and was resubscribed", topics[i])
 		}
 	}
@@ -260,7 +261,7 @@ func TestMessagesStayInTheirShard(t *testing.T) {
 	cfg.WatchEvery = time.Hour // no echo is counted
 	b := open(t, cfg)
 	topics := append(rooms(b, 30), b.Keys().NodeTopic("p1"))
-	script := broker.NewScript(`redis.call('INCR', KEYS[1]) return redis.call(ARGV[1], ARGV[2], 'by a script')`)
+	script := redisconn.NewScript(`redis.call('INCR', KEYS[1]) return redis.call(ARGV[1], ARGV[2], 'by a script')`)
 	sent := 0
 	for _, topic := range topics {
 		r := subscribed(t, b, topic)
@@ -268,7 +269,7 @@ func TestMessagesStayInTheirShard(t *testing.T) {
 		if err := b.PublishMany(t.Context(), []broker.Message{{Topic: topic, Payload: []byte("of many")}}); err != nil {
 			t.Fatal(err)
 		}
-		key := broker.NewKeys("x").OnceMark(topic, "k")
+		key := redisconn.NewKeys("x").OnceMark(topic, "k")
 		if _, err := b.Run(t.Context(), script, []string{key}, b.Keys().PublishCommand(topic), topic); err != nil {
 			t.Fatal(err)
 		}
@@ -319,7 +320,7 @@ func TestSlotWithoutMaster(t *testing.T) {
 	server := redistest.ClusterOf(t, redistest.Shape{Args: []string{"--cluster-require-full-coverage", "no"}})
 	b := open(t, patient(server.URL()))
 	topic := b.Keys().Topic("room")
-	slot := broker.Slot(topic)
+	slot := redisconn.Slot(topic)
 	was := subscribed(t, b, topic)
 	other := subscribed(t, b, otherSlot(b, server, topic))
 	for _, p := range server.Nodes() {
@@ -329,7 +330,7 @@ func TestSlotWithoutMaster(t *testing.T) {
 	}
 	late := newRecorder()
 	beside := strings.Replace(topic, "t:", "u:", 1) // of the same slot
-	if err := b.Subscribe(t.Context(), beside, late); !errors.Is(err, broker.ErrUnavailable) {
+	if err := b.Subscribe(t.Context(), beside, late); !errors.Is(err, redisconn.ErrUnavailable) {
 		t.Fatalf("subscribe: %v, want ErrUnavailable", err)
 	}
 	if b.Attach(beside, late) {
@@ -375,9 +376,9 @@ func TestSlotWithoutMaster(t *testing.T) {
 }
 
 // otherSlot is a topic at the same master as topic, of another slot.
-func otherSlot(b *broker.Broker, server *redistest.Redis, topic string) string {
+func otherSlot(b *node, server *redistest.Redis, topic string) string {
 	for _, other := range rooms(b, 100) {
-		if broker.Slot(other) != broker.Slot(topic) && server.Owner(broker.Slot(other)) == server.Owner(broker.Slot(topic)) {
+		if redisconn.Slot(other) != redisconn.Slot(topic) && server.Owner(redisconn.Slot(other)) == server.Owner(redisconn.Slot(topic)) {
 			return other
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/redisconn"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the stories under testdata print as what is expected")
@@ -85,7 +87,7 @@ type linkStory struct {
 
 func newLinkStory() *linkStory {
 	s := &linkStory{
-		l:      newLink(&Broker{keys: NewKeys("k"), cfg: Config{}.defaults()}, "id"),
+		l:      newLink(&Broker{keys: redisconn.NewKeys("k"), cfg: Config{}.defaults()}, "id"),
 		actors: map[string]*actor{},
 		waits:  map[string]*registration{},
 		owners: map[string]string{},
@@ -195,7 +197,7 @@ func (s *linkStory) command(t *testing.T, words []string) {
 		if ln != nil {
 			s.l.ended(ln)
 		}
-		s.now = s.now.Add(retryMax)
+		s.now = s.now.Add(time.Second)
 		s.home(t)
 		s.sends(subscribe)
 	case "ends": // the lane's connection
@@ -287,7 +289,7 @@ func TestLinkStories(t *testing.T) {
 func TestLaneStories(t *testing.T) {
 	runStories(t, "lane", func(t *testing.T) func([]string) string {
 		s := newLinkStory()
-		s.l.b.sharded, s.l.b.keys.sharded = true, true
+		s.l.b.sharded = true
 		return func(words []string) string {
 			s.out.Reset()
 			s.command(t, words)

@@ -2,9 +2,15 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"time"
+
+	"rollcall/redisconn"
 )
+
+var errTimeout = errors.New("no answer in time")
 
 // Receiver takes the messages of a topic. All calls for one topic come from one goroutine, one at a time, in the
 // order of Redis. They must not block: every topic of the same connection waits meanwhile. They must not call
@@ -32,21 +38,21 @@ func (b *Broker) Subscribe(ctx context.Context, topic string, r Receiver) error 
 	if reg == nil {
 		return nil
 	}
-	timeout, stop := b.after()
-	defer stop()
+	timeout := time.NewTimer(b.cfg.Timeout)
+	defer timeout.Stop()
 	var err error
 	select {
 	case <-reg.ready:
 		err = nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
-	case <-timeout:
+	case <-timeout.C:
 		err = errTimeout
 	case <-b.ctx.Done():
-		err = ErrClosed
+		err = redisconn.ErrClosed
 	}
 	if err != nil && !l.giveUp(t, reg) {
-		return fmt.Errorf("subscribe: %w", notSent(err))
+		return fmt.Errorf("subscribe: %w: %w", redisconn.ErrUnavailable, err)
 	}
 	l.arrived(reg)
 	return nil

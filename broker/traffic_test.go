@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"rollcall/broker"
 )
 
 // ledger is a receiver that keeps the order of what it is told: numbers, and -1 for Resubscribed.
@@ -63,7 +61,7 @@ func (l *ledger) reached(n int) bool {
 // traffic publishes numbered messages on topics, one publisher for each, until it is stopped.
 type traffic struct {
 	t       *testing.T
-	sender  *broker.Broker
+	sender  *node
 	topics  []string
 	ledgers []*ledger
 	failed  []map[int]bool // numbers whose publish gave an error or was in doubt: they may have arrived or not
@@ -81,7 +79,7 @@ type traffic struct {
 }
 
 // startTraffic subscribes listener to topics and has sender publish on them.
-func startTraffic(t *testing.T, sender, listener *broker.Broker, topics []string) *traffic {
+func startTraffic(t *testing.T, sender, listener *node, topics []string) *traffic {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	tr := &traffic{t: t, sender: sender, topics: topics, next: make([]int, len(topics)), stop: stop}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // Messages on t:node:<process> are texts of fields parted by spaces, the body last:
@@ -204,9 +205,9 @@ func (c *Cluster) ask(ctx context.Context, deadline time.Time, processes []strin
 		defer func() { <-c.calls.asking }()
 	case <-timeout.C:
 		c.stats.Refused.Add(1)
-		return nil, nil, fmt.Errorf("ask the nodes: %w: too many questions at once", broker.ErrUnavailable)
+		return nil, nil, fmt.Errorf("ask the nodes: %w: too many questions at once", redisconn.ErrUnavailable)
 	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("ask the nodes: %w: %w", broker.ErrUnavailable, ctx.Err())
+		return nil, nil, fmt.Errorf("ask the nodes: %w: %w", redisconn.ErrUnavailable, ctx.Err())
 	}
 	answers = make(map[string]string, len(processes))
 	id, ch := c.calls.expect(len(processes))

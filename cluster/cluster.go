@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 //go:embed scripts/heartbeat.lua
@@ -25,37 +26,32 @@ var declareSrc string
 var endSrc string
 
 var (
-	heartbeatScript = broker.NewScript(heartbeatSrc).AllowOOM()
-	declareScript   = broker.NewScript(declareSrc).AllowOOM()
-	endScript       = broker.NewScript(endSrc).AllowOOM()
+	heartbeatScript = redisconn.NewScript(heartbeatSrc).AllowOOM()
+	declareScript   = redisconn.NewScript(declareSrc).AllowOOM()
+	endScript       = redisconn.NewScript(endSrc).AllowOOM()
 )
 
 // ErrClosed says that the node is stopping.
 var ErrClosed = errors.New("cluster: closed")
 
-// Redis is what a cluster asks of the broker.
+// Redis is what a cluster asks of Redis.
 type Redis interface {
-	Run(ctx context.Context, s *broker.Script, keys []string, args ...any) (any, error)
+	Keys() redisconn.Keys
+	Run(ctx context.Context, s *redisconn.Script, keys []string, args ...any) (any, error)
 	Batch(ctx context.Context, cmds []redis.Cmder) error
 }
 
-// Topics is how a cluster's messages come and go by the broker.
-type Topics interface {
+// Broker is how a cluster's messages come and go.
+type Broker interface {
 	Publish(ctx context.Context, topic string, payload []byte) error
 	PublishMany(ctx context.Context, ms []broker.Message) error
 	Subscribe(ctx context.Context, topic string, r broker.Receiver) error
 	Unsubscribe(topic string, r broker.Receiver)
 }
 
-// Broker is what a cluster needs of this node's broker.
-type Broker interface {
-	Redis
-	Topics
-	Keys() broker.Keys
-}
-
 // Config of a node's place in the cluster. TTL and Heartbeat come from SPEC 3; a heartbeat is at most a third of the TTL.
 type Config struct {
+	Redis     Redis
 	Broker    Broker
 	Process   string // from NewProcess
 	TTL       time.Duration
@@ -91,7 +87,7 @@ type Stats struct {
 type Cluster struct {
 	// static after New
 	cfg   Config
-	keys  broker.Keys
+	keys  redisconn.Keys
 	calls *calls
 	began time.Time
 
@@ -117,7 +113,7 @@ func New(cfg Config) *Cluster {
 	if cfg.Observer == nil {
 		cfg.Observer = noObserver{}
 	}
-	c := &Cluster{cfg: cfg, keys: cfg.Broker.Keys(), beats: make(chan chan error), wake: make(chan struct{}, 1),
+	c := &Cluster{cfg: cfg, keys: cfg.Redis.Keys(), beats: make(chan chan error), wake: make(chan struct{}, 1),
 		closed: make(chan struct{}), began: time.Now(), lease: lease{process: cfg.Process, ttl: cfg.TTL}}
 	c.cfg.Node.Process = cfg.Process
 	c.alive.Store(&map[string]Node{})
@@ -346,7 +342,7 @@ func (c *Cluster) heartbeat(ctx context.Context, inc, how string) (deadline int6
 		n.Load = c.cfg.Load()
 	}
 	args := append([]any{inc, c.cfg.TTL.Milliseconds(), how}, n.info()...)
-	res, err := c.cfg.Broker.Run(ctx, heartbeatScript, []string{c.keys.Nodes(), c.keys.Node(inc)}, args...)
+	res, err := c.cfg.Redis.Run(ctx, heartbeatScript, []string{c.keys.Nodes(), c.keys.Node(inc)}, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -375,7 +371,7 @@ func (c *Cluster) afterBeat(ctx context.Context) {
 // it waits to be reaped if it has channels left.
 func (c *Cluster) end(ctx context.Context, inc, how string) error {
 	keys := []string{c.keys.Nodes(), c.keys.Reaping(), c.keys.Node(inc), c.keys.NodeChannels(inc)}
-	if _, err := c.cfg.Broker.Run(ctx, endScript, keys, inc, how); err != nil {
+	if _, err := c.cfg.Redis.Run(ctx, endScript, keys, inc, how); err != nil {
 		return fmt.Errorf("%s incarnation %s: %w", how, inc, err)
 	}
 	return nil

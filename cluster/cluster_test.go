@@ -16,6 +16,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 const (
@@ -26,8 +27,9 @@ const (
 // member is one node of a cluster in this process.
 type member struct {
 	*Cluster
-	t *testing.T
-	b *broker.Broker
+	t      *testing.T
+	redis  *redisconn.Client
+	broker *broker.Broker
 
 	mu      sync.Mutex
 	incs    []string
@@ -74,12 +76,13 @@ func (m *member) incarnations() string { return m.get(func() string { return fmt
 
 func newMember(t *testing.T, url string, ttl time.Duration) *member {
 	t.Helper()
-	b, err := broker.Open(t.Context(), broker.Config{URL: url})
+	redis, err := redisconn.Open(t.Context(), redisconn.Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{t: t, b: b}
-	m.Cluster = New(Config{Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.DiscardHandler),
+	b := broker.New(broker.Config{Redis: redis})
+	m := &member{t: t, redis: redis, broker: b}
+	m.Cluster = New(Config{Redis: redis, Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.DiscardHandler),
 		Node: Node{Address: "here", Version: "v", PID: 7, StartedAt: time.UnixMilli(12345)}, Load: func() Load { return Load{3, 2} }})
 	m.Handle(m)
 	m.OnIncarnation(func(inc string) {
@@ -90,7 +93,8 @@ func newMember(t *testing.T, url string, ttl time.Duration) *member {
 	m.Start()
 	t.Cleanup(func() {
 		_ = m.Close(context.Background())
-		_ = b.Close()
+		b.Close()
+		_ = redis.Close()
 	})
 	eventually(t, "the lease is held", func() bool { return m.Phase() == Held })
 	return m
@@ -121,7 +125,7 @@ func (m *member) inc() string { inc, _, _ := m.Lease(); return inc }
 func (m *member) register(channels ...string) {
 	m.t.Helper()
 	for _, c := range channels {
-		if _, err := m.b.Do(m.t.Context(), "sadd", m.keys.NodeChannels(m.inc()), c); err != nil {
+		if _, err := m.redis.Do(m.t.Context(), "sadd", m.keys.NodeChannels(m.inc()), c); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -186,7 +190,7 @@ func TestNewIncarnation(t *testing.T) {
 	eventually(t, "it has a third one", func() bool { return m.inc() == p+"-3" && m.Phase() == Held })
 	r.FlushAll()
 	eventually(t, "it has a fourth one after a wipe", func() bool { return m.inc() == p+"-4" && m.Phase() == Held })
-	if _, err := m.b.Do(t.Context(), "zrem", m.keys.Nodes(), p+"-4"); err != nil { // as declared dead
+	if _, err := m.redis.Do(t.Context(), "zrem", m.keys.Nodes(), p+"-4"); err != nil { // as declared dead
 		t.Fatal(err)
 	}
 	eventually(t, "it has a fifth one", func() bool { return m.inc() == p+"-5" && m.Phase() == Held })
@@ -238,7 +242,7 @@ func TestRenewAfterClose(t *testing.T) {
 	if _, _, held := m.Lease(); held {
 		t.Error("the lease is held after close")
 	}
-	never := New(Config{Broker: m.b, Process: NewProcess(), TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)})
+	never := New(Config{Redis: m.redis, Broker: m.broker, Process: NewProcess(), TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)})
 	if err := never.Close(t.Context()); err != nil {
 		t.Errorf("close of what never started: %v", err)
 	}
@@ -264,7 +268,7 @@ func TestReap(t *testing.T) {
 	forward(Grace + time.Millisecond)
 	eventually(t, "both channels were removed", func() bool { return a.removals() == "room 2 "+dead+", room:1 "+dead })
 	eventually(t, "nothing is left of it", func() bool {
-		n, err := a.b.Do(t.Context(), "exists", a.keys.Node(dead), a.keys.NodeChannels(dead))
+		n, err := a.redis.Do(t.Context(), "exists", a.keys.Node(dead), a.keys.NodeChannels(dead))
 		alive, err2 := a.IncarnationAlive(t.Context(), dead)
 		return err == nil && n == int64(0) && err2 == nil && !alive
 	})
@@ -308,14 +312,14 @@ func TestReapPutOff(t *testing.T) {
 	a.mu.Unlock()
 	forward(200*time.Millisecond + Grace + time.Millisecond)
 	score := func() any {
-		n, err := a.b.Do(t.Context(), "zscore", a.keys.Reaping(), dead)
+		n, err := a.redis.Do(t.Context(), "zscore", a.keys.Reaping(), dead)
 		if err != nil {
 			return err
 		}
 		return n
 	}
 	eventually(t, "it is put off", func() bool { return fmt.Sprint(score()) == "1.70000006e+12" || fmt.Sprint(score()) == "1700000060000" })
-	if n, err := a.b.Do(t.Context(), "exists", a.keys.Claim(dead)); err != nil || n != int64(0) {
+	if n, err := a.redis.Do(t.Context(), "exists", a.keys.Claim(dead)); err != nil || n != int64(0) {
 		t.Errorf("it is claimed: %v, %v", n, err)
 	}
 	for range 3 {
@@ -414,7 +418,7 @@ func TestCloseKeepsWhatWasRenounced(t *testing.T) {
 	if err := m.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := do(t, m.b, "zscore", m.keys.Nodes(), first); got == nil {
+	if got := do(t, m.redis, "zscore", m.keys.Nodes(), first); got == nil {
 		t.Errorf("%s was taken off the list when its node stopped", first)
 	}
 }
@@ -445,7 +449,7 @@ func TestSend(t *testing.T) {
 	if err := a.Send(t.Context(), a.Process(), "kind", "near"); err != nil { // needs no Redis
 		t.Errorf("send to itself: %v", err)
 	}
-	if err := a.Send(t.Context(), b.Process(), "kind", "far"); !errors.Is(err, broker.ErrUnavailable) {
+	if err := a.Send(t.Context(), b.Process(), "kind", "far"); !errors.Is(err, redisconn.ErrUnavailable) {
 		t.Errorf("send without Redis: %v", err)
 	}
 }
@@ -485,7 +489,7 @@ func TestAsk(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	r.Kill()
-	if _, _, err := a.Ask(t.Context(), "what", ""); !errors.Is(err, broker.ErrUnavailable) {
+	if _, _, err := a.Ask(t.Context(), "what", ""); !errors.Is(err, redisconn.ErrUnavailable) {
 		t.Errorf("without Redis: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // A node has at most so many questions open, and answers at most so many at once; what is beyond has its outcome, and counts.
@@ -34,7 +34,7 @@ func TestTooManyQuestions(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
-				case errors.Is(err, broker.ErrUnavailable):
+				case errors.Is(err, redisconn.ErrUnavailable):
 					refused++
 				case err != nil:
 					t.Error(err)

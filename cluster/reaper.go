@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of connections
@@ -60,7 +60,7 @@ func (r *reaper) round(ctx context.Context) error {
 	if !held {
 		return nil // the lease was given up since the heartbeat that asked for this
 	}
-	res, err := c.cfg.Broker.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds())
+	res, err := c.cfg.Redis.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("declare dead nodes: %w", err)
 	}
@@ -86,9 +86,9 @@ func (r *reaper) round(ctx context.Context) error {
 
 func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
 	cmd := redis.NewStatusCmd(ctx, "set", r.c.keys.Claim(inc), r.c.cfg.Process, "nx", "px", claimFor.Milliseconds())
-	err := r.c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd})
+	err := r.c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd})
 	switch {
-	case errors.Is(err, broker.ErrFull):
+	case errors.Is(err, redisconn.ErrFull):
 		return true, nil // without a claim others may do the same, which is only work done twice
 	case err != nil:
 		return false, fmt.Errorf("claim %s: %w", inc, err)
@@ -123,7 +123,7 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 		if time.Since(claimed) > claimFor/3 {
 			claimed = time.Now()
 			cmd := redis.NewBoolCmd(ctx, "pexpire", c.keys.Claim(inc), claimFor.Milliseconds())
-			if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+			if err := c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd}); err != nil {
 				return fmt.Errorf("renew claim: %w", err)
 			}
 		}
@@ -145,7 +145,7 @@ func (r *reaper) putOff(ctx context.Context, inc string, later int64) error {
 		redis.NewIntCmd(ctx, "zadd", r.c.keys.Reaping(), "xx", later, inc),
 		redis.NewIntCmd(ctx, "del", r.c.keys.Claim(inc)),
 	}
-	if err := r.c.cfg.Broker.Batch(ctx, cmds); err != nil {
+	if err := r.c.cfg.Redis.Batch(ctx, cmds); err != nil {
 		return fmt.Errorf("put off %s: %w", inc, err)
 	}
 	for _, cmd := range cmds {
@@ -161,7 +161,7 @@ func (r *reaper) channels(ctx context.Context, inc string) ([]string, error) {
 	seen := map[string]struct{}{}
 	for cursor := uint64(0); ; {
 		cmd := redis.NewScanCmd(ctx, nil, "sscan", r.c.keys.NodeChannels(inc), cursor, "count", 500)
-		if err := r.c.cfg.Broker.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+		if err := r.c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd}); err != nil {
 			return nil, fmt.Errorf("list channels: %w", err)
 		}
 		page, next, err := cmd.Result()

@@ -15,7 +15,7 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(c.cfg.Heartbeat, time.Second))
 	defer cancel()
 	members := redis.NewStringSliceCmd(ctx, "zrange", c.keys.Nodes(), 0, -1)
-	if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{members}); err != nil {
+	if err := c.cfg.Redis.Batch(ctx, []redis.Cmder{members}); err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	incs, err := members.Result()
@@ -27,7 +27,7 @@ func (c *Cluster) refresh(ctx context.Context) error {
 		cmds[i] = redis.NewMapStringStringCmd(ctx, "hgetall", c.keys.Node(inc))
 	}
 	if len(cmds) > 0 {
-		if err := c.cfg.Broker.Batch(ctx, cmds); err != nil {
+		if err := c.cfg.Redis.Batch(ctx, cmds); err != nil {
 			return fmt.Errorf("read nodes: %w", err)
 		}
 	}
@@ -48,7 +48,7 @@ func (c *Cluster) refresh(ctx context.Context) error {
 // has gone is not. This node is among them always, and once.
 func (c *Cluster) processes(ctx context.Context) ([]string, error) {
 	members := redis.NewStringSliceCmd(ctx, "zrange", c.keys.Nodes(), 0, -1)
-	if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{members}); err != nil {
+	if err := c.cfg.Redis.Batch(ctx, []redis.Cmder{members}); err != nil {
 		return nil, fmt.Errorf("list nodes: %w", err)
 	}
 	incs, err := members.Result()
@@ -95,7 +95,7 @@ func (c *Cluster) Alive(ctx context.Context, process string) (bool, error) {
 func (c *Cluster) IncarnationAlive(ctx context.Context, inc string) (bool, error) {
 	live := redis.NewFloatCmd(ctx, "zscore", c.keys.Nodes(), inc)
 	dying := redis.NewFloatCmd(ctx, "zscore", c.keys.Reaping(), inc)
-	if err := c.cfg.Broker.Batch(ctx, []redis.Cmder{live, dying}); err != nil {
+	if err := c.cfg.Redis.Batch(ctx, []redis.Cmder{live, dying}); err != nil {
 		return false, fmt.Errorf("look up incarnation %s: %w", inc, err)
 	}
 	for _, cmd := range []*redis.FloatCmd{live, dying} {

@@ -7,15 +7,15 @@ import (
 	"slices"
 	"testing"
 
-	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // TestScripts is one suite for every kind of Redis (STYLE 21). The members here have no loops: each script is called.
 func TestScripts(t *testing.T) {
 	tests := []struct {
 		name string
-		run  func(t *testing.T, c *Cluster, b *broker.Broker)
+		run  func(t *testing.T, c *Cluster, b *redisconn.Client)
 	}{
 		{"a lease is taken and renewed", testHeartbeat},
 		{"the overdue are declared dead", testDeclare},
@@ -24,27 +24,27 @@ func TestScripts(t *testing.T) {
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		for i, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Prefix: fmt.Sprint("scripts", i)})
+				b, err := redisconn.Open(t.Context(), redisconn.Config{URL: r.URL(), Prefix: fmt.Sprint("scripts", i)})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer b.Close()
-				test.run(t, New(Config{Broker: b, Process: "aa", TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)}), b)
+				test.run(t, New(Config{Redis: b, Process: "aa", TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)}), b)
 			})
 		}
 	})
 }
 
-func do(t *testing.T, b *broker.Broker, args ...any) any {
+func do(t *testing.T, b *redisconn.Client, args ...any) any {
 	t.Helper()
 	res, err := b.Do(context.Background(), args...)
-	if err != nil && err != broker.Nil {
+	if err != nil && err != redisconn.Nil {
 		t.Fatalf("%v: %v", args, err)
 	}
 	return res
 }
 
-func redisNow(t *testing.T, b *broker.Broker) int64 {
+func redisNow(t *testing.T, b *redisconn.Client) int64 {
 	t.Helper()
 	var sec, us int64
 	parts := do(t, b, "time").([]any)
@@ -56,7 +56,7 @@ func redisNow(t *testing.T, b *broker.Broker) int64 {
 
 // DESIGN 3: "A heartbeat script sets the incarnation's deadline to Redis `TIME` + ttl and returns it … after that it answers
 // *lost* and changes nothing."
-func testHeartbeat(t *testing.T, c *Cluster, b *broker.Broker) {
+func testHeartbeat(t *testing.T, c *Cluster, b *redisconn.Client) {
 	ctx := t.Context()
 	before := redisNow(t, b)
 	deadline, err := c.heartbeat(ctx, "aa-1", "register")
@@ -84,7 +84,7 @@ func testHeartbeat(t *testing.T, c *Cluster, b *broker.Broker) {
 }
 
 // DESIGN 3: declared dead "only `grace` (1 s) after its deadline".
-func testDeclare(t *testing.T, c *Cluster, b *broker.Broker) {
+func testDeclare(t *testing.T, c *Cluster, b *redisconn.Client) {
 	ctx := t.Context()
 	declare := func(own string) []string {
 		t.Helper()
@@ -132,7 +132,7 @@ func testDeclare(t *testing.T, c *Cluster, b *broker.Broker) {
 	}
 }
 
-func testEnd(t *testing.T, c *Cluster, b *broker.Broker) {
+func testEnd(t *testing.T, c *Cluster, b *redisconn.Client) {
 	ctx := t.Context()
 	known := func(inc string) string {
 		return fmt.Sprint(do(t, b, "zscore", c.keys.Nodes(), inc) != nil, do(t, b, "zscore", c.keys.Reaping(), inc) != nil,

@@ -14,11 +14,13 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/presence"
+	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
 // Config of a hub.
 type Config struct {
+	Redis   *redisconn.Client
 	Broker  *broker.Broker
 	Cluster *cluster.Cluster
 	Tracker *presence.Tracker
@@ -49,7 +51,7 @@ const waitForRedis = 3 * time.Second
 type Hub struct {
 	// static
 	cfg  Config
-	keys broker.Keys
+	keys redisconn.Keys
 
 	ctx    context.Context // ends with Close; rooms subscribe under it
 	cancel context.CancelFunc
@@ -80,7 +82,7 @@ func New(cfg Config) *Hub {
 		cfg.Observer = noObserver{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Hub{cfg: cfg, keys: cfg.Broker.Keys(), ctx: ctx, cancel: cancel,
+	return &Hub{cfg: cfg, keys: cfg.Redis.Keys(), ctx: ctx, cancel: cancel,
 		sessions: map[string]*Session{}, rooms: map[string]*room{}}
 }
 
@@ -217,7 +219,7 @@ func (h *Hub) publish(ctx context.Context, topic string, v Value, senderID strin
 
 // unavailable makes a broker's error one that a handler's author understands.
 func unavailable(what string, err error) error {
-	if errors.Is(err, broker.ErrUnavailable) {
+	if errors.Is(err, redisconn.ErrUnavailable) {
 		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)

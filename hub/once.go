@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // keepOnce is how long a call is remembered.
@@ -24,7 +24,7 @@ var ErrOtherCall = errors.New("this idempotency key was used with another call")
 //go:embed scripts/publish_once.lua
 var publishOnceSource string
 
-var publishOnce = broker.NewScript(publishOnceSource)
+var publishOnce = redisconn.NewScript(publishOnceSource)
 
 // BroadcastOnce is BroadcastMany for a call that may be made again with the same id, at the same time too, and over any
 // node: within an hour each message is published once. fresh is false when all of them had been published before. After an
@@ -46,7 +46,7 @@ func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (fresh
 		cmds[i] = publishOnce.Command(ctx, []string{h.keys.OnceMark(topic, id)}, args...)
 	}
 	h.stats.Broadcasts.Add(int64(len(ms)))
-	if err := h.cfg.Broker.Batch(ctx, cmds); err != nil {
+	if err := h.cfg.Redis.Batch(ctx, cmds); err != nil {
 		return false, unavailable("broadcast", err)
 	}
 	for _, cmd := range cmds {
@@ -63,20 +63,20 @@ func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (fresh
 func (h *Hub) note(ctx context.Context, id, sum string) error {
 	key := h.keys.Once(id)
 	for range 2 { // again when the older note expired between the two commands
-		_, err := h.cfg.Broker.Do(ctx, "set", key, sum, "nx", "px", keepOnce.Milliseconds())
+		_, err := h.cfg.Redis.Do(ctx, "set", key, sum, "nx", "px", keepOnce.Milliseconds())
 		switch {
 		case err == nil:
 			return nil
-		case !errors.Is(err, broker.Nil):
+		case !errors.Is(err, redisconn.Nil):
 			return unavailable("remember idempotency key", err)
 		}
-		had, err := h.cfg.Broker.Do(ctx, "get", key)
+		had, err := h.cfg.Redis.Do(ctx, "get", key)
 		switch {
 		case err == nil && had == sum:
 			return nil
 		case err == nil:
 			return ErrOtherCall
-		case !errors.Is(err, broker.Nil):
+		case !errors.Is(err, redisconn.Nil):
 			return unavailable("look up idempotency key", err)
 		}
 	}

@@ -47,7 +47,7 @@ func TestBroadcastOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := publishOnce.Command(t.Context(), []string{n1.keys.OnceMark(n1.keys.Topic("{other}"), "c")}, keepOnce.Milliseconds(), "PUBLISH", n1.keys.Topic("{other}"), encode(Value{Text: "5"}, ""))
-	if err := n1.broker.Batch(t.Context(), []redis.Cmder{cmd}); err != nil || cmd.Err() != nil {
+	if err := n1.redis.Batch(t.Context(), []redis.Cmder{cmd}); err != nil || cmd.Err() != nil {
 		t.Fatal(err, cmd.Err())
 	}
 	once(n2, "c", true, call...)

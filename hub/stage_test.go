@@ -18,6 +18,7 @@ import (
 	"rollcall/cluster"
 	"rollcall/integration_test/redistest"
 	"rollcall/presence"
+	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
@@ -67,6 +68,7 @@ type node struct {
 	w       *world
 	name    string
 	proxy   *redistest.Proxy
+	redis   *redisconn.Client
 	broker  *broker.Broker
 	cluster *cluster.Cluster
 	tracker *presence.Tracker
@@ -85,21 +87,23 @@ func (w *world) node(name string) *node {
 	n := &node{w: w, name: name, proxy: redistest.NewProxy(w.t, w.redis.Addr())}
 	log := testLog().With("node", name)
 	var err error
-	if n.broker, err = broker.Open(context.Background(), broker.Config{URL: n.proxy.URL(), WatchEvery: 500 * time.Millisecond, Timeout: w.cfg.timeout, Log: log}); err != nil {
+	const watchEvery = 500 * time.Millisecond
+	if n.redis, err = redisconn.Open(context.Background(), redisconn.Config{URL: n.proxy.URL(), WatchEvery: watchEvery, Timeout: w.cfg.timeout, Log: log}); err != nil {
 		w.t.Fatal(err)
 	}
-	store := presence.NewStore(n.broker, n.broker.Keys())
-	n.cluster = cluster.New(cluster.Config{Broker: n.broker, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
+	n.broker = broker.New(broker.Config{Redis: n.redis, WatchEvery: watchEvery, Timeout: w.cfg.timeout, Log: log})
+	store := presence.NewStore(n.redis, n.redis.Keys())
+	n.cluster = cluster.New(cluster.Config{Redis: n.redis, Broker: n.broker, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
 		Remover: store, Log: log, Load: func() cluster.Load { return n.Hub.Load() }})
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
-	n.Hub = New(Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, RestartGrace: w.cfg.grace, Log: log})
+	n.Hub = New(Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, RestartGrace: w.cfg.grace, Log: log})
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)
 		first = false
 	})
 	n.cluster.Handle(n.Hub)
-	n.broker.OnBreak(func() {
+	n.redis.OnBreak(func() {
 		n.tracker.Suspect()
 		n.cluster.Renounce("a connection to Redis broke")
 	})
@@ -124,7 +128,7 @@ func (n *node) stop(e Ending) {
 	n.Hub.mu.RLock()
 	sessions := slices.Collect(maps.Values(n.sessions))
 	n.Hub.mu.RUnlock()
-	if n.broker.Client().Ping(ctx).Err() == nil { // else it was killed
+	if n.redis.GoRedis().Ping(ctx).Err() == nil { // else it was killed
 		for _, s := range sessions {
 			s.Exit(e)
 		}
@@ -132,7 +136,8 @@ func (n *node) stop(e Ending) {
 	n.Hub.Close()
 	n.tracker.Close()
 	_ = n.cluster.Close(ctx)
-	_ = n.broker.Close()
+	n.broker.Close()
+	_ = n.redis.Close()
 }
 
 // client is one connection: a fake WebSocket that writes down what it gets.

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/broker"
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // slotsInUse are those of the room and of the leases.
 func slotsInUse(c *cast) []int {
-	keys := broker.NewKeys("rollcall")
-	return []int{broker.Slot(keys.Topic(c.channel)), broker.Slot(keys.Nodes())}
+	keys := redisconn.NewKeys("rollcall")
+	return []int{redisconn.Slot(keys.Topic(c.channel)), redisconn.Slot(keys.Nodes())}
 }
 
 // SPEC 5.1: "each client is told every change once", while the slots of a Redis Cluster move from master to master.

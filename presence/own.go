@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // own is what one connection of this node tracks in a channel: the truth of which Redis holds the index.
@@ -66,7 +66,7 @@ func newRef() string {
 // Track makes a connection one of a user's, or replaces its metadata: phx_ref and online_at then stay. It returns when
 // the change is in this node's view; with announce also the connection's presence_state is then on its way. While Redis
 // cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so; likewise when it
-// changes too often. ErrTooManyDevices, ErrMetasTooBig, broker.ErrFull: all is as before.
+// changes too often. ErrTooManyDevices, ErrMetasTooBig, redisconn.ErrFull: all is as before.
 func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (pending bool, err error) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
@@ -179,7 +179,7 @@ func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool
 
 // isRefusal tells that what was asked for cannot be had, and is not waited for.
 func isRefusal(err error) bool {
-	return errors.Is(err, ErrTooManyDevices) || errors.Is(err, ErrMetasTooBig) || errors.Is(err, broker.ErrFull)
+	return errors.Is(err, ErrTooManyDevices) || errors.Is(err, ErrMetasTooBig) || errors.Is(err, redisconn.ErrFull)
 }
 
 // takeAnnounce tells whether a presence_state is owed for an entry; whoever asks first sends it.
@@ -303,10 +303,10 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 			return fmt.Errorf("renew lease: %w", err)
 		}
 		return nil
-	case errors.Is(err, broker.ErrUnknown):
+	case errors.Is(err, redisconn.ErrUnknown):
 		// The write may still arrive: under this incarnation's lease it must not count.
 		c.t.lease.Disown(inc, "a presence write had no answer")
-	case !errors.Is(err, broker.ErrUnavailable) && c.t.ctx.Err() == nil:
+	case !errors.Is(err, redisconn.ErrUnavailable) && c.t.ctx.Err() == nil:
 		c.t.cfg.Log.Error("presence write failed", "channel", c.name, "error", err)
 	}
 	return err

@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // stage is a miniredis and some trackers on it, in a bubble of virtual time. Everything that goes over a wire goes
@@ -26,7 +26,7 @@ type stage struct {
 	t      *testing.T
 	m      *miniredis.Miniredis
 	client *redis.Client
-	keys   broker.Keys
+	keys   redisconn.Keys
 }
 
 const (
@@ -37,7 +37,7 @@ const (
 // onStage runs a test in virtual time.
 func onStage(t *testing.T, run func(t *testing.T, s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t, m: miniredis.NewMiniRedis(), keys: broker.NewKeys("stage")}
+		s := &stage{t: t, m: miniredis.NewMiniRedis(), keys: redisconn.NewKeys("stage")}
 		s.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Protocol: 2,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			DisableIdentity:          true, MaxRetries: -1,
@@ -135,7 +135,7 @@ func (a *actor) IncarnationAlive(ctx context.Context, inc string) (bool, error) 
 }
 
 // Run and Batch are the store's Redis.
-func (a *actor) Run(ctx context.Context, sc *broker.Script, keys []string, args ...any) (any, error) {
+func (a *actor) Run(ctx context.Context, sc *redisconn.Script, keys []string, args ...any) (any, error) {
 	if err := a.failure("run"); err != nil {
 		return nil, err
 	}

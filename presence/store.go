@@ -15,7 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 //go:embed scripts/message.lua
@@ -37,12 +37,12 @@ var reapSrc string
 var registerSrc string
 
 var (
-	joinScript     = broker.NewScript(messageSrc + joinSrc)
+	joinScript     = redisconn.NewScript(messageSrc + joinSrc)
 	rejoinScript   = joinScript.AllowOOM() // of what was allowed before
-	leaveScript    = broker.NewScript(messageSrc + leaveSrc).AllowOOM()
-	lingerScript   = broker.NewScript(messageSrc + lingerSrc).AllowOOM()
-	reapScript     = broker.NewScript(messageSrc + reapSrc).AllowOOM()
-	registerScript = broker.NewScript(registerSrc).AllowOOM()
+	leaveScript    = redisconn.NewScript(messageSrc + leaveSrc).AllowOOM()
+	lingerScript   = redisconn.NewScript(messageSrc + lingerSrc).AllowOOM()
+	reapScript     = redisconn.NewScript(messageSrc + reapSrc).AllowOOM()
+	registerScript = redisconn.NewScript(registerSrc).AllowOOM()
 )
 
 // Answers of the presence scripts that are no success.
@@ -55,9 +55,9 @@ var (
 // pageSize is how many members one command reads or one script removes: never one long script.
 const pageSize = 200
 
-// Redis is what the store needs of the broker.
+// Redis is what the store needs of Redis.
 type Redis interface {
-	Run(ctx context.Context, s *broker.Script, keys []string, args ...any) (any, error)
+	Run(ctx context.Context, s *redisconn.Script, keys []string, args ...any) (any, error)
 	Batch(ctx context.Context, cmds []redis.Cmder) error
 }
 
@@ -77,19 +77,19 @@ type Position struct {
 // and publishes. The users of a channel and the entries of an incarnation are sorted sets by name, for scan.
 type Store struct {
 	redis Redis
-	keys  broker.Keys
+	keys  redisconn.Keys
 
 	reaped atomic.Int64
 }
 
-// NewStore makes a store on a broker.
-func NewStore(r Redis, keys broker.Keys) *Store { return &Store{redis: r, keys: keys} }
+// NewStore makes a store on a Redis.
+func NewStore(r Redis, keys redisconn.Keys) *Store { return &Store{redis: r, keys: keys} }
 
 // Reaped counts the entries that RemoveIncarnation removed.
 func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
 // Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices or
-// ErrMetasTooBig when the user would have too many, and with broker.ErrFull on a full Redis; without, Redis has just lost what was
+// ErrMetasTooBig when the user would have too many, and with redisconn.ErrFull on a full Redis; without, Redis has just lost what was
 // allowed before. known is the epoch in which the channel was put on the
 // incarnation's list, "" if that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
 func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, bounded bool, known, epoch string) (Position, error) {
@@ -106,7 +106,7 @@ func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *
 	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last)
 }
 
-func (s *Store) writeMeta(ctx context.Context, script *broker.Script, l Lease, channel, userID string, m *Meta, known, epoch string, more ...any) (Position, error) {
+func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta, known, epoch string, more ...any) (Position, error) {
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
@@ -121,7 +121,7 @@ func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epo
 		l.Deadline, epoch, k.PublishCommand(topic), topic, connID, userID, l.Inc, k.Entries(channel, ""))
 }
 
-func (s *Store) write(ctx context.Context, script *broker.Script, keys []string, args ...any) (Position, error) {
+func (s *Store) write(ctx context.Context, script *redisconn.Script, keys []string, args ...any) (Position, error) {
 	res, err := s.redis.Run(ctx, script, keys, args...)
 	if err != nil {
 		return Position{}, err

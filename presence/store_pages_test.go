@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // DESIGN 3, reaper: "remove entries that still belong to that incarnation, one message with all the leaves".
@@ -119,13 +119,13 @@ func testRegister(b *bench) {
 
 // slowRedis changes the channel before each page is read.
 type slowRedis struct {
-	*broker.Broker
+	*redisconn.Client
 	between func()
 }
 
 func (r slowRedis) Batch(ctx context.Context, cmds []redis.Cmder) error {
 	r.between()
-	return r.Broker.Batch(ctx, cmds)
+	return r.Client.Batch(ctx, cmds)
 }
 
 func testPages(b *bench) {

@@ -9,15 +9,17 @@ import (
 
 	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // bench is one Redis for the conformance suite, under a prefix of its own, with everything that the channel "room" says.
 type bench struct {
-	t     *testing.T
-	redis *redistest.Redis
-	b     *broker.Broker
-	s     *Store
-	heard chan string
+	t      *testing.T
+	redis  *redistest.Redis
+	b      *redisconn.Client
+	topics *broker.Broker
+	s      *Store
+	heard  chan string
 }
 
 func (b *bench) Receive(payload string) { b.heard <- payload }
@@ -27,13 +29,14 @@ const room = "room {1}%"
 
 func newBench(t *testing.T, r *redistest.Redis, prefix string) *bench {
 	t.Helper()
-	b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Prefix: prefix})
+	b, err := redisconn.Open(t.Context(), redisconn.Config{URL: r.URL(), Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.Close() })
-	be := &bench{t: t, redis: r, b: b, s: NewStore(b, b.Keys()), heard: make(chan string, 1<<14)}
-	if err := b.Subscribe(t.Context(), b.Keys().Topic(room), be); err != nil {
+	topics := broker.New(broker.Config{Redis: b})
+	t.Cleanup(func() { topics.Close(); _ = b.Close() })
+	be := &bench{t: t, redis: r, b: b, topics: topics, s: NewStore(b, b.Keys()), heard: make(chan string, 1<<14)}
+	if err := topics.Subscribe(t.Context(), b.Keys().Topic(room), be); err != nil {
 		t.Fatal(err)
 	}
 	return be
@@ -92,7 +95,7 @@ func (b *bench) next() Change {
 // silent makes sure that nothing was published: a broadcast sent now is the next message.
 func (b *bench) silent() {
 	b.t.Helper()
-	if err := b.b.Publish(b.t.Context(), b.b.Keys().Topic(room), []byte("b mark")); err != nil {
+	if err := b.topics.Publish(b.t.Context(), b.b.Keys().Topic(room), []byte("b mark")); err != nil {
 		b.t.Fatal(err)
 	}
 	if text := <-b.heard; text != "b mark" {

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // unavailable are errors as the broker gives them, without and with doubt about what happened.
@@ -16,7 +16,7 @@ type unavailable struct{ unknown bool }
 
 func (e unavailable) Error() string { return "no Redis" }
 func (e unavailable) Is(target error) bool {
-	return target == broker.ErrUnavailable || e.unknown && target == broker.ErrUnknown
+	return target == redisconn.ErrUnavailable || e.unknown && target == redisconn.ErrUnknown
 }
 
 // stay keeps the leases of actors while time passes.

@@ -97,7 +97,10 @@ func (n *node) closeRooms(ctx context.Context) {
 		n.tokens.Close()
 	}
 	if n.broker != nil {
-		if err := n.broker.Close(); err != nil {
+		n.broker.Close()
+	}
+	if n.redis != nil {
+		if err := n.redis.Close(); err != nil {
 			n.log.Warn("close Redis failed", "error", err)
 		}
 	}

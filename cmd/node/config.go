@@ -11,7 +11,7 @@ import (
 
 	"rollcall/app"
 	"rollcall/auth"
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // Config is what `rollcall serve` can be told (SPEC 3): by flags, and by ROLLCALL_… in the environment.
@@ -192,7 +192,7 @@ func (c *Config) validate() error {
 		return usagef("--redis-prefix: %q: give a name without braces and spaces", c.RedisPrefix)
 	}
 	if c.Redis != "" {
-		if _, err := broker.ParseURL(c.Redis); err != nil {
+		if _, err := redisconn.ParseURL(c.Redis); err != nil {
 			return usagef("--redis: %v", err)
 		}
 	}

@@ -8,12 +8,13 @@ import (
 
 // floors is the house of DESIGN 1: a package may import only what stands on a lower floor.
 var floors = map[string]int{
-	"rollcall/cmd/node": 6,
-	"rollcall/api":      5,
-	"rollcall/app":      4,
-	"rollcall/hub":      3,
-	"rollcall/presence": 2, "rollcall/cluster": 2,
-	"rollcall/luavm": 1, "rollcall/wsconn": 1, "rollcall/broker": 1,
+	"rollcall/cmd/node": 7,
+	"rollcall/api":      6,
+	"rollcall/app":      5,
+	"rollcall/hub":      4,
+	"rollcall/presence": 3, "rollcall/cluster": 3,
+	"rollcall/broker": 2, "rollcall/wsconn": 2,
+	"rollcall/redisconn": 1, "rollcall/luavm": 1,
 	"rollcall/auth": 0, "rollcall/metrics": 0, "rollcall/web": 0, "rollcall/rawsock": 0,
 }
 
@@ -81,6 +82,8 @@ func TestMisplaced(t *testing.T) {
 		{"rollcall/presence", "rollcall/hub", true},
 		{"rollcall/presence", "rollcall/cluster", true},
 		{"rollcall/luavm", "rollcall/wsconn", true},
+		{"rollcall/broker", "rollcall/redisconn", false},
+		{"rollcall/redisconn", "rollcall/broker", true},
 		{"rollcall/auth", "rollcall/metrics", true},
 		{"rollcall/wsconn", "rollcall/metrics", false},
 		{"rollcall/util", "rollcall/broker", true},

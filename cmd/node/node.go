@@ -22,6 +22,7 @@ import (
 	"rollcall/luavm"
 	"rollcall/metrics"
 	"rollcall/presence"
+	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
@@ -34,6 +35,7 @@ type node struct {
 	health          *healthServer // nil: health is on ln
 	keys            *auth.Keyring
 	tokens          *auth.Verifier
+	redis           *redisconn.Client
 	broker          *broker.Broker
 	cluster         *cluster.Cluster
 	store           *presence.Store
@@ -102,7 +104,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n := &node{cfg: cfg, log: log, metrics: newMetrics(), pace: newPace(cfg.ConnectRate), memory: newGuard(log)}
 	n.onRefuse = func(why refusal) { n.metrics.Refused(string(why)) }
 	n.onRefuseSocket = func(why refusal) { n.metrics.SocketRefused(string(why)) }
-	broker.RouteLibraryLog(log)
+	redisconn.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), afterDrain)
@@ -130,29 +132,30 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	}
 	n.files.log(cfg.MaxConnections, log)
 	n.listen(meanwhile)
-	if n.broker, err = openBroker(ctx, cfg, n.metrics, log); err != nil {
+	if n.redis, err = openRedis(ctx, cfg, n.metrics, log); err != nil {
 		return nil, err
 	}
-	if n.storeQuota, err = openStoreQuota(cfg, n.broker, loaded.Name, log); err != nil {
+	if n.storeQuota, err = openStoreQuota(cfg, n.redis, loaded.Name, log); err != nil {
 		return nil, err
 	}
-	n.store = presence.NewStore(n.broker, n.broker.Keys())
+	n.broker = broker.New(broker.Config{Redis: n.redis, Observer: n.metrics, Log: log})
+	n.store = presence.NewStore(n.redis, n.redis.Keys())
 	n.cluster = cluster.New(cluster.Config{
-		Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store, Observer: n.metrics, Log: log,
+		Redis: n.redis, Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store, Observer: n.metrics, Log: log,
 		Node: cluster.Node{Address: n.ln.Addr().String(), Version: versionText(), PID: os.Getpid(), StartedAt: time.Now()},
 		Load: func() cluster.Load { return n.hub.Load() },
 	})
 	n.tracker = presence.NewTracker(presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
-	n.hub = hub.New(hub.Config{Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, Observer: n.metrics, Log: log})
+	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, Observer: n.metrics, Log: log})
 	n.wire()
 	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
-	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.broker, Keys: n.broker.Keys(), Log: log}); err != nil {
+	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
 	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(int64(cfg.ScriptMemory)))
 	n.gate = luavm.NewGate(runtime.GOMAXPROCS(0))
 	n.app, err = app.NewServer(app.Config{
-		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.broker, Keys: n.broker.Keys(), Scripts: n.scripts,
+		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
 		Tokens: n.tokens, StoreQuota: n.storeQuota, Gate: n.gate, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
@@ -180,16 +183,16 @@ func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
 	return nil, fmt.Errorf("the app has %d errors:\n%w", len(problems), errors.Join(problems...))
 }
 
-// openBroker connects to Redis; while it cannot be reached, the node waits for it.
-func openBroker(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.Logger) (*broker.Broker, error) {
+// openRedis connects to Redis; while it cannot be reached, the node waits for it.
+func openRedis(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.Logger) (*redisconn.Client, error) {
 	for {
-		b, err := broker.Open(ctx, broker.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Observer: redisObserver{m}, Log: log})
+		client, err := redisconn.Open(ctx, redisconn.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Observer: redisObserver{m}, Log: log})
 		switch {
 		case err == nil:
-			return b, nil
+			return client, nil
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("connect to Redis: %w", ctx.Err())
-		case !errors.Is(err, broker.ErrUnavailable):
+		case !errors.Is(err, redisconn.ErrUnavailable):
 			return nil, usagef("--redis: %v", err)
 		}
 		log.Warn("waiting for Redis", "error", err)
@@ -201,7 +204,7 @@ func openBroker(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.
 }
 
 // openStoreQuota begins to count what the app keeps; nil: there is no quota.
-func openStoreQuota(cfg *Config, b *broker.Broker, name string, log *slog.Logger) (*app.StoreQuota, error) {
+func openStoreQuota(cfg *Config, b *redisconn.Client, name string, log *slog.Logger) (*app.StoreQuota, error) {
 	q := cfg.StoreQuota
 	switch {
 	case q == Quota{}:
@@ -220,7 +223,7 @@ func (n *node) wire() {
 		first = false
 	})
 	n.cluster.Handle(n.hub)
-	n.broker.OnBreak(func() {
+	n.redis.OnBreak(func() {
 		n.tracker.Suspect()
 		n.cluster.Renounce("a connection to Redis broke")
 	})

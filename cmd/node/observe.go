@@ -6,8 +6,8 @@ import (
 
 	"rollcall/app"
 	"rollcall/auth"
-	"rollcall/broker"
 	"rollcall/metrics"
+	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
@@ -56,15 +56,15 @@ func (n *node) jwks() *metrics.JWKS {
 
 // rooms is the state of the rooms at this moment.
 func (n *node) rooms() *metrics.Rooms {
-	load, redis, hub, cluster := n.hub.Load(), n.broker.Stats(), n.hub.Stats(), n.cluster.Stats()
+	load, redis, topics, hub, cluster := n.hub.Load(), n.redis.Stats(), n.broker.Stats(), n.hub.Stats(), n.cluster.Stats()
 	presence, census, lua := n.tracker.Stats(), n.tracker.Census(), n.app.Stats()
 	return &metrics.Rooms{
 		Connections: n.sockets.Len(), Accepted: n.sockets.Stats().Accepted.Load(), Dropped: n.sockets.Stats().Dropped.Load(),
 
 		Channels: load.Channels, BroadcastsPublished: hub.Broadcasts.Load(), BroadcastsReceived: hub.Fanouts.Load(), Deliveries: hub.Delivered.Load(),
 
-		RedisQueue: redis.Queue, RedisQueueBytes: redis.Bytes, RedisMessages: redis.Messages, RedisTopics: redis.Topics, RedisLinks: redis.Links, RedisLinkBreaks: redis.Breaks,
-		RedisBreaks: n.broker.Breaks(),
+		RedisQueue: redis.Queue, RedisQueueBytes: redis.Bytes, RedisMessages: topics.Messages, RedisTopics: topics.Topics, RedisLinks: topics.Links, RedisLinkBreaks: topics.Breaks,
+		RedisBreaks: n.redis.Breaks(),
 
 		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()), Incarnations: cluster.Incarnations.Load(),
 		ReapedIncarnations: cluster.Reaped.Load(), ReapedEntries: n.store.Reaped(), ReapErrors: cluster.ReapErrors.Load(),
@@ -97,7 +97,7 @@ func (o socketObserver) Panicked(c *wsconn.Conn, value any, stack []byte) {
 // redisObserver counts how Redis does.
 type redisObserver struct{ *metrics.Metrics }
 
-func (o redisObserver) Failed(why broker.Failure) { o.CommandFailed(string(why)) }
+func (o redisObserver) Failed(why redisconn.Failure) { o.CommandFailed(string(why)) }
 
 // handlerObserver counts what handlers do.
 type handlerObserver struct{ m *metrics.Metrics }

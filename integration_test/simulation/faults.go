@@ -99,7 +99,7 @@ func (w *world) away(until time.Time) {
 		for _, s := range n.wire.subs {
 			s.unplug(w.net.latency(n))
 		}
-		if !n.dead { // the broker's keeper sees within a second of its return that Redis is another process
+		if !n.dead { // redisconn sees within a second of its return that Redis is another process
 			w.at(w.net.downTill.Add(time.Duration(w.rng.Int64N(int64(time.Second)))), n.broke)
 		}
 	}

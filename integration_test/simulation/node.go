@@ -64,7 +64,7 @@ func (w *world) start(number int) *node {
 	}
 	log := slog.New(journal{n})
 	store := presence.NewStore(n.wire, w.keys)
-	n.cluster = cluster.New(cluster.Config{Broker: n.wire, Process: n.process, TTL: ttl, Heartbeat: heartbeat, Remover: store, Log: log})
+	n.cluster = cluster.New(cluster.Config{Redis: n.wire, Broker: n.wire, Process: n.process, TTL: ttl, Heartbeat: heartbeat, Remover: store, Log: log})
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: ttl, Window: w.plan.Window, Log: log})
 	first := true
 	n.cluster.OnIncarnation(func(string) {
@@ -81,7 +81,7 @@ func (w *world) start(number int) *node {
 	return n
 }
 
-// broke is what cmd/node does when the broker tells OnBreak.
+// broke is what cmd/node does when OnBreak tells.
 func (n *node) broke() {
 	if n.dead {
 		return

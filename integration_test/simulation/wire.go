@@ -14,18 +14,19 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/presence"
+	"rollcall/redisconn"
 )
 
-// patience is the broker's Config.Timeout: how long anything waits for Redis.
+// patience is the Config.Timeout of redisconn and broker: how long anything waits for Redis.
 const patience = 3 * time.Second
 
-// Errors of the wire, in the broker's terms.
+// Errors of the wire, in redisconn's terms.
 var (
-	errNotSent = fmt.Errorf("%w: the simulation says so", broker.ErrUnavailable)
-	errUnknown = fmt.Errorf("%w: %w: the simulation says so", broker.ErrUnavailable, broker.ErrUnknown)
+	errNotSent = fmt.Errorf("%w: the simulation says so", redisconn.ErrUnavailable)
+	errUnknown = fmt.Errorf("%w: %w: the simulation says so", redisconn.ErrUnavailable, redisconn.ErrUnknown)
 )
 
-// wire is a node's broker. It keeps what package broker promises: scripts and publications go one pipeline after another,
+// wire is a node's connection to Redis and its broker. It keeps what packages redisconn and broker promise: scripts and publications go one pipeline after another,
 // batches by themselves; a caller who leaves before the answer is told whether it may have been sent; a pipeline without
 // an answer in time, or whose connection breaks, has an unknown outcome and is told to OnBreak.
 //
@@ -41,6 +42,7 @@ type wire struct {
 }
 
 var (
+	_ cluster.Redis  = (*wire)(nil)
 	_ cluster.Broker = (*wire)(nil)
 	_ presence.Redis = (*wire)(nil)
 )
@@ -48,7 +50,7 @@ var (
 // call is what one caller waits for.
 type call struct {
 	cmds  []redis.Cmder
-	state atomic.Int32 // as in the broker's batcher
+	state atomic.Int32 // as in redisconn's batcher
 	err   error        // set before ready is closed
 	ready chan struct{}
 }
@@ -77,10 +79,10 @@ func (c *call) expire() {
 }
 
 // Keys are the names in Redis.
-func (x *wire) Keys() broker.Keys { return x.w.keys }
+func (x *wire) Keys() redisconn.Keys { return x.w.keys }
 
-// Run is broker.Run.
-func (x *wire) Run(ctx context.Context, s *broker.Script, keys []string, args ...any) (any, error) {
+// Run is redisconn.Client's.
+func (x *wire) Run(ctx context.Context, s *redisconn.Script, keys []string, args ...any) (any, error) {
 	cmd := s.Command(ctx, keys, args...)
 	if err := x.ask(ctx, cmd); err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func (x *wire) ask(ctx context.Context, cmd redis.Cmder) error {
 	return c.err
 }
 
-// Batch is broker.Batch.
+// Batch is redisconn.Client's.
 func (x *wire) Batch(ctx context.Context, cmds []redis.Cmder) error {
 	if x.n.gone.Load() {
 		return errNotSent

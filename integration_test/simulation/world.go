@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/broker"
 	"rollcall/integration_test/simulation/redismodel"
+	"rollcall/redisconn"
 )
 
 // world is one run: the nodes with their real trackers and clusters, the model of Redis, and everything on its way between.
@@ -22,7 +22,7 @@ import (
 type world struct {
 	// static
 	plan *Plan
-	keys broker.Keys
+	keys redisconn.Keys
 	kick chan struct{} // something is in the inbox; capacity 1
 
 	// owned by the loop
@@ -116,7 +116,7 @@ type Result struct {
 
 // run lives through a plan, inside a bubble of virtual time.
 func run(p *Plan, scripts []redismodel.Source, flaws redismodel.Flaws) Result {
-	w := &world{plan: p, keys: broker.NewKeys("sim"), kick: make(chan struct{}, 1), begin: time.Now(),
+	w := &world{plan: p, keys: redisconn.NewKeys("sim"), kick: make(chan struct{}, 1), begin: time.Now(),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), story: newStory()}
 	w.net = network{w: w, scripts: map[string]string{}}
 	for _, s := range scripts {

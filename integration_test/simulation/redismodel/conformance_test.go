@@ -20,6 +20,7 @@ import (
 	"rollcall/broker"
 	"rollcall/integration_test/redistest"
 	"rollcall/integration_test/simulation/redismodel"
+	"rollcall/redisconn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,16 +42,18 @@ func TestConformance(t *testing.T) {
 			t.Fatal(err)
 		}
 		for seed := range uint64(6) {
-			b, err := broker.Open(t.Context(), broker.Config{URL: r.URL(), Prefix: fmt.Sprint("model", seed)})
+			b, err := redisconn.Open(t.Context(), redisconn.Config{URL: r.URL(), Prefix: fmt.Sprint("model", seed)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := newPair(t, b, sources, rand.New(rand.NewPCG(seed, 7)))
+			topics := broker.New(broker.Config{Redis: b})
+			p := newPair(t, b, topics, sources, rand.New(rand.NewPCG(seed, 7)))
 			for range 400 {
 				p.step()
 			}
 			p.compareMessages()
 			p.compareKeys()
+			topics.Close()
 			if err := b.Close(); err != nil {
 				t.Error(err)
 			}
@@ -64,10 +67,11 @@ func TestConformance(t *testing.T) {
 // pair is a server and the model of it.
 type pair struct {
 	t       *testing.T
-	b       *broker.Broker
-	k       broker.Keys
+	b       *redisconn.Client
+	topics  *broker.Broker
+	k       redisconn.Keys
 	rng     *rand.Rand
-	scripts map[string]*broker.Script
+	scripts map[string]*redisconn.Script
 	model   *redismodel.Server
 	now     time.Time // of the model
 
@@ -99,8 +103,8 @@ func (e *ear) Receive(payload string) {
 
 func (e *ear) Resubscribed() {}
 
-func newPair(t *testing.T, b *broker.Broker, sources []redismodel.Source, rng *rand.Rand) *pair {
-	p := &pair{t: t, b: b, k: b.Keys(), rng: rng, scripts: map[string]*broker.Script{}, now: time.Now(),
+func newPair(t *testing.T, b *redisconn.Client, topics *broker.Broker, sources []redismodel.Source, rng *rand.Rand) *pair {
+	p := &pair{t: t, b: b, topics: topics, k: b.Keys(), rng: rng, scripts: map[string]*redisconn.Script{}, now: time.Now(),
 		told: map[string][]string{}, heard: map[string][]string{}, over: make(chan string, len(channels))}
 	for _, s := range sources {
 		p.scripts[s.Name] = s.Script
@@ -112,7 +116,7 @@ func newPair(t *testing.T, b *broker.Broker, sources []redismodel.Source, rng *r
 		}})
 	for _, c := range channels {
 		topic := p.k.Topic(c)
-		if err := b.Subscribe(t.Context(), topic, &ear{p, topic}); err != nil {
+		if err := topics.Subscribe(t.Context(), topic, &ear{p, topic}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -269,7 +273,7 @@ func (p *pair) command(ch, user, conn, inc string) func() redis.Cmder {
 // compareMessages waits for all messages and holds them against the model's.
 func (p *pair) compareMessages() {
 	for _, c := range channels {
-		if err := p.b.Publish(p.t.Context(), p.k.Topic(c), []byte(last)); err != nil {
+		if err := p.topics.Publish(p.t.Context(), p.k.Topic(c), []byte(last)); err != nil {
 			p.t.Fatal(err)
 		}
 	}
@@ -346,7 +350,7 @@ func (p *pair) compareKeys() {
 
 func (p *pair) do(args ...any) any {
 	res, err := p.b.Do(p.t.Context(), args...)
-	if err != nil && !errors.Is(err, broker.Nil) {
+	if err != nil && !errors.Is(err, redisconn.Nil) {
 		p.t.Fatalf("%v: %v", args, err)
 	}
 	return res

@@ -9,13 +9,13 @@ import (
 	"strconv"
 	"strings"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // Source is the text of one script and what the model does in its place.
 type Source struct {
 	Name   string
-	Script *broker.Script
+	Script *redisconn.Script
 	Run    func(*Call) any
 }
 
@@ -42,7 +42,7 @@ func Load(project string) ([]Source, error) {
 		if strings.HasPrefix(s.Name, "presence/") && base != "register" {
 			text = append(slices.Clone(message), text...)
 		}
-		all[i].Name, all[i].Script = base, broker.NewScript(string(text))
+		all[i].Name, all[i].Script = base, redisconn.NewScript(string(text))
 	}
 	return all, nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
+	"rollcall/redisconn"
 )
 
 // Config of a server.
@@ -83,7 +83,7 @@ func (s *Server) Do(args []any) (any, error) {
 func (s *Server) do(args []any) (any, error) {
 	name, _ := args[0].(string)
 	if name == "evalsha" {
-		script, _ := args[1].(*broker.Script)
+		script, _ := args[1].(*redisconn.Script)
 		fn := s.cfg.Scripts[fmt.Sprint(script)]
 		if fn == nil {
 			return nil, fmt.Errorf("the model does not know the script %v: tell it again in scripts.go", script)
@@ -102,7 +102,7 @@ func (s *Server) do(args []any) (any, error) {
 	return fn(&Call{s: s, args: texts(args[1:])})
 }
 
-// Process runs a typed command as the broker's Batch does: the answer or error is then in it.
+// Process runs a typed command as redisconn's Batch does: the answer or error is then in it.
 func (s *Server) Process(cmd redis.Cmder) {
 	res, err := s.Do(cmd.Args())
 	if err != nil {

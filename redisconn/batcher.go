@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"context"
@@ -98,7 +98,7 @@ func (r *request) finish(err error) {
 // Invariant: bytes is the sum of the costs in queue; it is at most most, or queue has one command. While sending is set one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run
 // has been woken.
 type worker struct {
-	b    *Broker
+	c    *Client
 	pipe redis.Pipeliner
 	most int // bytes in the queue
 
@@ -110,14 +110,14 @@ type worker struct {
 	more      sync.Cond // on mu: run may have something to do
 	queue     []*request
 	bytes     int
-	came      time.Duration // the last of queue, since the broker was opened
+	came      time.Duration // the last of queue, since the client was opened
 	gathering gathering
 	sending   bool
 	closed    bool
 }
 
-func newWorker(b *Broker) *worker {
-	w := &worker{b: b, pipe: b.client.Pipeline(), most: queueBytes / b.cfg.Workers, gathering: newGathering()}
+func newWorker(c *Client) *worker {
+	w := &worker{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Workers, gathering: newGathering()}
 	w.more.L = &w.mu
 	return w
 }
@@ -125,7 +125,7 @@ func newWorker(b *Broker) *worker {
 // sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait, or it is to wait for
 // others.
 func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
-	now := w.b.now()
+	now := w.c.now()
 	w.mu.Lock()
 	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now, 1) > 0 {
 		w.mu.Unlock()
@@ -159,20 +159,20 @@ func (w *worker) sent() (more bool) {
 
 // send carries out commands in one pipeline.
 func (w *worker) send(cmds []redis.Cmder) {
-	w.b.execute(deadline{w.b.ctx, time.Now().Add(w.b.cfg.Timeout)}, w.pipe, cmds)
+	w.c.execute(deadline{w.c.ctx, time.Now().Add(w.c.cfg.Timeout)}, w.pipe, cmds)
 }
 
 // worker returns the one that commands with this command's first key go through.
-func (b *Broker) worker(cmd *redis.Cmd) *worker {
-	n := len(b.workers)
+func (c *Client) worker(cmd *redis.Cmd) *worker {
+	n := len(c.workers)
 	if n == 1 {
-		return b.workers[0]
+		return c.workers[0]
 	}
 	key := routingKey(cmd.Args())
-	if b.kind == Cluster {
-		return b.workers[Slot(key)*n/slots]
+	if c.kind == Cluster {
+		return c.workers[Slot(key)*n/Slots]
 	}
-	return b.workers[maphash.String(b.seed, hashTag(key))%uint64(n)]
+	return c.workers[maphash.String(c.seed, hashTag(key))%uint64(n)]
 }
 
 // routingKey is the first key of the commands that we use; for others, whatever stands there.
@@ -197,12 +197,12 @@ func (w *worker) push(r *request) error {
 		return notSent(ErrClosed)
 	case len(w.queue) >= queueLimit, len(w.queue) > 0 && w.bytes+r.cost > w.most:
 		w.mu.Unlock()
-		w.b.cfg.Observer.Failed(Overloaded)
+		w.c.cfg.Observer.Failed(Overloaded)
 		return notSent(ErrOverloaded)
 	}
 	w.queue = append(w.queue, r)
 	w.bytes += r.cost
-	w.came = w.b.now()
+	w.came = w.c.now()
 	wake := len(w.queue) == 1 && !w.sending
 	w.mu.Unlock()
 	if wake {
@@ -234,7 +234,7 @@ func (w *worker) close() {
 
 func (w *worker) run() {
 	for w.next() {
-		if w.b.ctx.Err() != nil {
+		if w.c.ctx.Err() != nil {
 			w.refuse(ErrClosed)
 		} else {
 			w.send(w.cmds)
@@ -258,7 +258,7 @@ func (w *worker) next() bool {
 	w.gatherLocked()
 	n := min(len(w.queue), perPipeline)
 	if w.sending = n > 0; w.sending {
-		w.gathering = w.gathering.sends(w.b.now(), n)
+		w.gathering = w.gathering.sends(w.c.now(), n)
 	}
 	late := w.queue[:n]
 	for _, r := range late {
@@ -275,7 +275,7 @@ func (w *worker) next() bool {
 
 // gatherLocked waits, without the lock, for more commands.
 func (w *worker) gatherLocked() {
-	from := w.b.now()
+	from := w.c.now()
 	wait := w.gathering.wait(from, len(w.queue))
 	if wait == 0 || w.closed {
 		return
@@ -284,7 +284,7 @@ func (w *worker) gatherLocked() {
 	w.mu.Unlock()
 	time.Sleep(wait)
 	w.mu.Lock()
-	w.gathering = w.gathering.waited(from, w.came, w.b.now())
+	w.gathering = w.gathering.waited(from, w.came, w.c.now())
 }
 
 // choose drops from the batch what nobody waits for any more, and fills cmds.
@@ -300,8 +300,8 @@ func (w *worker) choose() {
 			if now.IsZero() {
 				now = time.Now()
 			}
-			if now.Sub(r.since) > w.b.cfg.Timeout {
-				w.b.cfg.Observer.Failed(Timeout)
+			if now.Sub(r.since) > w.c.cfg.Timeout {
+				w.c.cfg.Observer.Failed(Timeout)
 				r.done(notSent(errTimeout))
 				continue
 			}

@@ -1,9 +1,9 @@
-package broker
+package redisconn
 
 import "strings"
 
-// slots is the number of hash slots of a Redis Cluster.
-const slots = 16384
+// Slots is the number of hash slots of a Redis Cluster.
+const Slots = 16384
 
 // Slot returns the Cluster hash slot of a key: CRC16 (XMODEM) of its hash tag, or of the whole key
 // without one. The rule is in the Redis Cluster specification, "Hash tags".
@@ -13,7 +13,7 @@ func Slot(key string) int {
 	for i := range len(key) {
 		crc = crc<<8 ^ crcTable[byte(crc>>8)^key[i]]
 	}
-	return int(crc) % slots
+	return int(crc) % Slots
 }
 
 // hashTag returns the part of a key that decides about its slot.

@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"context"
@@ -12,10 +12,6 @@ type Observer interface {
 	Batched(commands int, took time.Duration)
 	// Failed is called for each command without success; Nil is one.
 	Failed(why Failure)
-	// Published is called after each Publish and PublishMany, also a failed one.
-	Published(took time.Duration)
-	// Echoed is called when a message that this broker published to itself came back over one of its subscriptions.
-	Echoed(took time.Duration)
 }
 
 // Failure is why a command had no success; it is also the label of metrics.
@@ -46,46 +42,32 @@ func failureOf(err error) Failure {
 	return Refused
 }
 
-// noObserver is the Observer of a Broker that was given none.
+// noObserver is the Observer of a Client that was given none.
 type noObserver struct{}
 
 func (noObserver) Batched(int, time.Duration) {}
 func (noObserver) Failed(Failure)             {}
-func (noObserver) Published(time.Duration)    {}
-func (noObserver) Echoed(time.Duration)       {}
 
 // gaveUp tells the observer of a caller who left before the answer, unless the caller went away by itself.
-func (b *Broker) gaveUp(err error) {
+func (c *Client) gaveUp(err error) {
 	if !errors.Is(err, context.Canceled) {
-		b.cfg.Observer.Failed(Timeout)
+		c.cfg.Observer.Failed(Timeout)
 	}
 }
 
-// Stats is how a broker is at one moment, and what it has counted.
+// Stats is how a client is at one moment.
 type Stats struct {
-	Queue    int    // commands that wait for a pipeline
-	Bytes    int    // what they carry
-	Topics   int    // known to the pub/sub connections
-	Links    int    // pub/sub connections that stand
-	Breaks   uint64 // pub/sub connections that were lost
-	Messages uint64 // received from subscriptions, those without a receiver too
+	Queue int // commands that wait for a pipeline
+	Bytes int // what they carry
 }
 
-// Stats asks all workers and connections.
-func (b *Broker) Stats() (s Stats) {
-	for _, w := range b.workers {
+// Stats asks all workers.
+func (c *Client) Stats() (s Stats) {
+	for _, w := range c.workers {
 		w.mu.Lock()
 		s.Queue += len(w.queue)
 		s.Bytes += w.bytes
 		w.mu.Unlock()
-	}
-	for _, l := range b.links {
-		l.mu.Lock()
-		s.Topics += len(l.topics)
-		s.Messages += l.messages
-		s.Breaks += l.breaks
-		s.Links += l.standing
-		l.mu.Unlock()
 	}
 	return s
 }

@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"context"
@@ -24,7 +24,7 @@ var (
 	// ErrFull is the cause when Redis has reached its maxmemory. It comes as ErrUnavailable, not carried out.
 	ErrFull = errors.New("redis is full (maxmemory)")
 	// ErrClosed is the cause of errors after Close. It comes as ErrUnavailable.
-	ErrClosed = errors.New("broker closed")
+	ErrClosed = errors.New("connection to redis closed")
 	// ErrOverloaded: too many commands wait for Redis. It comes as ErrUnavailable.
 	ErrOverloaded = errors.New("too many commands wait for redis")
 

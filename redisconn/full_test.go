@@ -1,4 +1,4 @@
-package broker_test
+package redisconn_test
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/broker"
 	"rollcall/integration_test/nodetest"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // setMemory sets maxmemory of all processes; no memory is less than what an empty Redis takes.
@@ -29,8 +29,8 @@ func setMemory(t *testing.T, r *redistest.Redis, max string) {
 // in a batch, queued, and after Redis forgot it.
 func TestAllowOOM(t *testing.T) {
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
-		b := open(t, broker.Config{URL: r.URL(), WatchEvery: time.Hour})
-		plain := broker.NewScript(`return redis.call('INCRBY', KEYS[1], ARGV[1])`)
+		b := open(t, redisconn.Config{URL: r.URL(), WatchEvery: time.Hour})
+		plain := redisconn.NewScript(`return redis.call('INCRBY', KEYS[1], ARGV[1])`)
 		script := plain.AllowOOM()
 		if script.String() != plain.String() {
 			t.Errorf("flags give it another name: %s, %s", script, plain)
@@ -65,7 +65,7 @@ func TestAllowOOM(t *testing.T) {
 				}
 			}
 		}
-		broken := broker.NewScript(`this is no Lua`).AllowOOM()
+		broken := redisconn.NewScript(`this is no Lua`).AllowOOM()
 		if _, err := b.Run(t.Context(), broken, []string{"n"}); err == nil {
 			t.Error("a script that does not compile has run")
 		}
@@ -79,10 +79,9 @@ func TestFull(t *testing.T) {
 			t.Skip("miniredis is never full")
 		}
 		log := &nodetest.Log{}
-		b, o := observed(t, broker.Config{URL: r.URL(), WatchEvery: time.Hour, Log: slog.New(slog.NewJSONHandler(log, nil))})
-		write := broker.NewScript(`redis.call('SET', KEYS[1], ARGV[1]) return 1`)
+		b, o := observed(t, redisconn.Config{URL: r.URL(), WatchEvery: time.Hour, Log: slog.New(slog.NewJSONHandler(log, nil))})
+		write := redisconn.NewScript(`redis.call('SET', KEYS[1], ARGV[1]) return 1`)
 		lease := write.AllowOOM()
-		heard := subscribed(t, b, b.Keys().Topic("c"))
 		setMemory(t, r, "1mb")
 		for range 2 {
 			if got, err := b.Run(t.Context(), lease, []string{"k"}, "v"); err != nil || got != int64(1) {
@@ -92,15 +91,16 @@ func TestFull(t *testing.T) {
 			_, byScript := b.Run(t.Context(), write, []string{"k"}, "v")
 			batched := b.Batch(t.Context(), []redis.Cmder{write.Command(t.Context(), []string{"k"}, "v")})
 			for what, err := range map[string]error{"a command": byCommand, "a script": byScript, "a batch": batched} {
-				if !errors.Is(err, broker.ErrFull) || !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUnknown) {
+				if !errors.Is(err, redisconn.ErrFull) || !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
 					t.Errorf("%s: %v, want that Redis is full, and no doubt about the outcome", what, err)
 				}
 			}
 		}
-		publish(t, b, b.Keys().Topic("c"), "still")
-		heard.want(t, "still")
+		if _, err := b.Do(t.Context(), "publish", b.Keys().Topic("c"), "still"); err != nil {
+			t.Errorf("a message: %v", err)
+		}
 		o.mu.Lock()
-		if o.failures[broker.Full] != 6 || len(o.failures) != 1 {
+		if o.failures[redisconn.Full] != 6 || len(o.failures) != 1 {
 			t.Errorf("the observer heard of %v", o.failures)
 		}
 		o.mu.Unlock()

@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"fmt"
@@ -15,21 +15,16 @@ type Config struct {
 	// Prefix begins every key and topic, followed by a colon. Default "rollcall".
 	// No braces: they would move the hash tag.
 	Prefix string
-	// Receivers is the number of links that topics are spread over: of pub/sub connections, in a Cluster
-	// with sharded pub/sub of connections to each master. Default 2.
-	Receivers int
 	// Workers is the number of pipelines that may be in flight at once.
 	// Default 1, in a Cluster 8 (so that a dead master holds up few others).
 	Workers int
-	// WatchEvery is the interval at which each pub/sub connection is checked. A connection
-	// that stays silent for two of them is replaced. Default 1 s.
+	// WatchEvery is the interval at which the client looks whether the same Redis processes answer. Default 1 s.
 	WatchEvery time.Duration
-	// Timeout bounds every wait: for a free worker, for an answer, for the
-	// confirmation of a subscription. Default 3 s.
+	// Timeout bounds every wait: for a free worker and for an answer. Default 3 s.
 	Timeout time.Duration
 	// Observer is told how Redis does. Default: nobody.
 	Observer Observer
-	// Log takes the few lines the broker has to say. Default: none.
+	// Log takes the few lines the client has to say. Default: none.
 	Log *slog.Logger
 }
 
@@ -37,9 +32,6 @@ type Config struct {
 func (c Config) defaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = "rollcall"
-	}
-	if c.Receivers == 0 {
-		c.Receivers = 2
 	}
 	if c.WatchEvery == 0 {
 		c.WatchEvery = time.Second
@@ -61,8 +53,6 @@ func (c Config) validate() error {
 	switch {
 	case strings.ContainsAny(c.Prefix, "{}"):
 		return fmt.Errorf("redis prefix %q: braces are not allowed", c.Prefix)
-	case c.Receivers < 0:
-		return fmt.Errorf("receivers: %d is negative", c.Receivers)
 	case c.Workers < 0:
 		return fmt.Errorf("workers: %d is negative", c.Workers)
 	case c.WatchEvery < 0:

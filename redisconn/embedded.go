@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"github.com/alicebob/miniredis/v2"

@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"strconv"
@@ -69,11 +69,11 @@ func (k Keys) NodeTopic(process string) string { return k.topics + "t:node:" + p
 // AllTopic carries cluster-wide broadcasts and changes of the script registry.
 func (k Keys) AllTopic() string { return k.topics + "t:all" }
 
-// watchTopic carries the echo by which one pub/sub connection proves that it hears.
-func (k Keys) watchTopic(id string) string { return k.topics + "w:" + id }
+// WatchTopic carries the echo by which one pub/sub connection proves that it hears.
+func (k Keys) WatchTopic(id string) string { return k.topics + "w:" + id }
 
-// watchTopicBeside is a watch topic in the Cluster slot of topic.
-func (k Keys) watchTopicBeside(topic, id string) string {
+// WatchTopicBeside is a watch topic in the Cluster slot of topic.
+func (k Keys) WatchTopicBeside(topic, id string) string {
 	return k.topics + "w:{" + hashTag(topic) + "}:" + id
 }
 
@@ -81,13 +81,14 @@ func (k Keys) watchTopicBeside(topic, id string) string {
 // publish within the slot of their keys. In a Cluster with sharded pub/sub only AllTopic is plain: scripts
 // publish on it from another slot.
 func (k Keys) PublishCommand(topic string) string {
-	if k.shards(topic) {
+	if k.Sharded(topic) {
 		return "SPUBLISH"
 	}
 	return "PUBLISH"
 }
 
-func (k Keys) shards(topic string) bool { return k.sharded && topic != k.AllTopic() }
+// Sharded reports whether topic travels by sharded pub/sub.
+func (k Keys) Sharded(topic string) bool { return k.sharded && topic != k.AllTopic() }
 
 // Scripts is a hash: the registered scripts.
 func (k Keys) Scripts() string { return k.prefix + "scripts" }

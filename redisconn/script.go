@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 )
 
 // Script is a Lua script that runs inside Redis. It is sent as EVALSHA; when Redis does not know it (first use, restart,
-// SCRIPT FLUSH), the broker sends it as EVAL, in the same way alone, in a pipeline
-// and in a Cluster. A script is immutable and may be used by any number of brokers.
+// SCRIPT FLUSH), the client sends it as EVAL, in the same way alone, in a pipeline
+// and in a Cluster. A script is immutable and may be used by any number of clients.
 type Script struct {
 	source string
 	sha    []byte
@@ -32,8 +32,8 @@ func (s *Script) AllowOOM() *Script {
 	return &with
 }
 
-// Command returns the script's call with these keys and arguments, for [Broker.Batch] and
-// [Broker.Submit]. The keys must lie in one Cluster slot; at least one key is needed in a Cluster.
+// Command returns the script's call with these keys and arguments, for [Client.Batch] and
+// [Client.Submit]. The keys must lie in one Cluster slot; at least one key is needed in a Cluster.
 func (s *Script) Command(ctx context.Context, keys []string, args ...any) *redis.Cmd {
 	all := make([]any, 0, 3+len(keys)+len(args))
 	all = append(all, "evalsha", s, len(keys))

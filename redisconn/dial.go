@@ -1,4 +1,4 @@
-package broker
+package redisconn
 
 import (
 	"context"
@@ -61,23 +61,22 @@ func newClient(a Address, timeout time.Duration) redis.UniversalClient {
 	}
 }
 
-type sealedKey struct{}
+type withoutDialKey struct{}
 
-var errSealed = errors.New("this pub/sub connection is not made again")
+var errNoDial = errors.New("this pub/sub connection is not made again")
 
-// sealed marks ctx so that nothing dials under it. go-redis's PubSub makes a broken
-// connection again by itself, within the call that saw the error; a link must know which
-// connection an answer came from, so it makes the connection itself and
-// seals every later call.
-func sealed(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sealedKey{}, true)
+// WithoutDial marks ctx so that nothing dials under it. go-redis's PubSub makes a broken
+// connection again by itself, within the call that saw the error. Who must know which
+// connection an answer came from makes the connection, and marks every later call.
+func WithoutDial(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutDialKey{}, true)
 }
 
 func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dial := redis.NewDialer(&redis.Options{DialTimeout: dialTimeout, TLSConfig: secure})
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if ctx.Value(sealedKey{}) != nil {
-			return nil, errSealed
+		if ctx.Value(withoutDialKey{}) != nil {
+			return nil, errNoDial
 		}
 		nc, err := dial(ctx, network, addr)
 		if err != nil {

@@ -1,4 +1,4 @@
-package broker_test
+package redisconn_test
 
 import (
 	"crypto/ecdsa"
@@ -13,18 +13,16 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"rollcall/broker"
 	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
 )
 
 // SPEC 3, --redis: "redis://, rediss://, unix://".
 func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	redistest.Standalone(t, "--unixsocket", path)
-	b := open(t, broker.Config{URL: "unix://" + path + "?db=1"})
-	r := subscribed(t, b, "topic")
-	publish(t, b, "topic", "hello")
-	r.want(t, "hello")
+	b := open(t, redisconn.Config{URL: "unix://" + path + "?db=1"})
+	works(t, b)
 }
 
 func TestTLS(t *testing.T) {
@@ -43,12 +41,10 @@ func TestTLS(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 
-	b := open(t, broker.Config{URL: "rediss://" + server.Addr() + "?skip_verify=true"})
-	r := subscribed(t, b, "topic")
-	publish(t, b, "topic", "hello")
-	r.want(t, "hello")
+	b := open(t, redisconn.Config{URL: "rediss://" + server.Addr() + "?skip_verify=true"})
+	works(t, b)
 
-	if err := open2(t, broker.Config{URL: "rediss://" + server.Addr(), Timeout: 300 * time.Millisecond}); err == nil {
+	if err := open2(t, redisconn.Config{URL: "rediss://" + server.Addr(), Timeout: 300 * time.Millisecond}); err == nil {
 		t.Error("a certificate that nobody vouches for was accepted")
 	}
 }

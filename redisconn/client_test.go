@@ -1,0 +1,139 @@
+package redisconn_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/integration_test/redistest"
+	"rollcall/redisconn"
+)
+
+func open2(t *testing.T, cfg redisconn.Config) error {
+	t.Helper()
+	b, err := redisconn.Open(t.Context(), cfg)
+	if err == nil {
+		_ = b.Close()
+	}
+	return err
+}
+
+// DESIGN 4: "Redis must not evict: warn at start where it may".
+func TestWarnsOfEviction(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		args []string
+		warn bool
+	}{
+		{"no limit", nil, false},
+		{"noeviction", []string{"--maxmemory", "100mb", "--maxmemory-policy", "noeviction"}, false},
+		{"lru", []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, true},
+		{"volatile", []string{"--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			log := new(logBuffer)
+			open(t, redisconn.Config{URL: redistest.Standalone(t, test.args...).URL(), Log: slog.New(slog.NewTextHandler(log, nil))})
+			if warned := strings.Contains(log.String(), "may evict"); warned != test.warn {
+				t.Errorf("warned %v, want %v: %s", warned, test.warn, log)
+			}
+		})
+	}
+}
+
+// SPEC 3: "Bad configuration: ... one line that names the flag and the mend".
+func TestBadConfig(t *testing.T) {
+	for name, cfg := range map[string]redisconn.Config{
+		"url":     {URL: "http://localhost"},
+		"prefix":  {Prefix: "a{b}"},
+		"workers": {Workers: -1},
+	} {
+		b, err := redisconn.Open(t.Context(), cfg)
+		if err == nil {
+			_ = b.Close()
+			t.Fatalf("%s: no error", name)
+		}
+		if errors.Is(err, redisconn.ErrUnavailable) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	server := redistest.Standalone(t, "--requirepass", "secret")
+	if err := open2(t, redisconn.Config{URL: server.URL()}); err == nil || errors.Is(err, redisconn.ErrUnavailable) {
+		t.Errorf("no password: %v, want Redis's own answer", err)
+	}
+	b := open(t, redisconn.Config{URL: strings.Replace(server.URL(), "redis://", "redis://:secret@", 1)})
+	works(t, b)
+}
+
+func open(t testing.TB, cfg redisconn.Config) *redisconn.Client {
+	t.Helper()
+	c, err := redisconn.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return c
+}
+
+// fast finds out about faults soon.
+func fast(url string) redisconn.Config {
+	return redisconn.Config{URL: url, WatchEvery: 100 * time.Millisecond, Timeout: time.Second}
+}
+
+// works fails the test unless the client can write and read.
+func works(t *testing.T, c *redisconn.Client) {
+	t.Helper()
+	if _, err := c.Do(t.Context(), "set", "works", "yes"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Do(t.Context(), "get", "works"); err != nil || got != "yes" {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+// eventually waits for a condition that another goroutine or process brings about.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// field returns one value of an answer to INFO.
+func field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// logBuffer keeps what a logger writes.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -22,7 +22,7 @@ func BenchmarkReceive(b *testing.B) {
 	server := redistest.Standalone(b)
 	for _, receivers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("connections=%d", receivers), func(b *testing.B) {
-			broke := open(b, config{URL: server.URL(), Receivers: receivers})
+			broke := open(b, config{URL: server.URL(), Groups: receivers})
 			c := new(counter)
 			for i := range 100 {
 				if err := broke.Subscribe(b.Context(), fmt.Sprint("topic", i), c); err != nil {

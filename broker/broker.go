@@ -18,9 +18,9 @@ import (
 type Config struct {
 	// Redis is where commands go, and whose pub/sub connections these are. Required.
 	Redis *redisconn.Client
-	// Receivers is the number of links that topics are spread over: of pub/sub connections, in a Cluster
+	// Groups is the number of groups that topics are spread over: of pub/sub connections, in a Cluster
 	// with sharded pub/sub of connections to each master. Default 2.
-	Receivers int
+	Groups int
 	// WatchEvery is the interval at which each pub/sub connection is checked. A connection
 	// that stays silent for two of them is replaced. Default 1 s.
 	WatchEvery time.Duration
@@ -34,8 +34,8 @@ type Config struct {
 
 // defaults returns c with every zero value replaced.
 func (c Config) defaults() Config {
-	if c.Receivers == 0 {
-		c.Receivers = 2
+	if c.Groups == 0 {
+		c.Groups = 2
 	}
 	if c.WatchEvery == 0 {
 		c.WatchEvery = time.Second
@@ -73,7 +73,7 @@ type Broker struct {
 	redis   *redisconn.Client
 	keys    redisconn.Keys
 	sharded bool // a Cluster with sharded pub/sub: topics but AllTopic go by it
-	links   []*link
+	groups  []*group
 	seed    maphash.Seed
 	opened  time.Time
 	ctx     context.Context // ends with Close
@@ -87,15 +87,15 @@ type Broker struct {
 func New(cfg Config) *Broker {
 	b := newBroker(cfg)
 	id := uuid.NewString()
-	for i := range b.cfg.Receivers {
-		l := newLink(b, id+":"+strconv.Itoa(i))
-		b.links = append(b.links, l)
-		b.running.Go(func() { l.run(b.ctx) })
+	for i := range b.cfg.Groups {
+		g := newGroup(b, id+":"+strconv.Itoa(i))
+		b.groups = append(b.groups, g)
+		b.running.Go(func() { g.run(b.ctx) })
 	}
 	return b
 }
 
-// newBroker makes a broker without links.
+// newBroker makes a broker without groups.
 func newBroker(cfg Config) *Broker {
 	b := &Broker{cfg: cfg.defaults(), redis: cfg.Redis, seed: maphash.MakeSeed(), opened: time.Now()}
 	b.keys, b.sharded = cfg.Redis.Keys(), cfg.Redis.Sharded()
@@ -116,20 +116,20 @@ func (b *Broker) now() time.Duration { return time.Since(b.opened) }
 // Stats is how a broker is at one moment, and what it has counted.
 type Stats struct {
 	Topics   int    // known to the pub/sub connections
-	Links    int    // pub/sub connections that stand
+	Conns    int    // pub/sub connections that stand
 	Breaks   uint64 // pub/sub connections that were lost
 	Messages uint64 // received from subscriptions, those without a receiver too
 }
 
-// Stats asks all links.
+// Stats asks all groups.
 func (b *Broker) Stats() (s Stats) {
-	for _, l := range b.links {
-		l.mu.Lock()
-		s.Topics += len(l.topics)
-		s.Messages += l.messages
-		s.Breaks += l.breaks
-		s.Links += l.standing
-		l.mu.Unlock()
+	for _, g := range b.groups {
+		g.mu.Lock()
+		s.Topics += len(g.topics)
+		s.Messages += g.messages
+		s.Breaks += g.breaks
+		s.Conns += g.connected
+		g.mu.Unlock()
 	}
 	return s
 }

@@ -48,7 +48,7 @@ func (r *recorder) wantAgain(t *testing.T) {
 // config is that of a node's connection to Redis and of its broker.
 type config struct {
 	URL, Prefix         string
-	Workers, Receivers  int
+	Workers, Groups     int
 	WatchEvery, Timeout time.Duration
 	Redis               redisconn.Observer
 	Observer            broker.Observer
@@ -68,7 +68,7 @@ func start(t testing.TB, cfg config) *node {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	return &node{c, broker.New(broker.Config{Redis: c, Receivers: cfg.Receivers, WatchEvery: cfg.WatchEvery, Timeout: cfg.Timeout,
+	return &node{c, broker.New(broker.Config{Redis: c, Groups: cfg.Groups, WatchEvery: cfg.WatchEvery, Timeout: cfg.Timeout,
 		Observer: cfg.Observer, Log: cfg.Log})}
 }
 

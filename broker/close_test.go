@@ -28,7 +28,7 @@ func (s *slow) Resubscribed() {}
 // "Unsubscribe: after it returns r.Receive is not called again".
 func TestUnsubscribeWaitsForTheCall(t *testing.T) {
 	server := redistest.Mini(t)
-	b := open(t, config{URL: server.URL(), Receivers: 1})
+	b := open(t, config{URL: server.URL(), Groups: 1})
 	s := &slow{entered: make(chan string, 10), release: make(chan struct{})}
 	if err := b.Subscribe(t.Context(), "topic", s); err != nil {
 		t.Fatal(err)

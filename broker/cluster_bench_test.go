@@ -13,10 +13,11 @@ import (
 	"rollcall/integration_test/redistest"
 )
 
-// BenchmarkClusterBroadcast measures what a broadcast costs the masters of a Cluster, plain and sharded, with one, two and three of
-// them: 60 channels, three nodes subscribed to all of them, 150 bytes. It is one run of five rounds whatever b.N is: use
-// -benchtime 1x. The rate that a Cluster can carry is what its busiest master can. CPU is as Redis tells it, and of this
-// process, which holds the publisher and the three nodes. -v prints the table of docs/performance.md.
+// BenchmarkClusterBroadcast measures what a broadcast costs the masters of a Cluster, plain and sharded, with one, two
+// and three of them: 60 channels, three nodes subscribed to all of them, 150 bytes. It is one run of five rounds
+// whatever b.N is: use -benchtime 1x. The rate that a Cluster can carry is what its busiest master can. CPU is as Redis
+// tells it, and of this process, which holds the publisher and the three nodes. -v prints the table of
+// docs/performance.md.
 func BenchmarkClusterBroadcast(b *testing.B) {
 	var all []*clusterCost
 	for _, sharded := range []bool{false, true} {

@@ -134,7 +134,8 @@ func testSharing(t *testing.T, p place) {
 	}
 }
 
-// After Subscribe has returned the receiver hears, whatever other SUBSCRIBE and UNSUBSCRIBE of the topic are on their way.
+// After Subscribe has returned the receiver hears, whatever other SUBSCRIBE and UNSUBSCRIBE of the topic are on their
+// way.
 func testChurn(t *testing.T, p place) {
 	b := p.open(t)
 	sender := p.open(t)
@@ -164,7 +165,7 @@ func testChurn(t *testing.T, p place) {
 				}
 				b.Unsubscribe(topic, r)
 				if n%10 == 0 {
-					time.Sleep(broker.LazyAfter * time.Duration(u) / 3) // lets UNSUBSCRIBEs leave
+					time.Sleep(broker.UnsubscribeDelay * time.Duration(u) / 3) // lets UNSUBSCRIBEs leave
 				}
 			}
 		})

@@ -1,28 +1,30 @@
 // Package broker is topics over Redis pub/sub: publish, and subscribe until Redis confirms and again after each loss.
 // It stands on package redisconn, by which commands go.
 //
-// It owns these goroutines, all started by [New] and all waited for by [Broker.Close]: for each link (Config.Receivers)
-// one that brings topics into lanes, and for each of its lanes, which is a
-// pub/sub connection, one that writes SUBSCRIBE and UNSUBSCRIBE and watches over it, and one
-// that reads from it and calls the receivers.
+// Topics are spread over groups (Config.Groups), each with pub/sub connections of its own. The broker owns these
+// goroutines, all started by [New] and all waited for by [Broker.Close]:
 //
-// # Lanes
+//   - for each group one that assigns its topics to its connections (group.go, assign.go, topology.go);
+//   - for each connection one that writes SUBSCRIBE and UNSUBSCRIBE and checks that it is alive (conn.go, liveness.go);
+//   - for each connection one that reads from it and calls the receivers (reader.go).
 //
-// A link has one lane for plain pub/sub. In a Cluster that knows sharded pub/sub (Redis 7.0) every topic but
-// [redisconn.Keys.AllTopic] goes by it: a message stays with the master of its topic's hash slot, and each link has a lane to
-// every master that serves one of its topics. When a slot moves, or its master fails over, its topics
-// are subscribed to at the new master, and their receivers told by Resubscribed. An older Cluster has plain pub/sub,
-// where each message crosses every node. Which of the two is decided by redisconn.Open, for all nodes of Rollcall alike as
+// # Sharded pub/sub
+//
+// A group has one connection for plain pub/sub. In a Cluster that knows sharded pub/sub (Redis 7.0) every topic but
+// [redisconn.Keys.AllTopic] goes by it. A message stays with the master of its topic's hash slot, and each group has a
+// connection to every master that serves one of its topics. When a slot moves, or its master fails over, its topics are
+// subscribed to at the new master, and their receivers told by Resubscribed. An older Cluster has plain pub/sub, where
+// each message crosses every node. Which of the two is decided by redisconn.Open, for all nodes of Rollcall alike as
 // long as the Cluster is not changed from the one to the other under them.
 //
 // # Order
 //
-// A topic is in one lane at a time, so the messages of a topic reach a
-// receiver in the order in which Redis published them. In a Cluster, PUBLISH and SPUBLISH go
-// to the master of the topic's hash slot, where the scripts of the same channel
-// publish too, so that there is one order for both. There is one exception: when Redis is asked to fail over
-// (CLUSTER FAILOVER), the old master, a replica now, still takes what is sent to it until the sender hears of the new one, and passes
-// it on; such a message may come after ones that were sent to the new master a few milliseconds later.
+// A topic is on one connection at a time, so the messages of a topic reach a receiver in the order in which Redis
+// published them. In a Cluster, PUBLISH and SPUBLISH go to the master of the topic's hash slot, where the scripts of
+// the same channel publish too, so that there is one order for both. There is one exception: when Redis is asked to
+// fail over (CLUSTER FAILOVER), the old master, a replica now, still takes what is sent to it until the sender hears of
+// the new one. It passes it on; such a message may come after ones that were sent to the new master a few milliseconds
+// later.
 //
 // # Never
 //

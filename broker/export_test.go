@@ -1,4 +1,4 @@
 package broker
 
-// LazyAfter is how long an UNSUBSCRIBE waits.
-const LazyAfter = lazyAfter
+// UnsubscribeDelay is how long an UNSUBSCRIBE waits.
+const UnsubscribeDelay = unsubscribeDelay

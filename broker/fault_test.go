@@ -176,7 +176,7 @@ func TestForgotten(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
 	cfg := fast(proxy.URL())
-	cfg.Receivers = 1
+	cfg.Groups = 1
 	b := open(t, cfg)
 	r := subscribed(t, b, "topic")
 	if n := proxy.Forget(); n != 1 {
@@ -190,11 +190,11 @@ func TestForgotten(t *testing.T) {
 	r.want(t, "heard")
 }
 
-// One broken connection is made again once, by the link and not by go-redis too.
+// One broken connection is made again once, by the group and not by go-redis too.
 func TestOneDialForOneBreak(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	b := open(t, config{URL: proxy.URL(), WatchEvery: time.Hour, Receivers: 1})
+	b := open(t, config{URL: proxy.URL(), WatchEvery: time.Hour, Groups: 1})
 	r := subscribed(t, b, "topic")
 	before := proxy.Count()
 	for range 5 {

@@ -59,7 +59,7 @@ func TestObserver(t *testing.T) {
 	if w.longest <= 0 || w.longest > time.Since(began) {
 		t.Errorf("an echo took %v", w.longest)
 	}
-	if s := b.Broker.Stats(); s.Links != 2 || s.Topics != 1 || s.Breaks != 0 {
+	if s := b.Broker.Stats(); s.Conns != 2 || s.Topics != 1 || s.Breaks != 0 {
 		t.Errorf("%+v", s)
 	}
 	b.Unsubscribe("topic", sub)
@@ -71,9 +71,9 @@ func TestBreaksAreCounted(t *testing.T) {
 	r := redistest.Mini(t)
 	p := redistest.NewProxy(t, r.Addr())
 	b := open(t, config{URL: p.URL(), WatchEvery: 50 * time.Millisecond, Timeout: 300 * time.Millisecond})
-	eventually(t, "both connections", func() bool { return b.Broker.Stats().Links == 2 })
+	eventually(t, "both connections", func() bool { return b.Broker.Stats().Conns == 2 })
 	p.Refuse()
-	eventually(t, "broken subscriptions", func() bool { s := b.Broker.Stats(); return s.Breaks >= 2 && s.Links == 0 })
+	eventually(t, "broken subscriptions", func() bool { s := b.Broker.Stats(); return s.Breaks >= 2 && s.Conns == 0 })
 	p.Resume()
-	eventually(t, "both connections again", func() bool { return b.Broker.Stats().Links == 2 })
+	eventually(t, "both connections again", func() bool { return b.Broker.Stats().Conns == 2 })
 }

@@ -82,7 +82,8 @@ func wantAt(t *testing.T, r *redistest.Redis, p *redistest.Process, topics ...st
 	}
 }
 
-// DESIGN 4: topics of a slot that moves are subscribed to at its new master, and their receivers told; others notice nothing.
+// DESIGN 4: topics of a slot that moves are subscribed to at its new master, and their receivers told; others notice
+// nothing.
 func TestTopicsFollowTheirSlot(t *testing.T) {
 	t.Parallel()
 	server := redistest.Cluster(t)
@@ -130,7 +131,8 @@ func TestTopicsFollowTheirSlot(t *testing.T) {
 	}
 }
 
-// A master is added, and all slots of another move to it: all its topics follow, and no connection to the old one is left.
+// A master is added, and all slots of another move to it: all its topics follow, and no connection to the old one is
+// left.
 func TestTopicsFollowToANewMaster(t *testing.T) {
 	t.Parallel()
 	server := redistest.Cluster(t)
@@ -211,7 +213,8 @@ func sendsTo(b *node, topic string) string {
 	return client.Options().Addr
 }
 
-// DESIGN 4: "A half-open connection is noticed by nothing". One to a shard is found by its own echo, and the other shards notice nothing.
+// DESIGN 4: "A half-open connection is noticed by nothing". One to a shard is found by its own echo, and the other
+// shards notice nothing.
 func TestHalfOpenShard(t *testing.T) {
 	t.Parallel()
 	server := redistest.ClusterOf(t, redistest.Shape{Proxied: true})
@@ -252,7 +255,8 @@ func busMessages(t *testing.T, server *redistest.Redis, kind string) (n int) {
 	return n
 }
 
-// Broadcasts and presence scale with the masters: no message of a channel or to a node goes to another master. Replicas get it.
+// Broadcasts and presence scale with the masters: no message of a channel or to a node goes to another master. Replicas
+// get it.
 func TestMessagesStayInTheirShard(t *testing.T) {
 	t.Parallel()
 	const replicas = 1
@@ -314,7 +318,8 @@ func TestClusterWithoutShardedPubSub(t *testing.T) {
 	}
 }
 
-// A slot that no master serves is asked for again and again, with pauses; its topics are subscribed to once it is served.
+// A slot that no master serves is asked for again and again, with pauses; its topics are subscribed to once it is
+// served.
 func TestSlotWithoutMaster(t *testing.T) {
 	t.Parallel()
 	server := redistest.ClusterOf(t, redistest.Shape{Args: []string{"--cluster-require-full-coverage", "no"}})

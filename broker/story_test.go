@@ -63,7 +63,7 @@ func runStories(t *testing.T, dir string, fresh func(t *testing.T) func(words []
 // actor is a receiver that writes down its calls.
 type actor struct {
 	name  string
-	story *linkStory
+	story *groupStory
 }
 
 func (a *actor) Receive(payload string) { a.story.say("%s receives %s", a.name, payload) }
@@ -75,69 +75,69 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 func (r refusal) RedisError()   {}
 
-// linkStory plays a link without connections: the test is Redis, and the clock.
-type linkStory struct {
-	l      *link
+// groupStory plays a group without connections: the test is Redis, and the clock.
+type groupStory struct {
+	g      *group
 	actors map[string]*actor
 	waits  map[string]*registration
-	owners map[string]string // topic → the address of its place; none: plain
+	owners map[string]string // topic → the address of its master; none: plain
 	now    time.Time
 	out    strings.Builder
 }
 
-func newLinkStory() *linkStory {
-	s := &linkStory{
-		l:      newLink(&Broker{keys: redisconn.NewKeys("k"), cfg: Config{}.defaults()}, "id"),
+func newGroupStory() *groupStory {
+	s := &groupStory{
+		g:      newGroup(&Broker{keys: redisconn.NewKeys("k"), cfg: Config{}.defaults()}, "id"),
 		actors: map[string]*actor{},
 		waits:  map[string]*registration{},
 		owners: map[string]string{},
 		now:    time.Now(),
 	}
-	s.l.eager = 1
-	s.l.now = func() time.Time { return s.now }
-	s.l.place = func(_ context.Context, topic string) (place, error) {
+	s.g.jitter = 1
+	s.g.now = func() time.Time { return s.now }
+	s.g.masterOf = func(_ context.Context, topic string) (master, error) {
 		if s.owners[topic] == "unknown" {
-			return place{}, errors.New("no topology")
+			return master{}, errors.New("no topology")
 		}
-		return place{addr: s.owners[topic]}, nil
+		return master{addr: s.owners[topic]}, nil
 	}
 	return s
 }
 
-func (s *linkStory) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
+func (s *groupStory) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
 
-// sends prints what each lane sends to Redis now.
-func (s *linkStory) sends(o order) {
-	for _, addr := range slices.Sorted(maps.Keys(s.l.lanes)) {
-		ln := s.l.lanes[addr]
-		list := &ln.asked
+// sends prints what each connection sends to Redis now.
+func (s *groupStory) sends(o order) {
+	for _, addr := range slices.Sorted(maps.Keys(s.g.conns)) {
+		c := s.g.conns[addr]
+		list := &c.toSubscribe
 		if o == unsubscribe {
-			list = &ln.dropped
+			list = &c.toUnsubscribe
 		}
 		slices.SortFunc(*list, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
-		for _, cmd := range ln.take(list, o) {
-			s.saySent(ln, cmd)
+		for _, cmd := range c.take(list, o) {
+			s.saySent(c, cmd)
 		}
 	}
 }
 
-func (s *linkStory) saySent(ln *lane, cmd command) {
+func (s *groupStory) saySent(c *conn, cmd command) {
 	name := map[order]string{subscribe: "SUBSCRIBE", unsubscribe: "UNSUBSCRIBE"}[cmd.order]
-	if ln.sharded() {
-		name = ln.addr + ": S" + name
+	if c.sharded() {
+		name = c.addr + ": S" + name
 	}
 	s.say("%s %s", name, strings.Join(cmd.names, " "))
 }
 
-// home has the link do its rounds.
-func (s *linkStory) home(t *testing.T) {
-	slices.SortFunc(s.l.astray, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
-	made, next := s.l.home(t.Context(), s.now)
-	for _, ln := range made {
-		if ln.sharded() {
-			s.say("%s: connection made", ln.addr)
-			s.saySent(ln, ln.askWatch())
-			ln.answer("ssubscribe", ln.watch)
+// home has the group do its rounds.
+func (s *groupStory) assign(t *testing.T) {
+	slices.SortFunc(s.g.unassigned, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
+	made, next := s.g.assign(t.Context(), s.now)
+	for _, c := range made {
+		if c.sharded() {
+			s.say("%s: connection made", c.addr)
+			s.saySent(c, c.subscribeEcho())
+			c.answer("ssubscribe", c.echoTopic)
 		}
 	}
 	if !next.IsZero() {
@@ -145,13 +145,14 @@ func (s *linkStory) home(t *testing.T) {
 	}
 }
 
-// command runs one line. A line that begins with "at ADDR" is about that master's lane, others about the plain one.
-func (s *linkStory) command(t *testing.T, words []string) {
+// command runs one line. A line that begins with "at ADDR" is about that master's connection, others about the plain
+// one.
+func (s *groupStory) command(t *testing.T, words []string) {
 	addr := ""
 	if words[0] == "at" {
 		addr, words = words[1], words[2:]
 	}
-	ln := s.l.lanes[addr]
+	c := s.g.conns[addr]
 	topic, who := "", ""
 	if len(words) > 1 {
 		topic = words[1]
@@ -166,7 +167,7 @@ func (s *linkStory) command(t *testing.T, words []string) {
 	}
 	switch words[0] {
 	case "subscribe", "attach":
-		_, reg := s.l.register(topic, r, words[0] == "attach")
+		_, reg := s.g.register(topic, r, words[0] == "attach")
 		switch {
 		case reg == nil:
 			s.say("confirmed")
@@ -174,34 +175,34 @@ func (s *linkStory) command(t *testing.T, words []string) {
 			s.waits[topic+" "+who] = reg
 		}
 	case "give-up": // the ctx of a Subscribe ends
-		if s.l.giveUp(s.l.topics[topic], s.waits[topic+" "+who]) {
+		if s.g.giveUp(s.g.topics[topic], s.waits[topic+" "+who]) {
 			s.say("confirmed after all")
 		}
 		delete(s.waits, topic+" "+who)
 	case "unsubscribe":
-		s.l.unregister(topic, r)
+		s.g.unregister(topic, r)
 	case "wake":
-		s.home(t)
+		s.assign(t)
 		s.sends(subscribe)
-	case "lazy":
+	case "unsubscribes-leave":
 		s.sends(unsubscribe)
 	case "answer":
-		ln.answer(words[1], words[2])
+		c.answer(words[1], words[2])
 	case "error": // Redis refuses a command
-		if !ln.refused(refusal(strings.Join(words[1:], " "))) {
+		if !c.refused(refusal(strings.Join(words[1:], " "))) {
 			s.say("%s: the connection is given up", addr)
 		}
 	case "message":
-		ln.deliver(topic, who)
+		c.deliver(topic, who)
 	case "reconnect":
-		if ln != nil {
-			s.l.ended(ln)
+		if c != nil {
+			s.g.ended(c)
 		}
 		s.now = s.now.Add(time.Second)
-		s.home(t)
+		s.assign(t)
 		s.sends(subscribe)
-	case "ends": // the lane's connection
-		s.l.ended(ln)
+	case "ends": // its connection
+		s.g.ended(c)
 	case "later":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
@@ -212,23 +213,23 @@ func (s *linkStory) command(t *testing.T, words []string) {
 		for _, name := range words[2:] {
 			s.owners[name] = words[1]
 		}
-	case "compare":
-		s.l.compare(t.Context())
-	case "rewatch":
-		switch cmd, err := ln.rewatch(); {
+	case "check-topology":
+		s.g.checkTopology(t.Context())
+	case "new-echo-topic":
+		switch cmd, err := c.newEchoTopic(); {
 		case err != nil:
 			s.say("%s: %v", addr, err)
 		case len(cmd.names) > 0:
-			s.saySent(ln, cmd)
+			s.saySent(c, cmd)
 		default:
 			s.say("%s: not yet", addr)
 		}
 	case "topics":
 		var names []string
-		for name, t := range s.l.topics {
+		for name, t := range s.g.topics {
 			text := fmt.Sprintf("%s:%d", name, len(t.regs))
-			if t.lane != nil && t.lane.sharded() {
-				text += "@" + t.lane.addr
+			if t.conn != nil && t.conn.sharded() {
+				text += "@" + t.conn.addr
 			}
 			names = append(names, text)
 		}
@@ -242,7 +243,7 @@ func (s *linkStory) command(t *testing.T, words []string) {
 		case <-s.waits[key].ready:
 			topic, who, _ := strings.Cut(key, " ")
 			s.say("%s is subscribed to %s", who, topic)
-			s.l.arrived(s.waits[key])
+			s.g.arrived(s.waits[key])
 			delete(s.waits, key)
 		default:
 		}
@@ -251,8 +252,8 @@ func (s *linkStory) command(t *testing.T, words []string) {
 }
 
 // check tests the invariants of topics.
-func (s *linkStory) check(t *testing.T) {
-	for name, topic := range s.l.topics {
+func (s *groupStory) check(t *testing.T) {
+	for name, topic := range s.g.topics {
 		if topic.name != name {
 			t.Fatalf("topic %q is kept as %q", topic.name, name)
 		}
@@ -262,21 +263,21 @@ func (s *linkStory) check(t *testing.T) {
 		if topic.sub.subs < 0 || topic.sub.unsubs < 0 {
 			t.Fatalf("topic %q: %+v", name, topic.sub)
 		}
-		if topic.lane == nil && (topic.sub != subscription{} || topic.away) {
-			t.Fatalf("topic %q has no lane: %+v", name, topic.sub)
+		if topic.conn == nil && (topic.sub != subscription{} || topic.moving) {
+			t.Fatalf("topic %q is unassigned: %+v", name, topic.sub)
 		}
-		if topic.lane == nil && !slices.Contains(s.l.astray, topic) {
-			t.Fatalf("topic %q has no lane and waits for none", name)
+		if topic.conn == nil && !slices.Contains(s.g.unassigned, topic) {
+			t.Fatalf("topic %q is unassigned and waits for nothing", name)
 		}
-		if topic.lane != nil && s.l.lanes[topic.lane.addr] != topic.lane {
-			t.Fatalf("topic %q is in a lane that has ended", name)
+		if topic.conn != nil && s.g.conns[topic.conn.addr] != topic.conn {
+			t.Fatalf("topic %q is on a connection that has ended", name)
 		}
 	}
 }
 
-func TestLinkStories(t *testing.T) {
-	runStories(t, "link", func(t *testing.T) func([]string) string {
-		s := newLinkStory()
+func TestGroupStories(t *testing.T) {
+	runStories(t, "group", func(t *testing.T) func([]string) string {
+		s := newGroupStory()
 		return func(words []string) string {
 			s.out.Reset()
 			s.command(t, words)
@@ -286,10 +287,10 @@ func TestLinkStories(t *testing.T) {
 }
 
 // In a Cluster with sharded pub/sub.
-func TestLaneStories(t *testing.T) {
-	runStories(t, "lane", func(t *testing.T) func([]string) string {
-		s := newLinkStory()
-		s.l.b.sharded = true
+func TestConnStories(t *testing.T) {
+	runStories(t, "conn", func(t *testing.T) func([]string) string {
+		s := newGroupStory()
+		s.g.b.sharded = true
 		return func(words []string) string {
 			s.out.Reset()
 			s.command(t, words)
@@ -298,9 +299,9 @@ func TestLaneStories(t *testing.T) {
 	})
 }
 
-func TestLookoutStories(t *testing.T) {
-	runStories(t, "lookout", func(t *testing.T) func([]string) string {
-		o := &lookout{every: time.Second}
+func TestLivenessStories(t *testing.T) {
+	runStories(t, "liveness", func(t *testing.T) func([]string) string {
+		l := &liveness{every: time.Second}
 		start := time.Now()
 		return func(words []string) string {
 			// check AT answers N sent N echoed N
@@ -309,7 +310,7 @@ func TestLookoutStories(t *testing.T) {
 			if _, err := fmt.Sscanf(strings.Join(words, " "), "check %fs answers %d sent %d echoed %d", &at, &answered, &sent, &echoed); err != nil {
 				t.Fatalf("%v: %v", words, err)
 			}
-			err := o.check(start.Add(time.Duration(at*float64(time.Second))), answered, sent, echoed)
+			err := l.check(start.Add(time.Duration(at*float64(time.Second))), answered, sent, echoed)
 			if err != nil {
 				return err.Error() + "\n"
 			}

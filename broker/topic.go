@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// order is what a link sends to Redis for a topic.
+// order is what a connection sends to Redis for a topic.
 type order int
 
 const (
@@ -93,22 +93,31 @@ func (s subscription) live() bool { return s.asked && s.subs == 0 }
 // over: nothing is subscribed and no answer is due; the topic may be forgotten.
 func (s subscription) over() bool { return !s.asked && s.subs == 0 && s.unsubs == 0 }
 
-// topic is one subscribed topic of a link. All fields are guarded by link.mu.
+// topic is one subscribed topic of a group. All fields are guarded by group.mu.
 //
-// Invariant: it is in link.topics as long as it has a registration or its subscription is not over.
-// Invariant: without a lane its subscription is the zero value. It changes lanes only when that is over, or the
-// connection: no two readers ever call its receivers at one time.
+//	              given to the connection of its slot's master
+//	            given to the connection of its slot's master
+//	unassigned ─────────────────────────────────────────────▶ assigned
+//	   ▲   ▲             the connection ended                  │   │
+//	   │   └───────────────────────────────────────────────────┘   │ the slot left the master,
+//	   │                                                           ▼ or was never there
+//	   └───────────────────────────────────────────────────────── moving
+//	     no answer is due there any more, or the connection ended
+//
+// Invariant: it is in group.topics as long as it has a registration or its subscription is not over.
+// Invariant: unassigned, its subscription is the zero value. It changes connections only when that is over, or the
+// connection is: no two readers ever call its receivers at one time.
 type topic struct {
 	name string
 	slot int             // in a Cluster with sharded pub/sub
 	regs []*registration // never changed in place: the reader goes through it without the lock
-	sub  subscription    // on the lane's connection
-	lane *lane           // nil: astray
+	sub  subscription    // on conn
 
-	away  bool      // not to be asked for on this connection any more
-	lost  bool      // its connection ended, and it was not confirmed since
-	tries int       // times astray since it was last confirmed
-	due   time.Time // astray: until then
+	conn    *conn     // nil: unassigned
+	moving  bool      // not to be asked for on conn any more
+	lost    bool      // its connection ended, and it was not confirmed since
+	tries   int       // times unassigned since it was last confirmed
+	retryAt time.Time // unassigned: until then
 }
 
 // registration is one receiver on one topic.
@@ -117,7 +126,7 @@ type registration struct {
 	ready    chan struct{} // closed with the first confirmation
 	gone     atomic.Bool   // no further call may start
 
-	// guarded by link.mu
+	// guarded by group.mu
 	confirmed bool // ready is closed: from now on a confirmation means Resubscribed
 	attached  bool // the first confirmation means Resubscribed too
 	waiting   int  // calls of Subscribe that wait for ready
@@ -151,5 +160,5 @@ func (t *topic) remove(reg *registration) {
 
 func (t *topic) wanted() bool { return len(t.regs) > 0 }
 
-// wantedHere: someone wants it, and on this lane's connection.
-func (t *topic) wantedHere() bool { return t.wanted() && !t.away }
+// wantedHere: someone wants it, and on this connection.
+func (t *topic) wantedHere() bool { return t.wanted() && !t.moving }

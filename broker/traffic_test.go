@@ -69,10 +69,11 @@ type traffic struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	// heard, once doubted, tells whether the sender has heard of a failover on request of the topics of moving. Until then it publishes at
-	// the old master, a replica now, which takes the message. It passes it on to the new one, so the message may come after ones
-	// that were sent later; or, if the two masters do not know each other in their new roles yet, it is lost for receivers that have
-	// left the old one, though its publish succeeds. Broadcasts are at most once.
+	// heard, once doubted, tells whether the sender has heard of a failover on request of the topics of moving. Until
+	// then it publishes at the old master, a replica now, which takes the message. It passes it on to the new one, so
+	// the message may come after ones that were sent later; or, if the two masters do not know each other in their new
+	// roles yet, it is lost for receivers that have left the old one, though its publish succeeds. Broadcasts are at
+	// most once.
 	heard   func() bool
 	moving  []int
 	doubted atomic.Bool
@@ -111,7 +112,8 @@ func (tr *traffic) publish(ctx context.Context, i int) {
 	}
 }
 
-// doubt says that from now on messages on the topics of moving may be lost, until heard says that the sender has heard of the failover.
+// doubt says that from now on messages on the topics of moving may be lost, until heard says that the sender has heard
+// of the failover.
 func (tr *traffic) doubt(moving []int, heard func() bool) {
 	tr.moving, tr.heard = moving, heard
 	tr.doubted.Store(true)

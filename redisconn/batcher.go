@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	// defaultWorkers and clusterWorkers are the defaults of Config.Workers. For one Redis one pipeline in flight is best (BenchmarkDo: more
-	// of them are smaller); a Cluster gets more so that a dead master holds up the commands of few other slots.
+	// defaultWorkers and clusterWorkers are the defaults of Config.Workers. For one Redis one pipeline in flight is
+	// best (BenchmarkDo: more of them are smaller); a Cluster gets more so that a dead master holds up the commands of
+	// few other slots.
 	defaultWorkers = 1
 	clusterWorkers = 8
 
-	// queueLimit bounds the commands that wait for one worker, and queueBytes what those of all workers carry, each having the
-	// same share; beyond: ErrOverloaded. One command alone may be of any size.
+	// queueLimit bounds the commands that wait for one worker, and queueBytes what those of all workers carry, each
+	// having the same share; beyond: ErrOverloaded. One command alone may be of any size.
 	queueLimit = 1 << 16
 	queueBytes = 64 << 20
 	// commandCost is what a waiting command counts besides its arguments, in bytes.
@@ -89,14 +90,14 @@ func (r *request) finish(err error) {
 	}
 }
 
-// worker sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in flight
-// makes the next, with what comes while that waits for others (gathering).
+// worker sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in
+// flight makes the next, with what comes while that waits for others (gathering).
 //
-// A caller who finds nothing in flight, and need not wait, sends its command itself: with little to do no goroutine has to be woken
-// for it and for its answer. What others queue meanwhile is left to run.
+// A caller who finds nothing in flight, and need not wait, sends its command itself: with little to do no goroutine has
+// to be woken for it and for its answer. What others queue meanwhile is left to run.
 //
-// Invariant: bytes is the sum of the costs in queue; it is at most most, or queue has one command. While sending is set one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run
-// has been woken.
+// Invariant: bytes is the sum of the costs in queue; it is at most most, or queue has one command. While sending is set
+// one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run has been woken.
 type worker struct {
 	c    *Client
 	pipe redis.Pipeliner
@@ -122,8 +123,8 @@ func newWorker(c *Client) *worker {
 	return w
 }
 
-// sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait, or it is to wait for
-// others.
+// sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait, or it is to
+// wait for others.
 func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
 	now := w.c.now()
 	w.mu.Lock()

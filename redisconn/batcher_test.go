@@ -71,7 +71,8 @@ func TestOverloadByBytes(t *testing.T) {
 	}
 }
 
-// A caller who finds nothing under way sends by itself; what comes meanwhile goes together as soon as its answer is there.
+// A caller who finds nothing under way sends by itself; what comes meanwhile goes together as soon as its answer is
+// there.
 func TestFirstCallerSends(t *testing.T) {
 	r := redistest.Mini(t)
 	p := redistest.NewProxy(t, r.Addr())

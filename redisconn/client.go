@@ -71,7 +71,8 @@ func (c *Client) dial(ctx context.Context) error {
 		}
 		c.embedded = server
 		address.Hosts, address.Password = []string{server.Addr()}, server.password
-		c.cfg.Log.Warn("no redis given: using an embedded one; it serves this node alone and forgets everything when the node stops")
+		c.cfg.Log.Warn("no redis given: using an embedded one; " +
+			"it serves this node alone and forgets everything when the node stops")
 	} else {
 		var err error
 		if address, err = ParseURL(c.cfg.URL); err != nil {
@@ -183,10 +184,10 @@ func (c *Client) Sharded() bool { return c.keys.sharded }
 // Breaks counts the events that OnBreak tells of.
 func (c *Client) Breaks() uint64 { return c.breaks.Load() }
 
-// OnBreak registers fn, which is told whenever something may have been lost: a command ended as
-// ErrUnknown, a pub/sub connection broke, it is back, or another Redis process answers than before
-// (a restart or a failover, which may have lost acknowledged writes). fn runs on a
-// goroutine of the client, or on the one that called [Client.ReportBreak], and must not block. Several may be registered, none removed.
+// OnBreak registers fn, which is told whenever something may have been lost: a command ended as ErrUnknown, a pub/sub
+// connection broke, it is back, or another Redis process answers than before (a restart or a failover, which may have
+// lost acknowledged writes). fn runs on a goroutine of the client, or on the one that called [Client.ReportBreak], and
+// must not block. Several may be registered, none removed.
 func (c *Client) OnBreak(fn func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,7 +16,8 @@ const perPipeline = 512
 // string, int64, nil or []any of these; HGETALL is a flat []any. No such value: (nil, Nil). In a Cluster the
 // command goes to the slot of its first key; those without a key go to any node.
 //
-// Arguments are strings, []byte, integers, floats. A []byte must not change until Do returns, and never after ErrUnknown.
+// Arguments are strings, []byte, integers, floats. A []byte must not change until Do returns, and never after
+// ErrUnknown.
 func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
 	return c.Process(ctx, redis.NewCmd(ctx, args...))
 }
@@ -26,11 +27,11 @@ func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any)
 	return c.Process(ctx, s.Command(ctx, keys, args...))
 }
 
-// Submit queues a command without waiting for it: for callers who start many at once. done is called
-// exactly once, from a goroutine of the client, with nil, Nil or the error; the answer is
-// in cmd. It must not block. Commands that one goroutine submits for the same first key (or the same Cluster slot) run in that order,
-// except that a script Redis did not know runs after the others of its pipeline.
-// An error (ErrUnavailable: the queue is full, or Close was called) means that the command was not queued and done is never called.
+// Submit queues a command without waiting for it: for callers who start many at once. done is called exactly once, from
+// a goroutine of the client, with nil, Nil or the error; the answer is in cmd. It must not block. Commands that one
+// goroutine submits for the same first key (or the same Cluster slot) run in that order, except that a script Redis did
+// not know runs after the others of its pipeline. An error (ErrUnavailable: the queue is full, or Close was called)
+// means that the command was not queued and done is never called.
 func (c *Client) Submit(cmd *redis.Cmd, done func(error)) error {
 	r := newRequest(cmd)
 	r.done = done
@@ -70,11 +71,11 @@ func (c *Client) Process(ctx context.Context, cmd *redis.Cmd) (any, error) {
 	return cmd.Val(), nil
 }
 
-// Batch runs many commands one after another, in as few pipelines as it takes, on a connection of its own. Each command keeps its own answer
-// and error. The error returned is the first ErrUnavailable among them, as other errors are answers; so
-// nil means that Redis has answered every command. The errors in the commands are go-redis's own.
-// A script in it is run again with its source after all others when Redis did not know it.
-// In a Cluster commands of different slots may overtake each other. Batch waits for the answer even if ctx is cancelled, but not beyond its deadline.
+// Batch runs many commands one after another, in as few pipelines as it takes, on a connection of its own. Each command
+// keeps its own answer and error. The error returned is the first ErrUnavailable among them, as other errors are
+// answers; so nil means that Redis has answered every command. The errors in the commands are go-redis's own. A script
+// in it is run again with its source after all others when Redis did not know it. In a Cluster commands of different
+// slots may overtake each other. Batch waits for the answer even if ctx is cancelled, but not beyond its deadline.
 func (c *Client) Batch(ctx context.Context, cmds []redis.Cmder) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -138,8 +139,8 @@ func (c *Client) execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis
 	}
 }
 
-// evalWithoutFlags sends again, without their flags, the scripts whose flags Redis does not know. From then on none is sent
-// with flags: a Redis before 7.0 may come and go behind Sentinel, and in a Cluster.
+// evalWithoutFlags sends again, without their flags, the scripts whose flags Redis does not know. From then on none is
+// sent with flags: a Redis before 7.0 may come and go behind Sentinel, and in a Cluster.
 func (c *Client) evalWithoutFlags(ctx context.Context, pipe redis.Pipeliner, evals []redis.Cmder) {
 	var plain []redis.Cmder
 	var at []int
@@ -172,8 +173,9 @@ func (c *Client) failed(err error) (broken bool) {
 
 // tellFull logs, now and then, that Redis is full.
 func (c *Client) tellFull() {
-	now := c.now()
-	if last := c.toldFull.Load(); (last == 0 || now-time.Duration(last) >= time.Minute) && c.toldFull.CompareAndSwap(last, int64(now)) {
+	now, last := c.now(), c.toldFull.Load()
+	due := last == 0 || now-time.Duration(last) >= time.Minute
+	if due && c.toldFull.CompareAndSwap(last, int64(now)) {
 		c.cfg.Log.Error("redis is full (maxmemory): joins, store and registering scripts fail")
 	}
 }

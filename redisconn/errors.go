@@ -80,7 +80,8 @@ func classify(err error) error {
 	}
 	var reply redis.Error
 	if errors.As(err, &reply) {
-		if redis.HasErrorPrefix(err, "OOM") || strings.Contains(err.Error(), "-OOM command not allowed") { // Redis 6: within a script's
+		// The second form is what Redis 6 says within the error of a script.
+		if redis.HasErrorPrefix(err, "OOM") || strings.Contains(err.Error(), "-OOM command not allowed") {
 			return notSent(ErrFull)
 		}
 		for _, prefix := range refusals {

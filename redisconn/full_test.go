@@ -25,8 +25,8 @@ func setMemory(t *testing.T, r *redistest.Redis, max string) {
 	}
 }
 
-// A script with flags is the same script everywhere: on a Redis that knows flags and on one that does not (miniredis), alone,
-// in a batch, queued, and after Redis forgot it.
+// A script with flags is the same script everywhere: on a Redis that knows flags and on one that does not (miniredis),
+// alone, in a batch, queued, and after Redis forgot it.
 func TestAllowOOM(t *testing.T) {
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		b := open(t, redisconn.Config{URL: r.URL(), WatchEvery: time.Hour})

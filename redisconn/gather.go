@@ -10,21 +10,23 @@ const (
 	gatherEnough = 64
 	// longestPause is what counts of a pause between two commands, so that one does not end the gathering.
 	longestPause = 10 * time.Millisecond
-	// vainMost waits for others in vain, less those that were not, are enough: skipLeast pipelines leave without, and twice
-	// as many each time after, up to skipMost.
+	// vainMost waits for others in vain, less those that were not, are enough: skipLeast pipelines leave without, and
+	// twice as many each time after, up to skipMost.
 	vainMost            = 8
 	skipLeast, skipMost = 64, 4096
 )
 
-// gathering says how long commands wait so that others leave with them. A pipeline costs the same whether it carries one or ten:
-// a system call and a waking here, at Redis, and for a broadcast at each node that hears it. So when commands are dense those
-// that come within gatherFor of the last pipeline make the next one; one that comes after a pause never waits.
+// gathering says how long commands wait so that others leave with them. A pipeline costs the same whether it carries
+// one or ten: a system call and a waking here, at Redis, and for a broadcast at each node that hears it. So when
+// commands are dense those that come within gatherFor of the last pipeline make the next one; one that comes after a
+// pause never waits.
 //
-// Waiting is in vain when all who send commands wait for answers themselves: a loop that publishes, or ten. Their commands come
-// at once after the answers to the last ones, and then no more. So a wait in whose second half nobody came is a sign
-// against waiting, and the other way round.
+// Waiting is in vain when all who send commands wait for answers themselves: a loop that publishes, or ten. Their
+// commands come at once after the answers to the last ones, and then no more. So a wait in whose second half nobody
+// came is a sign against waiting, and the other way round.
 //
-// It is a pure value; all times are since the same moment. Invariant: 0 <= vain < vainMost, 0 <= skip <= skips <= skipMost.
+// It is a pure value; all times are since the same moment. Invariant: 0 <= vain < vainMost, 0 <= skip <= skips <=
+// skipMost.
 type gathering struct {
 	began time.Duration // the last pipeline
 	mean  time.Duration // between two commands, of late

@@ -69,11 +69,11 @@ func (k Keys) NodeTopic(process string) string { return k.topics + "t:node:" + p
 // AllTopic carries cluster-wide broadcasts and changes of the script registry.
 func (k Keys) AllTopic() string { return k.topics + "t:all" }
 
-// WatchTopic carries the echo by which one pub/sub connection proves that it hears.
-func (k Keys) WatchTopic(id string) string { return k.topics + "w:" + id }
+// EchoTopic carries the echo by which one pub/sub connection proves that it hears.
+func (k Keys) EchoTopic(id string) string { return k.topics + "w:" + id }
 
-// WatchTopicBeside is a watch topic in the Cluster slot of topic.
-func (k Keys) WatchTopicBeside(topic, id string) string {
+// EchoTopicBeside is an echo topic in the Cluster slot of topic.
+func (k Keys) EchoTopicBeside(topic, id string) string {
 	return k.topics + "w:{" + hashTag(topic) + "}:" + id
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Script is a Lua script that runs inside Redis. It is sent as EVALSHA; when Redis does not know it (first use, restart,
-// SCRIPT FLUSH), the client sends it as EVAL, in the same way alone, in a pipeline
-// and in a Cluster. A script is immutable and may be used by any number of clients.
+// Script is a Lua script that runs inside Redis. It is sent as EVALSHA; when Redis does not know it (first use,
+// restart, SCRIPT FLUSH), the client sends it as EVAL, in the same way alone, in a pipeline and in a Cluster. A script
+// is immutable and may be used by any number of clients.
 type Script struct {
 	source string
 	sha    []byte
@@ -24,8 +24,8 @@ func NewScript(source string) *Script {
 	return &Script{source: source, sha: hex.AppendEncode(nil, sum[:])}
 }
 
-// AllowOOM returns the script as one that Redis also runs when it has reached its maxmemory: for those that take little and
-// whose refusal would cost a lease, or keep who has left. Redis knows such flags from version 7.0 on.
+// AllowOOM returns the script as one that Redis also runs when it has reached its maxmemory: for those that take little
+// and whose refusal would cost a lease, or keep who has left. Redis knows such flags from version 7.0 on.
 func (s *Script) AllowOOM() *Script {
 	with := *s
 	with.flags = NewScript("#!lua flags=allow-oom\n" + s.source)
@@ -82,10 +82,11 @@ func withSource(ctx context.Context, cmd redis.Cmder) *redis.Cmd {
 	return redis.NewCmd(ctx, eval...)
 }
 
-// withoutFlags returns the EVAL form, without flags, of an EVAL whose source Redis could not read, since it is older than the
-// flags; else nil. It has not run then.
+// withoutFlags returns the EVAL form, without flags, of an EVAL whose source Redis could not read, since it is older
+// than the flags; else nil. It has not run then.
 func withoutFlags(ctx context.Context, eval redis.Cmder) *redis.Cmd {
-	if !redis.HasErrorPrefix(eval.Err(), "Error compiling script") && !redis.HasErrorPrefix(eval.Err(), "Unexpected flag in script shebang") {
+	if !redis.HasErrorPrefix(eval.Err(), "Error compiling script") &&
+		!redis.HasErrorPrefix(eval.Err(), "Unexpected flag in script shebang") {
 		return nil
 	}
 	source, _ := eval.Args()[1].(string)

@@ -30,7 +30,8 @@ func (c *Client) askSharded(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("ask for sharded pub/sub: %w", classify(err))
 	}
 	if old.Load() > 0 {
-		c.cfg.Log.Warn("this redis cluster has no sharded pub/sub: every message crosses all of its nodes; redis 7.0 or later is better")
+		c.cfg.Log.Warn("this redis cluster has no sharded pub/sub: " +
+			"every message crosses all of its nodes; redis 7.0 or later is better")
 		return false, nil
 	}
 	return true, nil
@@ -54,7 +55,8 @@ func (c *Client) warnOfEviction(ctx context.Context) {
 		}
 		policy := infoField(info, "maxmemory_policy")
 		if policy != "" && policy != "noeviction" && infoField(info, "maxmemory") != "0" {
-			c.cfg.Log.Warn("redis may evict keys, and presence with them: set maxmemory-policy noeviction", "maxmemory-policy", policy)
+			c.cfg.Log.Warn("redis may evict keys, and presence with them: set maxmemory-policy noeviction",
+				"maxmemory-policy", policy)
 		}
 		return nil
 	})

@@ -63,7 +63,7 @@ func (n *node) rooms() *metrics.Rooms {
 
 		Channels: load.Channels, BroadcastsPublished: hub.Broadcasts.Load(), BroadcastsReceived: hub.Fanouts.Load(), Deliveries: hub.Delivered.Load(),
 
-		RedisQueue: redis.Queue, RedisQueueBytes: redis.Bytes, RedisMessages: topics.Messages, RedisTopics: topics.Topics, RedisLinks: topics.Links, RedisLinkBreaks: topics.Breaks,
+		RedisQueue: redis.Queue, RedisQueueBytes: redis.Bytes, RedisMessages: topics.Messages, RedisTopics: topics.Topics, RedisLinks: topics.Conns, RedisLinkBreaks: topics.Breaks,
 		RedisBreaks: n.redis.Breaks(),
 
 		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()), Incarnations: cluster.Incarnations.Load(),

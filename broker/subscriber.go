@@ -24,8 +24,8 @@ type Receiver interface {
 	Resubscribed()
 }
 
-func (b *Broker) link(topic string) *link {
-	return b.links[maphash.String(b.seed, topic)%uint64(len(b.links))]
+func (b *Broker) group(topic string) *group {
+	return b.groups[maphash.String(b.seed, topic)%uint64(len(b.groups))]
 }
 
 // Subscribe returns nil once Redis has confirmed that every later message of topic
@@ -33,8 +33,8 @@ func (b *Broker) link(topic string) *link {
 // added twice counts once. After an error (ErrUnavailable: no confirmation
 // within Config.Timeout, or ctx ended) r is not subscribed, unless it was before.
 func (b *Broker) Subscribe(ctx context.Context, topic string, r Receiver) error {
-	l := b.link(topic)
-	t, reg := l.register(topic, r, false)
+	g := b.group(topic)
+	t, reg := g.register(topic, r, false)
 	if reg == nil {
 		return nil
 	}
@@ -51,17 +51,17 @@ func (b *Broker) Subscribe(ctx context.Context, topic string, r Receiver) error 
 	case <-b.ctx.Done():
 		err = redisconn.ErrClosed
 	}
-	if err != nil && !l.giveUp(t, reg) {
+	if err != nil && !g.giveUp(t, reg) {
 		return fmt.Errorf("subscribe: %w: %w", redisconn.ErrUnavailable, err)
 	}
-	l.arrived(reg)
+	g.arrived(reg)
 	return nil
 }
 
-// Attach subscribes r without waiting. It reports whether Redis has confirmed the subscription already (others share it); if not,
-// Resubscribed tells when it has, however long that takes. So it may be used while Redis can't be reached.
+// Attach subscribes r without waiting. It reports whether Redis has confirmed the subscription already (others share
+// it); if not, Resubscribed tells when it has, however long that takes. So it may be used while Redis can't be reached.
 func (b *Broker) Attach(topic string, r Receiver) (confirmed bool) {
-	_, reg := b.link(topic).register(topic, r, true)
+	_, reg := b.group(topic).register(topic, r, true)
 	return reg == nil
 }
 
@@ -70,31 +70,31 @@ func (b *Broker) Attach(topic string, r Receiver) (confirmed bool) {
 // a Receive or Resubscribed (any receiver's) it does not wait, as that could never end; no call starts after it
 // there either, and the one that is running goes on to its end. UNSUBSCRIBE is sent later, with others.
 func (b *Broker) Unsubscribe(topic string, r Receiver) {
-	b.link(topic).unregister(topic, r)
+	b.group(topic).unregister(topic, r)
 }
 
 // register adds r to the topic. It returns no registration when the topic is confirmed for r already.
 // attach: nobody waits for the confirmation, so that Resubscribed must tell of it.
-func (l *link) register(name string, r Receiver, attach bool) (*topic, *registration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.topics[name]
+func (g *group) register(name string, r Receiver, attach bool) (*topic, *registration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.topics[name]
 	if t == nil {
 		t = &topic{name: name}
-		l.topics[name] = t
-		l.admitLocked(t)
+		g.topics[name] = t
+		g.addLocked(t)
 	}
 	reg := t.find(r)
 	if reg == nil {
 		reg = &registration{receiver: r, ready: make(chan struct{})}
 		t.add(reg)
 		if t.sub.live() {
-			reg.confirm()
+			reg.confirmLocked()
 		}
 	}
-	if t.lane != nil && t.sub.next(!t.away) == subscribe {
-		t.lane.asked = append(t.lane.asked, t)
-		t.lane.nudge()
+	if t.conn != nil && t.sub.next(!t.moving) == subscribe {
+		t.conn.toSubscribe = append(t.conn.toSubscribe, t)
+		t.conn.notify()
 	}
 	if reg.confirmed && t.sub.live() {
 		return t, nil
@@ -108,29 +108,29 @@ func (l *link) register(name string, r Receiver, attach bool) (*topic, *registra
 }
 
 // arrived ends a wait of Subscribe that had success.
-func (l *link) arrived(reg *registration) {
-	l.mu.Lock()
+func (g *group) arrived(reg *registration) {
+	g.mu.Lock()
 	reg.waiting--
-	l.mu.Unlock()
+	g.mu.Unlock()
 }
 
 // giveUp ends a wait of Subscribe that had none. It reports true if the confirmation came after all.
-func (l *link) giveUp(t *topic, reg *registration) (confirmed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (g *group) giveUp(t *topic, reg *registration) (confirmed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if reg.confirmed {
 		return true
 	}
 	if reg.waiting--; reg.waiting == 0 && !reg.attached && !reg.gone.Load() {
-		l.removeLocked(t, reg)
+		g.removeLocked(t, reg)
 	}
 	return false
 }
 
-func (l *link) unregister(name string, r Receiver) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.topics[name]
+func (g *group) unregister(name string, r Receiver) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.topics[name]
 	if t == nil {
 		return
 	}
@@ -138,20 +138,20 @@ func (l *link) unregister(name string, r Receiver) {
 	if reg == nil {
 		return
 	}
-	l.removeLocked(t, reg)
-	l.settleLocked(t)
+	g.removeLocked(t, reg)
+	g.waitForDeliveryLocked(t)
 }
 
 // removeLocked takes reg off the topic and has the topic unsubscribed when it was the last.
-func (l *link) removeLocked(t *topic, reg *registration) {
+func (g *group) removeLocked(t *topic, reg *registration) {
 	t.remove(reg)
 	if t.wanted() {
 		return
 	}
 	if t.sub.over() {
-		delete(l.topics, t.name)
+		delete(g.topics, t.name)
 		return
 	}
-	t.lane.dropped = append(t.lane.dropped, t)
-	t.lane.nudge()
+	t.conn.toUnsubscribe = append(t.conn.toUnsubscribe, t)
+	t.conn.notify()
 }

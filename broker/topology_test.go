@@ -10,8 +10,8 @@ import (
 	"rollcall/redisconn"
 )
 
-// withoutLinks is a broker whose links the test makes.
-func withoutLinks(t *testing.T, url string, cfg Config) *Broker {
+// withoutGroups is a broker whose groups the test makes.
+func withoutGroups(t *testing.T, url string, cfg Config) *Broker {
 	t.Helper()
 	c, err := redisconn.Open(t.Context(), redisconn.Config{URL: url})
 	if err != nil {
@@ -23,25 +23,26 @@ func withoutLinks(t *testing.T, url string, cfg Config) *Broker {
 	return b
 }
 
-// A master that became a replica takes subscriptions, but does not get all that is published: no lane is made to it.
-func TestNoLaneToAReplica(t *testing.T) {
+// A master that became a replica takes subscriptions, but does not get all that is published: no connection is made to
+// it.
+func TestNoConnToAReplica(t *testing.T) {
 	server := redistest.ClusterOf(t, redistest.Shape{Replicas: true})
-	b := withoutLinks(t, server.URL(), Config{})
+	b := withoutGroups(t, server.URL(), Config{})
 	topic := b.keys.Topic("room")
-	master := server.Owner(redisconn.Slot(topic))
+	owner := server.Owner(redisconn.Slot(topic))
 	for i, p := range server.Nodes()[:3] {
-		if p != master {
+		if p != owner {
 			continue
 		}
-		l := newLink(b, "id")
-		for at, want := range map[*redistest.Process]error{server.Nodes()[i+3]: errReplica, master: nil} {
-			ln := newLane(l, place{addr: at.Addr(), node: at.Client()}, topic)
-			c, err := ln.connect(t.Context())
+		g := newGroup(b, "id")
+		for at, want := range map[*redistest.Process]error{server.Nodes()[i+3]: errReplica, owner: nil} {
+			c := g.newConnLocked(master{addr: at.Addr(), node: at.Client()}, topic)
+			err := c.connect(t.Context())
 			if err != want {
 				t.Errorf("%s: %v, want %v", at.Addr(), err, want)
 			}
 			if err == nil {
-				ln.hangUp(c)
+				c.hangUp()
 			}
 		}
 	}
@@ -54,9 +55,9 @@ func (a *again) Receive(string) {}
 func (a *again) Resubscribed()  { a.n.Add(1) }
 
 // A topology that names another master, for longer than a moment, is believed against one that says nothing.
-func TestStaleLaneIsLeft(t *testing.T) {
+func TestStaleConnIsLeft(t *testing.T) {
 	server := redistest.Cluster(t)
-	b := withoutLinks(t, server.URL(), Config{WatchEvery: 200 * time.Millisecond})
+	b := withoutGroups(t, server.URL(), Config{WatchEvery: 200 * time.Millisecond})
 	topic := b.keys.Topic("room")
 	right, wrong := server.Owner(redisconn.Slot(topic)), server.Nodes()[0]
 	if right == wrong {
@@ -64,15 +65,15 @@ func TestStaleLaneIsLeft(t *testing.T) {
 	}
 	var named atomic.Pointer[redistest.Process]
 	named.Store(right)
-	l := newLink(b, "id")
-	l.place = func(context.Context, string) (place, error) {
+	g := newGroup(b, "id")
+	g.masterOf = func(context.Context, string) (master, error) {
 		p := named.Load()
-		return place{addr: p.Addr(), node: p.Client()}, nil
+		return master{addr: p.Addr(), node: p.Client()}, nil
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan struct{})
-	go func() { l.run(ctx); close(ended) }()
+	go func() { g.run(ctx); close(ended) }()
 	defer func() { cancel(); <-ended }()
 
 	subscribers := func() int64 {
@@ -91,7 +92,7 @@ func TestStaleLaneIsLeft(t *testing.T) {
 		}
 	}
 	r := new(again)
-	l.register(topic, r, true)
+	g.register(topic, r, true)
 	await("subscribed", func() bool { return r.n.Load() == 1 && subscribers() == 1 })
 	named.Store(wrong)
 	await("the topic leaves", func() bool { return subscribers() == 0 })

@@ -13,79 +13,79 @@ import (
 )
 
 // read receives until the connection ends and returns why. All calls to
-// receivers of this lane's topics are made from here.
+// receivers of this connection's topics are made from here.
 //
 //go:noinline
-func (ln *lane) read(c *connection) error {
+func (c *conn) read() error {
 	for {
-		message, err := c.ps.Receive(c.ctx)
-		if err != nil && !ln.refused(err) {
+		message, err := c.pubsub.Receive(c.noDial)
+		if err != nil && !c.refused(err) {
 			return err
 		}
 		switch m := message.(type) {
 		case *redis.Message:
-			ln.deliver(m.Channel, m.Payload)
+			c.deliver(m.Channel, m.Payload)
 		case *redis.Subscription:
-			ln.answered.Add(1)
-			ln.answer(m.Kind, m.Channel)
+			c.answered.Add(1)
+			c.answer(m.Kind, m.Channel)
 		default: // a pong, or a refusal
-			ln.answered.Add(1)
+			c.answered.Add(1)
 		}
 	}
 }
 
 // deliver hands one message to the receivers of its topic.
-func (ln *lane) deliver(name, payload string) {
-	l := ln.l
-	l.mu.Lock()
-	l.messages++
-	t := l.topics[name]
-	if t == nil || t.lane != ln {
-		echo := name == ln.watch
-		l.mu.Unlock()
+func (c *conn) deliver(name, payload string) {
+	g := c.g
+	g.mu.Lock()
+	g.messages++
+	t := g.topics[name]
+	if t == nil || t.conn != c {
+		echo := name == c.echoTopic
+		g.mu.Unlock()
 		if echo {
-			ln.echo(payload)
+			c.echo(payload)
 		}
 		return
 	}
-	regs := ln.begin(t)
-	l.mu.Unlock()
+	regs := c.beginDeliveryLocked(t)
+	g.mu.Unlock()
 	for _, reg := range regs {
 		if !reg.gone.Load() {
 			reg.receiver.Receive(payload)
 		}
 	}
-	ln.finish()
+	c.endDelivery()
 }
 
 // answer takes Redis's answer to a SUBSCRIBE or UNSUBSCRIBE, plain or sharded, or the notice that a subscription
 // is over because its slot has left the master.
-func (ln *lane) answer(kind, name string) {
+func (c *conn) answer(kind, name string) {
 	o := subscribe
 	if kind == "unsubscribe" || kind == "sunsubscribe" {
 		o = unsubscribe
 	}
-	l := ln.l
-	l.mu.Lock()
-	ln.due.told(o, name)
-	t := l.topics[name]
-	if t == nil || t.lane != ln {
-		if o == unsubscribe && name == ln.watch {
-			ln.unwatched, ln.doubtful = true, true
-			ln.nudge()
+	g := c.g
+	g.mu.Lock()
+	c.pending.answered(o, name)
+	t := g.topics[name]
+	if t == nil || t.conn != c {
+		if o == unsubscribe && name == c.echoTopic {
+			c.echoLost, c.suspect = true, true
+			c.notify()
 		}
-		l.mu.Unlock()
+		g.mu.Unlock()
 		return
 	}
 	var confirmed bool
 	if o == unsubscribe && t.sub.unsubs == 0 {
-		t.sub, t.away = t.sub.ended(), true
+		t.sub, t.moving = t.sub.ended(), true
 	} else {
 		t.sub, confirmed = t.sub.answered(o)
 	}
 	if !confirmed {
-		l.leaveLocked(t)
-		l.mu.Unlock()
+		g.releaseLocked(t)
+		g.mu.Unlock()
 		return
 	}
 	t.tries, t.lost = 0, false
@@ -95,23 +95,23 @@ func (ln *lane) answer(kind, name string) {
 			again = append(again, reg)
 		}
 		if !reg.confirmed {
-			reg.confirm()
+			reg.confirmLocked()
 		}
 	}
-	ln.begin(t)
-	l.mu.Unlock()
+	c.beginDeliveryLocked(t)
+	g.mu.Unlock()
 	for _, reg := range again {
 		if !reg.gone.Load() {
 			reg.receiver.Resubscribed()
 		}
 	}
-	ln.finish()
+	c.endDelivery()
 }
 
 // refused takes an error of the connection. It reports true if that is a master's answer to one command, which says
 // that it does not serve the slot: those topics have to be asked for elsewhere, or later.
-func (ln *lane) refused(err error) bool {
-	if !ln.sharded() {
+func (c *conn) refused(err error) bool {
+	if !c.sharded() {
 		return false
 	}
 	slot := -1
@@ -123,65 +123,65 @@ func (ln *lane) refused(err error) bool {
 	case !redis.HasErrorPrefix(err, "CLUSTERDOWN"):
 		return false
 	}
-	l := ln.l
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	cmd, ok := ln.due.refused(slot)
+	g := c.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	cmd, ok := c.pending.refused(slot)
 	if !ok {
 		return true // to an UNSUBSCRIBE for what had been ended already
 	}
 	for _, name := range cmd.names {
-		if name == ln.watch {
-			ln.unwatched = true
+		if name == c.echoTopic {
+			c.echoLost = true
 		}
-		if t := l.topics[name]; t != nil && t.lane == ln {
-			t.sub, t.away = t.sub.refused(cmd.order), true
-			l.leaveLocked(t)
+		if t := g.topics[name]; t != nil && t.conn == c {
+			t.sub, t.moving = t.sub.refused(cmd.order), true
+			g.releaseLocked(t)
 		}
 	}
 	return true
 }
 
-// confirm is called with link.mu held.
-func (reg *registration) confirm() {
+// confirmLocked lets those know who wait for the first confirmation.
+func (reg *registration) confirmLocked() {
 	reg.confirmed = true
 	close(reg.ready)
 }
 
-// begin notes that the receivers of t are about to be called. link.mu is held.
-func (ln *lane) begin(t *topic) []*registration {
-	ln.delivering = t
-	ln.deliveries++
+// beginDeliveryLocked notes that the receivers of t are about to be called.
+func (c *conn) beginDeliveryLocked(t *topic) []*registration {
+	c.delivering = t
+	c.deliveries++
 	return t.regs
 }
 
-func (ln *lane) finish() {
-	l := ln.l
-	l.mu.Lock()
-	ln.delivering = nil
-	if l.waiters > 0 {
-		l.idle.Broadcast()
+func (c *conn) endDelivery() {
+	g := c.g
+	g.mu.Lock()
+	c.delivering = nil
+	if g.waiters > 0 {
+		g.idle.Broadcast()
 	}
-	l.mu.Unlock()
+	g.mu.Unlock()
 }
 
-// settleLocked waits until no call that began before is still running for t.
-// link.mu is held, and given up while it waits.
-func (l *link) settleLocked(t *topic) {
-	ln := t.lane
-	if ln == nil || ln.delivering != t || inReader() {
+// waitForDeliveryLocked waits until no call that began before is still running for t.
+// The lock is given up while it waits.
+func (g *group) waitForDeliveryLocked(t *topic) {
+	c := t.conn
+	if c == nil || c.delivering != t || inReader() {
 		return
 	}
-	number := ln.deliveries
-	l.waiters++
-	for ln.delivering == t && ln.deliveries == number {
-		l.idle.Wait()
+	number := c.deliveries
+	g.waiters++
+	for c.delivering == t && c.deliveries == number {
+		g.idle.Wait()
 	}
-	l.waiters--
+	g.waiters--
 }
 
 // readEntry is where the code of read begins.
-var readEntry = reflect.ValueOf((*lane).read).Pointer()
+var readEntry = reflect.ValueOf((*conn).read).Pointer()
 
 // inReader reports whether the caller is being called by a receiver, that is, on a reader's goroutine.
 // It walks the stack, which is slow (microseconds), and is asked only when there is a call to wait for.
@@ -205,16 +205,16 @@ func inReader() bool {
 	}
 }
 
-// echo takes what guard published: its number, and when, in ns since the broker was opened.
-func (ln *lane) echo(payload string) {
+// echo takes what checkAlive published: its number, and when, in ns since the broker was opened.
+func (c *conn) echo(payload string) {
 	text, sent, _ := strings.Cut(payload, " ")
 	number, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return
 	}
-	raise(&ln.echoed, number)
+	raise(&c.echoed, number)
 	if ns, err := strconv.ParseInt(sent, 10, 64); err == nil {
-		ln.l.b.cfg.Observer.Echoed(ln.l.b.now() - time.Duration(ns))
+		c.g.b.cfg.Observer.Echoed(c.g.b.now() - time.Duration(ns))
 	}
 }
 

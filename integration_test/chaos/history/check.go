@@ -185,7 +185,7 @@ func (c *checker) mayHaveBeenAway(client *Client, p place, at time.Duration) boo
 func (c *checker) mayBeThere(p place, at time.Duration) bool {
 	rest := time.Duration(-1)
 	for _, point := range c.rec.Points {
-		if point.At < at {
+		if c.truth.exactAfter(point.At) < at {
 			rest = point.At
 		}
 	}

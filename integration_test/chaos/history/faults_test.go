@@ -74,6 +74,33 @@ func TestFaults(t *testing.T) {
 			1500 a ended left
 			1501 w leave u
 			rest 5200`, ""},
+		"sent away beside another device, which goes by itself while its node drains": {there + `fault node-roll 1000 1600 n2
+			client c u plain n2
+			5 c opened
+			500 c asked
+			510 c sure
+			1100 b ended closed 1012 bye
+			1300 c ended left
+			1301 w leave u
+			rest 5200`, ""},
+		"Redis loses a leave, which shows when a node opens the room": {there + `fault redis-failover-lossy 1000 1600
+			900 b ended left
+			901 w leave u
+			rest 2000
+			client x - plain n3
+			2100 x opened
+			2101 x all u:b=on
+			2500 x leave u
+			rest 7000`, ""},
+		"Redis loses a leave, and it shows for too long": {there + `fault redis-failover-lossy 1000 1600
+			900 b ended left
+			901 w leave u
+			rest 2000
+			client x - plain n3
+			6100 x opened
+			6101 x all u:b=on
+			6500 x leave u
+			rest 7000`, "ghost, late, told gone"},
 		"sent away while Redis loses what was written": {there + `fault node-roll 1000 1600 n2
 			fault redis-failover 1000 1100
 			1001 b ended closed 1012 bye

@@ -193,7 +193,7 @@ func (t *truth) lingersUntil(k *tracking, stays []*tracking) time.Duration {
 		}
 	}
 	for _, o := range stays {
-		if o == k || o.sent == k.sent || o.asked > until || o.held <= k.ended {
+		if o == k || o.sent == k.sent || o.asked > until || max(o.held, o.ended) <= k.ended {
 			continue
 		}
 		begins := o.confirmed
@@ -275,15 +275,28 @@ func (t *truth) gaps(p place) []gap {
 	}
 	for i := range gaps {
 		g := &gaps[i]
-		g.until = t.restAfter(max(g.from, 0))
+		g.until = t.exactAfter(max(g.from, 0))
 		for _, c := range causes {
 			if c.from <= g.to && c.to >= g.from {
 				g.causes++
-				g.until = max(g.until, t.restAfter(c.to))
+				g.until = max(g.until, t.exactAfter(c.to))
 			}
 		}
 	}
 	return gaps
+}
+
+// exactAfter is when all that was true at a time is surely told: at the next point of rest, but when Redis may have lost writes
+// shortly before that, not before Times.Gone is over. Views that told a leave themselves hide it that Redis has lost it; one that
+// is opened then shows the user until the reaper comes.
+func (t *truth) exactAfter(at time.Duration) time.Duration {
+	rest := t.restAfter(at)
+	for _, f := range t.rec.Faults {
+		if over := f.Ended + t.rec.Times.Gone(); Promises[f.Name].Loses && f.Began <= rest && over > rest {
+			return over
+		}
+	}
+	return rest
 }
 
 // aways are the times in which others may take the node of a device for dead, though it lives.

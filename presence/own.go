@@ -22,12 +22,14 @@ type own struct {
 	at       Position      // of the last confirmed write
 	busy     chan struct{} // closed when the write under way is over
 	announce bool          // its connection is owed a presence_state as soon as the entry is written
-	timer    *time.Timer   // ends the lingering
 	tried    bool          // a write was begun: Redis may hold an entry
 	stored   Meta          // the last that Redis confirmed
-	changes  pace
-	turn     *time.Timer // set while a change waits for its turn, and until it is written then
-	due      bool        // its turn has come
+	timer    *time.Timer   // ends the lingering
+
+	// pace.go
+	changes pace
+	turn    *time.Timer // set while a change waits for its turn, and until it is written then
+	due     bool        // its turn has come
 }
 
 // leaves tells whether the connection is not there any more.
@@ -250,8 +252,11 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &w, changed, last)
 
 		c.mu.Lock()
-		if errors.Is(err, errGone) {
+		switch {
+		case errors.Is(err, errGone):
 			o.gone, err = true, nil
+		case isRefusal(err) && (w.leaves() || !changed): // of a Redis that refuses everything when it is full
+			err = errUnavailable
 		}
 		switch {
 		case err == nil:

@@ -263,6 +263,7 @@ func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, e
 			o.written, o.inc, o.at, o.stored = w.version, inc, at, w.meta
 		case isRefusal(err) && o.version == w.version:
 			o.written = w.version
+			c.t.unsettled(c) // what it was before may have to be written again
 			if o.stored.Ref == o.meta.Ref {
 				o.meta = o.stored
 			} else {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 func TestAfterFollowsTheMarks(t *testing.T) {

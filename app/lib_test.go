@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 1.3: ws_… functions, from a connection script beside other connections.

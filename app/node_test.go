@@ -19,9 +19,9 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/hub"
-	"rollcall/integration_test/redistest"
 	"rollcall/presence"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 	"rollcall/wsconn"
 )
 

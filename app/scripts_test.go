@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/luavm"
+	"rollcall/testkit/redistest"
 )
 
 // put registers a script.

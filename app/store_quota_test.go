@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // quotaOf configures a server with a quota.

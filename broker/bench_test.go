@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // counter is a receiver that counts.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // BenchmarkClusterBroadcast measures what a broadcast costs the masters of a Cluster, plain and sharded, with one, two

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"rollcall/broker"
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // place is one Redis that the conformance suite runs on.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 3, --redis-prefix: "nodes share what they see only when prefix and database number are the same; that holds for

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 5.2: "Redis ... failed over to a replica". The master is killed, or only frozen: then its connections stay open.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rollcall/broker"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // watcher is an Observer.

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/broker"
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // patient finds out about faults late: on a busy machine too no connection is given up that is none.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // withoutGroups is a broker whose groups the test makes.

@@ -15,8 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/broker"
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 const (

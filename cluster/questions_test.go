@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // A node has at most so many questions open, and answers at most so many at once; what is beyond has its outcome, and counts.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // TestScripts is one suite for every kind of Redis (STYLE 21). The members here have no loops: each script is called.

@@ -16,9 +16,9 @@ import (
 
 	"rollcall/broker"
 	"rollcall/cluster"
-	"rollcall/integration_test/redistest"
 	"rollcall/presence"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 	"rollcall/wsconn"
 )
 

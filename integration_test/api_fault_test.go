@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
-	"rollcall/integration_test/stories"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
+	"rollcall/testkit/stories"
 )
 
 // within1s is what a cluster-wide read may take (issue: "answer within 1 s") and what a busy test machine adds.

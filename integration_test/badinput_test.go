@@ -13,8 +13,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // silent is a client that never reads, and so answers nothing.

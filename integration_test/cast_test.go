@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // Times of most nodes here; gone is SPEC 5's "lease + grace + one heartbeat + 1 s".

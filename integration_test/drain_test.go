@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 3: --drain: "time over which clients are sent away (close 1012) after SIGTERM; exits 0 as soon as all are gone";

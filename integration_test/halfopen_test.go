@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 2: "Ready means: the lease is held, the app is loaded, and a message sent through Redis came back over this node's own

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // balance starts HAProxy with deploy/haproxy.cfg in front of one node in place of the three. It returns its address when

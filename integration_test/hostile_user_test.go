@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 5.5: "A slow or hostile client hurts only itself." Each change tells a user whole, so one user's sockets that come and go, or

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // texts are n masked frames in one piece of bytes, so that they come at once.

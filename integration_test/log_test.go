@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // docs/operating.md: each line of the JSON log names its node, no name comes twice in it, and a time is text with its unit.

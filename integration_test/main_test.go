@@ -5,7 +5,7 @@ package integration_test
 import (
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }

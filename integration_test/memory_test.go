@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // A node near its memory ceiling sheds new connections with 503 and Retry-After before it dies; those it has go on, and

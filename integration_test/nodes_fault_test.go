@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 5.1: "A killed node's users leave within lease + grace + one heartbeat + 1 s"; SPEC 1.1: "leave when the last one

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // slotsInUse are those of the room and of the leases.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // A Redis that has reached its maxmemory costs nobody a lease: who is there stays, leaves are told, a killed node's users

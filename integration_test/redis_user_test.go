@@ -10,8 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // docs/operating.md says what a Redis user of Rollcall's own may be limited to: with these rules and nothing more a cluster

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // restartGrace is --restart-grace of the nodes here; restartGone is SPEC 5.1's "`--restart-grace` + one heartbeat + 2 s".

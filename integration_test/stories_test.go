@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
-	"rollcall/integration_test/stories"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
+	"rollcall/testkit/stories"
+	"rollcall/testkit/tokentest"
 )
 
 // app is the test app, which does what its clients say.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // tlsNode is a node with a certificate in a folder.

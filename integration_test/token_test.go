@@ -12,8 +12,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/tokentest"
 )
 
 // private is the app whose routes want a token.

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"rollcall/broker"
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // bench is one Redis for the conformance suite, under a prefix of its own, with everything that the channel "room" says.

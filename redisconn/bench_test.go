@@ -10,8 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // BenchmarkDo measures the batcher: callers who wait each for their answer, by workers. The last line is go-redis's own

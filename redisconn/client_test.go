@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 func open2(t *testing.T, cfg redisconn.Config) error {

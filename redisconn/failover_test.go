@@ -8,8 +8,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // A master of a Cluster that restarts empty is told of, though no command of ours met it.

@@ -8,9 +8,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // setMemory sets maxmemory of all processes; no memory is less than what an empty Redis takes.

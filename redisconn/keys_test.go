@@ -6,8 +6,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // DESIGN 2, the table of names.

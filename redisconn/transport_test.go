@@ -13,8 +13,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 3, --redis: "redis://, rediss://, unix://".

@@ -11,7 +11,7 @@ import (
 
 	"rollcall/api"
 	"rollcall/auth"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // SPEC 2: "--dev without a key opens it to loopback peers that carry no forwarding header and no foreign Origin"; "No key

@@ -15,7 +15,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // SPEC 3: --max-connections, --max-connections-per-ip: "0 (no limit) | 503 with Retry-After; 429"; each at, under and over.

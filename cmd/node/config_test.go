@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 const testApp = "../../integration_test/testdata/app"

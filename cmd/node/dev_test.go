@@ -9,7 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // SPEC 3: --dev is for one's own machine: it listens on loopback, unless it is told otherwise by flag or environment.

@@ -19,7 +19,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // SPEC 3: sockets count from the moment they are accepted; there are some more of them than connections.

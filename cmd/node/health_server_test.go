@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 2: /healthz, /readyz and /metrics: "no key; may be moved to their own listener".

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
-	"rollcall/integration_test/stories"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
+	"rollcall/testkit/stories"
 )
 
 const keyFile = `# name scopes key

@@ -18,7 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // short is patience for tests.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // A node sheds when what no collection gives back comes near the limit, not when garbage fills the space.

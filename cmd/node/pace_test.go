@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // SPEC 3, --connect-rate: "new connections a second of a node, and a tenth of it of one address: 503, 429".

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 3, --store-quota: "keys and bytes of store for the app (beyond: it raises)". It counts on one Redis; a Cluster is bad

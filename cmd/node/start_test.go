@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // A node that waits for Redis is alive, so that nobody restarts it, and not ready, so that no client is sent to it.

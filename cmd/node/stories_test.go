@@ -9,10 +9,10 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
-	"rollcall/integration_test/stories"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
+	"rollcall/testkit/stories"
+	"rollcall/testkit/tokentest"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"rollcall/cluster"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 func put(t *testing.T, path string, data []byte) {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // stage is two nodes with one Redis, each behind an address that can be led to another one, as a balancer would.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // guest is somebody in the lobby without a browser.

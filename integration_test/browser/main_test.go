@@ -3,7 +3,7 @@ package browser_test
 import (
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }

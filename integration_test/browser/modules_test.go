@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 	"rollcall/wsconn"
 )
 

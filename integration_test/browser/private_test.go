@@ -7,8 +7,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/tokentest"
 )
 
 // The page of examples/private takes a token from the fragment, hides it, renews it, and says when it has expired.

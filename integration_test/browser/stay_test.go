@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // refusing is an app that lets nobody stay.

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/tokentest"
 )
 
 // The client in docs/auth.md gives its token as a subprotocol, renews it while connected, and comes back with a new one when

@@ -10,7 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rollcall/integration_test/chaos/history"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // device is one WebSocket client: of a user, or one that only watches. What it does and is told goes into its history.

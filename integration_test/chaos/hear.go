@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"rollcall/integration_test/chaos/history"
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // hear takes a frame; the client's reader calls it.

@@ -3,7 +3,7 @@ package chaos
 import (
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }

@@ -3,7 +3,7 @@ package chaos
 import (
 	"time"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 var proxied = []string{"standalone"}

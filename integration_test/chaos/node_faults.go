@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // nodeFaults are what can become of a node.

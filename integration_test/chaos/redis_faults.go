@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"rollcall/integration_test/chaos/history"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // redisFaults are what can become of Redis.

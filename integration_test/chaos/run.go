@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"rollcall/integration_test/chaos/history"
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // Plan says what one run does.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"rollcall/integration_test/chaos/history"
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 const app = "../testdata/app"

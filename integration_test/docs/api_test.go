@@ -3,7 +3,7 @@ package docs_test
 import (
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // apiPage is docs/api.md: three nodes with the example app rooms, and in room:lobby Ada on the first and Bob on the second one.

@@ -91,15 +91,15 @@ func TestContributing(t *testing.T) {
 		t.Errorf("only %d paths", paths)
 	}
 	for file, names := range map[string][]string{
-		"hub/types.go":                          {"actionNames"},
-		"hub/actions.go":                        {") act("},
-		"app/actions.go":                        {"actionKinds", "readAction"},
-		"app/lib_ws.go":                         {"wsFunctions"},
-		"app/lib.go":                            {"func (c *call) wait("},
-		"metrics/snapshot.go":                   {"type Rooms struct", "func newState()"},
-		"metrics/metrics_test.go":               {"func full()"},
-		"integration_test/stories/events.go":    {"eventStories"},
-		"integration_test/stories/functions.go": {"functionStories"},
+		"hub/types.go":                 {"actionNames"},
+		"hub/actions.go":               {") act("},
+		"app/actions.go":               {"actionKinds", "readAction"},
+		"app/lib_ws.go":                {"wsFunctions"},
+		"app/lib.go":                   {"func (c *call) wait("},
+		"metrics/snapshot.go":          {"type Rooms struct", "func newState()"},
+		"metrics/metrics_test.go":      {"func full()"},
+		"testkit/stories/events.go":    {"eventStories"},
+		"testkit/stories/functions.go": {"functionStories"},
 	} {
 		code := readRoot(t, file)
 		for _, name := range names {

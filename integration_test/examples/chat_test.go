@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // enter connects somebody to the chat and takes what comes at first.

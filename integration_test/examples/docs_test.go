@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"rollcall/hub"
-	"rollcall/integration_test/nodetest"
 	"rollcall/luavm"
+	"rollcall/testkit/nodetest"
 	"rollcall/wsconn"
 )
 

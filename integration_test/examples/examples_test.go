@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }

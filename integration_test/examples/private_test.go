@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // secretOfPrivate is what the README lets openssl make.

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // The first app of README, as it stands there, does what README says.

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 func TestEcho(t *testing.T) {

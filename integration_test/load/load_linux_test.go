@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 var (

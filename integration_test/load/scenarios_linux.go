@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // result is the figures of one run by name; the unit is the end of the name.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // The guests of a soak: for all its length there are so many of each kind, new ones for those that were sent away.

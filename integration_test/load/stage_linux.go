@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
 )
 
 // apiKey is that of the measured nodes.

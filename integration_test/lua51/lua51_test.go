@@ -18,8 +18,8 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"rollcall/integration_test/redistest"
 	"rollcall/luavm"
+	"rollcall/testkit/redistest"
 )
 
 var (

@@ -4,7 +4,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 // SPEC 5.1, 5.2 and 5.4: "one leave for each user who really went and none for those who stayed"; "nothing a dead or fenced

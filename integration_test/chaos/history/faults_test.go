@@ -83,6 +83,14 @@ func TestFaults(t *testing.T) {
 			1300 c ended left
 			1301 w leave u
 			rest 5200`, ""},
+		"sent away beside another device, which left while its node was frozen": {there + `fault node-freeze-short 900 1900 n1
+			fault node-term 1000 1600 n2
+			500 a asked
+			510 a sure
+			1000 a ended left
+			1100 b ended closed 1012 bye
+			1950 w leave u
+			rest 5200`, ""},
 		"Redis loses a leave, which shows when a node opens the room": {there + `fault redis-failover-lossy 1000 1600
 			900 b ended left
 			901 w leave u

@@ -193,7 +193,7 @@ func (t *truth) lingersUntil(k *tracking, stays []*tracking) time.Duration {
 		}
 	}
 	for _, o := range stays {
-		if o == k || o.sent == k.sent || o.asked > until || max(o.held, o.ended) <= k.ended {
+		if o == k || o.sent == k.sent || o.asked > until || t.seenUntil(o) <= k.ended {
 			continue
 		}
 		begins := o.confirmed
@@ -201,6 +201,21 @@ func (t *truth) lingersUntil(k *tracking, stays []*tracking) time.Duration {
 			begins = o.asked // it may have come and gone unseen
 		}
 		until = min(until, max(begins, k.ended))
+	}
+	return until
+}
+
+// seenUntil is how long the cluster may take a device for one that is there: its node may not have heard yet that it ended, while it
+// is frozen or cut off all the more.
+func (t *truth) seenUntil(k *tracking) time.Duration {
+	if k.ended == forever {
+		return forever
+	}
+	until := max(k.held, k.ended) + notice
+	for _, f := range t.rec.Faults {
+		if f.strikes(k.client.Node) && f.Began <= k.ended && k.ended <= f.Ended+notice {
+			until = max(until, f.Ended+notice)
+		}
 	}
 	return until
 }

@@ -18,9 +18,9 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/broker"
-	"rollcall/integration_test/redistest"
 	"rollcall/integration_test/simulation/redismodel"
 	"rollcall/redisconn"
+	"rollcall/testkit/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -7,7 +7,7 @@ import (
 
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // registryStories are the two ways of SPEC 1.1 to register a script, and SPEC 2's shapes of them.

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // presenceStories are presence for event handlers: SPEC 1.2's actions and "Presence frames to clients of event handlers, exactly".

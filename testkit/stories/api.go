@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // apiStories are the rows of SPEC 2, asked on nodes that do not hold the connection. Every answer is held against the OpenAPI

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // functionStories are the rows of SPEC 1.3, for both kinds of handler.

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rollcall/integration_test/redistest"
+	"rollcall/testkit/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

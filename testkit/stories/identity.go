@@ -11,8 +11,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/tokentest"
 )
 
 // identityStories are SPEC 4: who the user is, on every kind of route. Their test app asks for no token; what asks for one is

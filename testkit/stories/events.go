@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // eventStories are the rows of SPEC 1.2 but for presence.

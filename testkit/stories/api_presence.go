@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // apiPresenceStories are SPEC 2's rows of presence.

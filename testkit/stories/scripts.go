@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // scriptStories are the rows of SPEC 1.1's table of functions.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/tokentest"
 )
 
 // Key is the API key of the nodes.

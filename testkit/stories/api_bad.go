@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // apiBadStories are requests that are wrong. Issue: "bad bodies, unknown fields, huge bodies, wrong types: 4xx problem

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // connection is one of SPEC 2's {id,node,route,channels,user,connected_at}.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"rollcall/integration_test/nodetest"
+	"rollcall/testkit/nodetest"
 )
 
 // httpStories are HTTP handlers: the end of SPEC 1.3 and its fine print.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/integration_test/nodetest"
-	"rollcall/integration_test/tokentest"
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/tokentest"
 )
 
 // permissionStories are routes with permissions = "claims": the token's claim channels says where a handler may join, track

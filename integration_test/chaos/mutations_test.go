@@ -97,22 +97,6 @@ func (m mutation) build(t *testing.T) (node string) {
 	return node
 }
 
-// rooms are the folders whose packages the node is built of.
-func rooms(t *testing.T) (folders []string) {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "rollcall/cmd/node").Output()
-	if err != nil {
-		t.Fatalf("list packages: %v", err)
-	}
-	for pkg := range strings.Lines(string(out)) {
-		inner, ours := strings.CutPrefix(strings.TrimSpace(pkg), "rollcall/")
-		if folder, _, _ := strings.Cut(inner, "/"); ours && !slices.Contains(folders, folder) {
-			folders = append(folders, folder)
-		}
-	}
-	return folders
-}
-
 // readMutations reads all.
 func readMutations(t *testing.T) (all []mutation) {
 	t.Helper()

@@ -1,11 +1,11 @@
 package hub
 
 import (
-	"encoding/json"
 	"sync"
 	"testing"
 
 	"rollcall/presence"
+	"rollcall/testkit/roster"
 	"rollcall/wsconn"
 )
 
@@ -30,13 +30,13 @@ func (c *rawConn) len() int {
 	return len(c.texts)
 }
 
-// reducer is a client that replaces users on joins, deletes them on leaves, and replaces all on a presence_state.
+// reducer is a client that keeps the list as SPEC 1.2 tells clients to.
 type reducer struct {
 	t       testing.TB
 	devices bool
 
-	mu    sync.Mutex
-	users map[string][]string // metas as text
+	mu     sync.Mutex
+	roster roster.Roster
 }
 
 func (r *reducer) Close(int, string) {}
@@ -44,45 +44,18 @@ func (r *reducer) Close(int, string) {}
 func (r *reducer) SendIn(_ *wsconn.Burst, f wsconn.Frame) error { return r.Send(f) }
 
 func (r *reducer) Send(f wsconn.Frame) error {
-	type list map[string]struct{ Metas []json.RawMessage }
-	var frame struct {
-		Event   string
-		Payload json.RawMessage
-	}
-	if err := json.Unmarshal(f.Payload(), &frame); err != nil {
-		r.t.Errorf("frame %s: %v", f.Payload(), err)
-		return nil
-	}
-	texts := func(ms []json.RawMessage) (out []string) {
-		for _, m := range ms {
-			out = append(out, string(m))
-		}
-		return out
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if frame.Event == "presence_state" {
-		var all list
-		_ = json.Unmarshal(frame.Payload, &all)
-		r.users = map[string][]string{}
-		for id, u := range all {
-			r.users[id] = texts(u.Metas)
-		}
+	frame, faults := roster.Read(f.Payload())
+	if frame == nil {
+		r.t.Errorf("frame %s", f.Payload())
 		return nil
 	}
-	var diff struct{ Joins, Leaves list }
-	_ = json.Unmarshal(frame.Payload, &diff)
-	if r.users == nil {
-		r.users = map[string][]string{}
-	}
-	for id, u := range diff.Joins {
-		if _, both := diff.Leaves[id]; both {
-			r.t.Errorf("%s is in both halves: %s", id, f.Payload())
+	_, more := r.roster.Take(frame)
+	for _, fault := range append(faults, more...) {
+		if r.devices || fault.Kind == roster.Malformed {
+			r.t.Errorf("%s: %s", fault, f.Payload())
 		}
-		r.users[id] = texts(u.Metas)
-	}
-	for id := range diff.Leaves {
-		delete(r.users, id)
 	}
 	return nil
 }
@@ -91,16 +64,16 @@ func (r *reducer) Send(f wsconn.Frame) error {
 func (r *reducer) matches(want []*presence.User) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.users) != len(want) {
+	if len(r.roster.Users) != len(want) {
 		return false
 	}
 	for _, u := range want {
-		got, ok := r.users[u.ID]
+		got, ok := r.roster.Users[u.ID]
 		if !ok || r.devices && len(got) != len(u.Metas) {
 			return false
 		}
 		for i := range u.Metas {
-			if r.devices && got[i] != string(u.Metas[i].AppendJSON(nil)) {
+			if r.devices && got[i].All != string(u.Metas[i].AppendJSON(nil)) {
 				return false
 			}
 		}

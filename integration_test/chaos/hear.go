@@ -6,6 +6,7 @@ import (
 
 	"rollcall/integration_test/chaos/history"
 	"rollcall/testkit/nodetest"
+	"rollcall/testkit/roster"
 )
 
 // hear takes a frame; the client's reader calls it.
@@ -30,12 +31,12 @@ func (d *device) hear(f nodetest.Frame) {
 // hearPresence notes what a frame told of presence, by the roster that took it.
 func (d *device) hearPresence(f nodetest.Frame) {
 	for _, fault := range f.Faults {
-		if user, again := strings.CutSuffix(fault, " was told again, with nothing new"); again {
-			d.noteLocked(history.Event{Kind: history.Again, Room: d.run.intern(f.Channel), User: d.run.intern(user), Frame: d.frames})
-			continue
-		}
-		if !strings.HasSuffix(fault, "leaves, who was not there") { // the checker finds that itself
-			d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault, Frame: d.frames})
+		switch fault.Kind {
+		case roster.Again:
+			d.noteLocked(history.Event{Kind: history.Again, Room: d.run.intern(f.Channel), User: d.run.intern(fault.User), Frame: d.frames})
+		case roster.Malformed:
+			d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault.String(), Frame: d.frames})
+		case roster.Stranger: // the checker finds that itself
 		}
 	}
 	for _, told := range f.Told {
@@ -102,7 +103,7 @@ func (d *device) caused(text string) string {
 }
 
 // metas are a user's devices and states as views have them.
-func (d *device) metas(metas []nodetest.Meta) string {
+func (d *device) metas(metas []roster.Meta) string {
 	devices := make([]string, len(metas))
 	for i, m := range metas {
 		devices[i] = deviceIn([]byte(m.All)) + "=" + m.State

@@ -2,21 +2,22 @@ package compose_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/testkit/roster"
 )
 
 // A client is one WebSocket to the chat example, through the balancer. It keeps the
-// room's user list the way SPEC 1.2 tells clients to: a presence_state is the whole
-// list, joins replace users, leaves delete them.
+// room's user list the way SPEC 1.2 tells clients to.
 type client struct {
 	// Static after construction.
 	user    string
@@ -28,7 +29,7 @@ type client struct {
 	// mu guards what follows.
 	mu      sync.Mutex
 	channel string // of the first presence_state; "" before it
-	online  map[string]bool
+	roster  roster.Roster
 	came    map[string]int // users that entered the list by a diff
 	went    map[string]int // users that left it by a diff
 	wrong   []string       // what no right server sends
@@ -60,7 +61,6 @@ func connect(ctx context.Context, s *stack, room, user string) (*client, error) 
 		process: answer.Header.Get("X-Rollcall-Node"),
 		ws:      ws,
 		done:    make(chan struct{}),
-		online:  map[string]bool{},
 		came:    map[string]int{},
 		went:    map[string]int{},
 		changed: make(chan struct{}),
@@ -115,69 +115,32 @@ func (c *client) read() {
 
 // take applies one frame. What is no presence frame of the room is none of its business.
 func (c *client) take(data []byte) {
-	var frame struct {
-		Event   string          `json:"event"`
-		Channel string          `json:"channel"`
-		Payload json.RawMessage `json:"payload"`
-	}
-	if json.Unmarshal(data, &frame) != nil {
+	frame, faults := roster.Read(data)
+	if frame == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var err error
 	switch {
-	case frame.Event == "presence_state" && (c.channel == "" || c.channel == frame.Channel):
+	case c.channel == "" && frame.State:
 		c.channel = frame.Channel
-		err = c.resetLocked(frame.Payload)
-	case frame.Event == "presence_diff" && c.channel == frame.Channel:
-		err = c.applyLocked(frame.Payload)
-	default:
+	case c.channel != frame.Channel:
 		return
 	}
-	if err != nil {
-		c.wrong = append(c.wrong, fmt.Sprintf("%v: %s", err, data))
+	told, more := c.roster.Take(frame)
+	for _, what := range told {
+		switch kind, user, _ := strings.Cut(what, " "); kind {
+		case "join":
+			c.came[user]++
+		case "leave":
+			c.went[user]++
+		}
+	}
+	for _, fault := range append(faults, more...) {
+		c.wrong = append(c.wrong, fmt.Sprintf("%v: %s", fault, data))
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
-}
-
-// users is the shape of a presence_state and of each half of a diff.
-type users map[string]struct {
-	Metas []json.RawMessage `json:"metas"`
-}
-
-func (c *client) resetLocked(payload []byte) error {
-	var all users
-	if err := json.Unmarshal(payload, &all); err != nil {
-		return err
-	}
-	clear(c.online)
-	for u := range all {
-		c.online[u] = true
-	}
-	return nil
-}
-
-func (c *client) applyLocked(payload []byte) error {
-	var diff struct{ Joins, Leaves users }
-	if err := json.Unmarshal(payload, &diff); err != nil {
-		return err
-	}
-	for u := range diff.Joins {
-		if !c.online[u] {
-			c.came[u]++
-		}
-		c.online[u] = true
-	}
-	for u := range diff.Leaves {
-		if !c.online[u] {
-			return fmt.Errorf("a leave of %s, who was not there", u)
-		}
-		c.went[u]++
-		delete(c.online, u)
-	}
-	return nil
 }
 
 // view returns a copy of what the client sees now.
@@ -185,7 +148,7 @@ func (c *client) view() (v view, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return view{
-		online: slices.Sorted(maps.Keys(c.online)),
+		online: slices.Sorted(maps.Keys(c.roster.Users)),
 		came:   maps.Clone(c.came),
 		went:   maps.Clone(c.went),
 		wrong:  slices.Clone(c.wrong),

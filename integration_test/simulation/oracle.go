@@ -457,13 +457,13 @@ func (r *room) exact(want map[string]string) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.clients)) {
 		c := r.clients[id]
-		if c.state == nil {
+		if c.roster.Users == nil {
 			r.fail("client %s was never given a state", id)
 			continue
 		}
 		knows := map[string]string{}
-		for user, k := range c.state {
-			knows[user] = k.conns
+		for user, metas := range c.roster.Users {
+			knows[user] = entries(metas)
 		}
 		if got := sortWords(knows); !c.same(got, want) {
 			r.fail("client %s knows %v, want %v", id, got, want)

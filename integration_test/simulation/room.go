@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/presence"
+	"rollcall/testkit/roster"
 )
 
 // room is what the hub has of a channel: it receives the topic, and is the audience of its presence. It stands for one
@@ -32,17 +33,25 @@ type room struct {
 	ledger
 }
 
-// client is a client of an event handler, as SPEC 1.2 thinks of it: it replaces users on joins and deletes them on leaves.
+// client is a client of an event handler.
 type client struct {
 	id      string
 	devices bool // of a route with presence = "devices"
 	waiting bool // for its presence_state: until then the hub sends it no diffs
-	state   map[string]known
+	roster  roster.Roster
 	ledger
 }
 
-// known is what a client knows of a user: connections with their metadata, as the oracle writes them, and all of it.
-type known struct{ conns, all string }
+// entries are a user's connections with their metadata, as the oracle writes them.
+func entries(metas []roster.Meta) string {
+	var parts []string
+	for _, m := range metas {
+		var own struct{ N any }
+		_ = json.Unmarshal([]byte(m.All), &own) // the roster has read it
+		parts = append(parts, fmt.Sprint(m.ConnectionID, "=", own.N))
+	}
+	return strings.Join(parts, " ")
+}
 
 // ledger counts the leaves told of each user, since a moment when so many absences had been counted.
 type ledger struct {
@@ -178,27 +187,11 @@ func (l *ledger) gone(r *room, user, who string) {
 	}
 }
 
-// frame is a presence_diff.
-type frame struct {
-	Payload struct{ Joins, Leaves map[string]metas }
-}
-
-type metas struct{ Metas []map[string]any }
-
-func (m metas) known() known {
-	var conns, all []string
-	for _, meta := range m.Metas {
-		part := fmt.Sprint(meta["connection_id"], "=", meta["n"])
-		conns, all = append(conns, part), append(all, part+" "+fmt.Sprint(meta["phx_ref"]))
-	}
-	return known{strings.Join(conns, " "), strings.Join(all, " ")}
-}
-
 func (r *room) diff(d *presence.Diff) {
 	plain, devices := r.parse(d.Plain), r.parse(d.Devices)
 	if plain != nil {
 		r.n.w.story.add("n%d sends %s: joins %v leaves %v", r.n.number, r.name,
-			slices.Sorted(maps.Keys(plain.Payload.Joins)), slices.Sorted(maps.Keys(plain.Payload.Leaves)))
+			slices.Sorted(maps.Keys(plain.Joins)), slices.Sorted(maps.Keys(plain.Leaves)))
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.clients)) {
 		c := r.clients[id]
@@ -215,65 +208,54 @@ func (r *room) diff(d *presence.Diff) {
 				f = r.parse(own.Devices)
 			}
 		}
-		if f != nil && c.state != nil {
+		if f != nil && c.roster.Users != nil {
 			c.take(r, f)
 		}
 	}
 }
 
-func (r *room) parse(text []byte) *frame {
+// parse reads a frame; nil when there is none. SPEC 1.2: "One user is never in both halves of one diff".
+func (r *room) parse(text []byte) *roster.Frame {
 	if text == nil {
 		return nil
 	}
-	var f frame
-	if err := json.Unmarshal(text, &f); err != nil {
-		r.fail("a diff cannot be read: %v: %s", err, text)
-		return nil
+	f, faults := roster.Read(text)
+	if f == nil {
+		r.fail("no frame of presence: %s", text)
 	}
-	return &f
+	for _, fault := range faults {
+		r.fail("%s", fault)
+	}
+	return f
 }
 
-// take is one diff for one client. SPEC 1.2: "One user is never in both halves of one diff"; "what a `presence_state` holds
-// is never told again by a later diff".
-func (c *client) take(r *room, f *frame) {
-	for _, user := range slices.Sorted(maps.Keys(f.Payload.Joins)) {
-		m := f.Payload.Joins[user]
-		if _, both := f.Payload.Leaves[user]; both {
-			r.fail("%s is in both halves of a diff", user)
+// take is one diff for one client. SPEC 1.2: "what a `presence_state` holds is never told again by a later diff". Who is on a
+// plain route may be told what they know: second devices came and went without a frame.
+func (c *client) take(r *room, f *roster.Frame) {
+	_, faults := c.roster.Take(f)
+	for _, fault := range faults {
+		if c.devices || fault.Kind != roster.Again {
+			r.fail("client %s: %s", c.id, fault)
 		}
-		now := m.known()
-		if c.devices && c.state[user] == now {
-			r.fail("client %s is told again what it knows of %s: %s", c.id, user, now.conns)
-		}
-		c.state[user] = now
 	}
-	for _, user := range slices.Sorted(maps.Keys(f.Payload.Leaves)) {
-		if _, here := c.state[user]; !here {
-			r.fail("client %s is told that %s leaves, who is not there", c.id, user)
-			return
-		}
-		delete(c.state, user)
+	for _, user := range slices.Sorted(maps.Keys(f.Leaves)) {
 		c.gone(r, user, "client "+c.id)
 	}
 }
 
 func (r *room) state(ids []string, text []byte) {
-	var f struct{ Payload map[string]metas }
-	if err := json.Unmarshal(text, &f); err != nil {
-		r.fail("a state cannot be read: %v: %s", err, text)
+	f := r.parse(text)
+	if f == nil {
 		return
 	}
-	r.n.w.story.add("n%d sends %s: state %v to %v", r.n.number, r.name, slices.Sorted(maps.Keys(f.Payload)), ids)
+	r.n.w.story.add("n%d sends %s: state %v to %v", r.n.number, r.name, slices.Sorted(maps.Keys(f.Joins)), ids)
 	for _, id := range ids {
 		c := r.clients[id]
 		if c == nil {
 			continue
 		}
 		c.waiting = false
-		c.state = map[string]known{}
-		for user, m := range f.Payload {
-			c.state[user] = m.known()
-		}
+		c.roster.Take(f)
 		c.ledger = ledger{left: map[string]int{}, base: maps.Clone(r.base)}
 		for user, n := range r.left {
 			c.base[user] += n // the view may be behind, and the state with it

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/testkit/roster"
 )
 
-// Client is a WebSocket client. A goroutine reads all that comes: every text frame goes to the rosters, and into a queue
+// Client is a WebSocket client. A goroutine reads all that comes: every text frame goes into what it knows of presence, and into a queue
 // that the test takes from. How the connection ended is the queue's last entry, "closed <code> <reason>".
 type Client struct {
 	t    testing.TB
@@ -24,12 +26,12 @@ type Client struct {
 	Node string // the process id of its node, as the upgrade's answer said
 	done chan struct{}
 
-	mu      sync.Mutex
-	queue   []string // text frames as they are, binary ones as "binary <text>"
-	rosters map[string]*Roster
-	changed chan struct{} // closed and made anew with each frame
-	over    bool
-	asked   int
+	mu       sync.Mutex
+	queue    []string // text frames as they are, binary ones as "binary <text>"
+	presence map[string]*channelPresence
+	changed  chan struct{} // closed and made anew with each frame
+	over     bool
+	asked    int
 
 	record func(Frame) // nil: frames are queued; called by the reader
 }
@@ -40,8 +42,8 @@ type Frame struct {
 	Over    bool   // the connection has ended: the last one
 	Channel string // of presence frames, else ""
 	Told    []string
-	Faults  []string
-	Users   map[string][]Meta // the roster after it; not to be kept
+	Faults  []roster.Fault
+	Users   map[string][]roster.Meta // the roster after it; not to be kept
 }
 
 // Record connects a client that keeps no frames but hands each to take, on the reader's goroutine, which take holds up. It is
@@ -52,7 +54,7 @@ func Record(ctx context.Context, addr, path string, take func(Frame)) (*Client, 
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", path, err)
 	}
-	c := &Client{Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), rosters: map[string]*Roster{}, record: take}
+	c := &Client{Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), presence: map[string]*channelPresence{}, record: take}
 	go c.read()
 	return c, nil
 }
@@ -102,7 +104,7 @@ func dial(t testing.TB, dialer *websocket.Dialer, url string, header []string) (
 	if err != nil {
 		return nil, resp, err
 	}
-	c := &Client{t: t, Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), rosters: map[string]*Roster{}}
+	c := &Client{t: t, Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), presence: map[string]*channelPresence{}}
 	go c.read()
 	t.Cleanup(c.Drop)
 	return c, resp, nil
@@ -154,19 +156,12 @@ func (c *Client) take(text string, over bool) {
 	defer c.mu.Unlock()
 	c.over = over
 	frame := Frame{Text: text, Over: over}
-	if channel, apply := presenceFrame(text); apply != nil {
-		r := c.rosters[channel]
-		if r == nil {
-			r = &Roster{}
-			c.rosters[channel] = r
-		}
-		apply(r)
-		if c.record != nil {
-			frame.Channel, frame.Told, frame.Faults, frame.Users = channel, r.told, r.faults, r.users
-			r.told, r.faults = nil, nil
-		}
-	}
+	channel, p := c.hearLocked(text)
 	if c.record != nil {
+		if p != nil {
+			frame.Channel, frame.Told, frame.Faults, frame.Users = channel, p.told, p.faults, p.roster.Users
+			p.told, p.faults = nil, nil
+		}
 		c.record(frame)
 		return
 	}

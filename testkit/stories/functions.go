@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/testkit/nodetest"
+	"rollcall/testkit/roster"
 )
 
 // functionStories are the rows of SPEC 1.3, for both kinds of handler.
@@ -167,7 +168,7 @@ func (s *story) wsPresence() {
 	for _, c := range s.both() {
 		var list []struct {
 			UserID string `json:"user_id"`
-			Metas  []nodetest.Meta
+			Metas  []roster.Meta
 		}
 		s.decode(c.Call1("ws_list_presence", ch), &list)
 		var got []string

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// View is what one client knows of one room: a reducer over its events.
+// View is what one client knows of one room: a reducer over the events of a history. It is another one than package roster,
+// which made those events of frames: it judges them, and follows scripts, who are told of changes alone.
 type View struct {
 	route Route
 	self  string            // the user whose events this client is not told of; "" none

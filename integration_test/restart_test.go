@@ -140,7 +140,7 @@ func TestLingerKeepsAUserNotADevice(t *testing.T) {
 // SPEC 3, --drain: it "exits 0 … at the latest 2 s after it, also while Redis hangs, a request hangs or a script runs".
 func TestExitTime(t *testing.T) {
 	t.Parallel()
-	const drain, latest = 500 * time.Millisecond, 2500*time.Millisecond + time.Second // the last: to end a process on a busy machine
+	const drain, latest = 500 * time.Millisecond, 2500*time.Millisecond + 2*time.Second // the last: to end a process on a busy machine
 	hang := func(n *nodetest.Node, how ...string) {
 		conn := silent(t, n.Addr(), how[0])
 		if err := conn.WriteMessage(1, []byte(how[1])); err != nil {
@@ -211,7 +211,7 @@ func TestDevEndsAtOnce(t *testing.T) {
 	if code := n.ExitCode(nodetest.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if took := time.Since(began); took > 2*time.Second { // a second, and a busy machine
+	if took := time.Since(began); took > 3*time.Second { // a second, and a busy machine
 		t.Errorf("it ended after %v", took)
 	}
 	next.AwaitReady()

@@ -75,7 +75,7 @@ func Launch(t testing.TB, o Options) *Node {
 	}
 	n := &Node{t: t, cmd: exec.Command(program, args...), Log: &Log{}, done: make(chan struct{})}
 	n.cmd.Stderr, n.cmd.SysProcAttr = n.Log, attributes()
-	n.cmd.Env = append(os.Environ(), o.Env...)
+	n.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), o.Env...) // the race detector would wait a second at the end
 	if err := n.cmd.Start(); err != nil {
 		t.Fatalf("start a node: %v", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"rollcall/broker"
 	"rollcall/redisconn"
 )
@@ -25,6 +27,10 @@ const askWait = 900 * time.Millisecond
 
 // maxAnswering bounds the questions a node answers at once; beyond it a question is dropped, and the asker names this node as silent.
 const maxAnswering = 64
+
+// answerBytes bounds what of answers is on its way to Redis at once, so that many long ones do not overflow the askers'
+// subscriptions; one alone may be longer. An answer that waits for the others until its asker has given up is dropped.
+const answerBytes = 4 << 20
 
 // maxAsking bounds the questions a node has open at once; beyond it callers wait for a place as long as for an answer.
 const maxAsking = 256
@@ -45,13 +51,13 @@ type calls struct {
 
 	ctx    context.Context // ends with close; answers run under it
 	cancel context.CancelFunc
-	slots  chan struct{} // of answering
+	slots  chan struct{}       // of answering
+	bytes  *semaphore.Weighted // of answers on their way
 	asking chan struct{}
 	done   sync.WaitGroup
 
-	told time.Time // of a dropped question; owned by the reception goroutine
-
 	mu      sync.Mutex
+	told    time.Time // of a dropped question
 	closed  bool
 	lastID  uint64
 	waiting map[string]chan answer
@@ -61,7 +67,8 @@ type answer struct{ from, body string }
 
 func newCalls(c *Cluster) *calls {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering), asking: make(chan struct{}, maxAsking), waiting: map[string]chan answer{}}
+	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering), bytes: semaphore.NewWeighted(answerBytes),
+		asking: make(chan struct{}, maxAsking), waiting: map[string]chan answer{}}
 }
 
 // Handle sets what answers other nodes. It is called before Start.
@@ -133,11 +140,7 @@ func (s *calls) question(text string) {
 	select {
 	case s.slots <- struct{}{}:
 	default:
-		s.c.stats.Dropped.Add(1)
-		if now := time.Now(); now.Sub(s.told) >= dropTold {
-			s.told = now
-			s.c.cfg.Log.Warn("too many questions from other nodes; some are dropped", "from", part[1])
-		}
+		s.dropLocked(part[1])
 		return
 	}
 	s.done.Go(func() {
@@ -146,13 +149,34 @@ func (s *calls) question(text string) {
 		defer cancel()
 		body, err := s.handler.Answer(ctx, part[2], part[3])
 		if err == nil {
-			msg := "a " + part[0] + " " + s.c.cfg.Process + " " + body
-			err = s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(part[1]), []byte(msg))
+			err = s.answer(ctx, part[0], part[1], body)
 		}
 		if err != nil && s.ctx.Err() == nil {
 			s.c.cfg.Log.Warn("answer another node failed", "kind", part[2], "to", part[1], "error", err)
 		}
 	})
+}
+
+// answer publishes an answer, once there is room for it.
+func (s *calls) answer(ctx context.Context, id, to, body string) error {
+	size := min(int64(len(body)), answerBytes)
+	if s.bytes.Acquire(ctx, size) != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dropLocked(to)
+		return nil
+	}
+	defer s.bytes.Release(size)
+	return s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(to), []byte("a "+id+" "+s.c.cfg.Process+" "+body))
+}
+
+// dropLocked notes that a question of a node gets no answer.
+func (s *calls) dropLocked(from string) {
+	s.c.stats.Dropped.Add(1)
+	if now := time.Now(); now.Sub(s.told) >= dropTold {
+		s.told = now
+		s.c.cfg.Log.Warn("too many questions from other nodes; some are dropped", "from", from)
+	}
 }
 
 func (s *calls) sendEcho(ctx context.Context) {

@@ -82,7 +82,7 @@ func newMember(t *testing.T, url string, ttl time.Duration) *member {
 	}
 	b := broker.New(broker.Config{Redis: redis})
 	m := &member{t: t, redis: redis, broker: b}
-	m.Cluster = New(Config{Redis: redis, Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.DiscardHandler),
+	m.Cluster = New(Config{Redis: redis, Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Node: Node{Address: "here", Version: "v", PID: 7, StartedAt: time.UnixMilli(12345)}, Load: func() Load { return Load{3, 2} }})
 	m.Handle(m)
 	m.OnIncarnation(func(inc string) {
@@ -100,11 +100,15 @@ func newMember(t *testing.T, url string, ttl time.Duration) *member {
 	return m
 }
 
-// kill ends a member as kill -9 does: its loop stops, its lease stays.
+// kill ends a member as kill -9 does: its loop stops, its lease stays. A heartbeat on its way would renew it later.
 func (m *member) kill() {
+	m.t.Helper()
 	m.cancel()
 	m.done.Wait()
 	m.calls.close()
+	if _, err := m.redis.Do(context.Background(), "ping"); err != nil { // behind what is on its way
+		m.t.Fatal(err)
+	}
 }
 
 // mini is a miniredis whose clock stands still until the test moves it.

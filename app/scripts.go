@@ -37,7 +37,7 @@ type Redis interface {
 
 // Subscriber is how Scripts hears of changes.
 type Subscriber interface {
-	Subscribe(ctx context.Context, topic string, r broker.Receiver) error
+	Attach(topic string, r broker.Receiver) (confirmed bool)
 	Unsubscribe(topic string, r broker.Receiver)
 }
 
@@ -111,9 +111,7 @@ func OpenScripts(ctx context.Context, cfg ScriptsConfig) (*Scripts, error) {
 	}
 	s := &Scripts{cfg: cfg, stop: make(chan struct{}), wake: make(chan struct{}, 1), ask: make(chan chan error)}
 	s.now.Store(&scriptSet{records: records{}})
-	if err := cfg.Broker.Subscribe(ctx, cfg.Keys.AllTopic(), s); err != nil {
-		return nil, fmt.Errorf("subscribe to script changes: %w", err)
-	}
+	cfg.Broker.Attach(cfg.Keys.AllTopic(), s)
 	if err := s.look(ctx, true); err != nil {
 		cfg.Broker.Unsubscribe(cfg.Keys.AllTopic(), s)
 		return nil, fmt.Errorf("read registered scripts: %w", err)
@@ -141,7 +139,7 @@ func (s *Scripts) Receive(payload string) {
 	}
 }
 
-// Resubscribed is told when announcements may have been missed.
+// Resubscribed is told when announcements may have been missed: the registry is read again.
 func (s *Scripts) Resubscribed() {
 	select {
 	case s.wake <- struct{}{}:

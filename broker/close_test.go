@@ -30,9 +30,7 @@ func TestUnsubscribeWaitsForTheCall(t *testing.T) {
 	server := redistest.Mini(t)
 	b := open(t, config{URL: server.URL(), Groups: 1})
 	s := &slow{entered: make(chan string, 10), release: make(chan struct{})}
-	if err := b.Subscribe(t.Context(), "topic", s); err != nil {
-		t.Fatal(err)
-	}
+	b.subscribe(t, "topic", s)
 	other := subscribed(t, b, "other")
 	publish(t, b, "topic", "one")
 	publish(t, b, "topic", "two")
@@ -72,7 +70,7 @@ func TestClose(t *testing.T) {
 	}
 	for range 10 {
 		all.Go(func() { _, err := b.Do(t.Context(), "incr", "n"); expect("do", err) })
-		all.Go(func() { expect("subscribe", b.Subscribe(t.Context(), "topic", newRecorder())) })
+		all.Go(func() { b.Attach("topic", newRecorder()) })
 	}
 	submitted := make(chan error, 1)
 	time.Sleep(20 * time.Millisecond)
@@ -93,17 +91,20 @@ func TestClose(t *testing.T) {
 		t.Errorf("second Close: %v", err)
 	}
 	for name, err := range map[string]error{
-		"do":        second(b.Do(t.Context(), "get", "k")),
-		"publish":   b.Publish(t.Context(), "topic", nil),
-		"subscribe": b.Subscribe(t.Context(), "topic", newRecorder()),
-		"batch":     b.Batch(t.Context(), []redis.Cmder{redis.NewStringCmd(t.Context(), "get", "k")}),
-		"submit":    b.Submit(redis.NewCmd(t.Context(), "get", "k"), func(error) { t.Error("done called") }),
+		"do":      second(b.Do(t.Context(), "get", "k")),
+		"publish": b.Publish(t.Context(), "topic", nil),
+		"batch":   b.Batch(t.Context(), []redis.Cmder{redis.NewStringCmd(t.Context(), "get", "k")}),
+		"submit":  b.Submit(redis.NewCmd(t.Context(), "get", "k"), func(error) { t.Error("done called") }),
 	} {
 		if !errors.Is(err, redisconn.ErrClosed) || !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
 			t.Errorf("%s after Close: %v, want ErrClosed", name, err)
 		}
 	}
-	b.Unsubscribe("topic", newRecorder())
+	r := newRecorder()
+	if b.Attach("late", r) {
+		t.Error("a topic is confirmed after Close")
+	}
+	b.Unsubscribe("late", r)
 }
 
 func second(_ any, err error) error { return err }

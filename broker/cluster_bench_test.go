@@ -69,9 +69,7 @@ func newClusterCost(b *testing.B, masters int, sharded bool) *clusterCost {
 	for range nodesOfCost {
 		node := open(b, cfg)
 		for _, topic := range c.topics {
-			if err := node.Subscribe(b.Context(), topic, c.heard); err != nil {
-				b.Fatal(err)
-			}
+			node.subscribe(b, topic, c.heard)
 		}
 	}
 	return c

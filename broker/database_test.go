@@ -21,9 +21,7 @@ func TestDatabasesDoNotHearEachOther(t *testing.T) {
 	for _, on := range []*node{a, b, c} {
 		heard[on] = newRecorder()
 		for _, topic := range topics(on) {
-			if err := on.Subscribe(t.Context(), topic, heard[on]); err != nil {
-				t.Fatal(err)
-			}
+			on.subscribe(t, topic, heard[on])
 		}
 	}
 	for i := range topics(a) {

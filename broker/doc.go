@@ -1,4 +1,5 @@
-// Package broker is topics over Redis pub/sub: publish, and subscribe until Redis confirms and again after each loss.
+// Package broker is topics over Redis pub/sub: publish, and subscribe until Redis confirms, and again after each loss.
+// Nobody waits for that: a receiver is told when it is so.
 // It stands on package redisconn, by which commands go.
 //
 // Topics are spread over groups (Config.Groups), each with pub/sub connections of its own. The broker owns these

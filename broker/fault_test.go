@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,9 +23,7 @@ var addScript = redisconn.NewScript(`return redis.call('INCRBY', KEYS[1], ARGV[1
 func subscribed(t *testing.T, b *node, topic string) *recorder {
 	t.Helper()
 	r := newRecorder()
-	if err := b.Subscribe(t.Context(), topic, r); err != nil {
-		t.Fatal(err)
-	}
+	b.subscribe(t, topic, r)
 	return r
 }
 
@@ -76,10 +73,11 @@ func TestRestart(t *testing.T) {
 			if waited := time.Since(began); waited > 3*time.Second {
 				t.Fatalf("publish took %v to fail", waited)
 			}
-			late := newRecorder()
-			if err := b.Subscribe(t.Context(), "late", late); !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
-				t.Fatalf("subscribe without redis: %v", err)
+			late, brief := newRecorder(), newRecorder()
+			if b.Attach("late", late) || b.Attach("brief", brief) {
+				t.Fatal("confirmed without redis")
 			}
+			b.Unsubscribe("brief", brief)
 			r.Restart()
 			for i, r := range topics {
 				r.wantAgain(t)
@@ -89,11 +87,14 @@ func TestRestart(t *testing.T) {
 			if _, err := b.Run(t.Context(), addScript, []string{"n"}, 1); err != nil {
 				t.Fatalf("script after a restart: %v", err)
 			}
-			publish(t, b, "late", "unheard")
+			late.wantAgain(t)
+			publish(t, b, "late", "heard")
+			late.want(t, "heard")
+			publish(t, b, "brief", "unheard")
 			publish(t, b, "topic0", "end")
 			topics[0].want(t, "end")
-			if len(late.messages) != 0 {
-				t.Fatal("a failed Subscribe left the receiver subscribed")
+			if len(brief.messages)+len(brief.again) != 0 {
+				t.Fatal("a receiver that left before Redis was back was called")
 			}
 			if told.Load() == 0 || b.Breaks() == 0 {
 				t.Fatalf("OnBreak told %d times, Breaks %d", told.Load(), b.Breaks())
@@ -247,9 +248,7 @@ func TestResubscribedIsNeverEarly(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := b.Subscribe(t.Context(), "topic", p); err != nil {
-		t.Fatal(err)
-	}
+	b.subscribe(t, "topic", p)
 	for i := range 20 {
 		proxy.Cut()
 		p.wantAgain(t)
@@ -257,25 +256,27 @@ func TestResubscribedIsNeverEarly(t *testing.T) {
 	}
 }
 
-// "ctx end: error and not subscribed."
-func TestSubscribeHonoursContext(t *testing.T) {
+// A receiver that is taken back before Redis has answered is told nothing; when it comes again it is.
+func TestUnsubscribeBeforeTheAnswer(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	b := open(t, config{URL: proxy.URL(), WatchEvery: time.Hour})
+	b := open(t, config{URL: proxy.URL(), WatchEvery: time.Hour, Groups: 1})
 	before := subscribed(t, b, "before")
 	proxy.Hold()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
 	r := newRecorder()
-	if err := b.Subscribe(ctx, "topic", r); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, redisconn.ErrUnavailable) {
-		t.Fatalf("subscribe: %v", err)
+	if b.Attach("topic", r) {
+		t.Fatal("confirmed, though nothing comes from Redis")
 	}
+	b.Unsubscribe("topic", r)
 	proxy.Resume()
 	publish(t, b, "topic", "unheard")
 	publish(t, b, "before", "heard")
 	before.want(t, "heard")
-	if err := b.Subscribe(t.Context(), "topic", r); err != nil {
-		t.Fatal(err)
+	if len(r.messages)+len(r.again) != 0 {
+		t.Error("it was told after it had been taken back")
+	}
+	if !b.Attach("topic", r) {
+		r.wantAgain(t)
 	}
 	publish(t, b, "topic", "now")
 	r.want(t, "now")

@@ -2,8 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"reflect"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,8 +12,6 @@ import (
 
 // read receives until the connection ends and returns why. All calls to
 // receivers of this connection's topics are made from here.
-//
-//go:noinline
 func (c *conn) read() error {
 	for {
 		message, err := c.pubsub.Receive(c.noDial)
@@ -89,18 +85,9 @@ func (c *conn) answer(kind, name string) {
 		return
 	}
 	t.tries, t.lost = 0, false
-	var again []*registration
-	for _, reg := range t.regs {
-		if reg.confirmed || reg.attached {
-			again = append(again, reg)
-		}
-		if !reg.confirmed {
-			reg.confirmLocked()
-		}
-	}
-	c.beginDeliveryLocked(t)
+	regs := c.beginDeliveryLocked(t)
 	g.mu.Unlock()
-	for _, reg := range again {
+	for _, reg := range regs {
 		if !reg.gone.Load() {
 			reg.receiver.Resubscribed()
 		}
@@ -142,12 +129,6 @@ func (c *conn) refused(err error) bool {
 	return true
 }
 
-// confirmLocked lets those know who wait for the first confirmation.
-func (reg *registration) confirmLocked() {
-	reg.confirmed = true
-	close(reg.ready)
-}
-
 // beginDeliveryLocked notes that the receivers of t are about to be called.
 func (c *conn) beginDeliveryLocked(t *topic) []*registration {
 	c.delivering = t
@@ -169,7 +150,7 @@ func (c *conn) endDelivery() {
 // The lock is given up while it waits.
 func (g *group) waitForDeliveryLocked(t *topic) {
 	c := t.conn
-	if c == nil || c.delivering != t || inReader() {
+	if c == nil || c.delivering != t {
 		return
 	}
 	number := c.deliveries
@@ -178,31 +159,6 @@ func (g *group) waitForDeliveryLocked(t *topic) {
 		g.idle.Wait()
 	}
 	g.waiters--
-}
-
-// readEntry is where the code of read begins.
-var readEntry = reflect.ValueOf((*conn).read).Pointer()
-
-// inReader reports whether the caller is being called by a receiver, that is, on a reader's goroutine.
-// It walks the stack, which is slow (microseconds), and is asked only when there is a call to wait for.
-func inReader() bool {
-	var buf [64]uintptr
-	for skip := 2; ; skip += len(buf) {
-		n := runtime.Callers(skip, buf[:])
-		frames := runtime.CallersFrames(buf[:n])
-		for {
-			frame, more := frames.Next()
-			if frame.Entry == readEntry {
-				return true
-			}
-			if !more {
-				break
-			}
-		}
-		if n < len(buf) {
-			return false
-		}
-	}
 }
 
 // echo takes what checkAlive published: its number, and when, in ns since the broker was opened.

@@ -14,8 +14,8 @@ func (t *tally) Resubscribed()  {}
 
 func oneTopic(ctx context.Context) (*conn, *tally) {
 	g, r := newGroup(&Broker{}, "id"), new(tally)
-	g.register("topic", r, false)
-	g.register("topic", new(tally), false)
+	g.attach("topic", r)
+	g.attach("topic", new(tally))
 	made, _ := g.assign(ctx, time.Now())
 	c := made[0]
 	c.take(&c.toSubscribe, subscribe)

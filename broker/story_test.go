@@ -79,7 +79,6 @@ func (r refusal) RedisError()   {}
 type groupStory struct {
 	g      *group
 	actors map[string]*actor
-	waits  map[string]*registration
 	owners map[string]string // topic → the address of its master; none: plain
 	now    time.Time
 	out    strings.Builder
@@ -89,7 +88,6 @@ func newGroupStory() *groupStory {
 	s := &groupStory{
 		g:      newGroup(&Broker{keys: redisconn.NewKeys("k"), cfg: Config{}.defaults()}, "id"),
 		actors: map[string]*actor{},
-		waits:  map[string]*registration{},
 		owners: map[string]string{},
 		now:    time.Now(),
 	}
@@ -129,7 +127,7 @@ func (s *groupStory) saySent(c *conn, cmd command) {
 	s.say("%s %s", name, strings.Join(cmd.names, " "))
 }
 
-// home has the group do its rounds.
+// assign has the group do its rounds.
 func (s *groupStory) assign(t *testing.T) {
 	slices.SortFunc(s.g.unassigned, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
 	made, next := s.g.assign(t.Context(), s.now)
@@ -166,21 +164,12 @@ func (s *groupStory) command(t *testing.T, words []string) {
 		s.actors[who] = r
 	}
 	switch words[0] {
-	case "subscribe", "attach":
-		_, reg := s.g.register(topic, r, words[0] == "attach")
-		switch {
-		case reg == nil:
+	case "attach":
+		if s.g.attach(topic, r) {
 			s.say("confirmed")
-		case words[0] == "subscribe":
-			s.waits[topic+" "+who] = reg
 		}
-	case "give-up": // the ctx of a Subscribe ends
-		if s.g.giveUp(s.g.topics[topic], s.waits[topic+" "+who]) {
-			s.say("confirmed after all")
-		}
-		delete(s.waits, topic+" "+who)
 	case "unsubscribe":
-		s.g.unregister(topic, r)
+		s.g.unsubscribe(topic, r)
 	case "wake":
 		s.assign(t)
 		s.sends(subscribe)
@@ -237,16 +226,6 @@ func (s *groupStory) command(t *testing.T, words []string) {
 		s.say("%s", strings.Join(names, " "))
 	default:
 		t.Fatalf("unknown command %q", words[0])
-	}
-	for _, key := range slices.Sorted(maps.Keys(s.waits)) {
-		select {
-		case <-s.waits[key].ready:
-			topic, who, _ := strings.Cut(key, " ")
-			s.say("%s is subscribed to %s", who, topic)
-			s.g.arrived(s.waits[key])
-			delete(s.waits, key)
-		default:
-		}
 	}
 	s.check(t)
 }

@@ -95,7 +95,6 @@ func (s subscription) over() bool { return !s.asked && s.subs == 0 && s.unsubs =
 
 // topic is one subscribed topic of a group. All fields are guarded by group.mu.
 //
-//	              given to the connection of its slot's master
 //	            given to the connection of its slot's master
 //	unassigned ─────────────────────────────────────────────▶ assigned
 //	   ▲   ▲             the connection ended                  │   │
@@ -103,6 +102,8 @@ func (s subscription) over() bool { return !s.asked && s.subs == 0 && s.unsubs =
 //	   │                                                           ▼ or was never there
 //	   └───────────────────────────────────────────────────────── moving
 //	     no answer is due there any more, or the connection ended
+//
+// From any of them it is forgotten when nobody wants it and its subscription is over, or its connection is.
 //
 // Invariant: it is in group.topics as long as it has a registration or its subscription is not over.
 // Invariant: unassigned, its subscription is the zero value. It changes connections only when that is over, or the
@@ -123,13 +124,7 @@ type topic struct {
 // registration is one receiver on one topic.
 type registration struct {
 	receiver Receiver
-	ready    chan struct{} // closed with the first confirmation
-	gone     atomic.Bool   // no further call may start
-
-	// guarded by group.mu
-	confirmed bool // ready is closed: from now on a confirmation means Resubscribed
-	attached  bool // the first confirmation means Resubscribed too
-	waiting   int  // calls of Subscribe that wait for ready
+	gone     atomic.Bool // no further call may start
 }
 
 func (t *topic) find(r Receiver) *registration {

@@ -92,7 +92,7 @@ func TestStaleConnIsLeft(t *testing.T) {
 		}
 	}
 	r := new(again)
-	g.register(topic, r, true)
+	g.attach(topic, r)
 	await("subscribed", func() bool { return r.n.Load() == 1 && subscribers() == 1 })
 	named.Store(wrong)
 	await("the topic leaves", func() bool { return subscribers() == 0 })

@@ -88,9 +88,7 @@ func startTraffic(t *testing.T, sender, listener *node, topics []string) *traffi
 	for i, topic := range topics {
 		tr.ledgers = append(tr.ledgers, new(ledger))
 		tr.failed = append(tr.failed, make(map[int]bool))
-		if err := listener.Subscribe(t.Context(), topic, tr.ledgers[i]); err != nil {
-			t.Fatal(err)
-		}
+		listener.subscribe(t, topic, tr.ledgers[i])
 	}
 	for i := range topics {
 		tr.running.Go(func() { tr.publish(ctx, i) })

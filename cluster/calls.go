@@ -74,21 +74,6 @@ func newCalls(c *Cluster) *calls {
 // Handle sets what answers other nodes. It is called before Start.
 func (c *Cluster) Handle(h Answerer) { c.calls.handler = h }
 
-// subscribe tries until Redis confirms.
-func (s *calls) subscribe(ctx context.Context) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := s.c.cfg.Broker.Subscribe(ctx, s.c.keys.NodeTopic(s.c.cfg.Process), s)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
 func (s *calls) close() {
 	s.c.cfg.Broker.Unsubscribe(s.c.keys.NodeTopic(s.c.cfg.Process), s)
 	s.mu.Lock()

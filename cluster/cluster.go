@@ -45,7 +45,7 @@ type Redis interface {
 type Broker interface {
 	Publish(ctx context.Context, topic string, payload []byte) error
 	PublishMany(ctx context.Context, ms []broker.Message) error
-	Subscribe(ctx context.Context, topic string, r broker.Receiver) error
+	Attach(topic string, r broker.Receiver) (confirmed bool)
 	Unsubscribe(topic string, r broker.Receiver)
 }
 
@@ -135,7 +135,7 @@ func (c *Cluster) Start() {
 		c.loop(ctx)
 	})
 	c.done.Go(func() { c.reaper.loop(ctx) })
-	c.done.Go(func() { c.calls.subscribe(ctx) })
+	c.cfg.Broker.Attach(c.keys.NodeTopic(c.cfg.Process), c.calls)
 }
 
 // Close gives the lease up, so that nobody waits for it to expire, and waits for all goroutines. The caller has removed

@@ -21,7 +21,7 @@ import (
 // Config of a hub.
 type Config struct {
 	Redis   *redisconn.Client
-	Broker  *broker.Broker
+	Broker  Broker
 	Cluster *cluster.Cluster
 	Tracker *presence.Tracker
 	Log     *slog.Logger
@@ -31,6 +31,14 @@ type Config struct {
 	RestartGrace time.Duration // SentAway
 
 	Observer Observer // nil: nobody
+}
+
+// Broker is how broadcasts and presence come and go.
+type Broker interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
+	PublishMany(ctx context.Context, ms []broker.Message) error
+	Attach(topic string, r broker.Receiver) (confirmed bool)
+	Unsubscribe(topic string, r broker.Receiver)
 }
 
 // Observer is told how fast broadcasts are, for metrics. It is called from the broker's goroutines and must not block.
@@ -53,7 +61,7 @@ type Hub struct {
 	cfg  Config
 	keys redisconn.Keys
 
-	ctx    context.Context // ends with Close; rooms subscribe under it
+	ctx    context.Context // ends with Close; rooms open under it
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
@@ -86,28 +94,8 @@ func New(cfg Config) *Hub {
 		sessions: map[string]*Session{}, rooms: map[string]*room{}}
 }
 
-// Start subscribes to cluster-wide broadcasts, in the background until Redis has confirmed.
-func (h *Hub) Start() {
-	h.done.Go(func() { h.subscribe(h.ctx, h.keys.AllTopic(), everyone{h}) })
-}
-
-// subscribe tries until Redis confirms or ctx ends; it tells whether it did.
-func (h *Hub) subscribe(ctx context.Context, topic string, r broker.Receiver) bool {
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := h.cfg.Broker.Subscribe(ctx, topic, r)
-		if err == nil {
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
-		}
-	}
-}
+// Start subscribes to cluster-wide broadcasts. It does not wait for Redis.
+func (h *Hub) Start() { h.cfg.Broker.Attach(h.keys.AllTopic(), everyone{h}) }
 
 // Close waits for all goroutines. All sessions have exited before.
 func (h *Hub) Close() {

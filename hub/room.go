@@ -16,12 +16,12 @@ import (
 // Invariant: members holds each membership that is joined or tracked, at its index, and beside it what it hears.
 type room struct {
 	// static
-	h        *Hub
-	name     string
-	presence *presence.Channel
-	ctx      context.Context // ends when the room is closed
-	cancel   context.CancelFunc
-	first    chan struct{} // closed when the room is open, or when it is clear that Redis does not answer
+	h         *Hub
+	name      string
+	presence  *presence.Channel
+	opening   context.Context // how long a join waits for the room to be read; ends with the room at the latest
+	cancel    context.CancelFunc
+	confirmed atomic.Bool // Redis has confirmed the topic once
 
 	refs int // guarded by the hub's roomsMu
 
@@ -65,20 +65,25 @@ func newMembership(s *Session, r *room) *membership {
 
 // enter gives the room of a channel, made if need be, with one reference more.
 func (h *Hub) enter(name string) *room {
+	r, made := h.acquire(name)
+	if made && h.cfg.Broker.Attach(h.keys.Topic(name), r) {
+		r.Resubscribed()
+	}
+	return r
+}
+
+func (h *Hub) acquire(name string) (r *room, made bool) {
 	h.roomsMu.Lock()
 	defer h.roomsMu.Unlock()
-	r := h.rooms[name]
-	if r == nil {
-		r = &room{h: h, name: name, first: make(chan struct{})}
-		r.ctx, r.cancel = context.WithCancel(h.ctx)
+	r = h.rooms[name]
+	if made = r == nil; made {
+		r = &room{h: h, name: name}
+		r.opening, r.cancel = context.WithTimeout(h.ctx, waitForRedis)
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r
-		if !h.background(r.open) {
-			close(r.first)
-		}
 	}
 	r.refs++
-	return r
+	return r, made
 }
 
 // leave gives a reference back; the last one closes the room.
@@ -94,36 +99,11 @@ func (h *Hub) leave(r *room) {
 	r.presence.Detach()
 }
 
-// open subscribes and reads presence; it tries until it has or the room is closed.
-func (r *room) open() {
-	var once sync.Once
-	tell := func() { once.Do(func() { close(r.first) }) }
-	defer tell()
-	giveUp := time.AfterFunc(waitForRedis, tell)
-	defer giveUp.Stop()
-	topic := r.h.keys.Topic(r.name)
-	if err := r.h.cfg.Broker.Subscribe(r.ctx, topic, r); err != nil {
-		tell()
-		if !r.h.subscribe(r.ctx, topic, r) {
-			return
-		}
-	}
-	// The room may have been closed meanwhile: then its subscription is taken back here.
-	if r.ctx.Err() != nil {
-		r.h.cfg.Broker.Unsubscribe(topic, r)
-		return
-	}
-	r.presence.Load(r)
-	select {
-	case <-r.presence.Ready():
-	case <-r.ctx.Done():
-	}
-}
-
-// wait returns when the room is open, or is known not to be for now.
+// wait returns when presence has been read, or when that takes too long.
 func (r *room) wait(ctx context.Context) {
 	select {
-	case <-r.first:
+	case <-r.presence.Ready():
+	case <-r.opening.Done():
 	case <-ctx.Done():
 	}
 }
@@ -187,8 +167,12 @@ func (r *room) Receive(payload string) {
 	}
 }
 
-// Resubscribed says that messages may have been missed; broadcasts are at most once, presence is read again.
+// Resubscribed says that messages may have been missed: broadcasts are at most once, presence is read, or read again.
 func (r *room) Resubscribed() {
+	if !r.confirmed.Swap(true) {
+		r.presence.Load(r)
+		return
+	}
 	r.endLeaving()
 	r.presence.Resubscribed()
 }

@@ -92,11 +92,12 @@ func (w *world) node(name string) *node {
 		w.t.Fatal(err)
 	}
 	n.broker = broker.New(broker.Config{Redis: n.redis, WatchEvery: watchEvery, Timeout: w.cfg.timeout, Log: log})
+	strict := strictBroker{n.broker, w.t}
 	store := presence.NewStore(n.redis, n.redis.Keys())
-	n.cluster = cluster.New(cluster.Config{Redis: n.redis, Broker: n.broker, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
+	n.cluster = cluster.New(cluster.Config{Redis: n.redis, Broker: strict, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
 		Remover: store, Log: log, Load: func() cluster.Load { return n.Hub.Load() }})
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
-	n.Hub = New(Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, RestartGrace: w.cfg.grace, Log: log})
+	n.Hub = New(Config{Redis: n.redis, Broker: strict, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, RestartGrace: w.cfg.grace, Log: log})
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)

@@ -20,10 +20,17 @@ type bench struct {
 	topics *broker.Broker
 	s      *Store
 	heard  chan string
+	ready  chan struct{} // the topic is subscribed to; capacity 1
 }
 
 func (b *bench) Receive(payload string) { b.heard <- payload }
-func (b *bench) Resubscribed()          {}
+
+func (b *bench) Resubscribed() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
 
 const room = "room {1}%"
 
@@ -35,10 +42,10 @@ func newBench(t *testing.T, r *redistest.Redis, prefix string) *bench {
 	}
 	topics := broker.New(broker.Config{Redis: b})
 	t.Cleanup(func() { topics.Close(); _ = b.Close() })
-	be := &bench{t: t, redis: r, b: b, topics: topics, s: NewStore(b, b.Keys()), heard: make(chan string, 1<<14)}
-	if err := topics.Subscribe(t.Context(), b.Keys().Topic(room), be); err != nil {
-		t.Fatal(err)
-	}
+	be := &bench{t: t, redis: r, b: b, topics: topics, s: NewStore(b, b.Keys()), heard: make(chan string, 1<<14),
+		ready: make(chan struct{}, 1)}
+	topics.Attach(b.Keys().Topic(room), be)
+	<-be.ready
 	return be
 }
 

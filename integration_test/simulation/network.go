@@ -37,7 +37,7 @@ func (net *network) latency(*node) time.Duration {
 // is sent meanwhile, on another connection, overtakes them.
 func (net *network) lateness(n *node) time.Duration {
 	if time.Now().Before(n.path.slowTill) && net.w.rng.IntN(2) == 0 {
-		return net.between(patience/2, 2*patience)
+		return net.between(redisTimeout/2, 2*redisTimeout)
 	}
 	return 0
 }
@@ -49,7 +49,7 @@ func (net *network) between(a, b time.Duration) time.Duration {
 // again is how long after a break of the network a packet is sent again, which may be long after new connections work.
 func (net *network) again(over bool) time.Duration {
 	if over && net.w.rng.IntN(2) == 0 {
-		return net.between(0, patience)
+		return net.between(0, redisTimeout)
 	}
 	return 0
 }

@@ -137,7 +137,7 @@ func (w *world) stop(n *node, stay time.Duration) {
 		}
 	}
 	w.closed.Go(func() {
-		ctx, cancel := context.WithTimeout(n.ctx, patience)
+		ctx, cancel := context.WithTimeout(n.ctx, redisTimeout)
 		defer cancel()
 		for _, c := range conns {
 			if stay == 0 {

@@ -84,12 +84,9 @@ func (w *world) call(c *conn, what string, do func(ctx context.Context) (pending
 	w.story.add("n%d: %s %s in %s %s (%d)", c.node.number, c.id, what, c.channel, c.user, c.n)
 	n, began := c.node, time.Now()
 	w.closed.Go(func() {
-		ctx, cancel := context.WithTimeout(n.ctx, patience)
+		ctx, cancel := context.WithTimeout(n.ctx, redisTimeout)
 		defer cancel()
-		select {
-		case <-c.room.first:
-		case <-ctx.Done():
-		}
+		c.room.wait(ctx)
 		pending := do(ctx)
 		w.post(n, "called "+c.id+" "+c.user, func() {
 			c.working = false

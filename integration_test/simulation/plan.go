@@ -135,7 +135,7 @@ func (p *Plan) storm(rng *rand.Rand, begin time.Duration) (end, bound time.Durat
 				f.At = end - between(0, 300*time.Millisecond) // late, so that it may be the last: a later one shows the gap
 			}
 		case Straggle, Mute:
-			f.For = 2 * patience // until it is known to have happened
+			f.For = 2 * redisTimeout // until it is known to have happened
 		case Stop: // how long its users are waited for
 			if rng.IntN(4) > 0 {
 				f.For = lingerFor(rng)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"rollcall/presence"
 	"rollcall/testkit/roster"
@@ -18,18 +17,18 @@ import (
 // world's loop, where all the rest is done.
 type room struct {
 	// static
-	n      *node
-	name   string
-	ch     *presence.Channel
-	ctx    context.Context // ends when the room is closed
-	cancel context.CancelFunc
-	first  chan struct{} // closed when the room is open, or when it is clear that Redis does not answer
+	n       *node
+	name    string
+	ch      *presence.Channel
+	opening context.Context // how long a join waits for the room to be read; ends with the room at the latest
+	cancel  context.CancelFunc
 
 	// owned by the loop
-	refs    int
-	closed  bool
-	present map[string]bool // what the script knows
-	clients map[string]*client
+	refs      int
+	closed    bool
+	confirmed bool            // the topic was subscribed to once
+	present   map[string]bool // what the script knows
+	clients   map[string]*client
 	ledger
 }
 
@@ -63,13 +62,15 @@ type ledger struct {
 func (n *node) enter(channel string) *room {
 	r := n.rooms[channel]
 	if r == nil {
-		r = &room{n: n, name: channel, first: make(chan struct{}), present: map[string]bool{}, clients: map[string]*client{}}
-		r.ctx, r.cancel = context.WithCancel(n.ctx)
+		r = &room{n: n, name: channel, present: map[string]bool{}, clients: map[string]*client{}}
+		r.opening, r.cancel = context.WithTimeout(n.ctx, redisTimeout-1) // not together with that of a call
 		r.ledger = n.w.oracle.ledger(channel)
 		r.ch = n.tracker.Open(channel, r)
 		n.rooms[channel] = r
 		n.w.oracle.opened(r)
-		n.w.closed.Go(r.open)
+		if n.wire.Attach(n.w.keys.Topic(channel), r) {
+			r.Resubscribed()
+		}
 	}
 	r.refs++
 	return r
@@ -88,36 +89,12 @@ func (n *node) leave(r *room) {
 	n.w.story.add("n%d closes %s", n.number, r.name)
 }
 
-// open subscribes and reads presence, as the hub's room does.
-func (r *room) open() {
-	topic := r.n.w.keys.Topic(r.name)
-	told := false
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := r.n.wire.Subscribe(r.ctx, topic, r)
-		if err == nil || r.ctx.Err() != nil {
-			break
-		}
-		if !told {
-			told = true
-			close(r.first)
-		}
-		select {
-		case <-time.After(wait):
-		case <-r.ctx.Done():
-		}
-	}
-	if r.ctx.Err() == nil {
-		r.ch.Load(r)
-		late := time.NewTimer(patience)
-		defer late.Stop()
-		select {
-		case <-r.ch.Ready():
-		case <-late.C:
-		case <-r.ctx.Done():
-		}
-	}
-	if !told {
-		close(r.first)
+// wait returns when presence has been read, or when that takes too long.
+func (r *room) wait(ctx context.Context) {
+	select {
+	case <-r.ch.Ready():
+	case <-r.opening.Done():
+	case <-ctx.Done():
 	}
 }
 
@@ -128,8 +105,15 @@ func (r *room) Receive(payload string) {
 	}
 }
 
-// Resubscribed passes it on.
-func (r *room) Resubscribed() { r.ch.Resubscribed() }
+// Resubscribed reads presence, or reads it again.
+func (r *room) Resubscribed() {
+	if r.confirmed {
+		r.ch.Resubscribed()
+		return
+	}
+	r.confirmed = true
+	r.ch.Load(r)
+}
 
 // Viewers are always there.
 func (r *room) Viewers() (plain, scripts bool) { return true, true }

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -10,10 +9,11 @@ import (
 	"rollcall/broker"
 )
 
-// lazy is how long an UNSUBSCRIBE waits for a change of mind, and watch after how long a silent connection is replaced.
+// unsubscribeDelay is how long an UNSUBSCRIBE waits for a change of mind, and watch after how long a silent connection is
+// replaced.
 const (
-	lazy  = 50 * time.Millisecond
-	watch = 2 * time.Second
+	unsubscribeDelay = 50 * time.Millisecond
+	watch            = 2 * time.Second
 )
 
 // sub is one pub/sub connection of a node. Messages and confirmations come in one order.
@@ -44,15 +44,9 @@ type sub struct {
 
 // topic is one that a node wants.
 type topic struct {
-	regs  []*registration
-	asked int // the number of the last SUBSCRIBE
-	live  bool
-}
-
-type registration struct {
-	r         broker.Receiver
-	ready     chan struct{}
-	confirmed bool
+	receivers []broker.Receiver
+	asked     int // the number of the last SUBSCRIBE
+	live      bool
 }
 
 func (x *wire) sub(name string) *sub {
@@ -61,11 +55,8 @@ func (x *wire) sub(name string) *sub {
 	return x.subs[h.Sum32()%uint32(len(x.subs))]
 }
 
-// Subscribe is broker.Subscribe.
-func (x *wire) Subscribe(ctx context.Context, name string, r broker.Receiver) error {
-	if x.n.gone.Load() {
-		return errNotSent
-	}
+// Attach is broker.Attach.
+func (x *wire) Attach(name string, r broker.Receiver) (confirmed bool) {
 	s, w := x.sub(name), x.w
 	w.mu.Lock()
 	t := s.topics[name]
@@ -73,34 +64,13 @@ func (x *wire) Subscribe(ctx context.Context, name string, r broker.Receiver) er
 		t = &topic{}
 		s.topics[name] = t
 	}
-	i := slices.IndexFunc(t.regs, func(o *registration) bool { return o.r == r })
-	if i < 0 {
-		i = len(t.regs)
-		t.regs = append(t.regs, &registration{r: r, ready: make(chan struct{})})
+	if !slices.Contains(t.receivers, r) {
+		t.receivers = append(t.receivers, r)
 	}
-	reg := t.regs[i]
-	if t.live && !reg.confirmed {
-		reg.confirmed = true
-		close(reg.ready)
-	}
+	confirmed = t.live
 	w.mu.Unlock()
 	w.post(x.n, "subscribe "+name, func() { s.ask(name) })
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	select {
-	case <-reg.ready:
-		return nil
-	case <-ctx.Done():
-	case <-timeout.C:
-	case <-x.n.over:
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if reg.confirmed {
-		return nil
-	}
-	t.regs = slices.DeleteFunc(t.regs, func(o *registration) bool { return o == reg })
-	return errNotSent
+	return confirmed
 }
 
 // Unsubscribe is broker.Unsubscribe.
@@ -108,17 +78,17 @@ func (x *wire) Unsubscribe(name string, r broker.Receiver) {
 	s, w := x.sub(name), x.w
 	w.mu.Lock()
 	if t := s.topics[name]; t != nil {
-		t.regs = slices.DeleteFunc(t.regs, func(o *registration) bool { return o.r == r })
+		t.receivers = slices.DeleteFunc(t.receivers, func(o broker.Receiver) bool { return o == r })
 	}
 	w.mu.Unlock()
-	w.post(x.n, "unsubscribe "+name, func() { w.after(lazy, func() { s.drop(name) }) })
+	w.post(x.n, "unsubscribe "+name, func() { w.after(unsubscribeDelay, func() { s.drop(name) }) })
 }
 
 // ask sends SUBSCRIBE when the topic needs it.
 func (s *sub) ask(name string) {
 	s.w.mu.Lock()
 	t := s.topics[name]
-	wanted := t != nil && len(t.regs) > 0 && !t.live && s.up
+	wanted := t != nil && len(t.receivers) > 0 && !t.live && s.up
 	number := 0
 	if wanted {
 		s.asked++
@@ -139,7 +109,7 @@ func (s *sub) ask(name string) {
 func (s *sub) drop(name string) {
 	s.w.mu.Lock()
 	t := s.topics[name]
-	over := t != nil && len(t.regs) == 0
+	over := t != nil && len(t.receivers) == 0
 	if over {
 		delete(s.topics, name)
 	}
@@ -209,13 +179,10 @@ func (s *sub) pump(life int) {
 func (s *sub) receivers(name string) []broker.Receiver {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	var out []broker.Receiver
 	if t := s.topics[name]; t != nil {
-		for _, reg := range t.regs {
-			out = append(out, reg.r)
-		}
+		return slices.Clone(t.receivers)
 	}
-	return out
+	return nil
 }
 
 func (s *sub) deliver(name, payload string) {
@@ -235,22 +202,18 @@ func (s *sub) deliver(name, payload string) {
 
 // confirm is the answer to a SUBSCRIBE.
 func (s *sub) confirm(name string, number int) {
-	var again []broker.Receiver
 	s.w.mu.Lock()
-	if t := s.topics[name]; t != nil && t.asked == number {
+	t := s.topics[name]
+	last := t != nil && t.asked == number
+	if last {
 		t.live = true
-		for _, reg := range t.regs {
-			if reg.confirmed {
-				again = append(again, reg.r)
-				continue
-			}
-			reg.confirmed = true
-			close(reg.ready)
-		}
 	}
 	s.w.mu.Unlock()
-	for _, r := range again {
-		s.w.story.add("n%d is subscribed again to %s", s.n.number, name)
+	if !last {
+		return
+	}
+	for _, r := range s.receivers(name) {
+		s.w.story.add("n%d is subscribed to %s", s.n.number, name)
 		r.Resubscribed()
 	}
 }

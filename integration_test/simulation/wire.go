@@ -17,8 +17,8 @@ import (
 	"rollcall/redisconn"
 )
 
-// patience is the Config.Timeout of redisconn and broker: how long anything waits for Redis.
-const patience = 3 * time.Second
+// redisTimeout is the Config.Timeout of redisconn and broker: how long anything waits for Redis.
+const redisTimeout = 3 * time.Second
 
 // Errors of the wire, in redisconn's terms.
 var (
@@ -112,7 +112,7 @@ func (x *wire) ask(ctx context.Context, cmd redis.Cmder) error {
 	c := &call{cmds: []redis.Cmder{cmd}, ready: make(chan struct{})}
 	x.w.post(x.n, "ask "+x.w.describe(cmd, true), func() {
 		x.queue = append(x.queue, c)
-		x.w.after(patience-1, c.expire) // its time began before that of its pipeline
+		x.w.after(redisTimeout-1, c.expire) // its time began before that of its pipeline
 		x.next()
 	})
 	select {
@@ -136,7 +136,7 @@ func (x *wire) Batch(ctx context.Context, cmds []redis.Cmder) error {
 	if x.n.gone.Load() {
 		return errNotSent
 	}
-	limit := patience
+	limit := redisTimeout
 	if until, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(until))
 	}
@@ -187,7 +187,7 @@ func (x *wire) next() {
 	x.queue = nil
 	if len(p.calls) > 0 {
 		x.flight = p
-		x.send(p, patience)
+		x.send(p, redisTimeout)
 	}
 }
 
@@ -210,7 +210,7 @@ func (x *wire) send(p *pipeline, limit time.Duration) {
 	late := w.net.lateness(x.n)
 	if path := &x.n.path; (path.straggles || path.mutes) && p.writes() {
 		if path.straggles {
-			late = w.net.between(patience, 2*patience)
+			late = w.net.between(redisTimeout, 2*redisTimeout)
 		}
 		p.mute = path.mutes
 		path.straggles, path.mutes = false, false

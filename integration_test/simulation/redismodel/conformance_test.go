@@ -87,6 +87,7 @@ type pair struct {
 type ear struct {
 	p     *pair
 	topic string
+	ready chan struct{} // the topic is subscribed to; capacity 1
 }
 
 const last = "that was all"
@@ -101,7 +102,12 @@ func (e *ear) Receive(payload string) {
 	e.p.heard[e.topic] = append(e.p.heard[e.topic], payload)
 }
 
-func (e *ear) Resubscribed() {}
+func (e *ear) Resubscribed() {
+	select {
+	case e.ready <- struct{}{}:
+	default:
+	}
+}
 
 func newPair(t *testing.T, b *redisconn.Client, topics *broker.Broker, sources []redismodel.Source, rng *rand.Rand) *pair {
 	p := &pair{t: t, b: b, topics: topics, k: b.Keys(), rng: rng, scripts: map[string]*redisconn.Script{}, now: time.Now(),
@@ -116,9 +122,9 @@ func newPair(t *testing.T, b *redisconn.Client, topics *broker.Broker, sources [
 		}})
 	for _, c := range channels {
 		topic := p.k.Topic(c)
-		if err := topics.Subscribe(t.Context(), topic, &ear{p, topic}); err != nil {
-			t.Fatal(err)
-		}
+		e := &ear{p, topic, make(chan struct{}, 1)}
+		topics.Attach(topic, e)
+		<-e.ready
 	}
 	return p
 }

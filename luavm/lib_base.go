@@ -286,6 +286,14 @@ func baseRawSet(L *lua.LState) int {
 // rawSet assigns within the memory limit; the caller has asked writable.
 func rawSet(L *lua.LState, t *lua.LTable, key, value lua.LValue) {
 	vm := Of(L)
+	checkKey(L, key)
+	vm.beforeWrite(t, key)
+	vm.spend(L, 1)
+	t.RawSet(key, value)
+}
+
+// checkKey raises an error for what cannot be the key of an assignment.
+func checkKey(L *lua.LState, key lua.LValue) {
 	switch k := key.(type) {
 	case *lua.LNilType:
 		L.RaiseError("table index is nil")
@@ -294,9 +302,6 @@ func rawSet(L *lua.LState, t *lua.LTable, key, value lua.LValue) {
 			L.RaiseError("table index is NaN")
 		}
 	}
-	vm.beforeWrite(t, key)
-	vm.spend(L, 1)
-	t.RawSet(key, value)
 }
 
 func baseSelect(L *lua.LState) int {

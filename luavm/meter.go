@@ -30,13 +30,14 @@ func now() time.Duration { return time.Since(clockBase) }
 // Done is closed. It is no real context: nothing may be derived from it.
 type meter struct {
 	vm      *VM
+	L       *lua.LState
 	frame   **frameView
 	regs    *registryView
 	guarded int // the register from which on the innermost protected call runs
 }
 
 func newMeter(vm *VM, L *lua.LState) *meter {
-	return &meter{vm: vm, frame: framePointer(L), regs: registryOf(L)}
+	return &meter{vm: vm, L: L, frame: framePointer(L), regs: registryOf(L)}
 }
 
 var _ context.Context = (*meter)(nil)
@@ -314,7 +315,8 @@ func (m *meter) beforeConcat(cf *frameView, b, c int) {
 }
 
 // beforeSet is told of every assignment to a table that Lua code makes. It
-// follows __newindex to the table that will be written, as the library does.
+// follows __newindex to the table that will be written, as the library does. A
+// key that no table can have is an error before __newindex is called.
 func (m *meter) beforeSet(v, key lua.LValue) {
 	for range lua.MaxTableGetLoop {
 		t, ok := v.(*lua.LTable)
@@ -331,6 +333,7 @@ func (m *meter) beforeSet(v, key lua.LValue) {
 			m.vm.beforeWrite(t, key)
 			return
 		}
+		checkKey(m.L, key)
 		v = next
 	}
 }

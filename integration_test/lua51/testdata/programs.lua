@@ -230,3 +230,22 @@ for n = 0, 4 do
     out(coroutine.status(co), coroutine.resume(co, unpack(args)))
   end
 end
+--- a key that no table can have is an error before __newindex
+local log = {}
+local t = setmetatable({}, { __newindex = function(t, k, v)
+  log[#log + 1] = type(k)
+  rawset(t, "n", v)
+end })
+out(P(function()
+  local none
+  t[none] = 1
+end))
+out(P(function()
+  t[0 / 0] = 2
+end))
+local chain = setmetatable({}, { __newindex = t })
+out(P(function()
+  chain[nil] = 3
+end))
+t.x, chain.y = 4, 5
+out(log, t)

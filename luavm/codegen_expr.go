@@ -47,12 +47,12 @@ func (f *funcState) into(e ast.Expr, r int) {
 		if n, ok := f.fold(e); ok {
 			f.emit(abx(lua.OP_LOADK, r, f.constant(n, line)), line)
 		} else {
-			f.emit(abc(lua.OP_UNM, r, f.anywhere(e.Expr), 0), line)
+			f.emit(abc(lua.OP_UNM, r, f.anywhere(e.Expr), 0), endLine(e))
 		}
 	case *ast.UnaryNotOpExpr:
 		f.emit(abc(lua.OP_NOT, r, f.anywhere(e.Expr), 0), line)
 	case *ast.UnaryLenOpExpr:
-		f.emit(abc(lua.OP_LEN, r, f.anywhere(e.Expr), 0), line)
+		f.emit(abc(lua.OP_LEN, r, f.anywhere(e.Expr), 0), endLine(e))
 	case *ast.RelationalOpExpr:
 		is := f.compare(e, true)
 		f.emit(abc(lua.OP_LOADBOOL, r, 0, 1), line)
@@ -141,12 +141,57 @@ func (f *funcState) index(e *ast.AttrGetExpr, r int) {
 	if _, ok := e.Key.(*ast.StringExpr); ok {
 		op = lua.OP_GETTABLEKS
 	}
-	f.emit(abc(op, r, object, key), indexLine(e))
+	f.emit(abc(op, r, object, key), endLine(e))
 }
 
-// indexLine is that of the key, which in a chain of calls is further down than
-// where the chain began.
-func indexLine(e *ast.AttrGetExpr) int { return max(e.Line(), e.Key.Line()) }
+// endLine is the line on which an expression ends, as far as the tree tells: it
+// does not know where brackets are closed. PUC Lua notes this line for what an
+// operator or an assignment does with the expression.
+func endLine(e ast.Expr) int {
+	last := e
+	switch e := e.(type) {
+	case *ast.AttrGetExpr:
+		last = e.Key
+	case *ast.ArithmeticOpExpr:
+		last = e.Rhs
+	case *ast.StringConcatOpExpr:
+		last = e.Rhs
+	case *ast.RelationalOpExpr:
+		last = e.Rhs
+	case *ast.LogicalOpExpr:
+		last = e.Rhs
+	case *ast.UnaryMinusOpExpr:
+		last = e.Expr
+	case *ast.UnaryNotOpExpr:
+		last = e.Expr
+	case *ast.UnaryLenOpExpr:
+		last = e.Expr
+	case *ast.FunctionExpr:
+		return max(e.Line(), e.LastLine())
+	case *ast.TableExpr:
+		if n := len(e.Fields); n > 0 {
+			last = e.Fields[n-1].Value
+		}
+	case *ast.FuncCallExpr:
+		if n := len(e.Args); n > 0 {
+			last = e.Args[n-1]
+		} else {
+			return callLine(e)
+		}
+	}
+	if last == e {
+		return e.Line()
+	}
+	return max(e.Line(), endLine(last))
+}
+
+// callLine is where the arguments of a call begin.
+func callLine(e *ast.FuncCallExpr) int {
+	if e.Func != nil {
+		return endLine(e.Func)
+	}
+	return endLine(e.Receiver)
+}
 
 var arithmeticOps = map[string]int{
 	"+": lua.OP_ADD, "-": lua.OP_SUB, "*": lua.OP_MUL, "/": lua.OP_DIV, "%": lua.OP_MOD, "^": lua.OP_POW,
@@ -160,7 +205,7 @@ func (f *funcState) arithmetic(e *ast.ArithmeticOpExpr, r int) {
 	}
 	b := f.operand(e.Lhs)
 	c := f.operand(e.Rhs)
-	f.emit(abc(arithmeticOps[e.Operator], r, b, c), line)
+	f.emit(abc(arithmeticOps[e.Operator], r, b, c), endLine(e))
 }
 
 // fold works out an expression of numbers alone, as PUC Lua does: not what
@@ -210,7 +255,7 @@ func (f *funcState) concat(e *ast.StringConcatOpExpr, r int) {
 		last = f.push(next.Lhs)
 		rest = next.Rhs
 	}
-	f.emit(abc(lua.OP_CONCAT, r, first, last), e.Line())
+	f.emit(abc(lua.OP_CONCAT, r, first, last), endLine(e))
 }
 
 // Conditions.
@@ -276,7 +321,7 @@ func (f *funcState) compare(e *ast.RelationalOpExpr, sense bool) int {
 	case ">=":
 		op, b, c = lua.OP_LE, c, b
 	}
-	f.emit(abc(op, bit(sense), b, c), e.Line())
+	f.emit(abc(op, bit(sense), b, c), endLine(e))
 	return f.jump(e.Line())
 }
 

@@ -71,7 +71,7 @@ func (f *funcState) pushExactly(exprs []ast.Expr, n, line int) {
 func (f *funcState) call(e *ast.FuncCallExpr, n int) {
 	f.nest(e.Line())
 	defer f.unnest()
-	line := e.Line()
+	line := callLine(e)
 	base, given := f.free, 0
 	name := e.Method
 	if e.Func != nil {
@@ -124,7 +124,7 @@ func (f *funcState) table(e *ast.TableExpr, r int) {
 			if _, ok := field.Key.(*ast.StringExpr); ok {
 				op = lua.OP_SETTABLEKS
 			}
-			f.emit(abc(op, r, key, value), field.Value.Line())
+			f.emit(abc(op, r, key, value), endLine(field.Value))
 			f.free = free
 			fields++
 			continue

@@ -93,7 +93,7 @@ func (f *funcState) target(e ast.Expr) target {
 		}
 		return target{line: line, kind: toGlobal, at: f.constant(lua.LString(e.Value), line)}
 	case *ast.AttrGetExpr:
-		t := target{line: indexLine(e), kind: toTable, at: f.anywhere(e.Object), op: lua.OP_SETTABLE}
+		t := target{line: line, kind: toTable, at: f.anywhere(e.Object), op: lua.OP_SETTABLE}
 		t.key = f.operand(e.Key)
 		if _, ok := e.Key.(*ast.StringExpr); ok {
 			t.op = lua.OP_SETTABLEKS
@@ -133,8 +133,10 @@ func (f *funcState) storeRegister(t target, r int) {
 // left, as PUC Lua does. The last value of as many goes straight to its target.
 func (f *funcState) assign(s *ast.AssignStmt) {
 	targets := make([]target, len(s.Lhs))
+	line := endLine(s.Rhs[len(s.Rhs)-1])
 	for i, e := range s.Lhs {
 		targets[i] = f.target(e)
+		targets[i].line = line
 		if targets[i].kind == toLocal {
 			f.keepApart(targets[:i], targets[i].at, e.Line())
 		}
@@ -293,7 +295,7 @@ func (f *funcState) numericFor(s *ast.NumberForStmt) {
 	step := s.Step
 	if step == nil {
 		step = &ast.NumberExpr{Value: "1"}
-		step.SetLine(line)
+		step.SetLine(endLine(s.Limit))
 	}
 	b := f.enterBlock(true)
 	base := f.free
@@ -301,17 +303,18 @@ func (f *funcState) numericFor(s *ast.NumberForStmt) {
 		f.push(e)
 	}
 	f.declare(line, "(index)", "(limit)", "(step)")
-	prepare := f.emit(abx(lua.OP_FORPREP, base, 0), line)
+	ends := endLine(step)
+	prepare := f.emit(abx(lua.OP_FORPREP, base, 0), ends)
 	f.loopBody(s.Stmts, []string{s.Name}, line, s.LastLine())
 	f.patch([]int{prepare}, f.pc())
-	loop := f.emit(abx(lua.OP_FORLOOP, base, 0), line)
+	loop := f.emit(abx(lua.OP_FORLOOP, base, 0), ends) // it refuses a limit
 	f.patch([]int{loop}, prepare+1)
 	f.dropBlock()
 	f.endLoop(b, s.LastLine())
 }
 
 func (f *funcState) genericFor(s *ast.GenericForStmt) {
-	line := s.Line()
+	line := s.Exprs[0].Line()
 	b := f.enterBlock(true)
 	base := f.free
 	f.pushExactly(s.Exprs, 3, line)

@@ -223,19 +223,42 @@ func basePCall(L *lua.LState) int {
 // go to the function, as in Lua 5.2.
 func baseXPCall(L *lua.LState) int {
 	fn, handler := L.CheckAny(1), L.CheckAny(2)
-	if !callable(L, fn) {
-		L.RaiseError("attempt to call a %s value", fn.Type())
+	raised := lua.LValue(lua.LString("attempt to call a " + fn.Type().String() + " value"))
+	if callable(L, fn) {
+		L.Remove(2)
+		err := protect(L, L.GetTop()-1, lua.MultRet)
+		if err == nil {
+			L.Insert(lua.LTrue, 1)
+			return L.GetTop()
+		}
+		raised = err.Object
 	}
-	L.Remove(2)
-	if err := protect(L, L.GetTop()-1, lua.MultRet); err != nil {
-		L.Push(lua.LFalse)
+	L.Push(lua.LFalse)
+	L.Push(handled(L, handler, raised))
+	return 2
+}
+
+// maxHandled is how often a handler may fail with the error of its last failure.
+const maxHandled = 100
+
+// handled is what the handler of an xpcall makes of an error. Its own errors are
+// given to it too.
+func handled(L *lua.LState, handler, raised lua.LValue) lua.LValue {
+	for range maxHandled {
+		if _, ok := handler.(*lua.LFunction); !ok {
+			break
+		}
 		L.Push(handler)
-		L.Push(err.Object)
-		L.Call(1, 1)
-		return 2
+		L.Push(raised)
+		err := protect(L, 1, 1)
+		if err == nil {
+			v := L.Get(-1)
+			L.Pop(1)
+			return v
+		}
+		raised = err.Object
 	}
-	L.Insert(lua.LTrue, 1)
-	return L.GetTop()
+	return lua.LString("error in error handling")
 }
 
 func basePrint(L *lua.LState) int {

@@ -27,12 +27,20 @@ func baseToNumber(L *lua.LState) int {
 	return 1
 }
 
+// baseToString gives what __tostring gives, whatever that is.
 func baseToString(L *lua.LState) int {
-	L.Push(lua.LString(toString(L, L.CheckAny(1))))
+	v := L.CheckAny(1)
+	if f, ok := L.GetMetaField(v, "__tostring").(*lua.LFunction); ok {
+		L.Push(f)
+		L.Push(v)
+		L.Call(1, 1)
+	} else {
+		L.Push(lua.LString(toString(L, v)))
+	}
 	return 1
 }
 
-// toString is tostring: it asks __tostring, which must give a string.
+// toString is tostring for what is printed: __tostring must give a string.
 func toString(L *lua.LState, v lua.LValue) string {
 	switch v := v.(type) {
 	case lua.LString:

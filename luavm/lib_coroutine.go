@@ -196,7 +196,7 @@ func coroutineWrap(L *lua.LState) int {
 func coroutineWrapped(L *lua.LState) int {
 	values, raised := resume(L, L.ToThread(lua.UpvalueIndex(1)), arguments(L, 1))
 	if raised != nil {
-		L.Error(raised, 0)
+		raise(L, raised, 1)
 	}
 	for _, v := range values {
 		L.Push(v)

@@ -26,7 +26,7 @@ func tableConcat(L *lua.LState) int {
 	i, j := optInt(L, 3, 1), optInt(L, 4, t.Len())
 	out := newBuffer(L)
 	for ; i <= j; i++ {
-		v := t.RawGetInt(i)
+		v := t.RawGet(lua.LNumber(i))
 		if !lua.LVCanConvToString(v) {
 			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
@@ -69,7 +69,8 @@ func tableInsert(L *lua.LState) int {
 	case 3:
 		pos := checkInt(L, 2)
 		if pos < 1 || pos > n+1 {
-			L.ArgError(2, "position out of bounds")
+			insertOutside(L, t, n, pos)
+			break
 		}
 		vm.beforeWrite(t, lua.LNumber(n+1))
 		vm.spend(L, 1+(n-pos)>>5)
@@ -85,13 +86,21 @@ func tableInsert(L *lua.LState) int {
 	return 0
 }
 
+// insertOutside inserts argument 3 at a place that is not among the n elements of
+// t: those above it move up, the first to 1 and below.
+func insertOutside(L *lua.LState, t *lua.LTable, n, pos int) {
+	for i := n + 1; i > pos; i-- {
+		rawSet(L, t, lua.LNumber(i), t.RawGet(lua.LNumber(i-1)))
+	}
+	rawSet(L, t, lua.LNumber(pos), L.Get(3))
+}
+
 func tableRemove(L *lua.LState) int {
 	vm, t := Of(L), writable(L, 1)
 	n := t.Len()
 	pos := optInt(L, 2, n)
 	if pos < 1 || pos > n {
-		L.Push(lua.LNil)
-		return 1
+		return 0
 	}
 	v := view(t)
 	old := v.array[pos-1]

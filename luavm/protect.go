@@ -1,7 +1,7 @@
 package luavm
 
 import (
-	"strings"
+	"strconv"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -67,22 +67,22 @@ func raiseGuarded(L *lua.LState) {
 }
 
 // where is the position of the function at a level, "file:line:", or "" when it
-// is not of Lua. Level 1 called the library function that asks.
+// is not of Lua, or has left by a tail call. Level 1 called the library function
+// that asks.
 func where(L *lua.LState, level int) string {
-	for at := 1; ; at++ {
-		dbg, ok := L.GetStack(at)
-		if !ok {
-			return ""
-		}
-		if fn, err := L.GetInfo("f", dbg, lua.LNil); err == nil && fn == lua.LValue(guard) {
-			continue // not there for scripts
-		}
-		if level--; level > 0 {
+	for frame := *framePointer(L); frame != nil; frame = frame.Parent {
+		fn := frame.Fn
+		switch {
+		case fn == guard: // not there for scripts
 			continue
+		case level == 0 && !fn.IsG:
+			return fn.Proto.SourceName + ":" + strconv.Itoa(fn.Proto.DbgSourcePositions[frame.Pc-1]) + ":"
+		case !fn.IsG:
+			level -= frame.TailCall
 		}
-		if text := L.Where(at); !strings.HasPrefix(text, "[G]") {
-			return text
+		if level--; level < 0 {
+			break
 		}
-		return ""
 	}
+	return ""
 }

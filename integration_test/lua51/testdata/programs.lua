@@ -249,3 +249,162 @@ out(P(function()
 end))
 t.x, chain.y = 4, 5
 out(log, t)
+--- an error of a wrapped coroutine has the position of the call before its own
+local function fails() error("E:in") end
+out(P(function()
+  return (coroutine.wrap(fails)())
+end))
+out(P(function()
+  for _ in coroutine.wrap(fails) do end
+end))
+out(P(coroutine.wrap(fails)))
+out(P(function() return (coroutine.wrap(function() error("E:at", 0) end)()) end))
+out(P(function() return (coroutine.wrap(function() error({ 1 }) end)()) end))
+out(P(function() return (coroutine.wrap(function() error(7) end)()) end))
+--- levels of functions that left by a tail call have no position
+local function raises(level) error("E:x", level) end
+local function tail1(level) return raises(level) end
+local function tail2(level) return tail1(level) end
+local function calls(level)
+  tail2(level)
+  return 1
+end
+for level = -1, 8 do out(level, pcall(calls, level)) end
+--- xpcall of what cannot be called, and handlers that fail
+out(xpcall(nil, function(e) return type(e) end))
+out(xpcall({}, function() return "handled", "no second" end))
+out(xpcall(function() error("E:x") end, nil))
+out(xpcall(function() error("E:x") end, setmetatable({}, { __call = function() return "called" end })))
+out(xpcall(function() error("E:x") end, function() error("E:y") end))
+local n = 0
+out(xpcall(function() error("E:x", 0) end, function(e)
+  n = n + 1
+  if n < 3 then error(e .. n, 0) end
+  return e
+end))
+out(xpcall(function() return 1, nil, 3, nil end, type))
+--- table.insert outside of the elements, and table.remove of nothing
+local t = { 1, 2 }
+table.insert(t, 5, "far")
+out(#t == 2 or #t == 5, t[5], t[3])
+local t = { 1, 2 }
+table.insert(t, 0, "zero")
+out(t[0], t)
+t = { [-1] = "m", [0] = "z", 1 }
+table.insert(t, -2, "below")
+out(t)
+out(table.concat({ [0] = "z", "a", [-1] = "y" }, ",", -1, 1))
+out(select("#", table.remove({})), select("#", table.remove({ 1 }, 5)), select("#", table.remove({ 1 })))
+--- tostring gives what __tostring gives
+local function with(v) return setmetatable({}, { __tostring = function() return v, 2 end }) end
+out(tostring(with("s")), tostring(with(5)) == 5, tostring(with(nil)), tostring(with(false)), type(tostring(with({}))))
+--- the line of an error in code over several lines
+local none
+out(P(function()
+  return 1 +
+    2 *
+    none
+end))
+out(P(function()
+  return "a" ..
+    "b" ..
+    none ..
+    "c"
+end))
+out(P(function()
+  return 1 <
+    none
+end))
+out(P(function()
+  return -
+    none
+end))
+out(P(function()
+  none.x =
+    5
+end))
+out(P(function()
+  none.x, G =
+    5,
+    6
+end))
+out(P(function()
+  none.x = function()
+  end
+end))
+out(P(function()
+  function none.x()
+  end
+end))
+out(P(function()
+  return {
+    1,
+    [none] =
+      2,
+    3
+  }
+end))
+out(P(function()
+  return out
+    .x
+    .y
+    .z
+end))
+out(P(function()
+  out
+    .x
+    .y(
+      1)
+end))
+out(P(function()
+  out(
+    1,
+    none(
+      2
+    )
+  )
+end))
+out(P(function()
+  none(function()
+    return 1
+  end)
+end))
+out(P(function()
+  for _ = 1,
+    "x" do
+  end
+end))
+out(P(function()
+  for _ = none,
+    2 do
+  end
+end))
+out(P(function()
+  for _ in
+    none,
+    5 do
+  end
+end))
+out(P(function()
+  for _
+    in
+    function() return none + 1 end do
+  end
+end))
+out(P(function()
+  while 1 +
+    none do
+  end
+end))
+local function at2() error("E:at2", 2) end
+out(P(function()
+  at2(
+    1,
+    2
+  )
+end))
+out(P(function()
+  local x = (function()
+    return at2
+  end)()()
+end))

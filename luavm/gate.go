@@ -17,24 +17,16 @@ type Gate struct {
 	waiting atomic.Int64 // len(queue)
 	waited  atomic.Int64 // ns, all together
 
-	// Invariant: the queue is empty if taken < places. taken is more than places
-	// only while VMs run that had entered before places became fewer.
-	mu     sync.Mutex
-	places int
-	taken  int
-	queue  []chan struct{} // closed when its VM has got a place
+	places int // static
+
+	// Invariant: taken <= places, and the queue is empty if taken < places.
+	mu    sync.Mutex
+	taken int
+	queue []chan struct{} // closed when its VM has got a place
 }
 
 // NewGate makes a gate for n VMs at once; n is usually runtime.GOMAXPROCS(0).
 func NewGate(n int) *Gate { return &Gate{places: max(n, 1)} }
-
-// SetPlaces has n VMs run at once from now on. Those that run already go on.
-func (g *Gate) SetPlaces(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.places = max(n, 1)
-	g.admitLocked()
-}
 
 // Waiting returns how many VMs wait now, for metrics.
 func (g *Gate) Waiting() int {
@@ -76,20 +68,15 @@ func (g *Gate) leave() {
 		return
 	}
 	g.mu.Lock()
-	g.taken--
-	g.admitLocked()
-	g.mu.Unlock()
-}
-
-// admitLocked gives free places to those who wait.
-func (g *Gate) admitLocked() {
-	for g.taken < g.places && len(g.queue) > 0 {
-		close(g.queue[0])
-		g.queue[0] = nil
-		g.queue = g.queue[1:]
-		g.waiting.Add(-1)
-		g.taken++
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		g.taken--
+		return
 	}
+	close(g.queue[0]) // the place goes to the first who waits
+	g.queue[0] = nil
+	g.queue = g.queue[1:]
+	g.waiting.Add(-1)
 }
 
 // giveWay leaves and enters again at the end of the queue, if there is one, and

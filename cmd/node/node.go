@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +42,6 @@ type node struct {
 	sockets         *wsconn.Server
 	scripts         *app.Scripts
 	storeQuota      *app.StoreQuota // nil: none
-	gate            *luavm.Gate
 	memoryOfScripts *luavm.Ceiling
 	app             *app.Server
 	http            *http.Server
@@ -72,31 +69,13 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 		return err
 	}
 	paceCollector()
-	ctx, cancel := context.WithCancel(ctx)
-	var adapting sync.WaitGroup
-	adapting.Go(func() { adaptCores(ctx, n.gate, log) })
-	err = n.await(ctx)
-	cancel()
-	adapting.Wait()
+	select {
+	case <-ctx.Done():
+	case err = <-n.served:
+		err = fmt.Errorf("serve: %w", err)
+	}
 	n.close()
 	return err
-}
-
-// await returns when the node is told to end, or can serve no more. Meanwhile it gives back memory that is not needed.
-func (n *node) await(ctx context.Context) error {
-	thrift := newThrift(n.log)
-	tick := time.NewTicker(giveBackTick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-n.served:
-			return fmt.Errorf("serve: %w", err)
-		case now := <-tick.C:
-			thrift.look(now)
-		}
-	}
 }
 
 // start builds a node, whose connections name process, and lets it listen. What was built is closed again when it fails.
@@ -153,11 +132,10 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
 	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(int64(cfg.ScriptMemory)))
-	n.gate = luavm.NewGate(runtime.GOMAXPROCS(0))
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, StoreQuota: n.storeQuota, Gate: n.gate, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
+		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/overload"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -33,14 +34,14 @@ type eventConn struct {
 	sess     *hub.Session
 	denied   string // event.error of the next event: why the last return was refused
 	refused  bool
-	state    string         // what the handler keeps in event.state (state.go); "": nothing
-	globals  *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
-	home     *worker        // the worker whose VM globals belong to; nil without globals
-	unwholly bool           // it was logged that something in state cannot be kept
-	use      load           // of Lua time
-	pace     pace           // of calls to Redis
-	lines    lineRate       // of log lines
-	gone     atomic.Int64   // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
+	state    string           // what the handler keeps in event.state (state.go); "": nothing
+	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
+	home     *worker          // the worker whose VM globals belong to; nil without globals
+	unwholly bool             // it was logged that something in state cannot be kept
+	use      load             // of Lua time
+	calls    overload.Limiter // to Redis
+	lines    overload.Limiter // of the log
+	gone     atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
 }
 
 // event is one call of the handler.
@@ -182,7 +183,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	}
 	before := w.vm.Spent()
 	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
-		allow: c.route.Options.permissions(c.user), turn: t, pace: &c.pace, lines: &c.lines}
+		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	line, err := c.turn(w, &r, e)
 	err = w.call.deniedBy(err)
@@ -361,7 +362,7 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) {
 	ctx := c.server.ctx
 	if n := redisCalls(actions); n > 0 {
 		ctx = t.context()
-		_ = rest(ctx, c.pace.take(c.server.now(), n)) // the actions see that ctx has ended
+		_ = rest(ctx, c.calls.Reserve(c.server.now(), callRate, n)) // the actions see that ctx has ended
 	}
 	for i := range actions {
 		if actions[i].Kind == hub.ActionClose && actions[i].Code == 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"rollcall/luavm"
+	"rollcall/overload"
 )
 
 // fail logs and counts a failure; with Dev the client is told (SPEC 1.2). line is that of the handler, for failures
@@ -27,7 +28,7 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
 }
 
 // failed counts a failure and logs it as a line of a source. A refused permission is none of the app's errors.
-func (s *Server) failed(source *lineRate, f Failure, attrs ...any) {
+func (s *Server) failed(source *overload.Limiter, f Failure, attrs ...any) {
 	s.cfg.Observer.Failed(f)
 	attrs = append([]any{"kind", string(f.Kind), "route", f.Route, "reason", string(f.Reason), "file", f.File, "line", f.Line, "error", f.Message}, attrs...)
 	if f.Version != 0 {

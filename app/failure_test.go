@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"rollcall/luavm"
+	"rollcall/overload"
 )
 
 // A mistake of the server's own in the midst of a run is that run's error: its VM is thrown away, and others go on.
@@ -52,7 +53,7 @@ func TestPanicIsTheRunsError(t *testing.T) {
 		run := func(index int) error {
 			h := httpRun{pool: file, app: in.app, index: index}
 			ctx := httptest.NewRequest("GET", "/", nil).Context()
-			_, err := n.server.call(h, request{}, n.server.newTurn(&requester{ctx: ctx}), &lineRate{}, nil)
+			_, err := n.server.call(h, request{}, n.server.newTurn(&requester{ctx: ctx}), &overload.Limiter{}, nil)
 			return err
 		}
 		isPanic(t, run(99))

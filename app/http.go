@@ -17,6 +17,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/luavm"
+	"rollcall/overload"
 	"rollcall/wsconn"
 )
 
@@ -226,7 +227,7 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
 	t := s.newTurn(&requester{ctx: r.Context()})
 	defer t.end()
-	var lines lineRate
+	var lines overload.Limiter
 	a, err := s.call(h, req, t, &lines, o.permissions(id))
 	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
 	if err != nil {
@@ -237,7 +238,7 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 }
 
 // call runs the handler in a worker.
-func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *auth.Permissions) (a answer, err error) {
+func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, allow *auth.Permissions) (a answer, err error) {
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
@@ -253,7 +254,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *a
 	if err := t.begin(); err != nil {
 		return answer{}, err
 	}
-	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, pace: &pace{}, lines: lines}
+	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, calls: &overload.Limiter{}, lines: lines}
 	vm := wk.vm
 	defer catch(vm, &err)
 	vm.Data = &wk.call
@@ -286,7 +287,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *lineRate, allow *a
 }
 
 // failedHTTP reports a failed handler and answers 500, or 403 for what the token does not allow.
-func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *lineRate, err error) {
+func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *overload.Limiter, err error) {
 	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}
 	var denied *deniedError
 	if errors.As(err, &denied) {

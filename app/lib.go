@@ -13,6 +13,7 @@ import (
 	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/overload"
 )
 
 // call is what the functions of SPEC 1.1 and 1.3 need to know of the run that calls them: the VM's Data.
@@ -26,8 +27,8 @@ type call struct {
 	sess   *hub.Session
 	script *scriptConn       // only in connection scripts
 	turn   *turn             // nil in connection scripts
-	pace   *pace             // of calls to Redis
-	lines  *lineRate         // of log lines
+	calls  *overload.Limiter // to Redis
+	lines  *overload.Limiter // of the log
 	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
 	denied *deniedError      // the last call that allow forbade
 }
@@ -81,7 +82,7 @@ func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err erro
 		}
 		ctx = c.turn.context()
 	}
-	pause := c.pace.take(c.server.now(), 1)
+	pause := c.calls.Reserve(c.server.now(), callRate, 1)
 	vm.Block(func() {
 		if c.pool != nil {
 			c.pool.block(1, c.heavy)

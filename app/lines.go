@@ -7,15 +7,21 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"rollcall/overload"
 )
 
 // Bounds of the log lines of handlers and scripts.
 const (
 	maxLine      = 4 << 10 // bytes
-	linesOfOne   = 100     // a second, of one connection or HTTP call
-	linesOfNode  = 1000    // a second, of all
 	tellDropped  = time.Second
 	droppedLines = "log lines of handlers and scripts were dropped"
+)
+
+// How many lines there may be: so many a second, and as many at once.
+var (
+	linesOfOne  = overload.Rate{Every: time.Second / 100, Burst: 100} // of one connection or HTTP call
+	linesOfNode = overload.Rate{Every: time.Second / 1000, Burst: 1000}
 )
 
 // lines bounds what handlers and scripts write to the log. What is dropped is counted, and told once a second.
@@ -24,32 +30,19 @@ type lines struct {
 	now func() time.Duration
 
 	mu      sync.Mutex
-	node    lineRate
+	node    overload.Limiter
 	dropped int64
 	told    int64
 	timer   *time.Timer // runs tell; set while something dropped is to be told
 	closed  bool
 }
 
-// lineRate bounds the lines of one source. The zero value is ready; lines.mu guards it.
-type lineRate struct{ next time.Duration } // when the last line was due
-
-// take tells whether there may be one more line: so many a second, and as many at once after a pause.
-func (r *lineRate) take(now time.Duration, perSecond int) bool {
-	next := max(r.next, now-time.Second) + time.Second/time.Duration(perSecond)
-	if next > now {
-		return false
-	}
-	r.next = next
-	return true
-}
-
-// allow tells whether a source may write a line now.
-func (l *lines) allow(source *lineRate) bool {
+// allow tells whether a source, whose limiter l.mu guards, may write a line now.
+func (l *lines) allow(source *overload.Limiter) bool {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if source.take(now, linesOfOne) && l.node.take(now, linesOfNode) {
+	if source.Allow(now, linesOfOne) && l.node.Allow(now, linesOfNode) {
 		return true
 	}
 	l.dropped++
@@ -86,7 +79,7 @@ func (l *lines) close() {
 }
 
 // logger is the log of one source.
-func (l *lines) logger(source *lineRate, attrs ...any) *slog.Logger {
+func (l *lines) logger(source *overload.Limiter, attrs ...any) *slog.Logger {
 	return slog.New(&lineHandler{l.log.Handler(), l, source}).With(attrs...)
 }
 
@@ -94,7 +87,7 @@ func (l *lines) logger(source *lineRate, attrs ...any) *slog.Logger {
 type lineHandler struct {
 	slog.Handler
 	lines  *lines
-	source *lineRate
+	source *overload.Limiter
 }
 
 // Handle is slog.Handler's.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"rollcall/overload"
 )
 
 func TestLineRates(t *testing.T) {
@@ -14,7 +16,7 @@ func TestLineRates(t *testing.T) {
 		began := time.Now()
 		l := &lines{log: slog.New(slog.NewTextHandler(&out, nil)), now: func() time.Duration { return time.Since(began) + time.Hour }}
 		defer l.close()
-		sources := make([]lineRate, 20)
+		sources := make([]overload.Limiter, 20)
 		write := func(n int) (written []int) {
 			for i := range sources {
 				written = append(written, 0)
@@ -28,7 +30,7 @@ func TestLineRates(t *testing.T) {
 		}
 		for round := range int64(2) {
 			written := write(150)
-			if written[0] != linesOfOne || written[9] != linesOfOne || written[10] != 0 {
+			if written[0] != linesOfOne.Burst || written[9] != linesOfOne.Burst || written[10] != 0 {
 				t.Fatalf("written: %v; want 100 of each connection, 1,000 in all", written)
 			}
 			if got := l.count(); got != (round+1)*2000 {
@@ -79,8 +81,8 @@ if event.type == "message" then `+tt.body+` end`))
 					lines++
 				}
 			}
-			if most := linesOfOne + int(took.Seconds()*linesOfOne) + 1; lines < linesOfOne || lines > most {
-				t.Errorf("%d lines in %v, want %d to %d", lines, took, linesOfOne, most)
+			if most := linesOfOne.Burst + int(took/linesOfOne.Every) + 1; lines < linesOfOne.Burst || lines > most {
+				t.Errorf("%d lines in %v, want %d to %d", lines, took, linesOfOne.Burst, most)
 			}
 			if n.server.Stats().Dropped == 0 && lines < messages {
 				t.Error("what was dropped is not counted")

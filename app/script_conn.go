@@ -10,6 +10,7 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/overload"
 	"rollcall/wsconn"
 )
 
@@ -27,9 +28,9 @@ type scriptConn struct {
 	inbox    *inbox
 	sess     *hub.Session // since Open
 
-	closedAt atomic.Int64 // unix ns; 0: the connection is open
-	overflow atomic.Bool  // the queue ran over
-	lines    lineRate     // of log lines
+	closedAt atomic.Int64     // unix ns; 0: the connection is open
+	overflow atomic.Bool      // the queue ran over
+	lines    overload.Limiter // of the log
 
 	// Owned by the script's goroutine.
 	metClosed bool // a function raised because the connection is closed
@@ -108,7 +109,7 @@ func (c *scriptConn) runScript() (err error) {
 		return c.script.err
 	}
 	_, library := libraries()
-	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c, pace: &pace{}, lines: &c.lines}
+	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c, calls: &overload.Limiter{}, lines: &c.lines}
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
 		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own})
 	defer vm.Close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/hub"
+	"rollcall/overload"
 )
 
 // Bounds of a turn besides Config.TurnTimeout (SPEC 6).
@@ -242,20 +243,8 @@ func (r *requester) goneSince(now time.Time, _ bool) time.Time {
 	return r.gone
 }
 
-// Calls to Redis of one connection: so many a second, and so many at once after a pause (SPEC 6).
-const (
-	callEvery = time.Second / 1000
-	callBurst = 100
-)
-
-// pace spreads the calls to Redis of one connection. The zero value is ready.
-type pace struct{ next time.Duration } // when the last call was due, as of Server.now
-
-// take counts n calls at now, and says how long they have to wait for.
-func (p *pace) take(now time.Duration, n int) (wait time.Duration) {
-	p.next = max(p.next, now-callBurst*callEvery) + time.Duration(n)*callEvery
-	return max(p.next-now, 0)
-}
+// callRate bounds the calls to Redis of one connection (SPEC 6).
+var callRate = overload.Rate{Every: time.Second / 1000, Burst: 100}
 
 // rest waits; the error is ctx's.
 func rest(ctx context.Context, wait time.Duration) error {

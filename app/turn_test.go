@@ -190,27 +190,6 @@ func TestOverseerRests(t *testing.T) {
 	})
 }
 
-func TestPace(t *testing.T) {
-	var p pace
-	now := time.Hour
-	var all time.Duration
-	for range 100 {
-		all += p.take(now, 1)
-	}
-	if all != 0 {
-		t.Fatalf("a hundred calls after a pause wait %v", all)
-	}
-	if wait := p.take(now, 1); wait != time.Millisecond {
-		t.Fatalf("one more waits %v", wait)
-	}
-	if wait := p.take(now+time.Millisecond, 500); wait != 500*time.Millisecond {
-		t.Fatalf("500 more wait %v", wait)
-	}
-	if wait := p.take(now+time.Minute, 100); wait != 0 {
-		t.Fatalf("after a pause they wait %v", wait)
-	}
-}
-
 // One connection makes 1,000 calls a second at most, and more wait, whatever makes them.
 func TestRateOfRedisCalls(t *testing.T) {
 	const calls = `for i = 1, 250 do store.get("x") end `

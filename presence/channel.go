@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rollcall/overload"
 )
 
 // Audience is who listens to a channel on this node; the hub's room is one. Calls come one at a time, in order, and must
@@ -64,7 +66,7 @@ type Channel struct {
 
 	// this node's own
 	own     map[entryRef]*own
-	joins   map[string]*pace // by user
+	joins   map[string]*overload.Limiter // by user
 	reg     registration
 	waiters map[Position][]waiter // writers that wait to see their change
 }

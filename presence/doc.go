@@ -11,7 +11,7 @@
 //	window.go    pure: gathers changes between two flushes, and what each client has been told
 //	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
 //	channel.go   one channel on this node; load.go reads it, notify.go tells its audience, wait.go lets writers see their changes
-//	own.go       what this node's connections track there, and writing it; pace.go, pure: how often
+//	own.go       what this node's connections track there, and writing it; pace.go: how often
 //	tracker.go   all channels of this node: writes again after a lost lease, tidies up
 //	audit.go     compares with Redis, repairs, removes orphans
 //

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/overload"
 	"rollcall/redisconn"
 )
 
@@ -27,7 +28,7 @@ type own struct {
 	timer    *time.Timer   // ends the lingering
 
 	// pace.go
-	changes pace
+	changes overload.Limiter
 	turn    *time.Timer // set while a change waits for its turn, and until it is written then
 	due     bool        // its turn has come
 }

@@ -1,41 +1,23 @@
 package presence
 
-import "time"
+import (
+	"time"
 
-// How often presence may change (SPEC 6). Changes beyond that wait, and are merged meanwhile: presence is state.
-const (
-	changeEvery = 100 * time.Millisecond // of one connection in a channel
-	changeBurst = 10
-	joinEvery   = 50 * time.Millisecond // connections of one user that come on this node
-	joinBurst   = MaxDevices
+	"rollcall/overload"
 )
 
-// pace bounds how often something happens: burst times at once, then once in each interval. It is a pure value: the time up to
-// which turns are taken.
-type pace time.Time
-
-// take takes the next turn, and gives how long it is until then.
-func (p *pace) take(now time.Time, every time.Duration, burst int) (wait time.Duration) {
-	taken := time.Time(*p)
-	if taken.Before(now) {
-		taken = now
-	}
-	*p = pace(taken.Add(every))
-	return max(taken.Sub(now)-time.Duration(burst-1)*every, 0)
-}
-
-// giveBack gives a turn back that was not needed.
-func (p *pace) giveBack(every time.Duration) { *p = pace(time.Time(*p).Add(-every)) }
-
-// idle tells whether all turns are over, so that it is as if none had been taken.
-func (p pace) idle(now time.Time) bool { return !time.Time(p).After(now) }
+// How often presence may change (SPEC 6). Changes beyond that wait, and are merged meanwhile: presence is state.
+var (
+	changeRate = overload.Rate{Every: 100 * time.Millisecond, Burst: 10}        // of one connection in a channel
+	joinRate   = overload.Rate{Every: 50 * time.Millisecond, Burst: MaxDevices} // connections of one user that come on this node
+)
 
 // takesTurn takes the turn of a change of an entry. later: the change is written when it comes, with all that is wanted by then.
 // What was undone before its turn is not written at all.
 func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
+	now := time.Since(c.t.began)
 	var wait time.Duration
 	switch {
 	case o.leaves(): // at once
@@ -46,15 +28,15 @@ func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
 		if o.tried || c.own[ref] != o {
 			return false
 		}
-		c.joinPace(ref.user, now).giveBack(joinEvery)
+		c.joinLimiterLocked(ref.user, now).Cancel(joinRate)
 		c.drop(ref)
 		return true
 	case o.turn != nil:
 		return true
 	case o.stored.Ref == o.meta.Ref:
-		wait = o.changes.take(now, changeEvery, changeBurst)
+		wait = o.changes.Reserve(now, changeRate, 1)
 	default:
-		wait = c.joinPace(ref.user, now).take(now, joinEvery, joinBurst)
+		wait = c.joinLimiterLocked(ref.user, now).Reserve(now, joinRate, 1)
 	}
 	if wait == 0 {
 		return false
@@ -72,19 +54,19 @@ func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
 	return true
 }
 
-// joinPace is the pace of a user's joins. c.mu is held.
-func (c *Channel) joinPace(user string, now time.Time) *pace {
+// joinLimiterLocked is the limiter of a user's joins.
+func (c *Channel) joinLimiterLocked(user string, now time.Duration) *overload.Limiter {
 	if len(c.joins) > 2*len(c.own)+16 {
-		for u, p := range c.joins {
-			if p.idle(now) {
+		for u, l := range c.joins {
+			if l.Idle(now) {
 				delete(c.joins, u)
 			}
 		}
 	}
-	p := c.joins[user]
-	if p == nil {
-		p = new(pace)
-		c.joins[user] = p
+	l := c.joins[user]
+	if l == nil {
+		l = new(overload.Limiter)
+		c.joins[user] = l
 	}
-	return p
+	return l
 }

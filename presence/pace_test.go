@@ -10,31 +10,6 @@ import (
 	"time"
 )
 
-func TestPace(t *testing.T) {
-	now := time.Unix(1700000000, 0)
-	var p pace
-	if !p.idle(now) {
-		t.Error("it is not idle at first")
-	}
-	for i := range 3 {
-		if wait := p.take(now, 100*time.Millisecond, 3); wait != 0 {
-			t.Errorf("turn %d of the burst waits %v", i, wait)
-		}
-	}
-	for i, want := range []time.Duration{100, 200} {
-		if wait := p.take(now, 100*time.Millisecond, 3); wait != want*time.Millisecond {
-			t.Errorf("turn %d beyond the burst waits %v, want %v ms", i, wait, int(want))
-		}
-	}
-	now = now.Add(200 * time.Millisecond) // both turns have come
-	if wait := p.take(now, 100*time.Millisecond, 3); wait != 100*time.Millisecond {
-		t.Errorf("the next waits %v", wait)
-	}
-	if now = now.Add(400 * time.Millisecond); !p.idle(now) {
-		t.Error("it is not idle again")
-	}
-}
-
 // testBounds is SPEC 6: "64 devices and 16 KiB of metas of one user in a channel".
 func testBounds(b *bench) {
 	try := func(uid string, m Meta, bounded bool) error {
@@ -90,7 +65,7 @@ func TestChangesAreMerged(t *testing.T) {
 		}
 		for i := range 1000 { // in two seconds
 			pending, err := a.c.Update(t.Context(), "c1", "ann", fields(t, fmt.Sprintf(`{"x":%d}`, i)))
-			if err != nil || pending != (i >= changeBurst) && i < 20 {
+			if err != nil || pending != (i >= changeRate.Burst) && i < 20 {
 				t.Fatalf("update %d: pending %v, %v", i, pending, err)
 			}
 			if us := a.list("c1"); !strings.Contains(us[0].Metas[0].Info, fmt.Sprintf(`"x":%d}`, i)) {
@@ -98,10 +73,10 @@ func TestChangesAreMerged(t *testing.T) {
 			}
 			time.Sleep(2 * time.Millisecond)
 		}
-		if most := int64(changeBurst + 2*10 + 1); writes.Load() > most || writes.Load() < most-2 {
+		if most := int64(changeRate.Burst + 2*10 + 1); writes.Load() > most || writes.Load() < most-2 {
 			t.Errorf("%d writes, want %d", writes.Load(), most)
 		}
-		time.Sleep(changeEvery)
+		time.Sleep(changeRate.Every)
 		synctest.Wait()
 		if us := b.list(""); us[0].Metas[0].Info != `{"x":999}` {
 			t.Errorf("the other node sees %s", us[0].Metas[0].Info)
@@ -135,10 +110,10 @@ func TestJoinsOfOneUserArePaced(t *testing.T) {
 			}
 		}
 		a.track("other", "bob") // others do not wait for it
-		if most := int64(2*(joinBurst+2*20) + 20); writes.Load() > most {
+		if most := int64(2*(joinRate.Burst+2*20) + 20); writes.Load() > most {
 			t.Errorf("%d writes, want %d at most", writes.Load(), most)
 		}
-		time.Sleep(joinEvery + stageWindow)
+		time.Sleep(joinRate.Every + stageWindow)
 		synctest.Wait()
 		b.wantView("ann[c1999] bob[other]")
 		if own := len(a.c.own); own != 2 {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rollcall/overload"
 )
 
 // Leaser is this node's lease; the cluster holds it.
@@ -47,6 +49,7 @@ type Tracker struct {
 	store *Store
 	lease Leaser
 	stats Stats
+	began time.Time // the zero of its limiters
 
 	ctx    context.Context // ends with Close; loads and writes run under it
 	cancel context.CancelFunc
@@ -73,7 +76,7 @@ func NewTracker(cfg Config) *Tracker {
 		cfg.Audit = 30 * time.Second
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel,
+	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel, began: time.Now(),
 		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
 		suspects: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
@@ -103,7 +106,7 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, replica: NewReplica(), own: map[entryRef]*own{}, joins: map[string]*pace{}}
+		c = &Channel{t: t, name: name, replica: NewReplica(), own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
 		t.channels[name] = c
 	}
 	c.mu.Lock()

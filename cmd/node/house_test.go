@@ -15,7 +15,7 @@ var floors = map[string]int{
 	"rollcall/presence": 3, "rollcall/cluster": 3,
 	"rollcall/broker": 2, "rollcall/wsconn": 2,
 	"rollcall/redisconn": 1, "rollcall/luavm": 1,
-	"rollcall/auth": 0, "rollcall/metrics": 0, "rollcall/rawsock": 0,
+	"rollcall/auth": 0, "rollcall/metrics": 0, "rollcall/overload": 0, "rollcall/rawsock": 0,
 }
 
 // Outside of the house: what its rooms may not import. Their tests may import testkit.

@@ -1,6 +1,11 @@
-// Package overload says what a node refuses, so that it can serve the rest.
+// Package overload says what a node refuses, so that it can serve the rest: sockets, upgrades, and what comes too often.
 //
-//	limiter.go   pure: how often something may happen
+//	admission.go     who may come in: sockets and connections, counted against the limits
+//	reason.go        why not, and what a client is told
+//	connect_rate.go  pure: new connections a second, of the node and of an address
+//	memory.go        pure: whether memory is short; the guard that looks
+//	footprint.go     what the process uses, and what it may
+//	limiter.go       pure: how often something may happen
 //
-// It starts no goroutine, and knows no other room.
+// It starts no goroutine, closes nothing and answers nobody: it says why, its callers act. It knows no other room.
 package overload

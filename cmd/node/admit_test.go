@@ -6,134 +6,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"rollcall/auth"
 	"rollcall/cluster"
+	"rollcall/overload"
 	"rollcall/testkit/nodetest"
 )
-
-// SPEC 3: --max-connections, --max-connections-per-ip: "0 (no limit) | 503 with Retry-After; 429"; each at, under and over.
-func TestAdmission(t *testing.T) {
-	a, b := origin("192.0.2.1"), origin("192.0.2.2")
-	for _, tt := range []struct {
-		name         string
-		total, perIP int
-		open         []netip.Prefix // before
-		from         netip.Prefix
-		want         refusal
-	}{
-		{"no limit", 0, 0, []netip.Prefix{a, a, a, a}, a, ""},
-		{"under the total", 3, 0, []netip.Prefix{a}, a, ""},
-		{"at the total with this one", 2, 0, []netip.Prefix{a}, a, ""},
-		{"over the total", 2, 0, []netip.Prefix{a, b}, a, refusedConnections},
-		{"under for the address", 0, 3, []netip.Prefix{a}, a, ""},
-		{"at the limit of the address", 0, 2, []netip.Prefix{a, b, b}, a, ""},
-		{"over for the address", 0, 2, []netip.Prefix{a, a}, a, refusedPerIP},
-		{"another address", 0, 2, []netip.Prefix{a, a}, b, ""},
-		{"over both", 2, 2, []netip.Prefix{a, a}, a, refusedConnections}, // another node may take it
-		{"over for the address alone", 3, 2, []netip.Prefix{a, a}, a, refusedPerIP},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ad := newAdmission(limits{connections: tt.total, perIP: tt.perIP})
-			for _, from := range tt.open {
-				if why := ad.enter(who{from: from}); why != "" {
-					t.Fatalf("already refused: %s", why)
-				}
-			}
-			if got := ad.enter(who{from: tt.from}); got != tt.want {
-				t.Fatalf("refused with %q, want %q", got, tt.want)
-			}
-			if tt.want == "" {
-				ad.leave(who{from: tt.from})
-			}
-			for _, from := range tt.open {
-				ad.leave(who{from: from})
-			}
-			if ad.open != 0 || len(ad.from) != 0 {
-				t.Errorf("after all have left: %d open, %d addresses", ad.open, len(ad.from))
-			}
-		})
-	}
-}
-
-// The counts never drift, whatever comes and goes: they are those of a plain list of who is in.
-func TestAdmissionCounts(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ad := newAdmission(limits{connections: rapid.IntRange(0, 8).Draw(t, "total"), perIP: rapid.IntRange(0, 3).Draw(t, "per address")})
-		var in []netip.Prefix
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			if len(in) > 0 && rapid.Bool().Draw(t, "leave") {
-				i := rapid.IntRange(0, len(in)-1).Draw(t, "who")
-				ad.leave(who{from: in[i]})
-				in = append(in[:i], in[i+1:]...)
-			} else {
-				from := origin(fmt.Sprint("10.0.0.", rapid.IntRange(1, 4).Draw(t, "from")))
-				same := 0
-				for _, p := range in {
-					if p == from {
-						same++
-					}
-				}
-				var want refusal
-				switch {
-				case ad.connections > 0 && len(in) == ad.connections:
-					want = refusedConnections
-				case ad.perIP > 0 && same == ad.perIP:
-					want = refusedPerIP
-				}
-				if got := ad.enter(who{from: from}); got != want {
-					t.Fatalf("with %v in, %v is refused with %q, want %q", in, from, got, want)
-				}
-				if want == "" {
-					in = append(in, from)
-				}
-			}
-			ad.check(t, len(in))
-		}
-	})
-}
-
-// check holds admission's invariant.
-func (a *admission) check(t rapid.TB, open int) {
-	t.Helper()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	sum := 0
-	for from, n := range a.from {
-		if n < 1 {
-			t.Errorf("%v has %d", from, n)
-		}
-		sum += n
-	}
-	if a.open != open || a.perIP > 0 && sum != open || a.perIP == 0 && sum != 0 {
-		t.Errorf("%d open, %d by address; want %d", a.open, sum, open)
-	}
-}
-
-// SPEC 3: "The address counts as seen through --trusted-proxies"; one IPv6 host has a whole /64.
-func TestOrigin(t *testing.T) {
-	for _, tt := range []struct{ one, other string }{
-		{"192.0.2.1", "192.0.2.1"}, {"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::2"}, {"2001:db8::1", "2001:db8:0:0:ffff:ffff:ffff:ffff"},
-		{"fe80::1%eth0", "fe80::2%eth1"}, {"unknown", ""}, {"::1", "0:0:0:0::1"},
-	} {
-		if origin(tt.one) != origin(tt.other) {
-			t.Errorf("%s and %s count apart", tt.one, tt.other)
-		}
-	}
-	for _, tt := range []struct{ one, other string }{
-		{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"}, {"unknown", "192.0.2.1"}, {"0.0.0.0", ""}, {"::", ""}, {"::", "0.0.0.0"},
-	} {
-		if origin(tt.one) == origin(tt.other) {
-			t.Errorf("%s and %s count as one", tt.one, tt.other)
-		}
-	}
-}
 
 // SPEC 3: whom --max-connections-per-ip counts, by what the request says and who sends it.
 func TestAdmitByAddress(t *testing.T) {
@@ -141,8 +23,8 @@ func TestAdmitByAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []refusal
-	n := &node{cfg: &Config{proxies: proxies}, admission: newAdmission(limits{perIP: 1}), pace: newPace(0), memory: newGuard(nil), onRefuse: func(r refusal) { told = append(told, r) }}
+	n := &node{cfg: &Config{proxies: proxies}, metrics: newMetrics(), admission: overload.NewAdmission(overload.Config{PerAddress: 1})}
+	told := 0
 	for _, tt := range []struct {
 		name, peer, forwarded string
 		refused               bool
@@ -162,38 +44,20 @@ func TestAdmitByAddress(t *testing.T) {
 		if tt.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", tt.forwarded)
 		}
-		told = nil
 		release, refused := n.admit(r, "")
 		switch {
 		case (refused != nil) != tt.refused, (release == nil) != tt.refused:
 			t.Errorf("%s: refused %v, want %v", tt.name, refused, tt.refused)
-		case tt.refused && (refused.Status != http.StatusTooManyRequests || len(told) != 1 || told[0] != refusedPerIP):
-			t.Errorf("%s: %d, told %v", tt.name, refused.Status, told)
-		case !tt.refused && len(told) > 0:
-			t.Errorf("%s: told %v", tt.name, told)
+		case tt.refused:
+			if told++; refused.Status != http.StatusTooManyRequests {
+				t.Errorf("%s: %d", tt.name, refused.Status)
+			}
 		}
 	}
-}
-
-// Each reason has an answer of its own, and 503 and 429 say when to come back.
-func TestRefusalAnswers(t *testing.T) {
-	want := map[refusal]int{refusedDraining: 503, refusedMemory: 503, refusedConnections: 503, refusedFiles: 503, refusedRate: 503,
-		refusedPerIP: 429, refusedPerUser: 429, refusedRatePerIP: 429}
-	seen := map[string]bool{}
-	all := map[refusal]bool{}
-	for _, r := range append(upgradeRefusals(), socketRefusals()...) {
-		all[r] = true
-	}
-	for r := range all {
-		a := r.answer()
-		if a == nil || a.Status != want[r] || a.RetryAfter.Seconds() < 1 || a.Detail == "" || seen[a.Detail] {
-			t.Errorf("%s: %+v", r, a)
-			continue
-		}
-		seen[a.Detail] = true
-	}
-	if len(seen) != len(want) || refusal("").answer() != nil {
-		t.Errorf("%d reasons with an answer", len(seen))
+	w := httptest.NewRecorder()
+	n.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if want := fmt.Sprintf(`rollcall_upgrades_refused_total{reason="connections_per_ip"} %d`, told); !strings.Contains(w.Body.String(), want) {
+		t.Errorf("the metrics lack %s", want)
 	}
 }
 
@@ -234,7 +98,7 @@ func TestManyAtTheLimit(t *testing.T) {
 			}
 			return len(open) >= limit
 		})
-		n.admission.check(t, limit)
+		checkAdmission(t, n, limit)
 		if _, _, err := nodetest.TryDial(t, addr, "/ws/do"); err == nil || len(open) != limit {
 			t.Fatalf("round %d: %d connections are open and one more comes in, want %d", round, len(open), limit)
 		}
@@ -250,7 +114,7 @@ func TestManyAtTheLimit(t *testing.T) {
 				c.Send(`{"bad":"recurse"}`)
 			}
 		}
-		nodetest.Eventually(t, "all have gone", nodetest.Patience, func() bool { return n.admission.len() == 0 })
+		nodetest.Eventually(t, "all have gone", nodetest.Patience, func() bool { return connections(n) == 0 })
 		for range clients {
 			all.Go(func() {
 				status, _, _ := nodetest.Request(context.Background(), "GET", addr, "/ws/do", "", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short")
@@ -260,12 +124,59 @@ func TestManyAtTheLimit(t *testing.T) {
 			})
 		}
 		all.Wait()
-		n.admission.check(t, 0)
+		checkAdmission(t, n, 0)
 	}
 }
 
-func (a *admission) len() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.open
+// checkAdmission holds the invariant of who is counted, and how many.
+func checkAdmission(t *testing.T, n *node, want int) {
+	t.Helper()
+	if open, _, err := n.admission.Check(); open != want || err != nil {
+		t.Errorf("%d connections, want %d: %v", open, want, err)
+	}
+}
+
+// connections is how many are counted.
+func connections(n *node) int {
+	open, _, _ := n.admission.Check()
+	return open
+}
+
+// Both limits at a node's upgrades, and in its metrics.
+func TestRateAndUsersOfNode(t *testing.T) {
+	begin := func(flags ...string) (*node, string) {
+		n, err := start(t.Context(), configOf(t, append(flags, "--app", testApp, "--drain", "0s", "--jwt-secret", tokenSecret)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.close)
+		return n, n.ln.Addr().String()
+	}
+	refused := func(addr, path, reason, retryAfter string) {
+		t.Helper()
+		_, resp, err := nodetest.TryDial(t, addr, path)
+		if err == nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != retryAfter {
+			t.Fatalf("%v, %v", err, resp)
+		}
+		series := `rollcall_upgrades_refused_total{reason="` + reason + `"} 1` + "\n"
+		if _, text, _ := nodetest.Request(t.Context(), "GET", addr, "/metrics", ""); !strings.Contains(text, series) || !strings.Contains(text, `{reason="connect_rate"} 0`) {
+			t.Errorf("the metrics lack %s", series)
+		}
+	}
+	_, addr := begin("--connect-rate", "5")
+	nodetest.Dial(t, addr, "/ws/do")
+	refused(addr, "/ws/do", "connect_rate_per_ip", "1")
+
+	n, addr := begin("--max-connections-per-user", "1")
+	_, token := minted(t, n.cfg.tokens, "--user", "ann", "--jwt-secret", tokenSecret)
+	first := nodetest.Dial(t, addr, "/ws/do?token="+token)
+	refused(addr, "/ws/do?token="+token, "connections_per_user", "5")
+	for range 3 { // nobody is no user
+		nodetest.Dial(t, addr, "/ws/do")
+	}
+	first.Drop()
+	nodetest.Eventually(t, "the user's place is free", nodetest.Patience, func() bool {
+		_, _, err := nodetest.TryDial(t, addr, "/ws/do?token="+token)
+		return err == nil
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/overload"
 )
 
 const (
@@ -32,11 +33,11 @@ const (
 // so and closed, and takes it back: so nobody is left to wait for an answer that never comes.
 type door struct {
 	net.Listener
-	admission *admission
+	admission *overload.Admission
 	proxies   auth.Proxies
 	patient   int  // sockets that may wait to be told why they are refused; others are told at once
 	speaksTLS bool // a refused client cannot be told why
-	onRefuse  func(refusal)
+	onRefuse  func(overload.Reason)
 	log       *slog.Logger
 
 	open func() (io.Closer, error) // a file for the reserve; static
@@ -52,7 +53,7 @@ type door struct {
 	refused map[net.Conn]struct{} // being told; nil: closed
 }
 
-func newDoor(ln net.Listener, a *admission, f files, cfg *Config, onRefuse func(refusal), log *slog.Logger) *door {
+func newDoor(ln net.Listener, a *overload.Admission, f files, cfg *Config, onRefuse func(overload.Reason), log *slog.Logger) *door {
 	d := &door{Listener: ln, admission: a, proxies: cfg.proxies, patient: f.refused, speaksTLS: cfg.TLSCert != "", onRefuse: onRefuse, log: log,
 		open: func() (io.Closer, error) { return os.Open(os.DevNull) }, shut: make(chan struct{}), refused: map[net.Conn]struct{}{}}
 	d.holdReserve()
@@ -72,12 +73,12 @@ func (d *door) Accept() (net.Conn, error) {
 			}
 			continue
 		case !d.holdReserve(): // nc has the last file
-			d.refuseNow(nc, refusedFiles)
+			d.refuseNow(nc, overload.Files)
 			d.holdReserve()
 			continue
 		}
 		from, proxy := d.peer(nc)
-		if why := d.admission.knock(from, proxy); why != "" {
+		if why := d.admission.Accept(from, proxy); why != "" {
 			d.refuse(nc, why)
 			continue
 		}
@@ -136,7 +137,7 @@ func (d *door) Close() error {
 // watch is told by http.Server of its sockets.
 func (d *door) watch(nc net.Conn, s http.ConnState) {
 	if s == http.StateHijacked || s == http.StateClosed {
-		d.admission.gone(d.peer(nc))
+		d.admission.Release(d.peer(nc))
 	}
 }
 
@@ -147,12 +148,12 @@ func (d *door) peer(nc net.Conn) (from netip.Prefix, proxy bool) {
 		return netip.Prefix{}, false
 	}
 	a := tcp.AddrPort().Addr().Unmap()
-	return originOf(a), d.proxies.Trust(a)
+	return overload.Address(a), d.proxies.Trust(a)
 }
 
 // refuse tells a client why it is refused, once it has asked: what it has sent and nobody has read would destroy the
 // answer on its way. When too many are being told, it is told at once.
-func (d *door) refuse(nc net.Conn, why refusal) {
+func (d *door) refuse(nc net.Conn, why overload.Reason) {
 	d.mu.Lock()
 	waits := !d.speaksTLS && d.refused != nil && len(d.refused) < d.patient
 	if waits {
@@ -168,7 +169,7 @@ func (d *door) refuse(nc net.Conn, why refusal) {
 }
 
 // tell reads a request, answers it, and waits for the client to close.
-func (d *door) tell(nc net.Conn, why refusal) {
+func (d *door) tell(nc net.Conn, why overload.Reason) {
 	_ = nc.SetDeadline(time.Now().Add(refusePatience))
 	_, _ = http.ReadRequest(bufio.NewReader(io.LimitReader(nc, maxHeader))) // whatever it is
 	_ = nc.SetDeadline(time.Now().Add(refusePatience))
@@ -184,7 +185,7 @@ func (d *door) tell(nc net.Conn, why refusal) {
 }
 
 // refuseNow tells a client without waiting for what it wants; over TLS nothing can be told.
-func (d *door) refuseNow(nc net.Conn, why refusal) {
+func (d *door) refuseNow(nc net.Conn, why overload.Reason) {
 	d.onRefuse(why)
 	if !d.speaksTLS {
 		_ = nc.SetDeadline(time.Now().Add(time.Millisecond))
@@ -196,9 +197,9 @@ func (d *door) refuseNow(nc net.Conn, why refusal) {
 }
 
 // answerOf is a refusal as it goes over the wire.
-func answerOf(why refusal) []byte {
+func answerOf(why overload.Reason) []byte {
 	a := answerBuffer{header: http.Header{}}
-	why.answer().Write(&a)
+	refusalFor(why).Write(&a)
 	resp := http.Response{StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Header: a.header, Close: true,
 		ContentLength: int64(a.body.Len()), Body: io.NopCloser(&a.body)}
 	var wire bytes.Buffer

@@ -15,100 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"rollcall/auth"
 	"rollcall/cluster"
+	"rollcall/overload"
 	"rollcall/testkit/nodetest"
 )
-
-// SPEC 3: sockets count from the moment they are accepted; there are some more of them than connections.
-func TestKnock(t *testing.T) {
-	a, b := origin("192.0.2.1"), origin("192.0.2.2")
-	for _, tt := range []struct {
-		name          string
-		limits        limits
-		open, plain   int // of a
-		others, proxy bool
-		want          refusal
-	}{
-		{"no limit", limits{}, 5000, 5000, false, false, ""},
-		{"a spare one", limits{connections: 4}, 4, 15, false, false, ""},
-		{"none to spare", limits{connections: 4}, 4, 16, false, false, refusedConnections},
-		{"silent ones alone", limits{connections: 4}, 0, 20, false, false, refusedConnections},
-		{"a tenth to spare", limits{connections: 1000}, 1000, 99, false, false, ""},
-		{"no more than a tenth", limits{connections: 1000}, 1000, 100, false, false, refusedConnections},
-		{"of one address", limits{perIP: 2}, 2, 15, false, false, ""},
-		{"too many of one address", limits{perIP: 2}, 2, 16, false, false, refusedPerIP},
-		{"of another", limits{perIP: 2}, 2, 16, true, false, ""},
-		{"of a proxy", limits{perIP: 2}, 2, 500, false, true, ""},
-		{"files", limits{sockets: 50}, 20, 30, false, true, refusedFiles},
-		{"files first", limits{sockets: 20, connections: 4, perIP: 4}, 0, 20, false, false, refusedFiles},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ad := newAdmission(tt.limits)
-			for range tt.open {
-				_ = ad.enter(who{from: a})
-			}
-			for range tt.plain {
-				if why := ad.knock(a, tt.proxy); why != "" {
-					t.Fatalf("already refused: %s", why)
-				}
-			}
-			from := a
-			if tt.others {
-				from = b
-			}
-			if got := ad.knock(from, tt.proxy); got != tt.want {
-				t.Errorf("%q, want %q", got, tt.want)
-			}
-			if tt.want == "" {
-				ad.gone(from, tt.proxy)
-			}
-			for range tt.plain {
-				ad.gone(a, tt.proxy)
-			}
-			if ad.plain != 0 || len(ad.plainFrom) != 0 {
-				t.Errorf("after all have gone: %d, %v", ad.plain, ad.plainFrom)
-			}
-		})
-	}
-}
-
-// SPEC 3, --max-connections-per-user: "users of tokens: 429", each at, under and over; nobody's connections are not counted.
-func TestPerUser(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.IntRange(0, 3).Draw(t, "limit")
-		ad := newAdmission(limits{perUser: limit})
-		in := map[string]int{}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			user := rapid.SampledFrom([]string{"", "ann", "bob"}).Draw(t, "user")
-			if in[user] > 0 && rapid.Bool().Draw(t, "leaves") {
-				ad.leave(who{user: user})
-				in[user]--
-				continue
-			}
-			want := refusal("")
-			if limit > 0 && user != "" && in[user] == limit {
-				want = refusedPerUser
-			}
-			if got := ad.enter(who{user: user}); got != want {
-				t.Fatalf("%v are in, %q is refused with %q, want %q", in, user, got, want)
-			}
-			if want == "" {
-				in[user]++
-			}
-		}
-		for user, n := range in {
-			for range n {
-				ad.leave(who{user: user})
-			}
-		}
-		if ad.open != 0 || len(ad.users) != 0 {
-			t.Errorf("after all have left: %d open, %v", ad.open, ad.users)
-		}
-	})
-}
 
 // scripted is a listener that gives what it was told to give, then waits to be closed.
 type scripted struct {
@@ -169,7 +80,7 @@ func TestAcceptErrors(t *testing.T) {
 			clients = nil
 			ln := &scripted{turns: tt.turns, done: make(chan struct{})}
 			refused := 0
-			d := newDoor(ln, newAdmission(limits{}), files{}, &Config{}, func(refusal) { refused++ }, slog.New(slog.DiscardHandler))
+			d := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, func(overload.Reason) { refused++ }, slog.New(slog.DiscardHandler))
 			_ = d.reserve.Close()
 			free := tt.files
 			d.reserve = fakeFile{func() {}}
@@ -262,7 +173,7 @@ func TestSilentSockets(t *testing.T) {
 			for range tt.open {
 				silent = append(silent, dialRaw(t, addr))
 			}
-			nodetest.Eventually(t, "they are counted", nodetest.Patience, func() bool { return n.admission.waiting() == tt.open })
+			nodetest.Eventually(t, "they are counted", nodetest.Patience, func() bool { return waiting(n) == tt.open })
 			if tt.status != 0 {
 				for range 3 {
 					dialRaw(t, addr).told(t, tt.status, tt.reason)
@@ -271,22 +182,22 @@ func TestSilentSockets(t *testing.T) {
 			for _, c := range silent {
 				c.expectEnd("a silent socket", 0, cfg.patience.header+busy)
 			}
-			nodetest.Eventually(t, "there is room", nodetest.Patience, func() bool { return n.admission.waiting() == 0 })
+			nodetest.Eventually(t, "there is room", nodetest.Patience, func() bool { return waiting(n) == 0 })
 			c := nodetest.Dial(t, addr, "/ws/do")
 			c.Act(`{}`)
-			if got := n.admission.waiting(); got != 0 {
+			if got := waiting(n); got != 0 {
 				t.Errorf("the connection counts as %d sockets besides", got)
 			}
 			c.Drop()
-			nodetest.Eventually(t, "it has gone", nodetest.Patience, func() bool { return n.admission.len() == 0 })
+			nodetest.Eventually(t, "it has gone", nodetest.Patience, func() bool { return connections(n) == 0 })
 		})
 	}
 }
 
-func (a *admission) waiting() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.plain
+// waiting is how many sockets are counted that are no connections.
+func waiting(n *node) int {
+	_, plain, _ := n.admission.Check()
+	return plain
 }
 
 // A refusal never reaches a client of TLS in clear, and a socket that says nothing is told all the same.
@@ -305,7 +216,7 @@ func TestRefusedSockets(t *testing.T) {
 			for range 17 {
 				dialRaw(t, addr)
 			}
-			nodetest.Eventually(t, "they are counted", nodetest.Patience, func() bool { return n.admission.waiting() == 17 })
+			nodetest.Eventually(t, "they are counted", nodetest.Patience, func() bool { return waiting(n) == 17 })
 			got, err := io.ReadAll(dialRaw(t, addr)) // without a word
 			if name == "plain" && !strings.HasPrefix(string(got), "HTTP/1.1 503 ") || name == "tls" && len(got) > 0 {
 				t.Errorf("%q, %v", got, err)
@@ -368,7 +279,7 @@ func TestPeerOfDoor(t *testing.T) {
 	d := &door{proxies: proxies}
 	for addr, proxy := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "2001:db8::7": true, "192.0.2.1": false, "::1": false} {
 		from, got := d.peer(peerConn{addr: &net.TCPAddr{IP: net.ParseIP(addr), Port: 9}})
-		if got != proxy || from != origin(addr) {
+		if got != proxy || from != overload.ParseAddress(addr) {
 			t.Errorf("%s: %v, %v", addr, from, got)
 		}
 	}

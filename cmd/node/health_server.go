@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/app"
+	"rollcall/overload"
 )
 
 // healthServer serves /healthz, /readyz and /metrics on a listener of their own (--health-listen), from before the node
@@ -21,12 +22,12 @@ type healthServer struct {
 	served  chan struct{} // closed when it serves no more
 }
 
-func openHealth(addr string, h http.Handler, onRefuse func(refusal), log *slog.Logger) (*healthServer, error) {
+func openHealth(addr string, h http.Handler, onRefuse func(overload.Reason), log *slog.Logger) (*healthServer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, usagef("--health-listen: %v: give a free address", err)
 	}
-	door := newDoor(ln, newAdmission(limits{}), files{}, &Config{}, onRefuse, log) // no limit but that of files
+	door := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, onRefuse, log) // no limit but that of files
 	s := &healthServer{ln: door, served: make(chan struct{})}
 	s.serve(h)
 	s.http = &http.Server{
@@ -84,7 +85,7 @@ func (n *node) openHealth() (http.HandlerFunc, error) {
 		return n.startingHealth, nil
 	}
 	var err error
-	if n.health, err = openHealth(n.cfg.HealthListen, http.HandlerFunc(n.startingHealth), n.onRefuseSocket, n.log); err != nil {
+	if n.health, err = openHealth(n.cfg.HealthListen, http.HandlerFunc(n.startingHealth), n.socketRefused, n.log); err != nil {
 		return nil, err
 	}
 	n.log.Info("health is served apart", "address", n.health.ln.Addr().String())

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"rollcall/overload"
 	"rollcall/rawsock"
 )
 
@@ -54,7 +55,8 @@ func newHTTP(h http.Handler, p patience, log *slog.Logger) *http.Server {
 func (n *node) bind() error {
 	cfg := n.cfg
 	n.files = openFiles()
-	n.admission = newAdmission(limits{connections: cfg.MaxConnections, perIP: cfg.MaxConnectionsPerIP, perUser: cfg.MaxConnectionsPerUser, sockets: n.files.sockets})
+	n.admission = overload.NewAdmission(overload.Config{Connections: cfg.MaxConnections, PerAddress: cfg.MaxConnectionsPerIP,
+		PerUser: cfg.MaxConnectionsPerUser, ConnectRate: cfg.ConnectRate, Sockets: n.files.sockets, Log: n.log})
 	var how net.ListenConfig
 	if cfg.Ping > 0 {
 		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
@@ -66,7 +68,7 @@ func (n *node) bind() error {
 	if err != nil {
 		return usagef("--listen: %v: give a free address", err)
 	}
-	n.door = newDoor(rawsock.Listener(ln), n.admission, n.files, cfg, n.onRefuseSocket, n.log)
+	n.door = newDoor(rawsock.Listener(ln), n.admission, n.files, cfg, n.socketRefused, n.log)
 	n.ln = n.door
 	if cfg.TLSCert == "" {
 		return nil

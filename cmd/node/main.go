@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rollcall/cluster"
+	"rollcall/overload"
 )
 
 // program is what the binary and its commands are called.
@@ -88,7 +89,7 @@ func (s *serveCmd) Run(ctx context.Context, k *kong.Kong) error {
 	}
 	process := cluster.NewProcess()
 	log := newLog(&s.Config, process, k.Stderr)
-	limitMemory(log)
+	overload.LimitMemory(log)
 	return serve(ctx, &s.Config, process, log)
 }
 

@@ -19,6 +19,7 @@ import (
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/metrics"
+	"rollcall/overload"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/wsconn"
@@ -51,12 +52,8 @@ type node struct {
 	handler         atomic.Pointer[http.HandlerFunc]
 	served          chan error // of http.Serve
 
-	admission      *admission
-	pace           *pace
-	memory         *guard
-	onRefuse       func(refusal) // of upgrades, for metrics
-	onRefuseSocket func(refusal)
-	draining       atomic.Bool
+	admission *overload.Admission
+	draining  atomic.Bool
 }
 
 // serve runs a node until ctx ends, then sends its clients away.
@@ -68,7 +65,6 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 	case err != nil:
 		return err
 	}
-	paceCollector()
 	select {
 	case <-ctx.Done():
 	case err = <-n.served:
@@ -80,9 +76,7 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 
 // start builds a node, whose connections name process, and lets it listen. What was built is closed again when it fails.
 func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, metrics: newMetrics(), pace: newPace(cfg.ConnectRate), memory: newGuard(log)}
-	n.onRefuse = func(why refusal) { n.metrics.Refused(string(why)) }
-	n.onRefuseSocket = func(why refusal) { n.metrics.SocketRefused(string(why)) }
+	n := &node{cfg: cfg, log: log, metrics: newMetrics()}
 	redisconn.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
@@ -131,7 +125,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
-	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(int64(cfg.ScriptMemory)))
+	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(cfg))
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
@@ -147,6 +141,14 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		log.Info("open " + devURL(n.ln.Addr(), cfg.TLSCert != ""))
 	}
 	return n, nil
+}
+
+// scriptMemory is what scripts may hold together, in bytes.
+func scriptMemory(cfg *Config) int64 {
+	if cfg.ScriptMemory > 0 {
+		return int64(cfg.ScriptMemory)
+	}
+	return overload.MemoryLimit() / 4
 }
 
 // loadApp loads the app folder; its errors are listed, one a line.

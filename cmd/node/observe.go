@@ -7,11 +7,12 @@ import (
 	"rollcall/app"
 	"rollcall/auth"
 	"rollcall/metrics"
+	"rollcall/overload"
 	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
-// refusedOrigin is the label of upgrades that app refuses; those of others are in admit.go.
+// refusedOrigin is the label of upgrades that app refuses; for the others see package overload.
 const refusedOrigin = "origin"
 
 // newMetrics makes the metrics of this node, all 0. Until watchRooms they say that it is not ready.
@@ -25,10 +26,10 @@ func newMetrics() *metrics.Metrics {
 	}
 	m := metrics.New(cfg)
 	codes, sockets, reasons := []string{}, []string{}, []string{refusedOrigin}
-	for _, r := range upgradeRefusals() {
+	for _, r := range overload.UpgradeReasons() {
 		reasons = append(reasons, string(r))
 	}
-	for _, r := range socketRefusals() {
+	for _, r := range overload.SocketReasons() {
 		sockets = append(sockets, string(r))
 	}
 	for _, c := range auth.Codes() {
@@ -37,6 +38,9 @@ func newMetrics() *metrics.Metrics {
 	m.ExpectRefusals(reasons, sockets, codes)
 	return m
 }
+
+// socketRefused counts a socket that the door has refused.
+func (n *node) socketRefused(why overload.Reason) { n.metrics.SocketRefused(string(why)) }
 
 // watchRooms lets each scrape ask the rooms, which are all built.
 func (n *node) watchRooms() {

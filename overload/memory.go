@@ -1,15 +1,11 @@
-package main
+package overload
 
 import (
 	"log/slog"
 	"math"
 	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"sync/atomic"
 	"time"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // Shares of the memory limit (GOMEMLIMIT), in percent, that cannot be had back by collecting garbage. From shedAt on new
@@ -28,17 +24,6 @@ const (
 	collectEvery = time.Second
 	collectShare = 20
 )
-
-// footprint is what the process uses, in bytes.
-type footprint struct {
-	limit   uint64 // GOMEMLIMIT; math.MaxInt64: none
-	live    uint64 // heap that was reachable at the last collection
-	objects uint64 // heap that is in use or is garbage not collected yet
-	other   uint64 // stacks and what the runtime needs for itself
-
-	allocated uint64 // on the heap since the process began
-	free      uint64 // of the heap, and not given back to the system
-}
 
 // memory says whether the node is near its limit. It is a pure value.
 //
@@ -114,72 +99,4 @@ func (g *guard) look(now time.Time) {
 	}
 	g.memory = next
 	g.shedding.Store(next.shedding)
-}
-
-// reader reads runtime/metrics into samples that are used again.
-type reader struct{ samples []metrics.Sample }
-
-// The order of a reader's samples.
-const (
-	sampleLimit = iota
-	sampleLive
-	sampleTotal
-	sampleReleased
-	sampleFree
-	sampleObjects
-	sampleUnused
-	sampleAllocated
-)
-
-func newReader() *reader {
-	return &reader{samples: []metrics.Sample{
-		sampleLimit:     {Name: "/gc/gomemlimit:bytes"},
-		sampleLive:      {Name: "/gc/heap/live:bytes"},
-		sampleTotal:     {Name: "/memory/classes/total:bytes"},
-		sampleReleased:  {Name: "/memory/classes/heap/released:bytes"},
-		sampleFree:      {Name: "/memory/classes/heap/free:bytes"},
-		sampleObjects:   {Name: "/memory/classes/heap/objects:bytes"},
-		sampleUnused:    {Name: "/memory/classes/heap/unused:bytes"},
-		sampleAllocated: {Name: "/gc/heap/allocs:bytes"},
-	}}
-}
-
-func (r *reader) read() footprint {
-	metrics.Read(r.samples)
-	v := func(i int) uint64 { return r.samples[i].Value.Uint64() }
-	return footprint{
-		limit:     v(sampleLimit),
-		live:      v(sampleLive),
-		objects:   v(sampleObjects),
-		other:     v(sampleTotal) - v(sampleReleased) - v(sampleFree) - v(sampleObjects) - v(sampleUnused),
-		allocated: v(sampleAllocated),
-		free:      v(sampleFree),
-	}
-}
-
-// scriptMemory is what scripts may hold together, in bytes: what was asked for, else a quarter of the memory limit, which
-// without one is the machine's memory.
-func scriptMemory(asked int64) int64 {
-	if asked > 0 {
-		return asked
-	}
-	limit := debug.SetMemoryLimit(-1)
-	if limit == math.MaxInt64 {
-		if system, err := memlimit.FromSystem(); err == nil && system > 0 && system < math.MaxInt64 {
-			limit = int64(system)
-		}
-	}
-	return limit / 4
-}
-
-// limitMemory sets the memory limit to 90 % of what the container may use, when there is such a limit and GOMEMLIMIT does
-// not say otherwise.
-func limitMemory(log *slog.Logger) {
-	limit, err := memlimit.Set()
-	switch {
-	case err != nil:
-		log.Debug("the container's memory limit is not known", "error", err)
-	case limit < math.MaxInt64:
-		log.Info("memory limit", "bytes", limit)
-	}
 }

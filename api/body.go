@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/app"
+	"rollcall/ijson"
 )
 
 // Bounds of bodies.
@@ -27,6 +27,8 @@ const (
 	maxItems   = 1000            // of a list
 	maxParts   = 10 * maxItems   // names, values and brackets, those of messages apart
 	bodyTime   = 5 * time.Second
+
+	maxLocation = 500 // bytes of the place of a fault
 )
 
 // bodyProblem is what is wrong with a body.
@@ -53,60 +55,35 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, limit int64, r
 		return &bodyProblem{http.StatusBadRequest, "a body is needed", at("body", "missing")}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if kind := r.Header.Get("Content-Type"); raw || kind != "" && !isJSON(kind) {
+	if kind := r.Header.Get("Content-Type"); raw || kind != "" && !ijson.IsMediaType(kind) {
 		return nil
 	}
 	r.Header.Set("Content-Type", "application/json") // the one way huma knows it
 	return strict(body)
 }
 
-// isJSON tells that a media type is JSON's.
-func isJSON(contentType string) bool {
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
-}
-
-// strict says what makes a text no JSON that everybody reads alike (RFC 7493): besides bad syntax, a name twice in one
-// object, text that is not UTF-8, half of a surrogate pair, too much nesting. It stops at the first item too many, before
-// any value is made of the text: what is wrong with each of a million items is nothing to tell.
+// strict says what makes a text no JSON that everybody reads alike. It stops at the first item too many, before any value is
+// made of the text: what is wrong with each of a million items is nothing to tell.
 func strict(text []byte) *bodyProblem {
-	d := jsontext.NewDecoder(bytes.NewReader(text))
 	parts := partCounter{message: -1}
-	for values := 0; ; {
-		token, err := d.ReadToken()
-		if err == nil {
-			if p := parts.count(d, token); p != nil {
-				return p
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF) && values == 1:
-			return nil
-		case err != nil || values == 1:
-			where, why := d.StackPointer(), "there is more after it"
-			var syntax *jsontext.SyntacticError
-			if errors.As(err, &syntax) {
-				where, why = syntax.JSONPointer, fmt.Sprintf("%v, at byte %d", syntax.Err, syntax.ByteOffset)
-			} else if err != nil {
-				why = "it ends too early"
-			}
-			return &bodyProblem{http.StatusBadRequest, "the body is no JSON", at(location(where), why)}
-		case d.StackDepth() > maxNesting:
-			why := fmt.Sprintf("nested deeper than %d", maxNesting)
-			return &bodyProblem{http.StatusBadRequest, "the body is no JSON for us", at("body", why)}
-		case d.StackDepth() == 0:
-			values++
-		}
+	err := ijson.Walk(text, maxNesting, parts.count)
+	var fault *ijson.Error
+	if errors.As(err, &fault) {
+		return &bodyProblem{http.StatusBadRequest, "the body is no JSON", at(location(fault.Where), fault.Error())}
 	}
+	return parts.problem
 }
 
 // partCounter counts what a body has besides the messages in it, which are any JSON.
 type partCounter struct {
 	parts   int
-	message int // depth of the object whose member "message" is being read; -1: none
+	message int          // depth of the object whose member "message" is being read; -1: none
+	problem *bodyProblem // why count has ended the walk
 }
 
-func (c *partCounter) count(d *jsontext.Decoder, token jsontext.Token) *bodyProblem {
+var errTooMany = errors.New("too many parts")
+
+func (c *partCounter) count(d *jsontext.Decoder, token jsontext.Token) error {
 	depth := d.StackDepth()
 	if c.message >= 0 {
 		if depth == c.message {
@@ -115,27 +92,45 @@ func (c *partCounter) count(d *jsontext.Decoder, token jsontext.Token) *bodyProb
 		return nil
 	}
 	kind, length := d.StackIndex(depth)
-	switch {
-	case kind == '{' && length%2 == 1 && token.Kind() == '"' && token.String() == "message":
+	if kind == '{' && length%2 == 1 && token.String() == messageName {
 		c.message = depth
-	case kind == '[' && length > maxItems:
-		text := fmt.Sprintf("a list has more than %d items", maxItems)
-		return &bodyProblem{http.StatusUnprocessableEntity, text, at(location(d.StackPointer().Parent()), text)}
 	}
-	if c.parts++; c.parts > maxParts {
-		text := fmt.Sprintf("the body has more than %d names and values besides its messages", maxParts)
-		return &bodyProblem{http.StatusUnprocessableEntity, text, at("body", text)}
+	c.parts++
+	switch {
+	case kind == '[' && length > maxItems:
+		return c.tooMany(location(d.StackPointer().Parent()), fmt.Sprintf("a list has more than %d items", maxItems))
+	case c.parts > maxParts:
+		return c.tooMany("body", fmt.Sprintf("the body has more than %d names and values besides its messages", maxParts))
 	}
 	return nil
 }
 
-// exactNames is JSON whose members must be written as the document has them: encoding/json takes them in any case.
-var exactNames = huma.Format{
-	Marshal:   huma.DefaultJSONFormat.Marshal,
-	Unmarshal: func(text []byte, v any) error { return json.Unmarshal(text, v, json.RejectUnknownMembers(true)) },
+func (c *partCounter) tooMany(where, text string) error {
+	c.problem = &bodyProblem{http.StatusUnprocessableEntity, text, at(where, text)}
+	return errTooMany
 }
 
-// location writes a JSON pointer as problem documents do: "/a/0/b" is "body.a[0].b".
+// messageName is the member that holds a message, in whatever object.
+const messageName = "message"
+
+// exactNames is JSON whose members must be written as the document has them: encoding/json takes them in any case.
+var exactNames = huma.Format{
+	Marshal: huma.DefaultJSONFormat.Marshal,
+	Unmarshal: func(text []byte, v any) error {
+		return json.Unmarshal(text, v, json.RejectUnknownMembers(true), noMessages)
+	},
+}
+
+// noMessages keeps the values that huma checks a body by from holding its messages, which any value may be.
+var noMessages = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
+	if kind, n := d.StackIndex(d.StackDepth()); kind != '{' || n%2 == 0 || d.StackPointer().LastToken() != messageName {
+		return json.SkipFunc
+	}
+	*v = true
+	return d.SkipValue()
+}))
+
+// location writes a JSON pointer as problem documents do: "/a/0/b" is "body.a[0].b"; a long one is "body".
 func location(p jsontext.Pointer) string {
 	where := "body"
 	for token := range p.Tokens() {
@@ -144,6 +139,9 @@ func location(p jsontext.Pointer) string {
 		} else {
 			where += "." + token
 		}
+	}
+	if len(where) > maxLocation {
+		return "body"
 	}
 	return where
 }

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/app"
 	"rollcall/auth"
+	"rollcall/ijson"
 )
 
 type ScriptPath struct {
@@ -81,7 +82,7 @@ func (s *Server) putScript(path string) {
 	}}
 	huma.Register(s.api, put, func(ctx context.Context, in *scriptInput) (*oneScript, error) {
 		method, code := in.Method, string(in.RawBody)
-		if isJSON(in.ContentType) {
+		if ijson.IsMediaType(in.ContentType) {
 			b, err := s.scriptBodyOf(in.RawBody, body)
 			if err != nil {
 				return nil, err

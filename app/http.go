@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"mime"
 	"net/http"
 	"os"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/auth"
+	"rollcall/ijson"
 	"rollcall/luavm"
 	"rollcall/overload"
 	"rollcall/wsconn"
@@ -224,7 +224,7 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 		used = h.app.requestUsed(h.script)
 	}
 	req := request{info: newRequestInfo(auth.WithoutToken(r)), used: used, pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
-		body: string(body), json: isJSON(r.Header.Get("Content-Type"))}
+		body: string(body), json: ijson.IsMediaType(r.Header.Get("Content-Type"))}
 	t := s.newTurn(&requester{ctx: r.Context()})
 	defer t.end()
 	var lines overload.Limiter
@@ -362,9 +362,4 @@ func decodeBody(vm *luavm.VM, text string) lua.LValue {
 		return v
 	}
 	return lua.LString(text)
-}
-
-func isJSON(contentType string) bool {
-	t, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
 }

@@ -57,7 +57,7 @@ func newIdentity(payload []byte, claims object, until time.Time) (Identity, erro
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(user); err != nil {
-		return Identity{}, refuse(CodeMalformed, "payload: "+errJSON.Error())
+		return Identity{}, refuse(CodeMalformed, "payload: "+err.Error())
 	}
 	return Identity{
 		User:          bytes.TrimSuffix(text.Bytes(), []byte("\n")),

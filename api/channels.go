@@ -11,6 +11,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/hub"
+	"rollcall/naming"
 	"rollcall/presence"
 )
 
@@ -96,7 +97,7 @@ func (s *Server) channels() {
 		})
 	huma.Register(api, operation("list-presence", http.MethodGet, "/_api/channels/{channel}/presence", "List who is present, by user id", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *presenceInput) (*userList, error) {
-			if in.Cursor != "" && presence.CheckUserID(in.Cursor) != nil {
+			if in.Cursor != "" && naming.CheckUserID(in.Cursor) != nil {
 				return nil, badCursor
 			}
 			us, err := s.cfg.Hub.Presence(ctx, in.Channel, "")
@@ -123,7 +124,7 @@ func (s *Server) channels() {
 		})
 	one := operation("get-presence", http.MethodGet, "/_api/channels/{channel}/presence/{user_id}", "One present user", auth.Read, http.StatusOK, http.StatusNotFound)
 	huma.Register(api, one, func(ctx context.Context, in *userInput) (*oneUser, error) {
-		if err := presence.CheckUserID(in.UserID); err != nil {
+		if err := naming.CheckUserID(in.UserID); err != nil {
 			return nil, unprocessable("path.user_id", err.Error())
 		}
 		us, err := s.cfg.Hub.Presence(ctx, in.Channel, "")

@@ -3,13 +3,13 @@ package app
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"unicode/utf8"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/naming"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -270,23 +270,20 @@ func channelOf(v lua.LValue) (string, error) {
 	return string(s), nil
 }
 
-// userIDOf takes a string or a number (SPEC 1.2). A number stands for no other one only while it is whole and below 2^53
-// (SPEC 6): 2^53 itself may be what 2^53 + 1 became.
-func userIDOf(v lua.LValue) (string, error) {
-	var id string
+// userIDOf takes a string or a number (SPEC 1.2).
+func userIDOf(v lua.LValue) (id string, err error) {
 	switch v := v.(type) {
 	case lua.LString:
 		id = string(v)
 	case lua.LNumber:
-		n, ok := wholeNumber(v)
-		if !ok || n <= -1<<53 || n >= 1<<53 {
+		var ok bool
+		if id, ok = naming.NumericUserID(float64(v)); !ok {
 			return "", fmt.Errorf("a user_id that is a number must be whole and between -2^53 and 2^53, not %s; pass it as a string", luavm.FormatNumber(v))
 		}
-		id = strconv.FormatInt(n, 10)
 	default:
 		return "", fmt.Errorf("user_id must be a string or a number, not %s", describe(v))
 	}
-	return id, presence.CheckUserID(id)
+	return id, naming.CheckUserID(id)
 }
 
 // eachElement calls f for the elements of an array, and fails when the table is none.

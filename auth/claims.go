@@ -4,9 +4,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"rollcall/naming"
 )
 
 // rules are what claims are checked by.
@@ -68,24 +68,19 @@ func dateOf(raw []byte) (time.Time, bool) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), true
 }
 
-// maxUserID is the length of the longest user id in bytes (SPEC 6).
-const maxUserID = 255
-
-// subjectOf reads sub as the user id of SPEC 6: "1 to 255 bytes", UTF-8 without control characters. Some issuers write a
-// whole number; it counts as its digits, like the numbers that handlers give as user_id.
+// subjectOf reads sub as a user id. Some issuers write a number from 0; it counts as its digits, like the numbers that handlers
+// give as user_id.
 func subjectOf(raw []byte) (string, error) {
-	sub, ok := stringOf(raw)
-	if !ok {
-		if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil && n >= 0 && n <= 1<<53 {
-			return strconv.FormatInt(n, 10), nil
-		}
-		if raw == nil {
-			return "", refuse(CodeSubject, "sub is missing")
-		}
-		return "", refuse(CodeSubject, "sub is no string")
+	sub, isText := stringOf(raw)
+	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil && n >= 0 {
+		sub, isText = naming.NumericUserID(float64(n))
 	}
-	control := func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
-	if sub == "" || len(sub) > maxUserID || !utf8.ValidString(sub) || strings.IndexFunc(sub, control) >= 0 {
+	switch {
+	case raw == nil:
+		return "", refuse(CodeSubject, "sub is missing")
+	case !isText:
+		return "", refuse(CodeSubject, "sub is no string")
+	case !naming.Valid(sub):
 		return "", refuse(CodeSubject, "sub is not 1 to 255 bytes without control characters")
 	}
 	return sub, nil

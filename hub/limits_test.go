@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/naming"
 	"rollcall/presence"
 )
 
@@ -65,7 +66,7 @@ func TestBadArguments(t *testing.T) {
 		if _, err := n.ClientsIn(t.Context(), bad); !isOneOf(err, ErrBadChannel) {
 			t.Errorf("clients in %q: %v", bad, err)
 		}
-		if err := c.Track(t.Context(), "room", bad, nil); !isOneOf(err, presence.ErrBadUserID) {
+		if err := c.Track(t.Context(), "room", bad, nil); !isOneOf(err, naming.ErrUserID) {
 			t.Errorf("user %q: %v", bad, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rollcall/naming"
 	"rollcall/presence"
 )
 
@@ -297,7 +298,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 	if err := CheckChannel(channel); err != nil {
 		return err
 	}
-	if err := presence.CheckUserID(userID); err != nil {
+	if err := naming.CheckUserID(userID); err != nil {
 		return err
 	}
 	e, err := presence.Encode(src, f)

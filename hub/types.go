@@ -4,20 +4,20 @@ import (
 	"errors"
 	"fmt"
 
+	"rollcall/naming"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
 
 // Limits of SPEC 1 and 6.
 const (
-	MaxChannel   = 255 // bytes of a channel name
 	MaxChannels  = 128 // a connection may be in
 	MaxTrackings = 32  // a connection may have
 )
 
 // Errors whose texts are for the author of a handler.
 var (
-	ErrBadChannel   = fmt.Errorf("a channel name must be 1 to %d bytes of UTF-8 without control characters", MaxChannel)
+	ErrBadChannel   = fmt.Errorf("a channel name must be 1 to %d bytes of UTF-8 without control characters", naming.MaxBytes)
 	ErrTooMany      = fmt.Errorf("a connection may be in %d channels at most", MaxChannels)
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
@@ -29,7 +29,7 @@ var (
 
 // CheckChannel says why a name is not allowed, or nil.
 func CheckChannel(name string) error {
-	if !presence.ValidName(name, MaxChannel) {
+	if !naming.Valid(name) {
 		return ErrBadChannel
 	}
 	return nil

@@ -7,12 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Limits of SPEC 6.
 const (
-	MaxUserID  = 255      // bytes, like a channel name
 	MaxMeta    = 4 << 10  // bytes of one connection's own fields
 	MaxDevices = 64       // connections of a user in a channel
 	MaxMetas   = 16 << 10 // bytes of the fields of all of them
@@ -25,7 +23,6 @@ var (
 	ErrMetasTooBig    = fmt.Errorf("metadata of all connections of one user in a channel is larger than %d bytes", MaxMetas)
 
 	ErrMetaTooBig = fmt.Errorf("metadata of one connection is larger than %d bytes", MaxMeta)
-	ErrBadUserID  = fmt.Errorf("user_id must be 1 to %d bytes of UTF-8 without control characters", MaxUserID)
 
 	errUnavailable = errors.New("presence: Redis does not take writes of this node now")
 )
@@ -102,20 +99,6 @@ func sortMetas(ms []Meta) {
 		}
 		return strings.Compare(a.Ref, b.Ref)
 	})
-}
-
-// CheckUserID says why an id is not allowed, or nil.
-func CheckUserID(id string) error {
-	if !ValidName(id, MaxUserID) {
-		return ErrBadUserID
-	}
-	return nil
-}
-
-// ValidName is the one rule for user ids and channels (SPEC 1 and 6): 1 to most bytes of UTF-8 without control characters.
-func ValidName(name string, most int) bool {
-	control := func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
-	return name != "" && len(name) <= most && utf8.ValidString(name) && strings.IndexFunc(name, control) < 0
 }
 
 // Encoded are a connection's own fields, checked, as they go into its meta.

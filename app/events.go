@@ -10,7 +10,6 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/overload"
@@ -34,6 +33,7 @@ type eventConn struct {
 	sess     *hub.Session
 	denied   string // event.error of the next event: why the last return was refused
 	refused  bool
+	line     int              // of the handler, for failures that have none of their own; 0: not known
 	state    string           // what the handler keeps in event.state (state.go); "": nothing
 	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
 	home     *worker          // the worker whose VM globals belong to; nil without globals
@@ -65,22 +65,22 @@ func (c *eventConn) Open() {
 	defer t.end()
 	actions, err := c.run(t, event{kind: RunConnect})
 	var invalid *invalidReturn
-	var denied *deniedError
-	if errors.As(err, &denied) {
-		c.refused = true
-		c.ws.Close(wsconn.CodeRefused, denied.Error())
-		return
+	if err == nil {
+		if i := closing(actions); i >= 0 {
+			c.refuse(t, actions, actions[i])
+			return
+		}
+		err = c.do(t, RunConnect, actions)
 	}
-	if err != nil && !errors.As(err, &invalid) {
+	switch {
+	case err == nil, errors.As(err, &invalid):
+	case isDenied(err):
+		c.refused = true
+		c.ws.Close(wsconn.CodeRefused, err.Error())
+	default:
 		c.refused = true
 		c.ws.Close(wsconn.CodeInternal, "handler error")
-		return
 	}
-	if i := closing(actions); i >= 0 {
-		c.refuse(t, actions, actions[i])
-		return
-	}
-	c.do(t, RunConnect, actions)
 }
 
 // closing finds the close action, or -1.
@@ -102,7 +102,7 @@ func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) {
 			sends = append(sends, a)
 		}
 	}
-	c.do(t, RunConnect, sends)
+	_ = c.do(t, RunConnect, sends) // nobody is asked about them
 	if end.Code == 0 {
 		end.Code = wsconn.CodeRefused
 	}
@@ -123,13 +123,12 @@ func (c *eventConn) Message(binary bool, data []byte) {
 	t := c.server.newTurn(c)
 	defer t.end()
 	actions, err := c.run(t, event{kind: RunMessage, message: string(data), binary: binary})
-	if err != nil {
-		if ends(err) {
-			c.ws.Close(wsconn.CodeInternal, "handler error")
-		}
-		return
+	switch {
+	case err == nil:
+		_ = c.do(t, RunMessage, actions) // the next event is told
+	case ends(err):
+		c.ws.Close(wsconn.CodeInternal, "handler error")
 	}
-	c.do(t, RunMessage, actions)
 }
 
 // Closed runs the disconnect handler; rooms and presence are released after its actions.
@@ -147,7 +146,7 @@ func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	defer t.end()
 	actions, err := c.run(t, event{kind: RunDisconnect, code: info.Code, reason: info.Reason})
 	if err == nil {
-		c.do(t, RunDisconnect, actions)
+		_ = c.do(t, RunDisconnect, actions) // nobody is left to be told
 	}
 }
 
@@ -170,7 +169,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	pool := c.in.pools[c.route.file]
 	w, err := pool.get(c.home, c.use.rank(start.Sub(c.server.began)), t)
 	if err != nil {
-		c.fail(e.kind, err, reasonOf(err, ReasonLoad), 0)
+		c.fail(e.kind, err, reasonOf(err, ReasonLoad))
 		return nil, err
 	}
 	if w != c.home {
@@ -178,20 +177,16 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	}
 	if err := t.begin(); err != nil {
 		pool.put(w)
-		c.fail(e.kind, err, reasonOf(err, ReasonLoad), w.line(c.route.index))
+		c.fail(e.kind, err, reasonOf(err, ReasonLoad))
 		return nil, err
 	}
 	before := w.vm.Spent()
 	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
-	line, err := c.turn(w, &r, e)
-	err = w.call.deniedBy(err)
+	err = w.call.deniedBy(c.turn(w, &r, e))
 	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
 		err = fmt.Errorf("with its actions %w", errTooManyCalls)
-	}
-	if err == nil {
-		err = checkAllowed(w.call.allow, r.actions, c.sess.Rooms)
 	}
 	if err == nil {
 		for _, note := range r.notes {
@@ -203,21 +198,23 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	}
 	pool.put(w)
 	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
-	var denied *deniedError
 	switch {
-	case errors.As(err, &denied):
-		c.denied = err.Error()
-		c.fail(e.kind, err, ReasonDenied, line)
-		return nil, err
+	case isDenied(err):
+		c.deny(e.kind, err)
 	case err != nil:
-		c.fail(e.kind, err, reasonOf(err, ReasonActions), line)
-		return nil, err
+		c.fail(e.kind, err, reasonOf(err, ReasonActions))
 	}
-	return r.actions, nil
+	return r.actions, err
 }
 
-// turn is the part of run for which the worker is needed. line is that of the handler.
-func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err error) {
+// deny reports what the client's token does not allow, to the next event too.
+func (c *eventConn) deny(kind RunKind, err error) {
+	c.denied = err.Error()
+	c.fail(kind, err, ReasonDenied)
+}
+
+// turn is the part of run for which the worker is needed.
+func (c *eventConn) turn(w *worker, r *actionReader, e event) (err error) {
 	vm := w.vm
 	defer func() {
 		if vm.Broken() {
@@ -226,7 +223,7 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err err
 		}
 	}()
 	defer catch(vm, &err)
-	line = w.line(c.route.index)
+	c.line = w.line(c.route.index)
 	vm.Data = &w.call
 	vm.BeginTurn(c.globals)
 	arg := c.eventTable(vm, e)
@@ -234,7 +231,7 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err err
 	if err == nil {
 		switch err = r.read(v); {
 		case errors.Is(err, luavm.ErrTooLong):
-			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.route.file, Line: line}
+			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.route.file, Line: c.line}
 		case err != nil:
 			err = &invalidReturn{err}
 		}
@@ -250,7 +247,7 @@ func (c *eventConn) turn(w *worker, r *actionReader, e event) (line int, err err
 		c.globals.Account(c.server.cfg.Memory, c.evict)
 	}
 	vm.Data = nil
-	return line, err
+	return err
 }
 
 // forget lets go of what the handler wrote over the globals.
@@ -354,10 +351,10 @@ func userTable(vm *luavm.VM, user []byte) lua.LValue {
 	return v
 }
 
-// do carries out the actions of one return.
-func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) {
+// do carries out the actions of one return. Its error is a denial, and then nothing was done.
+func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied error) {
 	if len(actions) == 0 {
-		return
+		return nil
 	}
 	ctx := c.server.ctx
 	if n := redisCalls(actions); n > 0 {
@@ -372,23 +369,23 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) {
 	errs := c.sess.Do(ctx, actions)
 	over := t.over()
 	if over != nil {
-		c.fail(kind, over, reasonOf(over, ReasonAction), 0)
+		c.fail(kind, over, reasonOf(over, ReasonAction))
 		c.ws.Close(wsconn.CodeInternal, "handler error")
 	}
-	var denied *auth.DeniedError
 	for _, e := range errs {
 		switch {
 		case over != nil && errors.Is(e.Err, over):
 		case errors.Is(e.Err, wsconn.ErrClosed), errors.Is(e.Err, wsconn.ErrSlow), errors.Is(e.Err, hub.ErrGone):
 		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
 			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event", string(kind), "error", e.Err)
-		case errors.As(e.Err, &denied):
-			c.denied = e.Error()
-			c.fail(kind, e, ReasonDenied, 0)
+		case isDenied(e):
+			denied = e
+			c.deny(kind, e)
 		default:
-			c.fail(kind, e, ReasonAction, 0)
+			c.fail(kind, e, ReasonAction)
 		}
 	}
+	return denied
 }
 
 // invalidReturn is what is wrong with a handler's return value. The connection stays.

@@ -7,10 +7,9 @@ import (
 	"rollcall/overload"
 )
 
-// fail logs and counts a failure; with Dev the client is told (SPEC 1.2). line is that of the handler, for failures
-// that have no line of their own.
-func (c *eventConn) fail(kind RunKind, err error, reason Reason, line int) {
-	file := c.route.file
+// fail logs and counts a failure; with Dev the client is told (SPEC 1.2).
+func (c *eventConn) fail(kind RunKind, err error, reason Reason) {
+	file, line := c.route.file, c.line
 	if f, l := place(err); f != "" {
 		file, line = f, l
 	}

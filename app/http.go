@@ -289,11 +289,10 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 // failedHTTP reports a failed handler and answers 500, or 403 for what the token does not allow.
 func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *overload.Limiter, err error) {
 	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}
-	var denied *deniedError
-	if errors.As(err, &denied) {
+	if isDenied(err) {
 		f.Reason = ReasonDenied
 		s.failed(lines, f)
-		writeProblem(w, http.StatusForbidden, denied.Error())
+		writeProblem(w, http.StatusForbidden, err.Error())
 		return
 	}
 	if h.script != nil {

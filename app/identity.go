@@ -2,10 +2,10 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"rollcall/auth"
@@ -53,15 +53,12 @@ func (o Options) permissions(id *auth.Identity) *auth.Permissions {
 	return &id.Permissions
 }
 
-// deniedError refuses what a handler did: the client's token does not allow a channel that an action of its return, which
-// is refused as a whole, or a call names.
-type deniedError struct {
-	what string // the action or function
-	err  error
+// isDenied tells that a client's token does not allow what its handler did: an action of its return, which is refused as a
+// whole, or a call.
+func isDenied(err error) bool {
+	var denied *auth.DeniedError
+	return errors.As(err, &denied)
 }
-
-func (e *deniedError) Error() string { return e.what + ": " + e.err.Error() }
-func (e *deniedError) Unwrap() error { return e.err }
 
 // deniedBy gives the denial that a run has failed by, as its handler did not catch it; else err.
 func (c *call) deniedBy(err error) error {
@@ -72,64 +69,10 @@ func (c *call) deniedBy(err error) error {
 	return err
 }
 
-// checkAllowed finds the first action that the permissions forbid; nil permissions forbid none. actions are in the order in
-// which they run; rooms gives the channels that the connection is in, in the order of joining. What room a broadcast_room
-// without a channel means is foretold as hub.Session.Do will find it; where a join fails it may be another one, and
-// hub.Member.Permit is asked again.
-func checkAllowed(p *auth.Permissions, actions []hub.Action, rooms func() []string) error {
-	if p == nil {
-		return nil
-	}
-	for i, a := range actions {
-		channel := a.Channel
-		switch a.Kind {
-		case hub.ActionJoin, hub.ActionTrack, hub.ActionBroadcastChannel:
-		case hub.ActionBroadcastRoom:
-			if channel == "" {
-				channel = roomAfter(rooms(), actions[:i])
-			}
-			if channel == "" {
-				continue // in no room: no effect
-			}
-		case hub.ActionBroadcast:
-			channel = everyChannel
-		default:
-			continue
-		}
-		if err := p.Check(channel); err != nil {
-			return &deniedError{a.Kind.String(), err}
-		}
-	}
-	return nil
-}
-
-// roomAfter is where a broadcast_room without a channel goes after these actions: "to all in the channel joined in this same
-// return, else in the most recently joined one" (SPEC 1.2); "": nowhere.
-func roomAfter(rooms []string, actions []hub.Action) string {
-	var joined []string
-	for _, a := range actions {
-		switch a.Kind {
-		case hub.ActionJoin:
-			joined = append(joined, a.Channel)
-			if !slices.Contains(rooms, a.Channel) {
-				rooms = append(rooms, a.Channel)
-			}
-		case hub.ActionLeave:
-			left := func(c string) bool { return c == a.Channel }
-			joined, rooms = slices.DeleteFunc(joined, left), slices.DeleteFunc(rooms, left)
-		}
-	}
-	switch {
-	case len(joined) > 0:
-		return joined[len(joined)-1]
-	case len(rooms) > 0:
-		return rooms[len(rooms)-1]
-	}
-	return ""
-}
-
 // permit is hub.Member.Permit.
-func (c *eventConn) permit(channel string) error { return c.user.Permissions.Check(channel) }
+func (c *eventConn) permit(_ hub.ActionKind, channel string) error {
+	return c.user.Permissions.Check(cmp.Or(channel, everyChannel))
+}
 
 // everyChannel is what a token must allow for a broadcast to every connection: the pattern "*".
 const everyChannel = "*"

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rollcall/auth"
-	"rollcall/hub"
 )
 
 var secret = []byte("a secret of the tests, long enough")
@@ -272,32 +271,31 @@ function get() ws_broadcast_room("b", 1) end`,
 	}
 }
 
-// What room a broadcast_room without a channel means is foretold as hub's TestBroadcastRoom has it.
-func TestRoomAfter(t *testing.T) {
-	join := func(c string) hub.Action { return hub.Action{Kind: hub.ActionJoin, Channel: c} }
-	leave := func(c string) hub.Action { return hub.Action{Kind: hub.ActionLeave, Channel: c} }
-	for _, tt := range []struct {
-		name    string
-		rooms   []string
-		actions []hub.Action
-		want    string
-	}{
-		{"in no room", nil, nil, ""},
-		{"joined in this return", nil, []hub.Action{join("a")}, "a"},
-		{"the most recently joined", []string{"a", "b"}, nil, "b"},
-		{"several joined: the last counts", []string{"a"}, []hub.Action{join("b"), join("c")}, "c"},
-		{"joined again in this return", []string{"a", "b", "c"}, []hub.Action{join("a")}, "a"},
-		{"after leaving the newest, the one before", []string{"a", "b", "c"}, []hub.Action{leave("c")}, "b"},
-		{"joined and left in one return", []string{"a", "b"}, []hub.Action{join("c"), leave("c")}, "b"},
-		{"left and joined again", []string{"a", "b"}, []hub.Action{leave("a"), join("a"), leave("b")}, "a"},
-		{"two joined, one of them left", []string{"b"}, []hub.Action{join("a"), join("c"), leave("c")}, "a"},
-		{"all left", []string{"a", "b"}, []hub.Action{leave("a"), leave("b")}, ""},
-		{"other actions", []string{"a"}, []hub.Action{{Kind: hub.ActionTrack, Channel: "b"}, {Kind: hub.ActionBroadcastChannel, Channel: "c"}}, "a"},
-	} {
-		if got := roomAfter(tt.rooms, tt.actions); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+// Whatever a return can do is asked of the token, but for what takes away, only reads, or is about this client alone; what
+// nobody knows is no action (docs/auth.md).
+func TestActionsNeedPermission(t *testing.T) {
+	n := tokenNode(t, "{permissions = 'claims'}")
+	c := n.dial("/ws?token=" + mint(t, auth.MintClaims{UserID: "42", Channels: []string{"none"}}))
+	values := map[string]string{"track": `{"channel":"c","user_id":"42"}`, "broadcast_channel": `{"channel":"c","message":1}`,
+		"broadcast_room": `{"channel":"c","message":1}`, "close": "", "leave": "", "untrack": "", "set_presence": "", "send": "", "send_presence": ""}
+	for _, kind := range actionKinds {
+		value, listed := values[kind.String()]
+		switch {
+		case !listed:
+			value = `"c"`
+		case value == "":
+			continue // free
+		}
+		c.say(`{"do":{"`+kind.String()+`":`+value+`}}`, "{}")
+		if got := c.next(); !strings.Contains(got, `"error":"`+kind.String()+`: channel \"`) {
+			t.Errorf("after %s the next event is %s", kind, got)
 		}
 	}
+	c.say(`{"do":{"publish":"c"}}`, "{}")
+	if got := c.next(); strings.Contains(got, `"error"`) {
+		t.Errorf("after what is no action: %s", got)
+	}
+	n.logged(`unknown action`)
 }
 
 // expiry closes each connection once, at its time, the nearest first.

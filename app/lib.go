@@ -30,7 +30,7 @@ type call struct {
 	calls  *overload.Limiter // to Redis
 	lines  *overload.Limiter // of the log
 	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
-	denied *deniedError      // the last call that allow forbade
+	denied error             // the last call that allow forbade
 }
 
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -113,7 +114,7 @@ func (c *call) check(a args, channel string) {
 		return
 	}
 	if err := c.allow.Check(channel); err != nil {
-		c.denied = &deniedError{a.function, err}
+		c.denied = fmt.Errorf("%s: %w", a.function, err)
 		a.fail("%s", err.Error())
 	}
 }

@@ -1,33 +1,78 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"rollcall/wsconn"
 )
 
-// Do runs the validated actions of one return, one after another, each complete before the next. An action that fails
-// does not keep the ones after it from running, but for a connection that is gone.
+// Do runs the validated actions of one return, one after another, each complete before the next. It finds the channel of each
+// broadcast_room that names none, and asks Member.Permit, before it runs any of them: what is refused there is the only error,
+// and nothing was done. An action that fails does not keep the ones after it from running, but for a connection that is gone.
 func (s *Session) Do(ctx context.Context, actions []Action) []ActionError {
+	if refused := s.resolve(actions); refused != nil {
+		return []ActionError{*refused}
+	}
 	var errs []ActionError
-	var joined []string // in this return; the last one counts
+	var missed []string // channels that could not be joined
 	for _, a := range actions {
-		if err := s.act(ctx, a, joined); err != nil {
-			errs = append(errs, ActionError{a, err})
-			continue
+		if a.room != "" && slices.Contains(missed, a.room) {
+			a.room = ""
 		}
-		switch a.Kind {
-		case ActionJoin:
-			joined = append(joined, a.Channel)
-		case ActionLeave:
-			joined = slices.DeleteFunc(joined, func(c string) bool { return c == a.Channel })
+		if err := s.act(ctx, a); err != nil {
+			errs = append(errs, ActionError{a, err})
+			if a.Kind == ActionJoin {
+				missed = append(missed, a.Channel)
+			}
 		}
 	}
 	return errs
 }
 
-func (s *Session) act(ctx context.Context, a Action, joined []string) error {
+// resolve finds rooms and asks whether the actions may run.
+func (s *Session) resolve(actions []Action) *ActionError {
+	var joined, left []string // in this return
+	for i := range actions {
+		a := &actions[i]
+		switch a.Kind {
+		case ActionJoin:
+			joined = append(joined, a.Channel)
+		case ActionLeave:
+			left = append(left, a.Channel)
+			joined = slices.DeleteFunc(joined, func(c string) bool { return c == a.Channel })
+		case ActionBroadcastRoom:
+			if a.Channel != "" {
+				break
+			}
+			if len(joined) > 0 {
+				a.room = joined[len(joined)-1]
+			} else if a.room = s.newest(left); a.room == "" {
+				continue // no effect
+			}
+		}
+		if s.permit == nil || a.Kind.free() {
+			continue
+		}
+		if err := s.permit(a.Kind, cmp.Or(a.Channel, a.room)); err != nil {
+			return &ActionError{*a, err}
+		}
+	}
+	return nil
+}
+
+// free tells that nobody is asked about an action: it takes away, only reads, or is about this client alone. Others are asked
+// about, new ones too.
+func (k ActionKind) free() bool {
+	switch k {
+	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionClose:
+		return true
+	}
+	return false
+}
+
+func (s *Session) act(ctx context.Context, a Action) error {
 	switch a.Kind {
 	case ActionLeave:
 		return s.Leave(a.Channel)
@@ -44,20 +89,9 @@ func (s *Session) act(ctx context.Context, a Action, joined []string) error {
 	case ActionSendPresence:
 		return s.SendPresence(ctx, a.Channel)
 	case ActionBroadcastRoom:
-		channel := a.Channel
-		if channel == "" && len(joined) > 0 {
-			channel = joined[len(joined)-1]
-		}
-		if channel == "" {
-			channel = s.newest()
-		}
+		channel := cmp.Or(a.Channel, a.room)
 		if channel == "" {
 			return ErrNoRoom
-		}
-		if a.Channel == "" && s.permit != nil {
-			if err := s.permit(channel); err != nil {
-				return err
-			}
 		}
 		return s.h.Broadcast(ctx, channel, a.Value, s.id)
 	case ActionBroadcastChannel:
@@ -73,13 +107,13 @@ func (s *Session) act(ctx context.Context, a Action, joined []string) error {
 // Send sends to this client only.
 func (s *Session) Send(v Value) error { return s.conn.Send(wsconn.TextString(v.Text)) }
 
-// newest is the most recently joined channel, or "".
-func (s *Session) newest() string {
+// newest is the most recently joined channel but for some, or "".
+func (s *Session) newest(but []string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var best *membership
 	for _, m := range s.memberships {
-		if m.order != 0 && (best == nil || m.order > best.order) {
+		if m.order != 0 && (best == nil || m.order > best.order) && !slices.Contains(but, m.room.name) {
 			best = m
 		}
 	}

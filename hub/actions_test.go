@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"rollcall/wsconn"
@@ -41,6 +42,9 @@ func TestBroadcastRoom(t *testing.T) {
 		{"after leaving the newest, the one before", []Action{act(ActionLeave, "c"), sayRoom("x")}, "b", nil},
 		{"joined and left in one return", []Action{act(ActionJoin, "a"), act(ActionLeave, "a"), sayRoom("x")}, "b", nil},
 		{"two joined, one of them left", []Action{act(ActionJoin, "a"), act(ActionJoin, "c"), act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
+		{"left and joined again", []Action{act(ActionJoin, "c"), act(ActionLeave, "a"), act(ActionJoin, "a"), act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
+		{"the newest is left behind it", []Action{sayRoom("x"), act(ActionLeave, "a")}, "a", nil},
+		{"other actions name channels", []Action{act(ActionUntrack, "c"), act(ActionSendPresence, "b"), sayRoom("x"), act(ActionJoin, "a")}, "b", nil},
 		{"with a channel", []Action{{Kind: ActionBroadcastRoom, Channel: "c", Value: Value{Text: "x"}}}, "c", nil},
 		{"all left", []Action{act(ActionLeave, "a"), act(ActionLeave, "b"), sayRoom("x")}, "", ErrNoRoom},
 	} {
@@ -62,7 +66,8 @@ func TestBroadcastRoom(t *testing.T) {
 	}
 }
 
-// Member.Permit is asked where a broadcast_room names no channel, and only there: which room it is shows when it runs.
+// Member.Permit is asked once about each action, and before any runs: the room of a broadcast_room without a channel is found
+// then.
 func TestPermit(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n := w.node("n1")
@@ -71,22 +76,48 @@ func TestPermit(t *testing.T) {
 	inDenied.join("denied")
 	denied := errors.New("denied")
 	var asked []string
-	c.permit = func(channel string) error {
-		if asked = append(asked, channel); channel == "denied" {
+	c.permit = func(kind ActionKind, channel string) error {
+		asked = append(asked, kind.String()+" "+channel)
+		if channel == "denied" {
 			return denied
 		}
 		return nil
 	}
-	errs := c.Do(t.Context(), []Action{act(ActionJoin, "allowed"), sayRoom("1"), act(ActionJoin, "denied"), sayRoom("must not be sent"),
-		{Kind: ActionBroadcastRoom, Channel: "denied", Value: Value{Text: "2"}}, act(ActionLeave, "denied"), sayRoom("3")})
-	if len(errs) != 1 || !errors.Is(errs[0].Err, denied) || errs[0].Action.Kind != ActionBroadcastRoom {
-		t.Errorf("errors %v", errs)
+	for _, tt := range []struct {
+		actions []Action
+		asked   string
+		refused bool
+	}{
+		{[]Action{sayRoom("in no room")}, "[]", false},
+		{[]Action{act(ActionJoin, "allowed"), sayRoom("1"), act(ActionLeave, "denied"), {Kind: ActionBroadcast}}, "[join allowed broadcast_room allowed broadcast ]", false},
+		{[]Action{sayRoom("must not be sent"), act(ActionJoin, "denied")}, "[broadcast_room allowed join denied]", true},
+		{[]Action{{Kind: ActionBroadcastRoom, Channel: "denied"}}, "[broadcast_room denied]", true},
+		{[]Action{sayRoom("2"), act(ActionLeave, "allowed"), sayRoom("nowhere")}, "[broadcast_room allowed]", false},
+	} {
+		asked = nil
+		errs := c.Do(t.Context(), tt.actions)
+		if refused := len(errs) == 1 && errors.Is(errs[0].Err, denied); refused != tt.refused || fmt.Sprint(asked) != tt.asked {
+			t.Errorf("%v, asked %v; want %s, refused %v", errs, asked, tt.asked, tt.refused)
+		}
 	}
-	if got := fmt.Sprint(asked); got != "[allowed denied allowed]" {
-		t.Errorf("asked about %s", got)
+	inAllowed.want("1", "", "2")
+	inDenied.want("")
+}
+
+// An action is asked about unless it takes away, only reads, or is about this client alone; so one that is added is asked about.
+func TestPermitIsAskedAboutAll(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	c := w.node("n1").event("c")
+	c.permit = func(ActionKind, string) error { return ErrGone }
+	free := []ActionKind{ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionClose}
+	for i := range len(actionNames) + 1 { // and one that nobody knows
+		kind := ActionKind(i + 1)
+		errs := c.Do(t.Context(), []Action{{Kind: kind, Channel: "c", UserID: "u"}})
+		refused := len(errs) == 1 && errors.Is(errs[0].Err, ErrGone)
+		if want := !slices.Contains(free, kind); refused != want {
+			t.Errorf("action %d is refused: %v, want %v", kind, refused, want)
+		}
 	}
-	inAllowed.want("1", "3")
-	inDenied.want("2")
 }
 
 // SPEC 1.2: "Actions of one return run one after another in the order of this table, each complete before the next"; an

@@ -20,6 +20,10 @@ func TestLimits(t *testing.T) {
 	if err := c.Join(t.Context(), "one more"); !isOneOf(err, ErrTooMany) {
 		t.Errorf("channel 129: %v", err)
 	}
+	errs := c.Do(t.Context(), []Action{act(ActionJoin, "one more"), sayRoom("to those there")})
+	if len(errs) != 2 || !isOneOf(errs[0], ErrTooMany) || !isOneOf(errs[1], ErrNoRoom) {
+		t.Errorf("a broadcast to channel 129: %v", errs)
+	}
 	c.join("room7") // is in it already
 	for i := range MaxTrackings {
 		c.track(fmt.Sprint("tracked", i), "u", "")

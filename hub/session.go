@@ -26,7 +26,7 @@ type Session struct {
 	devices   bool
 	route     string
 	addr      string
-	permit    func(channel string) error
+	permit    func(kind ActionKind, channel string) error
 	connected time.Time
 
 	deaf atomic.Bool // a script whose queue ran over

@@ -91,9 +91,9 @@ type Member struct {
 	User    []byte // JSON of SPEC 4's user table, for listings
 	Devices bool   // the route has presence = "devices"
 
-	// Permit says why the connection may not broadcast to a channel that it is in; nil: it may to all. It is asked in the
-	// connection's calls, for broadcast_room without a channel; what names its channel the caller has checked.
-	Permit func(channel string) error
+	// Permit says why the connection may not do something in a channel; "": on all connections. nil: it may do all. Do asks it
+	// about each action but those that take away, only read, or are about this client alone.
+	Permit func(kind ActionKind, channel string) error
 
 	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and
 	// then the hub sends it nothing more (its owner closes the connection with 1013).
@@ -126,12 +126,14 @@ func (k ActionKind) String() string { return actionNames[k] }
 // Action is one validated action of an event handler.
 type Action struct {
 	Kind    ActionKind
-	Channel string          // all but send, broadcast, close; "" in broadcast_room: the room of this return, else the newest
+	Channel string          // all but send, broadcast, close; "" in broadcast_room: room
 	UserID  string          // track
 	Fields  presence.Fields // track, set_presence
 	Value   Value           // send and the broadcasts
 	Code    int             // close
 	Reason  string          // close
+
+	room string // of a broadcast_room without Channel, found by Do: the one joined in this return, else the newest
 }
 
 // ActionError is an action that could not be carried out; the ones after it still are.

@@ -111,14 +111,12 @@ func (s *Session) Send(v Value) error { return s.conn.Send(wsconn.TextString(v.T
 func (s *Session) newest(but []string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var best *membership
+	var name string
+	var last uint64
 	for _, m := range s.memberships {
-		if m.order != 0 && (best == nil || m.order > best.order) && !slices.Contains(but, m.room.name) {
-			best = m
+		if order, _ := m.state(); order > last && !slices.Contains(but, m.room.name) {
+			name, last = m.room.name, order
 		}
 	}
-	if best == nil {
-		return ""
-	}
-	return best.room.name
+	return name
 }

@@ -27,8 +27,8 @@ func crowd(n int, script bool) (*room, *atomic.Int64) {
 		if script {
 			m.Events = func(*Event) bool { got.Add(1); return true }
 		}
-		mem := newMembership(h.Enter(m), r)
-		r.set(mem, func() { mem.joined = true })
+		mem := &membership{s: h.Enter(m), room: r, index: -1}
+		mem.change(func() { mem.order = 1 })
 	}
 	return r, &got
 }

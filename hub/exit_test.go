@@ -109,7 +109,8 @@ func TestExitDuringTrack(t *testing.T) {
 			eventually(t, "the call is under way", func() bool {
 				c.Session.mu.Lock()
 				defer c.Session.mu.Unlock()
-				return c.memberships[0].user == "ann"
+				_, user := c.memberships[0].state()
+				return user == "ann"
 			})
 			c.Exit(ending)
 			n1.proxy.Resume()

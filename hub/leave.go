@@ -12,32 +12,30 @@ import "time"
 
 // leave ends a membership's part in the room, but for what is under way.
 func (m *membership) leave() {
-	m.room.set(m, func() {
-		m.joined = false
-		m.leaving.Store(true) // before it is counted: heardOwn counts first and looks then
-		if m.sent.Load() == m.heard.Load() {
-			m.leaving.Store(false)
+	var leaving bool
+	m.change(func() {
+		if m.joinedLocked() {
+			m.order = 0
+			m.leaving = m.sent.Load() != m.heard.Load()
+			leaving = m.leaving
 		}
 	})
-	if m.leaving.Load() {
-		time.AfterFunc(waitForRedis, func() { // Redis may have lost it
-			if m.leaving.Load() {
-				m.left()
-			}
-		})
+	if leaving {
+		time.AfterFunc(waitForRedis, m.left) // Redis may have lost it
 	}
-}
-
-func (m *membership) isJoined() bool {
-	m.room.mu.RLock()
-	defer m.room.mu.RUnlock()
-	return m.joined
 }
 
 // left ends the leaving.
 func (m *membership) left() {
-	m.room.set(m, func() { m.leaving.Store(false) })
-	m.tidy()
+	if m.endLeaving() {
+		m.tidy()
+	}
+}
+
+// endLeaving tells whether the membership was leaving.
+func (m *membership) endLeaving() (was bool) {
+	m.change(func() { was, m.leaving = m.leaving, false })
+	return was
 }
 
 // tidy drops the membership if it serves nothing any more.
@@ -70,23 +68,19 @@ func (r *room) heardOwn(sender string) {
 	if m == nil || m.heard.Load() == m.sent.Load() { // it was sent before the connection was here
 		return
 	}
-	if m.heard.Add(1) != m.sent.Load() || !m.leaving.Load() {
-		return
-	}
-	over := false
-	r.set(m, func() { over = m.leaving.Swap(false) }) // what comes next is not for it any more
-	if over {
+	// It counts first: leave compares when it has the lock. What comes next is not for one who was leaving.
+	if m.heard.Add(1) == m.sent.Load() && m.endLeaving() {
 		r.h.background(m.tidy) // not here: the room may close with it, and this is its reader
 	}
 }
 
-// endLeaving ends all leaving: what was under way may be lost.
-func (r *room) endLeaving() {
+// forgetOwn ends all leaving: what was under way may be lost.
+func (r *room) forgetOwn() {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, m := range r.members {
 		m.heard.Store(m.sent.Load())
-		if m.leaving.Load() {
+		if m.leaving {
 			r.h.background(m.left)
 		}
 	}

@@ -77,7 +77,7 @@ func TestLeavingEnds(t *testing.T) {
 	m2.sent.Add(1)
 	must(t, c.Leave("r"))
 	must(t, gone.Leave("r2"))
-	if !m.leaving.Load() || !m2.leaving.Load() {
+	if !m.isLeaving() || !m2.isLeaving() {
 		t.Error("they do not wait for what is under way")
 	}
 	gone.Exit(Closed)
@@ -86,4 +86,10 @@ func TestLeavingEnds(t *testing.T) {
 	if took := time.Since(began); took > 2*waitForRedis {
 		t.Errorf("it took %v", took)
 	}
+}
+
+func (m *membership) isLeaving() bool {
+	m.room.mu.RLock()
+	defer m.room.mu.RUnlock()
+	return m.leaving
 }

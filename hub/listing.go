@@ -139,7 +139,7 @@ func (h *Hub) connPage(q pageQuestion) []ConnInfo {
 	} else if r := h.room(q.Channel); r != nil {
 		r.mu.RLock()
 		for _, m := range r.members {
-			if m.joined {
+			if m.joinedLocked() {
 				page.take(m.s)
 			}
 		}
@@ -218,7 +218,7 @@ func (r *room) joined() (n int) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, m := range r.members {
-		if m.joined {
+		if m.joinedLocked() {
 			n++
 		}
 	}

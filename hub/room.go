@@ -13,7 +13,8 @@ import (
 // room is one channel while someone on this node is in it or tracked there. It receives the channel's topic, and is the
 // audience of its presence.
 //
-// Invariant: members holds each membership that is joined or tracked, at its index, and beside it what it hears.
+// Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what it
+// hears; plain and scripts count them. Who is leaving is not joined.
 type room struct {
 	// static
 	h         *Hub
@@ -27,40 +28,14 @@ type room struct {
 
 	plain, scripts atomic.Int32 // members by kind
 
-	mu      sync.RWMutex
-	members []place
+	mu      sync.RWMutex // taken after a session's
+	members []member
 }
 
-// place is where a room holds a membership, and the connection with it: a delivery need not look into the membership, which is
-// in no cache.
-type place struct {
+// member is a membership and the connection with it: a delivery need not look into the membership, which is in no cache.
+type member struct {
 	*membership
-	to Conn // membership.hears()
-}
-
-// membership is one session's place in a room.
-type membership struct {
-	s    *Session
-	room *room
-
-	// guarded by the room's mu
-	index   int // in members, -1 when not in
-	joined  bool
-	tracked bool
-	waiting bool // for its presence_state, which will hold all that diffs could tell
-
-	// Broadcasts of the connection's own to this channel, by which leave.go knows of those that are under way.
-	sent, heard atomic.Uint32
-	leaving     atomic.Bool // left, but for what is under way; changed under the room's mu
-
-	// guarded by the session's mu
-	uses  int    // calls under way
-	user  string // tracked as, "" when not
-	order uint64 // of joining, 0 when not joined
-}
-
-func newMembership(s *Session, r *room) *membership {
-	return &membership{s: s, room: r, index: -1}
+	to Conn // hearsLocked()
 }
 
 // enter gives the room of a channel, made if need be, with one reference more.
@@ -108,52 +83,6 @@ func (r *room) wait(ctx context.Context) {
 	}
 }
 
-// set changes a membership under the room's lock and keeps members right.
-func (r *room) set(m *membership, change func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change()
-	in := m.joined || m.tracked || m.leaving.Load()
-	switch {
-	case in && m.index < 0:
-		m.index = len(r.members)
-		r.members = append(r.members, place{membership: m})
-		m.s.viewers(r).Add(1)
-	case !in && m.index >= 0:
-		last := len(r.members) - 1
-		r.members[m.index] = r.members[last]
-		r.members[m.index].index = m.index
-		r.members[last] = place{}
-		r.members = r.members[:last]
-		m.index = -1
-		m.s.viewers(r).Add(-1)
-	}
-	if m.index >= 0 {
-		r.members[m.index].to = m.hears()
-	}
-}
-
-// listens tells whether broadcasts reach the connection.
-func (m *membership) listens() bool { return m.joined || m.leaving.Load() }
-
-// present tells whether the connection sees who is there.
-func (m *membership) present() bool { return m.joined || m.tracked }
-
-// hears gives the connection to which broadcasts go; nil: not joined, or its script hears of them.
-func (m *membership) hears() Conn {
-	if !m.listens() || m.s.events != nil {
-		return nil
-	}
-	return m.s.conn
-}
-
-func (s *Session) viewers(r *room) *atomic.Int32 {
-	if s.events != nil {
-		return &r.scripts
-	}
-	return &r.plain
-}
-
 // Receive takes a message of the channel's topic.
 func (r *room) Receive(payload string) {
 	if payload == "" {
@@ -173,7 +102,7 @@ func (r *room) Resubscribed() {
 		r.presence.Load(r)
 		return
 	}
-	r.endLeaving()
+	r.forgetOwn()
 	r.presence.Resubscribed()
 }
 
@@ -197,7 +126,7 @@ func (r *room) fanOut(payload string) {
 				frame, made = wsconn.TextString(v.Text), true
 			}
 			_ = m.to.SendIn(&burst, frame) // a closed or slow connection takes care of itself
-		case !m.listens():
+		case !m.listensLocked():
 			continue
 		default:
 			if event == nil {
@@ -226,7 +155,7 @@ func (r *room) PresenceEvents(es []presence.Event) {
 			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID)}
 		r.mu.RLock()
 		for _, m := range r.members {
-			if m.s.events != nil && m.present() && m.s.id != event.ConnID {
+			if m.s.events != nil && m.presentLocked() && m.s.id != event.ConnID {
 				m.s.hear(event)
 			}
 		}
@@ -248,7 +177,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, m := range r.members {
-		if m.s.events != nil || m.waiting || !m.present() {
+		if m.s.events != nil || m.waiting || !m.presentLocked() {
 			continue
 		}
 		f := common
@@ -295,9 +224,7 @@ func (r *room) PresenceState(connIDs []string, text []byte) {
 			continue
 		}
 		if m := s.find(r.name); m != nil {
-			r.mu.Lock()
-			m.waiting = false
-			r.mu.Unlock()
+			m.change(func() { m.waiting = false })
 		}
 		_ = s.conn.SendIn(&burst, frame) // a closed or slow connection takes care of itself
 	}

@@ -124,6 +124,7 @@ func (n *node) stop(e Ending) {
 		return
 	}
 	n.closed = true
+	n.check()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	n.Hub.mu.RLock()
@@ -139,6 +140,16 @@ func (n *node) stop(e Ending) {
 	_ = n.cluster.Close(ctx)
 	n.broker.Close()
 	_ = n.redis.Close()
+}
+
+// check fails the test when an invariant of a room is broken.
+func (n *node) check() {
+	n.w.t.Helper()
+	for _, r := range n.allRooms() {
+		if err := r.check(); err != nil {
+			n.w.t.Error(err)
+		}
+	}
 }
 
 // client is one connection: a fake WebSocket that writes down what it gets.
@@ -298,6 +309,9 @@ func (c *client) want(lines ...string) {
 			c.w.t.Fatalf("%s got\n\t%s\nwant\n\t%s", c.name, strings.Join(got, "\n\t"), strings.Join(lines, "\n\t"))
 		}
 		time.Sleep(2 * time.Millisecond)
+	}
+	for _, n := range c.w.nodes {
+		n.check()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,0 +1,46 @@
+package hub
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+)
+
+// Whatever connections do at the same time, each room's members are right at any moment, and nothing of them stays.
+func TestMembersStayRight(t *testing.T) {
+	_, n1, n2 := quick(t)
+	var done sync.WaitGroup
+	for i := range 8 {
+		c := []*node{n1, n2}[i%2].enter(fmt.Sprint("c", i), i%3 == 0)
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		done.Go(func() {
+			defer c.Exit(Closed)
+			for range 150 {
+				room := fmt.Sprint("r", random.IntN(3))
+				var err error
+				switch random.IntN(7) {
+				case 0, 1:
+					err = c.Join(t.Context(), room)
+				case 2:
+					err = c.Leave(room)
+				case 3:
+					err = c.Track(t.Context(), room, fmt.Sprint("u", random.IntN(2)), nil)
+				case 4:
+					err = c.Untrack(t.Context(), room)
+				default:
+					err = c.h.Broadcast(t.Context(), room, Value{Text: "x"}, c.id)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				n1.check()
+				n2.check()
+			}
+		})
+	}
+	done.Wait()
+	for _, n := range []*node{n1, n2} {
+		eventually(t, "the rooms are closed", func() bool { return n.Load().Channels == 0 })
+	}
+}

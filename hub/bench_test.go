@@ -14,8 +14,7 @@ type sink struct{ frames *atomic.Int64 }
 
 func (s sink) Send(wsconn.Frame) error { s.frames.Add(1); return nil }
 
-func (s sink) SendIn(_ *wsconn.Burst, f wsconn.Frame) error { return s.Send(f) }
-func (s sink) Close(int, string)                            {}
+func (s sink) Close(int, string) {}
 
 // crowd is a room with n members, without Redis behind it.
 func crowd(n int, script bool) (*room, *atomic.Int64) {

@@ -227,15 +227,15 @@ func (e everyone) Receive(payload string) {
 	began := time.Now()
 	defer func() { e.h.cfg.Observer.FannedOut(time.Since(began)) }()
 	frame := wsconn.TextString(v.Text)
-	var burst wsconn.Burst
-	defer burst.End()
-	e.h.mu.RLock()
-	defer e.h.mu.RUnlock()
-	for _, s := range e.h.sessions {
-		_ = s.conn.SendIn(&burst, frame) // a closed or slow connection takes care of itself
-	}
+	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+		e.h.mu.RLock()
+		defer e.h.mu.RUnlock()
+		for _, s := range e.h.sessions {
+			send(s.conn, frame)
+		}
+		e.h.stats.Delivered.Add(int64(len(e.h.sessions)))
+	}, false)
 	e.h.stats.Fanouts.Add(1)
-	e.h.stats.Delivered.Add(int64(len(e.h.sessions)))
 }
 
 func (e everyone) Resubscribed() {}

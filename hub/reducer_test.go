@@ -15,8 +15,6 @@ type rawConn struct {
 	texts []string
 }
 
-func (c *rawConn) SendIn(_ *wsconn.Burst, f wsconn.Frame) error { return c.Send(f) }
-
 func (c *rawConn) Send(f wsconn.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,8 +38,6 @@ type reducer struct {
 }
 
 func (r *reducer) Close(int, string) {}
-
-func (r *reducer) SendIn(_ *wsconn.Burst, f wsconn.Frame) error { return r.Send(f) }
 
 func (r *reducer) Send(f wsconn.Frame) error {
 	r.mu.Lock()

@@ -116,28 +116,28 @@ func (r *room) fanOut(payload string) {
 	var frame wsconn.Frame
 	var made bool
 	var event *Event
-	var burst wsconn.Burst
 	n := 0
-	r.mu.RLock()
-	for _, m := range r.members {
-		switch {
-		case m.to != nil:
-			if !made {
-				frame, made = wsconn.TextString(v.Text), true
+	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		for _, m := range r.members {
+			switch {
+			case m.to != nil:
+				if !made {
+					frame, made = wsconn.TextString(v.Text), true
+				}
+				send(m.to, frame)
+			case !m.listensLocked():
+				continue
+			default:
+				if event == nil {
+					event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}
+				}
+				m.s.hear(event)
 			}
-			_ = m.to.SendIn(&burst, frame) // a closed or slow connection takes care of itself
-		case !m.listensLocked():
-			continue
-		default:
-			if event == nil {
-				event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}
-			}
-			m.s.hear(event)
+			n++
 		}
-		n++
-	}
-	r.mu.RUnlock()
-	burst.End()
+	}, false)
 	r.heardOwn(sender)
 	r.h.stats.Fanouts.Add(1)
 	r.h.stats.Delivered.Add(int64(n))
@@ -172,60 +172,56 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 			fresh[f] = encodeDiff(f)
 		}
 	}
-	var burst wsconn.Burst
-	defer burst.End()
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, m := range r.members {
-		if m.s.events != nil || m.waiting || !m.presentLocked() {
-			continue
+	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		for _, m := range r.members {
+			if m.s.events != nil || m.waiting || !m.presentLocked() {
+				continue
+			}
+			f := common
+			if own, ok := d.Fresh[m.s.id]; ok {
+				f = fresh[own]
+			}
+			send(m.s.conn, f.of(m.s))
 		}
-		f := common
-		if own, ok := d.Fresh[m.s.id]; ok {
-			f = fresh[own]
-		}
-		f.send(m.s, &burst)
-	}
+	}, false)
 }
 
-// diffFrames are a Diff's texts as frames, for plain routes and for presence = "devices".
-type diffFrames struct {
-	frame [2]wsconn.Frame
-	any   [2]bool
-}
+// diffFrames are a Diff's texts as frames; the zero Frame is for those who are told nothing.
+type diffFrames struct{ plain, devices wsconn.Frame }
 
 func encodeDiff(d *presence.Diff) (f diffFrames) {
-	for i, text := range [][]byte{d.Plain, d.Devices} {
-		if text != nil {
-			f.frame[i], f.any[i] = wsconn.Text(text), true
-		}
+	if d.Plain != nil {
+		f.plain = wsconn.Text(d.Plain)
+	}
+	if d.Devices != nil {
+		f.devices = wsconn.Text(d.Devices)
 	}
 	return f
 }
 
-func (f diffFrames) send(s *Session, b *wsconn.Burst) {
-	i := 0
+// of is the frame for a session.
+func (f diffFrames) of(s *Session) wsconn.Frame {
 	if s.devices {
-		i = 1
+		return f.devices
 	}
-	if f.any[i] {
-		_ = s.conn.SendIn(b, f.frame[i]) // a closed or slow connection takes care of itself
-	}
+	return f.plain
 }
 
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
 	frame := wsconn.Text(text)
-	burst := wsconn.Burst{Prompt: true}
-	defer burst.End()
-	for _, id := range connIDs {
-		s := r.h.session(id)
-		if s == nil {
-			continue
+	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+		for _, id := range connIDs {
+			s := r.h.session(id)
+			if s == nil {
+				continue
+			}
+			if m := s.find(r.name); m != nil {
+				m.change(func() { m.waiting = false })
+			}
+			send(s.conn, frame)
 		}
-		if m := s.find(r.name); m != nil {
-			m.change(func() { m.waiting = false })
-		}
-		_ = s.conn.SendIn(&burst, frame) // a closed or slow connection takes care of itself
-	}
+	}, true)
 }

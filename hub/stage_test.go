@@ -182,8 +182,6 @@ func (n *node) enter(name string, script bool, devices ...bool) *client {
 	return c
 }
 
-func (c *client) SendIn(_ *wsconn.Burst, f wsconn.Frame) error { return c.Send(f) }
-
 func (c *client) Send(f wsconn.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -78,7 +78,6 @@ func (e *Event) Size() int {
 // Conn is the client's end; *wsconn.Conn is one. No call blocks.
 type Conn interface {
 	Send(wsconn.Frame) error
-	SendIn(*wsconn.Burst, wsconn.Frame) error
 	Close(code int, reason string)
 }
 

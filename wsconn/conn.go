@@ -98,14 +98,14 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // connection cannot send any more, and ErrSlow when the outbox is full; then the connection is being closed
 // with 1013. A nil error means queued, not delivered.
 func (c *Conn) Send(f Frame) error {
-	var b Burst
-	err := c.SendIn(&b, f)
-	b.End()
+	var b batch
+	err := b.send(c, f)
+	b.end()
 	return err
 }
 
-// SendIn is Send as one of many in a row.
-func (c *Conn) SendIn(b *Burst, f Frame) error {
+// send is Send as one of many in a row.
+func (b *batch) send(c *Conn, f Frame) error {
 	writes := b.writes(c.s)
 	got := c.enqueue(f, writes)
 	if got == full {

@@ -15,7 +15,7 @@
 //   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
 //     for a connection with one system call; after a long round they rest for a moment (Config.Rest), so that
 //     under load more frames leave in one write. A sender writes by itself, within bounds, while they have nothing
-//     to do, and what somebody waits for although they rest (Burst);
+//     to do, and what somebody waits for although they rest (SendAll);
 //   - the pinger turns a wheel that pings every connection once in Config.Ping and finds dead peers;
 //   - the reaper resets the sockets of connections whose closing takes too long.
 //

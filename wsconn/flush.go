@@ -18,7 +18,7 @@ const (
 // while the next one gathers. After a round that took long they rest before the next, so that under load more
 // frames leave in one write.
 //
-// A sender who finds no flusher at work writes by itself (Burst), as long as it is little: then it soon goes on with what it
+// A sender who finds no flusher at work writes by itself (SendAll), as long as it is little: then it soon goes on with what it
 // does, and frames do not leave one by one while more of them come.
 //
 // Invariant: at <= len(round).

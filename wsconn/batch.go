@@ -1,6 +1,9 @@
 package wsconn
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 const (
 	// senderBurst is how long senders may write by themselves at a stretch, after a pause: some 500 frames.
@@ -27,14 +30,31 @@ func (a allowance) use(now, took time.Duration) allowance {
 	return allowance{senderBurst - a.left(now) + took, now}
 }
 
-// Burst is what sends to many connections in a row share: a broadcast's to all who hear it. While the flushers have nothing to do the
-// sender writes by itself, which spares waking one and visiting each connection twice; what is too much for that, or comes
-// when they are at work, is left to them.
-//
-// The zero Burst is ready. It is used by one goroutine, for connections of one Server, and ends with End.
-type Burst struct {
-	// Prompt is for frames that somebody waits for: the sender writes them although flushers are at work or rest.
-	Prompt bool
+// Sender is whom a frame is for: a *Conn, or what stands in for one.
+type Sender interface{ Send(Frame) error }
+
+// SendAll sends a row of frames, such as a broadcast to all who hear it. It is cheaper than a Send for each: while the flushers have
+// nothing to do it writes by itself, which spares waking one and visiting each connection twice; what is too much for that, or comes
+// when they are at work, is left to them. With prompt, somebody waits for the frames: they are written although flushers are at
+// work or rest. A closed or slow connection takes care of itself, and the zero Frame is skipped.
+func SendAll(frames iter.Seq2[Sender, Frame], prompt bool) {
+	b := batch{prompt: prompt}
+	for to, f := range frames {
+		if f.wire == "" {
+			continue
+		}
+		if c, ok := to.(*Conn); ok && (b.s == nil || b.s == c.s) {
+			_ = b.send(c, f)
+		} else {
+			_ = to.Send(f)
+		}
+	}
+	b.end()
+}
+
+// batch is what sends in a row to connections of one Server share. It ends with end.
+type batch struct {
+	prompt bool
 
 	s     *Server
 	f     *flusher      // set while the sender may write
@@ -45,12 +65,12 @@ type Burst struct {
 }
 
 // writes tells whether the sender writes the next frame by itself.
-func (b *Burst) writes(s *Server) bool {
+func (b *batch) writes(s *Server) bool {
 	switch {
 	case b.s == nil:
 		b.s = s
 		b.began = s.now()
-		if left := s.ready.lend(b.began, b.Prompt); left > 0 {
+		if left := s.ready.lend(b.began, b.prompt); left > 0 {
 			b.until = b.began + left
 			b.f = s.helpers.Get().(*flusher)
 		}
@@ -61,7 +81,7 @@ func (b *Burst) writes(s *Server) bool {
 }
 
 // rest ends the writing.
-func (b *Burst) rest() {
+func (b *batch) rest() {
 	if b.f == nil {
 		return
 	}
@@ -73,14 +93,14 @@ func (b *Burst) rest() {
 }
 
 // leave gives a connection to the flushers.
-func (b *Burst) leave(c *Conn) {
+func (b *batch) leave(c *Conn) {
 	b.queue = append(b.queue, c)
 	if len(b.queue) == chunk {
 		b.handOn()
 	}
 }
 
-func (b *Burst) handOn() {
+func (b *batch) handOn() {
 	if len(b.queue) > 0 {
 		b.s.ready.add(b.queue...)
 		clear(b.queue)
@@ -88,9 +108,8 @@ func (b *Burst) handOn() {
 	}
 }
 
-// End gives back what the Burst holds, and what it has left to the flushers to them. The Burst may be used again.
-func (b *Burst) End() {
+// end gives back what the batch holds, and what it has left to the flushers to them.
+func (b *batch) end() {
 	b.handOn()
 	b.rest()
-	*b = Burst{Prompt: b.Prompt, queue: b.queue}
 }

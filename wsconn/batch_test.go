@@ -12,29 +12,29 @@ func (c *Conn) waiting() (state outboxState, frames int) {
 	return c.state, len(c.q)
 }
 
-func (b *Burst) mustSend(t *testing.T, c *Conn, text string) {
+func (b *batch) mustSend(t *testing.T, c *Conn, text string) {
 	t.Helper()
-	if err := c.SendIn(b, TextString(text)); err != nil {
+	if err := b.send(c, TextString(text)); err != nil {
 		t.Fatal(err)
 	}
 	checkInvariants(t, c)
 }
 
-// TestBurstPrompt: a sender whose frames are waited for writes though flushers rest; another leaves its frames to them, and
+// TestBatchPrompt: a sender whose frames are waited for writes though flushers rest; another leaves its frames to them, and
 // nothing overtakes what waits.
-func TestBurstPrompt(t *testing.T) {
+func TestBatchPrompt(t *testing.T) {
 	h := newHost(t, Config{})
 	quick, quickConn := h.dial(t)
 	slow, slowConn := h.dial(t)
 	h.holdFlushers(true)
 	defer h.holdFlushers(false)
 
-	var plain Burst
+	var plain batch
 	plain.mustSend(t, slowConn.c, "1")
 	if state, n := slowConn.c.waiting(); state != queued || n != 1 {
 		t.Errorf("a plain sender, while flushers rest: %d frames, state %d", n, state)
 	}
-	prompt := Burst{Prompt: true}
+	prompt := batch{prompt: true}
 	for _, p := range []*probe{quickConn, slowConn} {
 		prompt.mustSend(t, p.c, "2")
 	}
@@ -42,20 +42,20 @@ func TestBurstPrompt(t *testing.T) {
 	if _, n := slowConn.c.waiting(); n != 2 {
 		t.Errorf("%d frames wait for a connection where one did", n)
 	}
-	prompt.End()
-	plain.End()
+	prompt.end()
+	plain.end()
 	h.holdFlushers(false)
 	slow.wantText("1")
 	slow.wantText("2")
 }
 
-// TestBurstEnd: what a Burst leaves to the flushers is theirs at its End, or when it is many.
-func TestBurstEnd(t *testing.T) {
+// TestBatchEnd: what a batch leaves to the flushers is theirs at its end, or when it is many.
+func TestBatchEnd(t *testing.T) {
 	h := newHost(t, Config{})
 	h.holdFlushers(true)
 	defer h.holdFlushers(false)
 	clients := make([]*client, chunk+1)
-	var b Burst
+	var b batch
 	handed := func() int {
 		h.ready.mu.Lock()
 		defer h.ready.mu.Unlock()
@@ -69,7 +69,7 @@ func TestBurstEnd(t *testing.T) {
 			t.Fatalf("%d handed to the flushers after %d, want %d", got, i+1, want)
 		}
 	}
-	b.End()
+	b.end()
 	if got := handed(); got != len(clients) {
 		t.Errorf("%d handed to the flushers at the end, want %d", got, len(clients))
 	}
@@ -79,19 +79,20 @@ func TestBurstEnd(t *testing.T) {
 	}
 }
 
-// TestBurstAllowance: a sender that has used its share of the time leaves the rest to the flushers, and is charged for what
+// TestBatchAllowance: a sender that has used its share of the time leaves the rest to the flushers, and is charged for what
 // it used.
-func TestBurstAllowance(t *testing.T) {
+func TestBatchAllowance(t *testing.T) {
 	h := newHost(t, Config{})
 	c, p := h.dial(t)
 	h.ready.charge(h.now(), time.Hour)
-	b := Burst{Prompt: true}
+	b := batch{prompt: true}
 	b.mustSend(t, p.c, "left to the flushers")
 	if b.f != nil {
 		t.Error("writes though nothing is left")
 	}
-	b.End()
+	b.end()
 	c.wantText("left to the flushers")
+	b = batch{prompt: true}
 
 	h.ready.mu.Lock()
 	h.ready.senders = allowance{}
@@ -112,7 +113,7 @@ func TestBurstAllowance(t *testing.T) {
 	if used <= 0 {
 		t.Error("not charged")
 	}
-	b.End()
+	b.end()
 	for i := range n {
 		c.wantText(fmt.Sprint(i))
 	}

@@ -12,32 +12,26 @@ import (
 	"rollcall/auth"
 )
 
-// refusal is why a request is not served: 401 or 403.
-type refusal struct {
-	status int
-	detail string
-}
-
 // authorize decides whether a request may use /_api (SPEC 2): with a configured key that has the scope; with --dev and no
 // key configured, from this machine and not by way of a proxy or of a foreign page. nil: it may.
-func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, *refusal) {
+func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, *problem) {
 	keys := s.cfg.Keys()
 	switch {
 	case keys.Configured():
 		caller, ok := keys.Find(r.Header)
 		switch {
 		case !ok:
-			return caller, &refusal{http.StatusUnauthorized, "give the API key as X-API-Key or as Authorization: Bearer"}
+			return caller, &problem{http.StatusUnauthorized, "give the API key as X-API-Key or as Authorization: Bearer", nil}
 		case !caller.May(scope):
-			return caller, &refusal{http.StatusForbidden, "this API key lacks the scope " + string(scope)}
+			return caller, &problem{http.StatusForbidden, "this API key lacks the scope " + string(scope), nil}
 		}
 		return caller, nil
 	case !s.cfg.Dev:
-		return auth.Caller{}, &refusal{http.StatusForbidden, "no API key is configured: start the node with --api-key"}
+		return auth.Caller{}, &problem{http.StatusForbidden, "no API key is configured: start the node with --api-key", nil}
 	case !auth.IsLoopback(r.RemoteAddr) || auth.IsForwarded(r.Header):
-		return auth.Caller{}, &refusal{http.StatusForbidden, "without an API key the API is open to this machine only"}
+		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is open to this machine only", nil}
 	case foreign(r):
-		return auth.Caller{}, &refusal{http.StatusForbidden, "without an API key the API is closed to pages of other origins"}
+		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is closed to pages of other origins", nil}
 	}
 	return auth.Everyone(), nil
 }
@@ -80,37 +74,30 @@ func (s *Server) guard(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	op := ctx.Operation()
 	scope, _ := op.Metadata[metaScope].(auth.Scope)
-	who, refused := s.authorize(r, scope)
-	if refused != nil {
-		s.refuse(ctx, refused)
+	who, p := s.authorize(r, scope)
+	if p != nil {
+		s.answer(ctx, p)
 		return
 	}
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
-		s.problem(ctx, http.StatusBadRequest, "the query cannot be read", at("query", err.Error()))
+		s.answer(ctx, &problem{http.StatusBadRequest, "the query cannot be read", at("query", err.Error())})
 		return
 	}
 	if op.RequestBody != nil {
 		limit, _ := op.Metadata[metaBody].(int64)
 		if p := s.takeBody(w, r, limit, op.SkipValidateBody); p != nil {
-			s.problem(ctx, p.status, p.detail, p.where)
+			s.answer(ctx, p)
 			return
 		}
 	}
 	next(huma.WithValue(ctx, callerKey{}, caller{who, s.cfg.RemoteAddr(r)}))
 }
 
-func (s *Server) refuse(ctx huma.Context, r *refusal) {
-	if r.status == http.StatusUnauthorized {
-		ctx.SetHeader("WWW-Authenticate", `Bearer realm="rollcall"`)
-	}
-	s.problem(ctx, r.status, r.detail)
-}
-
 // nothing answers what no operation does: 404, or 405 when another method would be right.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	ctx := humago.NewContext(&huma.Operation{}, r, w)
-	if _, refused := s.authorize(r, ""); refused != nil {
-		s.refuse(ctx, refused)
+	if _, p := s.authorize(r, ""); p != nil {
+		s.answer(ctx, p)
 		return
 	}
 	var allowed []string
@@ -121,10 +108,10 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		s.problem(ctx, http.StatusMethodNotAllowed, "here is only "+strings.Join(allowed, ", "))
+		s.answer(ctx, &problem{http.StatusMethodNotAllowed, "here is only " + strings.Join(allowed, ", "), nil})
 		return
 	}
-	s.problem(ctx, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	s.answer(ctx, &problem{http.StatusNotFound, "there is nothing at " + r.URL.Path, nil})
 }
 
 // has tells whether there is an operation.

@@ -31,28 +31,21 @@ const (
 	maxLocation = 500 // bytes of the place of a fault
 )
 
-// bodyProblem is what is wrong with a body.
-type bodyProblem struct {
-	status int
-	detail string
-	where  *huma.ErrorDetail
-}
-
 // takeBody reads the body and puts what was read in its place. raw: it need not be JSON.
-func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, limit int64, raw bool) *bodyProblem {
+func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, limit int64, raw bool) *problem {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // tests have no connection
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		text := fmt.Sprintf("the body is larger than %d bytes", limit)
-		return &bodyProblem{http.StatusRequestEntityTooLarge, text, at("body", text)}
+		return &problem{http.StatusRequestEntityTooLarge, text, at("body", text)}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &bodyProblem{http.StatusRequestTimeout, "the body did not come in time", at("body", "late")}
+		return &problem{http.StatusRequestTimeout, "the body did not come in time", at("body", "late")}
 	case err != nil:
-		return &bodyProblem{http.StatusBadRequest, "the body cannot be read", at("body", err.Error())}
+		return &problem{http.StatusBadRequest, "the body cannot be read", at("body", err.Error())}
 	case len(bytes.TrimSpace(body)) == 0:
-		return &bodyProblem{http.StatusBadRequest, "a body is needed", at("body", "missing")}
+		return &problem{http.StatusBadRequest, "a body is needed", at("body", "missing")}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if kind := r.Header.Get("Content-Type"); raw || kind != "" && !ijson.IsMediaType(kind) {
@@ -64,12 +57,12 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, limit int64, r
 
 // strict says what makes a text no JSON that everybody reads alike. It stops at the first item too many, before any value is
 // made of the text: what is wrong with each of a million items is nothing to tell.
-func strict(text []byte) *bodyProblem {
+func strict(text []byte) *problem {
 	parts := partCounter{message: -1}
 	err := ijson.Walk(text, maxNesting, parts.count)
 	var fault *ijson.Error
 	if errors.As(err, &fault) {
-		return &bodyProblem{http.StatusBadRequest, "the body is no JSON", at(location(fault.Where), fault.Error())}
+		return &problem{http.StatusBadRequest, "the body is no JSON", at(location(fault.Where), fault.Error())}
 	}
 	return parts.problem
 }
@@ -77,8 +70,8 @@ func strict(text []byte) *bodyProblem {
 // partCounter counts what a body has besides the messages in it, which are any JSON.
 type partCounter struct {
 	parts   int
-	message int          // depth of the object whose member "message" is being read; -1: none
-	problem *bodyProblem // why count has ended the walk
+	message int      // depth of the object whose member "message" is being read; -1: none
+	problem *problem // why count has ended the walk
 }
 
 var errTooMany = errors.New("too many parts")
@@ -106,7 +99,7 @@ func (c *partCounter) count(d *jsontext.Decoder, token jsontext.Token) error {
 }
 
 func (c *partCounter) tooMany(where, text string) error {
-	c.problem = &bodyProblem{http.StatusUnprocessableEntity, text, at(where, text)}
+	c.problem = &problem{http.StatusUnprocessableEntity, text, at(where, text)}
 	return errTooMany
 }
 

@@ -95,7 +95,7 @@ func (s *Server) connections() {
 		if err != nil {
 			return nil, err
 		}
-		found, err := s.cfg.Hub.Deliver(ctx, in.ID, v)
+		found, err := s.cfg.Hub.SendConfirmed(ctx, in.ID, v)
 		return s.reached(ctx, "send", in.ID, found, err)
 	})
 	end := operation("close-connection", http.MethodDelete, "/_api/connections/{id}", "Close one connection", auth.Admin, http.StatusNoContent, http.StatusNotFound)
@@ -103,7 +103,7 @@ func (s *Server) connections() {
 		if len(in.Reason) > maxReason || !utf8.ValidString(in.Reason) {
 			return nil, unprocessable("query.reason", fmt.Sprintf("a reason has at most %d bytes of UTF-8", maxReason))
 		}
-		found, err := s.cfg.Hub.Disconnect(ctx, in.ID, wsconn.CodeNormal, in.Reason)
+		found, err := s.cfg.Hub.CloseConnConfirmed(ctx, in.ID, wsconn.CodeNormal, in.Reason)
 		return s.reached(ctx, "close", in.ID, found, err, "reason", in.Reason)
 	})
 }

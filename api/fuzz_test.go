@@ -33,12 +33,14 @@ func (h *fakeHub) BroadcastOnce(ctx context.Context, _ string, ms []hub.Message)
 	return true, h.BroadcastMany(ctx, ms)
 }
 
-func (h *fakeHub) Deliver(_ context.Context, _ string, v hub.Value) (bool, error) {
+func (h *fakeHub) SendConfirmed(_ context.Context, _ string, v hub.Value) (bool, error) {
 	h.sent = append(h.sent, hub.Message{Value: v})
 	return true, h.err
 }
 
-func (h *fakeHub) Disconnect(context.Context, string, int, string) (bool, error) { return true, h.err }
+func (h *fakeHub) CloseConnConfirmed(context.Context, string, int, string) (bool, error) {
+	return true, h.err
+}
 
 func (h *fakeHub) Connections(context.Context, string, hub.Page) (hub.Listing[hub.ConnInfo], error) {
 	return hub.Listing[hub.ConnInfo]{Items: []hub.ConnInfo{}}, h.err

@@ -71,13 +71,23 @@ func unprocessable(location, message string) error {
 	return huma.Error422UnprocessableEntity(message, at(location, message))
 }
 
-// problem answers outside of an operation's own code.
-func (s *Server) problem(ctx huma.Context, status int, detail string, where ...*huma.ErrorDetail) {
-	errs := make([]error, len(where))
-	for i, w := range where {
-		errs[i] = w
+// problem is why a request does not reach its operation.
+type problem struct {
+	status int
+	detail string
+	where  *huma.ErrorDetail // nil: not in one part of the request
+}
+
+// answer writes a problem document outside of an operation's own code.
+func (s *Server) answer(ctx huma.Context, p *problem) {
+	if p.status == http.StatusUnauthorized {
+		ctx.SetHeader("WWW-Authenticate", `Bearer realm="rollcall"`)
 	}
-	_ = huma.WriteErr(s.api, ctx, status, detail, errs...) // the client has gone
+	var where []error
+	if p.where != nil {
+		where = append(where, p.where)
+	}
+	_ = huma.WriteErr(s.api, ctx, p.status, p.detail, where...) // the client has gone
 }
 
 // maxErrors is how many errors one document lists.

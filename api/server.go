@@ -36,8 +36,8 @@ type Hub interface {
 type Sender interface {
 	BroadcastMany(ctx context.Context, ms []hub.Message) error
 	BroadcastOnce(ctx context.Context, id string, ms []hub.Message) (fresh bool, err error)
-	Deliver(ctx context.Context, connID string, v hub.Value) (found bool, err error)
-	Disconnect(ctx context.Context, connID string, code int, reason string) (found bool, err error)
+	SendConfirmed(ctx context.Context, connID string, v hub.Value) (found bool, err error)
+	CloseConnConfirmed(ctx context.Context, connID string, code int, reason string) (found bool, err error)
 }
 
 // Lister tells of connections, channels and presence.

@@ -252,7 +252,7 @@ func (l *loader) handlers() {
 	}
 }
 
-// index gives a function its place in the workers of the file.
+// index gives a function its index in the workers of the file.
 func (f *handlerFile) index(fn string) int {
 	for i, name := range f.fns {
 		if name == fn {

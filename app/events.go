@@ -37,7 +37,7 @@ type eventConn struct {
 	state    string           // what the handler keeps in event.state (state.go); "": nothing
 	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
 	home     *worker          // the worker whose VM globals belong to; nil without globals
-	unwholly bool             // it was logged that something in state cannot be kept
+	lossy    bool             // it was logged that something in state cannot be kept
 	use      load             // of Lua time
 	calls    overload.Limiter // to Redis
 	lines    overload.Limiter // of the log
@@ -184,7 +184,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
-	err = w.call.deniedBy(c.turn(w, &r, e))
+	err = w.call.deniedBy(c.handle(w, &r, e))
 	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
 		err = fmt.Errorf("with its actions %w", errTooManyCalls)
 	}
@@ -213,8 +213,8 @@ func (c *eventConn) deny(kind RunKind, err error) {
 	c.fail(kind, err, ReasonDenied)
 }
 
-// turn is the part of run for which the worker is needed.
-func (c *eventConn) turn(w *worker, r *actionReader, e event) (err error) {
+// handle is the part of run for which the worker is needed.
+func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 	vm := w.vm
 	defer func() {
 		if vm.Broken() {
@@ -280,8 +280,8 @@ func (c *eventConn) keepState(w *worker, v lua.LValue, e event) error {
 	if cap(text) > cap(w.buf) && cap(text) <= maxScratch {
 		w.buf = text
 	}
-	if lossy && !c.unwholly {
-		c.unwholly = true
+	if lossy && !c.lossy {
+		c.lossy = true
 		c.log().Warn("event.state holds functions, coroutines or metatables, which are not kept", "event", string(e.kind))
 	}
 	return nil

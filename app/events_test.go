@@ -306,7 +306,7 @@ func TestHandlerErrors(t *testing.T) {
 		{"nothing runs", `return {send = "no", track = 1}`, 1, `bad return value: track: must be a table`, ReasonActions},
 		{"raises", "\nerror('oh')", 4, `handlers/chat.lua:4: oh`, "raised"},
 		{"raises nil index", "local x\nreturn x.y", 4, `handlers/chat.lua:4: attempt to index`, "raised"},
-		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 0, `join: a connection may be in 128 channels`, ReasonAction},
+		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 1, `join: a connection may be in 128 channels`, ReasonAction},
 	}
 	for _, tt := range tests {
 		for _, mode := range []string{"dev", "production"} {

@@ -11,14 +11,14 @@ import (
 // which they came. The reader of the connection and the hub put, the script takes.
 //
 // Events are bounded; one too many is refused and the connection is closed (SPEC 1.1). Client messages are bounded too,
-// and the reader waits for room, so that further ones stay in the socket.
+// and the reader waits for space, so that further ones stay in the socket.
 //
 //	open ──── end ────▶ ended: what came before is still taken, then "closed"
 //	  └────── drop ───▶ dropped: nothing is taken any more (the script closed, or is over)
 type inbox struct {
 	limit inboxLimit
 	wake  chan struct{} // buffer 1: the script may have something to take
-	room  chan struct{} // buffer 1: the reader may have room
+	space chan struct{} // buffer 1: the reader may have space
 
 	// Invariant: bytes is the sum of messages' lengths, eventBytes that of events' sizes; an item of a lower seq came earlier.
 	mu         sync.Mutex
@@ -60,7 +60,7 @@ type taken struct {
 func (t taken) something() bool { return t.message != nil || t.event != nil || t.closed }
 
 func newInbox(limit inboxLimit) *inbox {
-	return &inbox{limit: limit, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	return &inbox{limit: limit, wake: make(chan struct{}, 1), space: make(chan struct{}, 1)}
 }
 
 func signal(c chan struct{}) {
@@ -70,7 +70,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// putEvent queues an event and does not block; false: there was no room.
+// putEvent queues an event and does not block; false: there was no space.
 func (q *inbox) putEvent(ev *hub.Event) bool {
 	q.mu.Lock()
 	if q.dropped || q.ended {
@@ -90,11 +90,11 @@ func (q *inbox) putEvent(ev *hub.Event) bool {
 	return true
 }
 
-// putMessage queues a client message; it waits for room until gone is closed, and takes the message even then.
+// putMessage queues a client message; it waits for space until gone is closed, and takes the message even then.
 func (q *inbox) putMessage(data string, binary bool, gone <-chan struct{}) {
 	for !q.tryMessage(data, binary, false) {
 		select {
-		case <-q.room:
+		case <-q.space:
 		case <-gone:
 			q.tryMessage(data, binary, true)
 			return
@@ -102,7 +102,7 @@ func (q *inbox) putMessage(data string, binary bool, gone <-chan struct{}) {
 	}
 }
 
-// tryMessage queues a message if there is room or force, and tells whether it is done with.
+// tryMessage queues a message if there is space or force, and tells whether it is done with.
 func (q *inbox) tryMessage(data string, binary, force bool) bool {
 	q.mu.Lock()
 	if q.dropped || q.ended {
@@ -128,7 +128,7 @@ func (q *inbox) end() {
 	q.ended = true
 	q.mu.Unlock()
 	signal(q.wake)
-	signal(q.room)
+	signal(q.space)
 }
 
 // drop is called when the script closes the connection or is over: what waits is forgotten.
@@ -138,7 +138,7 @@ func (q *inbox) drop() {
 	q.events, q.messages, q.bytes, q.eventBytes = queue[eventItem]{}, queue[messageItem]{}, 0, 0
 	q.mu.Unlock()
 	signal(q.wake)
-	signal(q.room)
+	signal(q.space)
 }
 
 // take returns the next message, or with any the next of messages and events; nothing when nothing waits.
@@ -156,7 +156,7 @@ func (q *inbox) take(any bool) taken {
 	if message != nil {
 		m := q.messages.pop()
 		q.bytes -= len(m.data)
-		signal(q.room)
+		signal(q.space)
 		return taken{message: &m}
 	}
 	return taken{closed: q.dropped || q.ended}

@@ -72,7 +72,7 @@ func (c *call) wait(l *lua.LState, function string, f func(ctx context.Context) 
 	}
 }
 
-// block runs f, a call to Redis, outside of Lua's time; another turn may have the place meanwhile. It ends a turn that
+// block runs f, a call to Redis, outside of Lua's time; another turn may have the worker's core meanwhile. It ends a turn that
 // may not make the call, or is over after it.
 func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err error) {
 	vm, ctx := luavm.Of(l), c.server.ctx

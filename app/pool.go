@@ -40,7 +40,7 @@ func (w *worker) line(route int) int {
 //
 //	idle ── get ──▶ busy ── put ──▶ idle, or straight to the next who waits
 //
-// They wait in the order of their places: who has used much of late stands further back (usage). Turns of heavy
+// They wait in the order of their ranks: who has used much of late stands further back (usage). Turns of heavy
 // connections have no more workers than can run at once, and do not count for the others: those get more workers.
 //
 // Invariant: total counts idle and busy workers; nobody but the heavy waits in line while a worker is idle, and they
@@ -70,7 +70,7 @@ func newPool(soft, maximum int, make func() (*worker, error)) *pool {
 	return &pool{make: make, soft: max(soft, 1), maximum: max(maximum, soft, 1)}
 }
 
-// get lends a worker to who has this place; home asks for that very worker, and gives another only when it was thrown
+// get lends a worker to who has this rank; home asks for that very worker, and gives another only when it was thrown
 // away. It waits until there is one; t is told before. The error is one of making a worker.
 func (p *pool) get(home *worker, at rank, t *turn) (*worker, error) {
 	p.mu.Lock()
@@ -80,17 +80,17 @@ func (p *pool) get(home *worker, at rank, t *turn) (*worker, error) {
 	switch {
 	case home != nil && !home.dead && !home.busy:
 		p.idle = slices.DeleteFunc(p.idle, func(w *worker) bool { return w == home })
-		p.lend(home, at.heavy)
+		p.lendLocked(home, at.heavy)
 		p.mu.Unlock()
 		return home, nil
 	case home != nil && !home.dead:
 		in = &home.home
-	case len(p.idle) > 0 && p.mayRun(at.heavy):
-		w := p.lendIdle(at.heavy)
+	case len(p.idle) > 0 && p.mayRunLocked(at.heavy):
+		w := p.lendIdleLocked(at.heavy)
 		p.mu.Unlock()
 		return w, nil
-	case p.mayGrow(at.heavy):
-		p.reserve(at.heavy)
+	case p.mayGrowLocked(at.heavy):
+		p.reserveLocked(at.heavy)
 		p.mu.Unlock()
 		return p.grow(at.heavy)
 	case at.heavy:
@@ -101,7 +101,7 @@ func (p *pool) get(home *worker, at rank, t *turn) (*worker, error) {
 	p.waiting++
 	p.mu.Unlock()
 	t.waits()
-	w := <-next.turn
+	w := <-next.lent
 	p.mu.Lock()
 	p.waiting--
 	p.mu.Unlock()
@@ -111,11 +111,11 @@ func (p *pool) get(home *worker, at rank, t *turn) (*worker, error) {
 	return p.grow(at.heavy)
 }
 
-// mayRun tells whether one more turn may run if there is a worker for it.
-func (p *pool) mayRun(heavy bool) bool { return !heavy || p.heavy.count() < p.soft }
+// mayRunLocked tells whether one more turn may run if there is a worker for it.
+func (p *pool) mayRunLocked(heavy bool) bool { return !heavy || p.heavy.count() < p.soft }
 
-// mayGrow tells whether one more worker may be made for a turn, when none is idle.
-func (p *pool) mayGrow(heavy bool) bool {
+// mayGrowLocked tells whether one more worker may be made for a turn, when none is idle.
+func (p *pool) mayGrowLocked(heavy bool) bool {
 	run := p.total - p.blocked - len(p.idle)
 	if !heavy {
 		run -= p.heavy.count()
@@ -123,8 +123,8 @@ func (p *pool) mayGrow(heavy bool) bool {
 	return len(p.idle) == 0 && p.total < p.maximum && run < p.soft
 }
 
-// reserve counts a worker that is about to be made.
-func (p *pool) reserve(heavy bool) {
+// reserveLocked counts a worker that is about to be made.
+func (p *pool) reserveLocked(heavy bool) {
 	p.total++
 	if heavy {
 		p.heavy.busy++
@@ -140,7 +140,7 @@ func (p *pool) grow(heavy bool) (*worker, error) {
 		if heavy {
 			p.heavy.busy--
 		}
-		p.admit()
+		p.admitLocked()
 		p.mu.Unlock()
 		return nil, fmt.Errorf("start a Lua VM: %w", err)
 	}
@@ -148,19 +148,19 @@ func (p *pool) grow(heavy bool) (*worker, error) {
 	return w, nil
 }
 
-func (p *pool) lend(w *worker, heavy bool) {
+func (p *pool) lendLocked(w *worker, heavy bool) {
 	w.busy, w.heavy = true, heavy
 	if heavy {
 		p.heavy.busy++
 	}
 }
 
-func (p *pool) lendIdle(heavy bool) *worker {
+func (p *pool) lendIdleLocked(heavy bool) *worker {
 	last := len(p.idle) - 1
 	w := p.idle[last]
 	p.idle[last] = nil
 	p.idle = p.idle[:last]
-	p.lend(w, heavy)
+	p.lendLocked(w, heavy)
 	return w
 }
 
@@ -173,7 +173,7 @@ func (p *pool) put(w *worker) {
 		p.heavy.busy--
 	}
 	w.busy, w.heavy = false, false
-	first := p.first()
+	first := p.firstLocked()
 	switch {
 	case w.vm.Broken():
 		w.vm.Close()
@@ -185,12 +185,12 @@ func (p *pool) put(w *worker) {
 		w.home = nil
 	case len(w.home) > 0 && (first == nil || w.home[0].before((*first)[0].rank)):
 		next := heap.Pop(&w.home).(waiter)
-		p.lend(w, next.heavy)
-		next.turn <- w // buffered
+		p.lendLocked(w, next.heavy)
+		next.lent <- w // buffered
 	default:
 		p.idle = append(p.idle, w)
 	}
-	p.admit()
+	p.admitLocked()
 }
 
 func (p *pool) lineOf(heavy bool) *line {
@@ -200,9 +200,9 @@ func (p *pool) lineOf(heavy bool) *line {
 	return &p.light
 }
 
-// first is the line whose first turn is the next to run; nil: none may.
-func (p *pool) first() *line {
-	heavy := len(p.heavies) > 0 && p.mayRun(true)
+// firstLocked is the line whose first turn is the next to run; nil: none may.
+func (p *pool) firstLocked() *line {
+	heavy := len(p.heavies) > 0 && p.mayRunLocked(true)
 	switch {
 	case len(p.light) > 0 && !(heavy && p.heavies[0].before(p.light[0].rank)):
 		return &p.light
@@ -212,29 +212,29 @@ func (p *pool) first() *line {
 	return nil
 }
 
-// admit lets those in line run, or make workers, where there is room.
-func (p *pool) admit() {
+// admitLocked lets those in line run, or make workers, as far as they may.
+func (p *pool) admitLocked() {
 	for {
-		first := p.first()
-		if first == nil || !p.serve(first) && !(first == &p.heavies && len(p.light) > 0 && p.serve(&p.light)) {
+		first := p.firstLocked()
+		if first == nil || !p.serveLocked(first) && !(first == &p.heavies && len(p.light) > 0 && p.serveLocked(&p.light)) {
 			return
 		}
 	}
 }
 
-// serve lends an idle worker to the first of a line, or lets it make one; false: neither can be.
-func (p *pool) serve(l *line) bool {
+// serveLocked lends an idle worker to the first of a line, or lets it make one; false: neither can be.
+func (p *pool) serveLocked(l *line) bool {
 	heavy := l == &p.heavies
 	var w *worker
 	switch {
 	case len(p.idle) > 0:
-		w = p.lendIdle(heavy)
-	case p.mayGrow(heavy):
-		p.reserve(heavy)
+		w = p.lendIdleLocked(heavy)
+	case p.mayGrowLocked(heavy):
+		p.reserveLocked(heavy)
 	default:
 		return false
 	}
-	heap.Pop(l).(waiter).turn <- w // buffered
+	heap.Pop(l).(waiter).lent <- w // buffered
 	return true
 }
 
@@ -247,7 +247,7 @@ func (p *pool) block(n int, heavy bool) {
 		p.heavy.blocked += n
 	}
 	if n > 0 {
-		p.admit()
+		p.admitLocked()
 	}
 }
 

@@ -39,7 +39,7 @@ func (u load) rank(at time.Duration) rank {
 	return rank{at: at + behind*used, heavy: used > heavyUse}
 }
 
-// rank is a place in a pool's line; the lower one comes first.
+// rank orders those who wait in a pool's line: the lower one comes first.
 type rank struct {
 	at    time.Duration // when it came, and later the more it has used
 	seq   uint64        // in the order in which they asked, for equal times
@@ -56,7 +56,7 @@ func (p rank) before(o rank) bool {
 // waiter is a turn that waits for a worker.
 type waiter struct {
 	rank
-	turn chan *worker // buffered; nil: the waiter has to make one
+	lent chan *worker // buffered; nil: the waiter has to make one
 }
 
 // line is a heap of those who wait, the next one first.

@@ -134,7 +134,7 @@ func countFields(t *lua.LTable, n int) (fields int) {
 	return fields
 }
 
-// find gives the place of a table that was met already, or -1.
+// find gives the index of a table that was met already, or -1.
 func (e *stateEncoder) find(t *lua.LTable) int {
 	if e.index != nil {
 		if i, ok := e.index[t]; ok {

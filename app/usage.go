@@ -30,20 +30,10 @@ var fieldNames = map[string]fieldSet{"params": useParams, "query": useQuery, "he
 
 // fieldsUsed finds out what a handler looks at: when its argument is only ever used as argument.name, these names, else
 // (it is handed on, iterated, assigned, …) all.
-func fieldsUsed(source string, fn *lua.FunctionProto) (used fieldSet) {
-	defer func() {
-		if recover() != nil {
-			used = useAll
-		}
-	}()
-	chunk, err := parse.Parse(strings.NewReader(source), fn.SourceName)
-	if err != nil {
-		return useAll
-	}
+func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 	f := finder{line: fn.LineDefined, last: fn.LastLineDefined}
 	w := walker{function: f.look}
-	w.stmts(chunk)
-	if f.count != 1 || w.unknown || fn.IsVarArg != 0 || int(fn.NumParameters) != len(f.found.ParList.Names) {
+	if !w.source(source) || f.count != 1 || fn.IsVarArg != 0 || int(fn.NumParameters) != len(f.found.ParList.Names) {
 		return useAll
 	}
 	if len(f.found.ParList.Names) == 0 {
@@ -60,20 +50,10 @@ func fieldsUsed(source string, fn *lua.FunctionProto) (used fieldSet) {
 
 // requestUsed finds out in the same way what a script looks at of its global request. Without the script's modules: they
 // see the same global (App.wholeRequest).
-func requestUsed(source string) (used fieldSet) {
-	defer func() {
-		if recover() != nil {
-			used = useAll
-		}
-	}()
-	chunk, err := parse.Parse(strings.NewReader(source), "")
-	if err != nil {
-		return useAll
-	}
+func requestUsed(source string) fieldSet {
 	u := usage{name: "request"}
 	w := walker{ident: func(name string) { u.escapes = u.escapes || name == "request" || name == "_G" }, attr: u.attr}
-	w.stmts(chunk)
-	if u.escapes || w.unknown {
+	if !w.source(source) || u.escapes {
 		return useAll
 	}
 	return u.used
@@ -126,6 +106,17 @@ type walker struct {
 	ident    func(name string)
 	attr     func(*ast.AttrGetExpr) bool
 	unknown  bool // there was something that walker does not know
+}
+
+// source visits a piece of Lua; false: it is none, or has what walker does not know.
+func (w *walker) source(text string) (known bool) {
+	defer func() { known = recover() == nil && known }() // the parser panics at some texts
+	chunk, err := parse.Parse(strings.NewReader(text), "")
+	if err != nil {
+		return false
+	}
+	w.stmts(chunk)
+	return !w.unknown
 }
 
 func (w *walker) stmts(list []ast.Stmt) {

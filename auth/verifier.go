@@ -89,7 +89,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	return newIdentity(p.payload, claims, until)
 }
 
-// Renew checks the token that a live connection sends before its old one expires. It must be for the same user: the room
+// Renew checks the token that a live connection sends before its old one expires. It must be for the same user: the channel
 // memberships and trackings of the connection are that user's. An anonymous connection (userID "") cannot become
 // somebody. The new identity replaces the old one whole: claims, permissions and Until. The error is an *Error.
 func (v *Verifier) Renew(ctx context.Context, userID, token string) (Identity, error) {

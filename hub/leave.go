@@ -51,7 +51,7 @@ func (m *membership) tidy() {
 	}
 }
 
-// ownMembership finds a sender's place in a channel; nil when it is not there, or not on this node.
+// ownMembership finds a sender's membership of a channel; nil when it is not there, or not on this node.
 func (h *Hub) ownMembership(channel, senderID string) *membership {
 	if s := h.session(senderID); s != nil {
 		return s.find(channel)

@@ -43,12 +43,12 @@ func (h *Hub) holder(ctx context.Context, connID string) (id, process string, er
 	return id, process, nil
 }
 
-// Send sends to one connection, wherever it is. false: no live node can hold it.
+// Send sends to one connection, wherever it is, and waits for no answer. false: no live node can hold it.
 func (h *Hub) Send(ctx context.Context, connID string, v Value) (bool, error) {
 	return h.toConn(ctx, connID, callSend, string(v.tag())+v.Text)
 }
 
-// CloseConn closes one connection, wherever it is. false: no live node can hold it.
+// CloseConn closes one connection, wherever it is, and waits for no answer. false: no live node can hold it.
 func (h *Hub) CloseConn(ctx context.Context, connID string, code int, reason string) (bool, error) {
 	return h.toConn(ctx, connID, callClose, strconv.Itoa(code)+" "+reason)
 }
@@ -63,6 +63,42 @@ func (h *Hub) toConn(ctx context.Context, connID, kind, rest string) (bool, erro
 	}
 	return true, nil
 }
+
+// SendConfirmed is Send that waits for the connection's node, and tells whether the connection was there.
+func (h *Hub) SendConfirmed(ctx context.Context, connID string, v Value) (found bool, err error) {
+	return h.reach(ctx, connID, callSend, string(v.tag())+v.Text)
+}
+
+// CloseConnConfirmed is CloseConn likewise.
+func (h *Hub) CloseConnConfirmed(ctx context.Context, connID string, code int, reason string) (found bool, err error) {
+	return h.reach(ctx, connID, callClose, strconv.Itoa(code)+" "+reason)
+}
+
+// reach asks the connection's node to do something, and whether it could.
+func (h *Hub) reach(ctx context.Context, connID, kind, rest string) (bool, error) {
+	answer, err := h.askHolder(ctx, kind, connID, " "+rest)
+	return answer == answerYes, err
+}
+
+// askHolder puts a question about a connection to its node; "": no live node can hold it. ErrBadID: no UUID. ErrSilent: the
+// node did not answer.
+func (h *Hub) askHolder(ctx context.Context, kind, connID, rest string) (answer string, err error) {
+	connID, process, err := h.holder(ctx, connID)
+	if err != nil || process == "" {
+		return "", err
+	}
+	answer, answered, err := h.cfg.Cluster.AskOne(ctx, process, kind, connID+rest)
+	switch {
+	case err != nil:
+		return "", unavailable("reach connection", err)
+	case !answered:
+		return "", ErrSilent
+	}
+	return answer, nil
+}
+
+// answerYes is the answer of a node that had the connection.
+const answerYes = "yes"
 
 // OneWay does what another node asks of a connection here. It runs on the broker's goroutine.
 func (h *Hub) OneWay(kind, body string) { h.command(kind, body) }

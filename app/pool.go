@@ -251,13 +251,6 @@ func (p *pool) block(n int, heavy bool) {
 	}
 }
 
-// size is the number of workers, for tests.
-func (p *pool) size() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.total
-}
-
 // load is what the pool has to do now: its workers, those that are lent, and the turns that wait for one.
 func (p *pool) load() (workers, busy, waiting int) {
 	p.mu.Lock()

@@ -221,3 +221,10 @@ func TestPoolUnderLoad(t *testing.T) {
 }
 
 func panics(*lua.LState) int { panic("a mistake in Go") }
+
+// size is the number of workers.
+func (p *pool) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total
+}

@@ -272,7 +272,7 @@ func TestMessagesStayInTheirShard(t *testing.T) {
 		if err := b.PublishMany(t.Context(), []broker.Message{{Topic: topic, Payload: []byte("of many")}}); err != nil {
 			t.Fatal(err)
 		}
-		key := redisconn.NewKeys("x").OnceMark(topic, "k")
+		key := redisconn.NewKeys("x", 0).OnceMark(topic, "k")
 		if _, err := b.Run(t.Context(), script, []string{key}, b.Keys().PublishCommand(topic), topic); err != nil {
 			t.Fatal(err)
 		}

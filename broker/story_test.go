@@ -86,7 +86,7 @@ type groupStory struct {
 
 func newGroupStory() *groupStory {
 	s := &groupStory{
-		g:      newGroup(&Broker{keys: redisconn.NewKeys("k"), cfg: Config{}.defaults()}, "id"),
+		g:      newGroup(&Broker{keys: redisconn.NewKeys("k", 0), cfg: Config{}.defaults()}, "id"),
 		actors: map[string]*actor{},
 		owners: map[string]string{},
 		now:    time.Now(),

@@ -14,7 +14,7 @@ import (
 
 // slotsInUse are those of the room and of the leases.
 func slotsInUse(c *cast) []int {
-	keys := redisconn.NewKeys("rollcall")
+	keys := redisconn.NewKeys("rollcall", 0)
 	return []int{redisconn.Slot(keys.Topic(c.channel)), redisconn.Slot(keys.Nodes())}
 }
 

@@ -19,7 +19,7 @@
 // the common case that it wrote nothing). Its next event gives them back to
 // BeginTurn. So a connection never sees what another has written. Globals, and
 // any other Lua value made in a turn, belong to the VM: a connection that has
-// some stays with that VM, or keeps plain data as Copy or ToGo make it.
+// some stays with that VM, or keeps them as JSON.
 //
 // Functions of the host find their VM with Of(L), and the connection it runs for
 // in VM.Data, which a pool sets anew for each turn. They use the L they are
@@ -31,7 +31,7 @@
 //
 // Values: numbers are lua.LNumber, strings lua.LString, nothing is lua.LNil.
 // Tables come from Object (fields), NewArray and Strings (arrays, which encode
-// as [] also when empty), FromGo, and DecodeJSON. EncodeJSON, EncodeText, AppendJSON and
+// as [] also when empty), and DecodeJSON. EncodeJSON, EncodeText, AppendJSON and
 // DecodeJSON are what json.encode and json.decode call. Null is json.null; the
 // host treats it as nil where nil makes sense.
 //

@@ -3,11 +3,9 @@ package luavm
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"strings"
 	"testing"
 
-	lua "github.com/yuin/gopher-lua"
 	"pgregory.net/rapid"
 )
 
@@ -143,30 +141,7 @@ func TestJSONAgreesWithGo(t *testing.T) {
 		if string(x) != string(y) {
 			t.Fatalf("%s became %s", x, y)
 		}
-		g, err := ToGo(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := FromGo(g)
-		if err != nil {
-			t.Fatal(err)
-		}
-		copied, whole := Copy(back)
-		final, err := EncodeJSON(copied, 0)
-		if _, isNull := v.(*lua.LUserData); err != nil || !whole || !sameJSON(final, x) && !isNull {
-			t.Fatalf("%s went through Go and became %s (%v)", x, final, err)
-		}
 	})
-}
-
-func sameJSON(a, b []byte) bool {
-	var x, y any
-	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
-		return false
-	}
-	p, _ := json.Marshal(x)
-	q, _ := json.Marshal(y)
-	return string(p) == string(q)
 }
 
 func genJSON(t *rapid.T, depth int) any {
@@ -232,47 +207,5 @@ func TestEncodeLimit(t *testing.T) {
 		case limit == len(want) && (err != nil || string(got) != "before"+string(want)):
 			t.Errorf("limit %d: %s, %v", limit, got, err)
 		}
-	}
-}
-
-func TestFromGoAndToGo(t *testing.T) {
-	v, err := FromGo(map[string]any{
-		"a": []any{1, "x", nil, true, []string{"s"}}, "b": map[string]string{"k": "v"}, "c": int64(5), "d": 1.5, "e": []any{}, "f": nil,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := EncodeJSON(v, 0)
-	if want := `{"a":[1,"x",null,true,["s"]],"b":{"k":"v"},"c":5,"d":1.5,"e":[],"f":null}`; err != nil || string(got) != want {
-		t.Fatalf("got %s, %v", got, err)
-	}
-	if _, err := FromGo(struct{}{}); err == nil {
-		t.Error("a struct was taken")
-	}
-	for _, bad := range []lua.LValue{function(refuseWrite), &lua.LUserData{}, NewArray(function(refuseWrite))} {
-		if _, err := ToGo(bad); err == nil {
-			t.Errorf("%v was taken", bad)
-		}
-	}
-	cycle := NewArray()
-	cycle.Append(cycle)
-	if _, err := ToGo(cycle); err == nil {
-		t.Error("a cycle was taken")
-	}
-	double := NewArray(lua.LNumber(math.Pi))
-	for range 100 {
-		double = NewArray(double, double)
-	}
-	if _, err := ToGo(double); err == nil {
-		t.Error("2^100 values were taken")
-	}
-	if c, whole := Copy(double); !whole || c.(*lua.LTable).RawGetInt(1) != c.(*lua.LTable).RawGetInt(2) {
-		t.Error("a table that is held twice was not copied as one")
-	}
-	if c, whole := Copy(cycle); !whole || c.(*lua.LTable).RawGetInt(1) != c {
-		t.Error("a cycle was not copied as one")
-	}
-	if c, whole := Copy(NewArray(lua.LNumber(1), function(refuseWrite))); whole || c.(*lua.LTable).Len() != 1 {
-		t.Error("a function was copied")
 	}
 }

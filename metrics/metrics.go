@@ -14,6 +14,7 @@ type Config struct {
 	Version    string   // of the node
 	Whys       []string // what can end a connection
 	CloseCodes []int    // with which connections end; others count as "other"
+	Failures   []string // why commands to Redis have no success
 }
 
 // Metrics are all metrics of one node. Its methods may be called from any goroutine.
@@ -38,7 +39,7 @@ func New(cfg Config) *Metrics {
 	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_build_info", Help: "Always 1; the label is the version of the node.",
 		ConstLabels: prometheus.Labels{"version": cfg.Version}}, func() float64 { return 1 })
 	m := &Metrics{registry: r, state: newState(),
-		sockets: newSockets(make, cfg), handlers: newHandlers(make), redis: newRedis(make), leases: newLeases(make),
+		sockets: newSockets(make, cfg), handlers: newHandlers(make), redis: newRedis(make, cfg), leases: newLeases(make),
 		api: newAPI(make), refusals: newRefusals(make),
 		fanOut: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_fanout_duration_seconds", Buckets: fanOutBuckets,
 			Help: "Time from when this node got a broadcast from Redis until it was in the queue of every connection here that it is for; one observation for each broadcast. Writing to sockets comes after it."}),

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // full is metrics of which each has a series.
 func full() *Metrics {
-	m := New(Config{Version: "1.2.3", Whys: []string{"server", "slow"}, CloseCodes: []int{1000, 1013}})
+	m := New(Config{Version: "1.2.3", Whys: []string{"server", "slow"}, CloseCodes: []int{1000, 1013}, Failures: []string{"timeout"}})
 	m.ExpectRefusals([]string{"draining"}, []string{"files"}, []string{"expired"})
 	m.Ran("message", "/ws", time.Millisecond)
 	m.ScriptRan("WS db/x", time.Second)

@@ -15,7 +15,7 @@ type redis struct {
 	echo           prometheus.Observer
 }
 
-func newRedis(make promauto.Factory) redis {
+func newRedis(make promauto.Factory, cfg Config) redis {
 	failed := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_redis_command_errors_total",
 		Help: "Commands without success: unavailable (not carried out: Redis was away or would not serve), unknown (the answer was lost), refused (Redis's own error), timeout (the caller waited no longer), overloaded (too many wait already)."}, []string{"reason"})
 	r := redis{
@@ -29,7 +29,7 @@ func newRedis(make promauto.Factory) redis {
 		echo: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_redis_echo_seconds", Buckets: redisBuckets,
 			Help: "Time of a message through Redis and back: one is published each second for each subscription connection, by the node to itself, so no clocks are compared."}),
 	}
-	for _, reason := range []string{"unavailable", "unknown", "full", "refused", "timeout", "overloaded"} {
+	for _, reason := range cfg.Failures {
 		r.failed.of(reason)
 	}
 	return r

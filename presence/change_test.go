@@ -28,7 +28,7 @@ func message(c Change) string {
 		add(strconv.Itoa(len(u.Metas)))
 		for _, m := range u.Metas {
 			add(m.ConnID)
-			add(m.entry(m.Inc))
+			add(m.Inc + " " + m.body())
 		}
 	}
 	return b.String()

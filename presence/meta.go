@@ -153,11 +153,8 @@ func merge(info string, f Fields) (Fields, error) {
 	return out, nil
 }
 
-// entry is a meta as Redis keeps it: `<inc> <phx_ref> <joined ms> <flags> <info>`. The incarnation stands first, the scripts read it.
-func (m *Meta) entry(inc string) string {
-	return inc + " " + m.body()
-}
-
+// body is a meta as Redis keeps it, `<inc> <phx_ref> <joined ms> <flags> <info>`, but for the incarnation, which the scripts put
+// before it.
 func (m *Meta) body() string {
 	b := make([]byte, 0, len(m.Ref)+len(m.Info)+24)
 	b = append(append(b, m.Ref...), ' ')
@@ -169,7 +166,7 @@ func (m *Meta) body() string {
 	return string(append(append(b, ' '), m.Info...))
 }
 
-// parseEntry reads what entry wrote; the strings in the result are parts of it. While an entry lingers, linger.lua has put its
+// parseEntry reads it, incarnation and all; the strings in the result are parts of it. While an entry lingers, linger.lua has put its
 // deadline behind the flags, `<flags>~<ms>`; readers need not know.
 func parseEntry(connID, s string) (Meta, error) {
 	var part [4]string

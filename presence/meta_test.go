@@ -82,9 +82,9 @@ func TestEntry(t *testing.T) {
 		{ConnID: "c", Inc: "p-22", Ref: "r", JoinedAt: -1, Source: FromEvent, NoState: true, Info: `{"a b":" c "}`},
 		{ConnID: "c", Inc: "p-3", Ref: "r-", JoinedAt: 1 << 50, Source: FromScript, NoState: true, Info: `{"x":"-"}`},
 	} {
-		got, err := parseEntry("c", m.entry(m.Inc))
+		got, err := parseEntry("c", m.Inc+" "+m.body())
 		if err != nil || got != m {
-			t.Errorf("%q reads as %+v, %v; want %+v", m.entry(m.Inc), got, err, m)
+			t.Errorf("%q reads as %+v, %v; want %+v", m.Inc+" "+m.body(), got, err, m)
 		}
 	}
 }

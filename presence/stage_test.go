@@ -37,7 +37,7 @@ const (
 // onStage runs a test in virtual time.
 func onStage(t *testing.T, run func(t *testing.T, s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t, m: miniredis.NewMiniRedis(), keys: redisconn.NewKeys("stage")}
+		s := &stage{t: t, m: miniredis.NewMiniRedis(), keys: redisconn.NewKeys("stage", 0)}
 		s.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Protocol: 2,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			DisableIdentity:          true, MaxRetries: -1,

@@ -96,7 +96,7 @@ func (c *Client) dial(ctx context.Context) error {
 		c.embedded.stop()
 		return fmt.Errorf("connect to redis: %w", err)
 	}
-	c.keys = NewKeysIn(c.cfg.Prefix, address.DB)
+	c.keys = NewKeys(c.cfg.Prefix, address.DB)
 	c.keys.sharded = sharded
 	c.warnOfEviction(ctx)
 	return nil

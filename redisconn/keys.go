@@ -17,12 +17,9 @@ type Keys struct {
 	sharded bool   // topics travel by sharded pub/sub
 }
 
-// NewKeys returns the names that begin with prefix and a colon, for database 0.
-func NewKeys(prefix string) Keys { return NewKeysIn(prefix, 0) }
-
-// NewKeysIn is NewKeys for a database. Redis parts keys by databases, but not
+// NewKeys returns the names that begin with prefix and a colon. Redis parts keys by databases, but not
 // topics, so the topics of other databases than 0 have its number in their names.
-func NewKeysIn(prefix string, database int) Keys {
+func NewKeys(prefix string, database int) Keys {
 	k := Keys{prefix: prefix + ":", topics: prefix + ":"}
 	if database != 0 {
 		k.topics += "db" + strconv.Itoa(database) + ":"

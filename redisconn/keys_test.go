@@ -12,7 +12,7 @@ import (
 
 // DESIGN 2, the table of names.
 func TestKeys(t *testing.T) {
-	k := redisconn.NewKeys("rollcall")
+	k := redisconn.NewKeys("rollcall", 0)
 	for got, want := range map[string]string{
 		k.Nodes():               "rollcall:{nodes}",
 		k.Reaping():             "rollcall:{nodes}:reaping",
@@ -49,7 +49,7 @@ func TestKeys(t *testing.T) {
 func TestKeysOfAChannelShareASlot(t *testing.T) {
 	channels := rapid.StringOfN(rapid.OneOf(rapid.SampledFrom([]rune("{}%:7BDx")), rapid.Rune()), 1, 40, 255)
 	rapid.Check(t, func(t *rapid.T) {
-		k := redisconn.NewKeys(rapid.StringMatching(`[a-z:]{1,8}`).Draw(t, "prefix"))
+		k := redisconn.NewKeys(rapid.StringMatching(`[a-z:]{1,8}`).Draw(t, "prefix"), 0)
 		c, other := channels.Draw(t, "channel"), channels.Draw(t, "other channel")
 		user := channels.Draw(t, "user")
 		names := []string{k.Topic(c), k.Head(c), k.Users(c), k.User(c, user), k.Entries(c, "i1")}
@@ -78,7 +78,7 @@ func TestSlotIsRedissOwn(t *testing.T) {
 }
 
 func TestKeysOfADatabase(t *testing.T) {
-	k := redisconn.NewKeysIn("rollcall", 3)
+	k := redisconn.NewKeys("rollcall", 3)
 	for got, want := range map[string]string{
 		k.Topic("room"):      "rollcall:db3:t:{room}",
 		k.AllTopic():         "rollcall:db3:t:all",

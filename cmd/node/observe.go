@@ -21,6 +21,9 @@ func newMetrics() *metrics.Metrics {
 	for _, why := range wsconn.Whys() {
 		cfg.Whys = append(cfg.Whys, string(why))
 	}
+	for _, why := range redisconn.Failures() {
+		cfg.Failures = append(cfg.Failures, string(why))
+	}
 	for _, c := range wsconn.CloseCodes() {
 		cfg.CloseCodes = append(cfg.CloseCodes, c.Code)
 	}

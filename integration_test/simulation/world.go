@@ -116,7 +116,7 @@ type Result struct {
 
 // run lives through a plan, inside a bubble of virtual time.
 func run(p *Plan, scripts []redismodel.Source, flaws redismodel.Flaws) Result {
-	w := &world{plan: p, keys: redisconn.NewKeys("sim"), kick: make(chan struct{}, 1), begin: time.Now(),
+	w := &world{plan: p, keys: redisconn.NewKeys("sim", 0), kick: make(chan struct{}, 1), begin: time.Now(),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), story: newStory()}
 	w.net = network{w: w, scripts: map[string]string{}}
 	for _, s := range scripts {

@@ -59,7 +59,7 @@ type Config struct {
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
 
 	// Zero but in tests.
-	patience patience
+	timeouts timeouts
 
 	// Made by validate.
 	tokens  auth.Config

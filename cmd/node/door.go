@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// refusePatience is how long such a socket may take for its request.
-	refusePatience = time.Second
+	// refuseTimeout is how long such a socket may take for its request.
+	refuseTimeout = time.Second
 	// acceptPause is how long nothing is accepted after an error that leaves no other way.
 	acceptPause = 50 * time.Millisecond
 	// acceptTold is the least time between two lines of the log about such errors.
@@ -170,9 +170,9 @@ func (d *door) refuse(nc net.Conn, why overload.Reason) {
 
 // tell reads a request, answers it, and waits for the client to close.
 func (d *door) tell(nc net.Conn, why overload.Reason) {
-	_ = nc.SetDeadline(time.Now().Add(refusePatience))
+	_ = nc.SetDeadline(time.Now().Add(refuseTimeout))
 	_, _ = http.ReadRequest(bufio.NewReader(io.LimitReader(nc, maxHeader))) // whatever it is
-	_ = nc.SetDeadline(time.Now().Add(refusePatience))
+	_ = nc.SetDeadline(time.Now().Add(refuseTimeout))
 	if _, err := nc.Write(answerOf(why)); err == nil {
 		if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, nc)

@@ -162,7 +162,7 @@ func TestSilentSockets(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := configOf(t, append([]string{"--app", testApp, "--drain", "0s"}, tt.flags...)...)
-			cfg.patience = patience{header: 3 * time.Second}
+			cfg.timeouts = timeouts{header: 3 * time.Second}
 			n, err := start(t.Context(), cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
@@ -180,7 +180,7 @@ func TestSilentSockets(t *testing.T) {
 				}
 			}
 			for _, c := range silent {
-				c.expectEnd("a silent socket", 0, cfg.patience.header+busy)
+				c.expectEnd("a silent socket", 0, cfg.timeouts.header+busy)
 			}
 			nodetest.Eventually(t, "there is room", nodetest.Patience, func() bool { return waiting(n) == 0 })
 			c := nodetest.Dial(t, addr, "/ws/do")

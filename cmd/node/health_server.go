@@ -30,16 +30,7 @@ func openHealth(addr string, h http.Handler, onRefuse func(overload.Reason), log
 	door := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, onRefuse, log) // no limit but that of files
 	s := &healthServer{ln: door, served: make(chan struct{})}
 	s.serve(h)
-	s.http = &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		ConnState:         door.watch,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	s.http = newHTTP(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }, door, timeouts{request: 10 * time.Second, answer: 30 * time.Second}, log)
 	go func() {
 		defer close(s.served)
 		if err := s.http.Serve(door); err != http.ErrServerClosed {

@@ -13,40 +13,41 @@ import (
 	"rollcall/rawsock"
 )
 
-// patience is how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields take
+// timeouts are how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields take
 // the defaults.
-type patience struct {
+type timeouts struct {
 	header  time.Duration // for the header of a request, and for a TLS handshake: 5 s
 	request time.Duration // for header and body: 30 s
 	answer  time.Duration // to work on it and to hand the answer over: 2 min
 	idle    time.Duration // for the next request of a connection: 60 s
 }
 
-func (p patience) withDefaults() patience {
+func (t timeouts) withDefaults() timeouts {
 	for _, f := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&p.header, 5 * time.Second}, {&p.request, 30 * time.Second}, {&p.answer, 2 * time.Minute}, {&p.idle, time.Minute}} {
+	}{{&t.header, 5 * time.Second}, {&t.request, 30 * time.Second}, {&t.answer, 2 * time.Minute}, {&t.idle, time.Minute}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
 	}
-	return p
+	return t
 }
 
 // maxHeader bounds the header of a request, in bytes; net/http lets some 4 KiB more pass. Beyond: 431.
 const maxHeader = 64 << 10
 
-// newHTTP makes the server. Its bounds end with the upgrade: they do not touch WebSockets.
-func newHTTP(h http.Handler, p patience, log *slog.Logger) *http.Server {
-	p = p.withDefaults()
+// newHTTP makes a server that tells a door how its sockets go on. Its bounds end with the upgrade: they do not touch WebSockets.
+func newHTTP(h http.HandlerFunc, d *door, t timeouts, log *slog.Logger) *http.Server {
+	t = t.withDefaults()
 	return &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: p.header,
-		ReadTimeout:       p.request,
-		WriteTimeout:      p.answer,
-		IdleTimeout:       p.idle,
+		ReadHeaderTimeout: t.header,
+		ReadTimeout:       t.request,
+		WriteTimeout:      t.answer,
+		IdleTimeout:       t.idle,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         d.watch,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
@@ -112,8 +113,7 @@ func (f files) log(maxConnections int, log *slog.Logger) {
 // listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
 func (n *node) listen(meanwhile http.HandlerFunc) {
 	n.serveWith(meanwhile)
-	n.http = newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }), n.cfg.patience, n.log)
-	n.http.ConnState = n.door.watch
+	n.http = newHTTP(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }, n.door, n.cfg.timeouts, n.log)
 	n.served = make(chan error, 1)
 	go func() {
 		n.served <- n.http.Serve(n.ln)

@@ -21,8 +21,8 @@ import (
 	"rollcall/testkit/nodetest"
 )
 
-// short is patience for tests.
-var short = patience{header: 300 * time.Millisecond, request: 600 * time.Millisecond, answer: 7 * time.Second, idle: 500 * time.Millisecond}
+// short is for tests.
+var short = timeouts{header: 300 * time.Millisecond, request: 600 * time.Millisecond, answer: 7 * time.Second, idle: 500 * time.Millisecond}
 
 // rawClient is a TCP connection to a node.
 type rawClient struct {
@@ -85,7 +85,7 @@ func TestPatience(t *testing.T) {
 	})
 	run := func(args ...string) string {
 		cfg := configOf(t, append([]string{"--app", dir, "--drain", "0s", "--api-key", "k"}, args...)...)
-		cfg.patience = short
+		cfg.timeouts = short
 		n, err := start(t.Context(), cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestPatience(t *testing.T) {
 // Clients that never finish their header (slowloris) hold nobody up, and go.
 func TestSlowHeaders(t *testing.T) {
 	cfg := configOf(t, "--app", testApp, "--drain", "0s")
-	cfg.patience = patience{header: 2 * time.Second}
+	cfg.timeouts = timeouts{header: 2 * time.Second}
 	n, err := start(t.Context(), cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func TestSlowHeaders(t *testing.T) {
 	for range 300 {
 		slow = append(slow, dialRaw(t, addr).say("GET /ws/do HTTP/1.1\r\nHost: x\r\n"))
 	}
-	for i := 0; time.Since(began) < cfg.patience.header+busy/2; i++ {
+	for i := 0; time.Since(began) < cfg.timeouts.header+busy/2; i++ {
 		for _, c := range slow {
 			c.say(fmt.Sprintf("X-%d: %d\r\n", i, i))
 		}
@@ -242,8 +242,8 @@ func TestHeaderSize(t *testing.T) {
 }
 
 // What is not said is as documented.
-func TestPatienceDefaults(t *testing.T) {
-	s := newHTTP(nil, patience{}, slog.New(slog.DiscardHandler))
+func TestTimeoutDefaults(t *testing.T) {
+	s := newHTTP(nil, &door{}, timeouts{}, slog.New(slog.DiscardHandler))
 	if s.ReadHeaderTimeout != 5*time.Second || s.ReadTimeout != 30*time.Second || s.WriteTimeout != 2*time.Minute || s.IdleTimeout != time.Minute || s.MaxHeaderBytes != 64<<10 {
 		t.Errorf("%+v", s)
 	}

@@ -3,7 +3,6 @@ package wsconn
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +16,6 @@ import (
 
 	"rollcall/rawsock"
 )
-
-// noWrites is the size that gorilla's write buffer would have, if it ever wrote a message.
-const noWrites = 16
 
 // Options are the settings of one connection.
 type Options struct {
@@ -51,19 +47,14 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 	if o.Subprotocol != "" && slices.Contains(websocket.Subprotocols(r), o.Subprotocol) {
 		header.Set("Sec-Websocket-Protocol", o.Subprotocol)
 	}
-	c.wire.c = c
-	c.lendBuffer()
-	defer c.returnBuffer()
-	ws, err := s.upgrader.Upgrade(&hijacker{ResponseWriter: w, c: c}, plainLists(r), header)
+	ws, err := s.upgrader.Upgrade(hijacker{w, s.cfg.HandshakeTimeout}, plainLists(r), header)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	c.wire.upgraded = true
-	c.wire.Conn = rawsock.Plain(c.wire.Conn)
-	c.ws, c.nc = ws, c.wire.Conn
+	c.nc = rawsock.Plain(ws.NetConn())
 	c.raw, c.waits = rawsock.Writable(c.nc), rawsock.Direct(c.nc)
 	c.heard.Store(true)
-	c.prepareReading()
+	c.in.rate = bucket{tokens: float64(2 * s.cfg.MessageRate), at: s.now(), frozen: s.frozenTime()}
 	if !s.register(c) {
 		abortConn(c.nc, true)
 		return nil, ErrServerClosed
@@ -140,31 +131,27 @@ func (c *Conn) Start(h Handler) {
 	c.s.mu.Unlock()
 	if closed {
 		c.waits = nil
-		c.turn()
+		c.serve()
 		return
 	}
 	go c.live()
 }
 
-// hijacker hands the upgrader the socket with a tap on it, and the connection's own reader.
+// hijacker answers a client that did not wait for the answer to its handshake (RFC 6455, 4.1); the upgrader would close the socket
+// without a word.
 type hijacker struct {
 	http.ResponseWriter
-	c *Conn
+	timeout time.Duration
 }
 
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.c.wire.Conn = nc
-	if rw.Reader.Buffered() > 0 { // the client did not wait for the answer (RFC 6455, 4.1): the upgrader gives up
-		_ = nc.SetWriteDeadline(time.Now().Add(h.c.s.cfg.HandshakeTimeout))
+	if err == nil && rw.Reader.Buffered() > 0 {
+		_ = nc.SetWriteDeadline(time.Now().Add(h.timeout))
 		_, _ = io.WriteString(nc, earlyAnswer)
 		closeWrite(nc)
-		return nc, rw, nil
 	}
-	return &h.c.wire, bufio.NewReadWriter(&h.c.br, rw.Writer), nil
+	return nc, rw, err
 }
 
 const (
@@ -172,61 +159,10 @@ const (
 	earlyAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 39\r\n\r\n" + earlyText
 )
 
-// noPool is the upgrader's pool of write buffers, which stays empty since it writes no messages.
-type noPool struct{}
-
-func (noPool) Get() any { return nil }
-func (noPool) Put(any)  {}
-
-// wire is the socket as gorilla sees it. Reads are counted. Writes after the upgrade can only be the close
-// frames of malformed input, which gorilla would write past the outbox: the tap keeps what they say and drops
-// them.
-type wire struct {
-	net.Conn
-	c        *Conn
-	upgraded bool
-}
-
-func (w *wire) Read(p []byte) (int, error) {
-	if err := w.c.in.checkFragments(); err != nil {
-		return 0, err
-	}
-	n, err := w.read(p)
-	if n > 0 {
-		w.c.in.raw += int64(n)
-		w.c.in.frames.feed(p[:n])
-		if !w.c.heard.Load() {
-			w.c.heard.Store(true)
-		}
-	}
-	return n, err
-}
-
-func (w *wire) read(p []byte) (int, error) {
-	if w.c.waits != nil {
-		return rawsock.Read(w.c.waits, p)
-	}
-	return w.Conn.Read(p)
-}
-
-func (w *wire) Write(p []byte) (int, error) {
-	if !w.upgraded {
-		return w.Conn.Write(p)
-	}
-	if len(p) >= 4 && p[0] == final|opClose {
-		w.c.in.fault = int(binary.BigEndian.Uint16(p[2:]))
-		w.c.in.faultText = string(p[4:])
-	}
-	return len(p), nil
-}
-
 // newUpgrader returns the part of gorilla that answers upgrade requests. Compression is never negotiated.
 func newUpgrader(cfg Config) websocket.Upgrader {
 	return websocket.Upgrader{
 		HandshakeTimeout: cfg.HandshakeTimeout,
-		ReadBufferSize:   0, // what hijacker gives it
-		WriteBufferSize:  noWrites,
-		WriteBufferPool:  noPool{},
 		CheckOrigin:      func(*http.Request) bool { return true }, // the caller's, before
 		Error:            refuse,
 	}

@@ -1,14 +1,11 @@
 package wsconn
 
 import (
-	"bufio"
 	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/gorilla/websocket"
 )
 
 // Handler gets what happens on one connection. All calls come one at a time, though not always from one goroutine,
@@ -51,7 +48,6 @@ type Conn struct {
 
 	// Static after Accept, h after Start.
 	id    string
-	ws    *websocket.Conn // only for reading; what it wants to write ends in wire.Write
 	nc    net.Conn
 	limit int64 // of a message, in bytes
 	h     Handler
@@ -59,11 +55,8 @@ type Conn struct {
 	// waits is the socket if it can be waited for without reading, else nil (TLS). Static after Accept.
 	waits syscall.RawConn
 
-	// Owned by the goroutine that has the connection in hand; see turn.go.
-	in     reading
-	br     bufio.Reader  // gorilla's; usable while lent is set
-	lent   *bufio.Reader // whose buffer br uses
-	wire   wire
+	// Owned by the goroutine that has the connection in hand; see serve.go.
+	in     input
 	opened bool
 
 	// heard: something came from the peer since the pinger's last visit. busy: the goroutine is in the Handler.

@@ -8,8 +8,8 @@
 // # Goroutines
 //
 // A connection has one small goroutine, which without input waits for its socket and holds no buffer. With input
-// it goes on as a coroutine on the stack of a worker, where it reads and calls the Handler, one message at a time;
-// there are as many workers as Handlers at work (see turn.go). A Server has a few more goroutines, whatever the
+// it goes on as a coroutine on a stack of a pool, where it reads and calls the Handler, one message at a time;
+// there are as many stacks as Handlers at work (see serve.go). A Server has a few more goroutines, whatever the
 // number of connections:
 //
 //   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
@@ -21,7 +21,17 @@
 //
 // A client that does not take what is written gets a goroutine that writes for it until its outbox is empty.
 // TLS connections, which can be neither written nor waited for without blocking, get that one whenever they
-// send, and keep their worker. Server.Close returns after all of them.
+// send, and keep their stack. Server.Close returns after all of them.
+//
+// # gorilla/websocket
+//
+// Its Upgrader checks the request of an upgrade and answers it; IsWebSocketUpgrade and Subprotocols read the request's lists.
+// Its Conn is dropped with its buffers. We read frames (header.go, read.go) and write them (frame.go) ourselves, for three reasons:
+//
+//   - NextReader does not return between a ping and the next message. Each connection that has answered a ping would keep a
+//     stack and a read buffer: 17 KiB where ours has 10.
+//   - It writes the close frames of malformed input by itself, past the outbox, and in between its frames.
+//   - It takes a close frame of one byte for an empty one, and 1014 for no code.
 //
 // # The outbox
 //

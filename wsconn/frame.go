@@ -9,14 +9,16 @@ import (
 
 // Opcodes and bits of a frame's first byte (RFC 6455, 5.2).
 const (
-	final    = 0x80
-	masked   = 0x80 // of a frame's second byte
-	control  = 0x8  // of opcodes: close, ping, pong
-	opText   = 0x1
-	opBinary = 0x2
-	opClose  = 0x8
-	opPing   = 0x9
-	opPong   = 0xa
+	final   = 0x80
+	masked  = 0x80 // of a frame's second byte
+	control = 0x8  // of opcodes: close, ping, pong
+
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xa
 )
 
 // maxControl is the longest payload of a control frame, in bytes (RFC 6455, 5.5).

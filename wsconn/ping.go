@@ -30,7 +30,7 @@ func (s *Server) turnWheel() {
 		case <-t.C:
 		}
 		s.noteFreeze()
-		s.workers.trim()
+		s.stacks.trim()
 		if s.cfg.Ping < 0 {
 			continue
 		}

@@ -1,16 +1,18 @@
 package wsconn
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"runtime/debug"
 	"sync"
 	"unicode/utf8"
 
-	"github.com/gorilla/websocket"
+	"rollcall/rawsock"
 )
 
 const (
+	readBuffer  = 4 << 10  // that a connection with input reads into, in bytes; longer messages are read past it
 	firstBuffer = 1 << 10  // of a message, in bytes
 	keepBuffer  = 64 << 10 // longer ones are not kept for the next message
 	// fragmentSlack is how many bytes of frame headers a message may cost before they are weighed against what
@@ -18,112 +20,119 @@ const (
 	fragmentSlack = 4 << 10
 )
 
-// errFragments: a message of very many, nearly empty fragments, which would get past the message rate.
-var errFragments = errors.New("message of too many empty fragments")
-
-// reading is what is known of a connection's input.
-type reading struct {
-	rate      bucket
-	raw       int64 // bytes off the socket since the message began
-	carried   int64 // of them, the message's own
-	message   bool  // inside a message
-	fault     int   // close code that gorilla gave malformed input
-	faultText string
-	peerCode  int // of the peer's close frame; 0: none came
-	peerText  string
-	frames    framing
+// input is what is known of a connection's input.
+type input struct {
+	r       *bufio.Reader // set while there is input
+	rate    bucket
+	op      byte    // of the message that has begun
+	message *[]byte // what has come of it; nil: none has begun
+	headers int     // of its frames, in bytes
+	closed  bool    // the peer's close frame came
 }
 
-// checkFragments is asked before more is read from the socket. One byte for each fragment is still fine.
-func (in *reading) checkFragments() error {
-	if in.message && in.raw-in.carried > fragmentSlack+8*in.carried {
-		return errFragments
+// readers holds idle *bufio.Reader.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// source is a connection as its bufio.Reader sees it.
+type source Conn
+
+func (s *source) Read(p []byte) (n int, err error) {
+	if s.waits != nil {
+		n, err = rawsock.Read(s.waits, p)
+	} else {
+		n, err = s.nc.Read(p)
+	}
+	if n > 0 && !s.heard.Load() {
+		s.heard.Store(true)
+	}
+	return n, err
+}
+
+// readFrame reads one frame and does what it asks for. The last one of a message hands that to the Handler. An error is the end of
+// the input.
+func (c *Conn) readFrame() error {
+	h, err := readHeader(c.in.r, c.in.message != nil)
+	switch {
+	case err != nil:
+		return err
+	case h.op >= opClose:
+		return c.readControl(h)
+	}
+	return c.readData(h)
+}
+
+func (c *Conn) readControl(h header) error {
+	body, err := c.in.r.Peek(int(h.size))
+	if err != nil {
+		return err
+	}
+	h.unmask(body)
+	_, _ = c.in.r.Discard(len(body)) // which leaves body as it is
+	switch {
+	case h.op == opClose:
+		return peerClose(body)
+	case !c.isClosing() && c.withinRate() && h.op == opPing:
+		_ = c.Send(encode(opPong, body)) // a connection that cannot send needs no pong
 	}
 	return nil
 }
 
-func (c *Conn) prepareReading() {
-	c.in.rate = bucket{tokens: float64(2 * c.s.cfg.MessageRate), at: c.s.now()}
-	c.in.rate.frozen = c.s.frozenTime()
-	c.ws.SetReadLimit(c.limit)
-	c.ws.SetPingHandler(c.gotPing)
-	c.ws.SetPongHandler(c.gotPong)
-	c.ws.SetCloseHandler(c.gotClose)
+// readData reads a frame of a message.
+func (c *Conn) readData(h header) error {
+	in := &c.in
+	if in.message == nil {
+		in.message, in.op, in.headers = buffers.Get().(*[]byte), h.op, 0
+		*in.message = (*in.message)[:0]
+	}
+	in.headers += h.length
+	have := len(*in.message)
+	switch {
+	case h.size > uint64(c.limit)-uint64(have):
+		return endOfInput{Code: CodeTooBig, Reason: "message too big", Why: WhyTooBig}
+	case in.headers > fragmentSlack+8*have: // one byte for each fragment is still fine
+		return endOfInput{Code: CodePolicy, Reason: "message of too many empty fragments", Why: WhyRate}
+	}
+	if err := in.take(int(h.size)); err != nil {
+		return err
+	}
+	h.unmask((*in.message)[have:])
+	if !h.final {
+		return nil
+	}
+	defer in.forget()
+	if !c.isClosing() { // else nobody wants it any more
+		c.deliver(in.op == opBinary, *in.message)
+	}
+	return nil
 }
 
-// readPings handles a ping or pong if that is what comes next. After it gorilla would go on to the next message in one call:
-// each connection that has once answered a ping would keep a worker and a buffer. What is malformed is left to gorilla.
-func (c *Conn) readPings() bool {
-	if c.isClosing() {
-		return false // what comes may be the rest of a message that nobody wants any more
-	}
-	head, err := c.br.Peek(2)
-	if err != nil {
-		return false
-	}
-	op, size := head[0]^final, int(head[1]^masked)
-	if op != opPing && op != opPong || size > maxControl {
-		return false
-	}
-	frame, err := c.br.Peek(6 + size)
-	if err != nil {
-		return false
-	}
-	mask, data := frame[2:6], frame[6:]
-	text := make([]byte, size)
-	for i := range text {
-		text[i] = data[i] ^ mask[i%4]
-	}
-	_, _ = c.br.Discard(len(frame)) // they are there
-	if op == opPing {
-		_ = c.gotPing(string(text))
-	} else {
-		_ = c.gotPong("")
-	}
-	return true
-}
-
-// readMessage reads one message and gives it to the Handler; false when the connection is at its end.
-func (c *Conn) readMessage() bool {
-	kind, r, err := c.ws.NextReader()
-	if err != nil {
-		c.ended(err)
-		return false
-	}
-	if c.isClosing() {
-		return true // NextReader skips what is left of the message
-	}
-	buf := buffers.Get().(*[]byte)
-	defer putBuffer(buf)
-	c.in.message, c.in.raw, c.in.carried = true, 0, 0
-	err = c.readAll(r, buf)
-	c.in.message = false
-	if err != nil {
-		c.ended(err)
-		return false
-	}
-	c.deliver(kind == websocket.BinaryMessage, *buf)
-	return true
-}
-
-func (c *Conn) readAll(r io.Reader, buf *[]byte) error {
-	b := (*buf)[:0]
-	for {
+// take adds n bytes to the message. Room is made as they come: a header alone takes no memory.
+func (in *input) take(n int) error {
+	b := *in.message
+	for end := len(b) + n; len(b) < end; {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		c.in.carried += int64(n)
-		*buf = b
-		if err == io.EOF {
-			return nil
-		}
+		got, err := in.r.Read(b[len(b):min(end, cap(b))])
 		if err != nil {
 			return err
 		}
+		b = b[:len(b)+got]
+		*in.message = b
 	}
+	return nil
 }
+
+// forget drops the message.
+func (in *input) forget() {
+	if in.message != nil && cap(*in.message) <= keepBuffer {
+		buffers.Put(in.message)
+	}
+	in.message = nil
+}
+
+// buffers holds the buffers messages are read into.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); return &b }}
 
 // deliver checks a message and calls the Handler.
 func (c *Conn) deliver(binary bool, data []byte) {
@@ -187,70 +196,20 @@ func (c *Conn) thawed(b bucket) (bucket, bool) {
 	return b, s.asleep(now) // just awake: the wheel has not turned yet
 }
 
-func (c *Conn) gotPing(data string) error {
-	if !c.control(len(data)) {
-		return nil
-	}
-	_ = c.Send(encode(opPong, data)) // a connection that cannot send needs no pong
-	return nil
-}
-
-func (c *Conn) gotPong(data string) error {
-	c.control(len(data))
-	return nil
-}
-
-// control counts a control frame against the rate and takes it out of the message's bytes; false when it is to
-// be ignored.
-func (c *Conn) control(n int) bool {
-	c.in.raw -= int64(n + 6)
-	return !c.isClosing() && c.withinRate()
-}
-
-func (c *Conn) gotClose(code int, text string) error {
-	c.in.peerCode, c.in.peerText = code, text
-	return nil
-}
-
-// ended sees to the end of the stream: what err was and what the peer is told.
+// ended sees to the end of the input: what err was and what the peer is told.
 func (c *Conn) ended(err error) {
-	in := &c.in
-	in.judgeClose()
+	var end endOfInput
 	switch {
-	case in.peerCode != 0:
-		c.peerClosed()
-	case errors.Is(err, websocket.ErrReadLimit):
-		c.fail(CloseInfo{Code: CodeTooBig, Reason: "message too big", Why: WhyTooBig})
-	case errors.Is(err, errFragments):
-		c.fail(CloseInfo{Code: CodePolicy, Reason: err.Error(), Why: WhyRate})
-	case in.fault != 0:
-		c.fail(CloseInfo{Code: in.fault, Reason: in.faultText, Why: WhyProtocol})
-	default:
+	case !errors.As(err, &end):
 		c.noteEnd(CloseInfo{Code: codeAbnormal, ByPeer: true, Why: WhyDropped})
+	case end.ByPeer:
+		c.in.closed = true
+		c.beginClose(CloseInfo(end)) // the answer, unless the peer's is one
+		c.noteEnd(CloseInfo(end))    // if it could not be answered
+		c.awaitFlushed()
+	default:
+		c.fail(CloseInfo(end))
 	}
-}
-
-// judgeClose corrects what gorilla made of a close frame (RFC 6455, 7.1.5 and 7.4; IANA's list of close codes has 1014).
-func (in *reading) judgeClose() {
-	body, whole := in.frames.closed()
-	switch {
-	case !whole:
-	case in.peerCode == codeNoStatus && len(body) == 1:
-		in.peerCode, in.fault, in.faultText = 0, CodeProtocol, "close frame of one byte"
-	case in.faultText == badGatewayFault && utf8.Valid(body[2:]):
-		in.peerCode, in.peerText, in.fault = codeBadGateway, string(body[2:]), 0
-	}
-}
-
-// badGatewayFault is what gorilla says of code 1014.
-const badGatewayFault = "bad close code 1014"
-
-// peerClosed answers the peer's close frame, unless it is itself an answer, and waits until that is written.
-func (c *Conn) peerClosed() {
-	info := CloseInfo{Code: c.in.peerCode, Reason: c.in.peerText, ByPeer: true, Why: WhyPeer}
-	c.beginClose(info)
-	c.noteEnd(info) // if it could not be answered
-	c.awaitFlushed()
 }
 
 // fail closes after input that cannot be read on: the close frame, then the end of our stream; what the client
@@ -265,10 +224,11 @@ func (c *Conn) fail(info CloseInfo) {
 
 // finish closes the socket and tells the Handler.
 func (c *Conn) finish() {
+	c.in.forget()
 	c.mu.Lock()
 	c.goneLocked()
 	info := c.end
-	info.Clean = c.in.peerCode != 0
+	info.Clean = c.in.closed
 	c.mu.Unlock()
 	_ = c.nc.Close()
 	c.mu.Lock()
@@ -277,13 +237,4 @@ func (c *Conn) finish() {
 	c.s.unregister(c)
 	c.s.obs.Closed(c, info)
 	c.handle(func() { c.h.Closed(info) })
-}
-
-// buffers holds the buffers messages are read into.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); return &b }}
-
-func putBuffer(b *[]byte) {
-	if cap(*b) <= keepBuffer {
-		buffers.Put(b)
-	}
 }

@@ -19,7 +19,7 @@ type Server struct {
 
 	ready   readyList
 	helpers sync.Pool // of flushers, for senders
-	workers workers
+	stacks  stackPool
 	reaper  reaper
 	stop    chan struct{}
 
@@ -153,8 +153,8 @@ func (s *Server) Close() {
 			c.beginClose(CloseInfo{Code: CodeGoingAway, Why: WhyShutdown})
 		}
 		s.readers.Wait()
-		s.workers.trim()
-		s.workers.trim() // those that the first left, since they may have been used a moment ago
+		s.stacks.trim()
+		s.stacks.trim()  // those that the first left, since they may have been used a moment ago
 		s.reaper.close() // ends when it has seen off the connections that were never started
 		close(s.stop)
 		s.others.Wait()

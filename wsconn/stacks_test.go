@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-// TestWorkersAreKeptWhileNeeded: the stacks of a burst stay until a whole time between two trims has not needed them.
-func TestWorkersAreKeptWhileNeeded(t *testing.T) {
-	var p workers
+// TestStacksAreKeptWhileNeeded: the stacks of a burst stay until a whole time between two trims has not needed them.
+func TestStacksAreKeptWhileNeeded(t *testing.T) {
+	var p stackPool
 	before := runtime.NumGoroutine()
 	burst := func(n int) {
-		var ws []*worker
+		var ws []*stack
 		for range n {
 			ws = append(ws, p.take())
 		}
@@ -22,7 +22,7 @@ func TestWorkersAreKeptWhileNeeded(t *testing.T) {
 		t.Helper()
 		p.trim()
 		if len(p.idle) != want {
-			t.Errorf("%s: %d workers, want %d", what, len(p.idle), want)
+			t.Errorf("%s: %d stacks, want %d", what, len(p.idle), want)
 		}
 	}
 	burst(10)

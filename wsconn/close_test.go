@@ -292,10 +292,10 @@ func TestFastSender(t *testing.T) {
 	}
 }
 
-// TestReaperEnds: the reaper is closed while it is on its way to a connection that needs nothing any more; what woke it was the
+// TestWatchdogEnds: the watchdog is closed while it is on its way to a connection that needs nothing any more; what woke it was the
 // connection, and the close's own signal found the place taken.
-func TestReaperEnds(t *testing.T) {
-	var r reaper
+func TestWatchdogEnds(t *testing.T) {
+	var r watchdog
 	r.init()
 	r.add(&Conn{finished: true})
 	r.close()
@@ -305,5 +305,5 @@ func TestReaperEnds(t *testing.T) {
 		r.run(func() time.Duration { return 0 })
 		close(ended)
 	}()
-	receive(t, ended, "the reaper's end")
+	receive(t, ended, "the watchdog's end")
 }

@@ -23,9 +23,8 @@ type Config struct {
 	// Flushers is the number of goroutines that write. Default: GOMAXPROCS less one, so that what is to be written next
 	// goes on to be made.
 	Flushers int
-	// Rest bounds the pause that flushers make after a long round of writes, so that frames gather: it is
-	// latency under load that buys CPU. When a third of the time is not enough for the writing it becomes up to eight
-	// times as long. Default 4 ms. Negative: none.
+	// Rest is the longest pause between two rounds of writes, in which frames gather once writing takes a fifth of the
+	// time: it is latency under load that buys CPU. Default 32 ms. Negative: none.
 	Rest time.Duration
 }
 
@@ -47,7 +46,7 @@ func (c Config) withDefaults() Config {
 	}
 	switch {
 	case c.Rest == 0:
-		c.Rest = 4 * time.Millisecond
+		c.Rest = 32 * time.Millisecond
 	case c.Rest < 0:
 		c.Rest = 0
 	}

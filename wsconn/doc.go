@@ -13,11 +13,9 @@
 // number of connections:
 //
 //   - flushers take connections with waiting frames from one list and write, without blocking, all that waits
-//     for a connection with one system call; after a long round they rest for a moment (Config.Rest), so that
-//     under load more frames leave in one write. A sender writes by itself, within bounds, while they have nothing
-//     to do, and what somebody waits for although they rest (SendAll);
+//     for a connection with one system call;
 //   - the pinger turns a wheel that pings every connection once in Config.Ping and finds dead peers;
-//   - the reaper resets the sockets of connections whose closing takes too long.
+//   - the watchdog resets the sockets of connections whose closing takes too long.
 //
 // A client that does not take what is written gets a goroutine that writes for it until its outbox is empty.
 // TLS connections, which can be neither written nor waited for without blocking, get that one whenever they
@@ -33,7 +31,7 @@
 //   - It writes the close frames of malformed input by itself, past the outbox, and in between its frames.
 //   - It takes a close frame of one byte for an empty one, and 1014 for no code.
 //
-// # The outbox
+// # The outbox and the writer
 //
 //	         Send             a writer takes all           all written, nothing new
 //	idle ──────────▶ queued ──────────────────▶ writing ───────────────────────────▶ idle
@@ -42,9 +40,14 @@
 //	                                                 ▼
 //	                              a goroutine of its own writes (still "writing") ──▶ idle
 //
-// Only the owner of the state "writing" writes to the socket, so frames are never interleaved and leave in the
-// order of Send. Pongs, pings and the close frame take the same way. The frames that wait or are being written
-// are bounded by Config.SendQueue; a Send beyond it closes the connection with 1013.
+// Every frame goes through the outbox (outbox.go) and leaves by a writer (writer.go): data, pings, pongs and the close frame. Only
+// the owner of the state "writing" writes to the socket, so frames are never interleaved and leave in the
+// order of Send. The frames that wait or are being written are bounded by Config.SendQueue; a Send beyond it closes the
+// connection with 1013.
+//
+// One pacing (pacing.go) tells when. As long as little is written a sender uses a writer itself, which spares waking a flusher.
+// When writing takes a fifth of the time, senders leave it to the flushers, and those rest between two rounds, so that more frames
+// leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
 //
 // # The end of a connection
 //

@@ -22,28 +22,28 @@ func checkInvariants(t testing.TB, c *Conn) {
 			}
 		}
 	}
-	if c.gone && (len(c.q) > 0 || c.bytes != 0) {
-		t.Errorf("gone with %d frames, %d bytes", len(c.q), c.bytes)
+	if c.gone && (len(c.out.frames) > 0 || c.out.bytes != 0) {
+		t.Errorf("gone with %d frames, %d bytes", len(c.out.frames), c.out.bytes)
 	}
 	sum, closeAt := 0, -1
-	for i, f := range c.q {
-		sum += c.cost(f)
+	for i, f := range c.out.frames {
+		sum += f.cost(c.s.cfg.mostOfFrame())
 		if f.wire[0] == final|opClose {
 			closeAt = i
 		}
 	}
-	if c.state != writing && c.bytes != sum || c.bytes < sum {
-		t.Errorf("%d bytes for %d in the queue, state %d", c.bytes, sum, c.state)
+	if c.out.state != writing && c.out.bytes != sum || c.out.bytes < sum {
+		t.Errorf("%d bytes for %d in the queue, state %d", c.out.bytes, sum, c.out.state)
 	}
-	if closeAt >= 0 && closeAt != len(c.q)-1 {
-		t.Errorf("close frame at %d of %d", closeAt, len(c.q))
+	if closeAt >= 0 && closeAt != len(c.out.frames)-1 {
+		t.Errorf("close frame at %d of %d", closeAt, len(c.out.frames))
 	}
 	if c.finished && !c.gone {
 		t.Error("finished but not gone")
 	}
 	most := c.s.cfg.SendQueue + maxControl + 2 + frameCost
-	if len(c.q) > 1 && c.bytes > most {
-		t.Errorf("%d bytes wait", c.bytes)
+	if len(c.out.frames) > 1 && c.out.bytes > most {
+		t.Errorf("%d bytes wait", c.out.bytes)
 	}
 }
 

@@ -69,17 +69,21 @@ func (s *Server) asleep(now time.Duration) bool {
 func (c *Conn) visit(ping Frame) {
 	n, dead := answered(c.unanswered, c.heard.Swap(false), c.busy.Load())
 	c.unanswered = n
-	switch {
-	case dead:
+	if dead {
 		c.noteEnd(CloseInfo{Code: codeAbnormal, ByPeer: true, Why: WhyDead})
 		c.abort(true)
-	default:
-		if c.busy.Load() && hungUp(c.raw) {
-			c.lost()
-			return
-		}
-		_ = c.Send(ping) // a connection that cannot send is on its way out
-		c.unanswered++
+		return
+	}
+	c.CheckPeer()
+	_ = c.Send(ping) // a connection that cannot send is on its way out
+	c.unanswered++
+}
+
+// CheckPeer finds out whether the peer has gone, and closes Done then. While the Handler is at work nobody reads, so
+// that it would come out only with the next ping. Any goroutine may call it; it does not wait.
+func (c *Conn) CheckPeer() {
+	if c.busy.Load() && hungUp(c.raw) {
+		c.lost()
 	}
 }
 

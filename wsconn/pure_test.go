@@ -230,96 +230,92 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// TestPace: flushers rest as long as they worked, and longer when writing takes more than a third of the time.
-func TestPace(t *testing.T) {
+// TestPacing: writing takes what it needs up to a fifth of the time; beyond, there are rests of four times what was written.
+func TestPacing(t *testing.T) {
 	const ms = time.Millisecond
-	tests := map[string]struct {
-		rounds []time.Duration
-		most   time.Duration
-		want   time.Duration // after the last
+	type stretch struct{ pause, took time.Duration }
+	for name, tt := range map[string]struct {
+		stretches []stretch
+		after     time.Duration // a pause
+		longest   time.Duration
+		want      time.Duration
 	}{
-		"a short round":          {[]time.Duration{ms / 2}, 4 * ms, 0},
-		"as long as the round":   {[]time.Duration{2 * ms}, 4 * ms, 2 * ms},
-		"stretched once":         {[]time.Duration{3 * ms}, 4 * ms, 8 * ms},
-		"stretched twice":        {[]time.Duration{5 * ms, 5 * ms}, 4 * ms, 16 * ms},
-		"no more than it takes":  {[]time.Duration{5 * ms, 5 * ms, 5 * ms, 5 * ms}, 4 * ms, 16 * ms},
-		"at most":                {slices.Repeat([]time.Duration{50 * ms}, 9), 4 * ms, 32 * ms},
-		"a short round between":  {[]time.Duration{50 * ms, 50 * ms, 50 * ms, ms / 2}, 4 * ms, 0},
-		"it has become less":     {[]time.Duration{50 * ms, 50 * ms, 50 * ms, 3 * ms}, 4 * ms, 16 * ms},
-		"and little":             {[]time.Duration{50 * ms, 50 * ms, ms / 2, ms / 2, ms}, 4 * ms, ms},
-		"flushers never rest":    {slices.Repeat([]time.Duration{50 * ms}, 9), 0, 0},
-		"one long round is none": {[]time.Duration{50 * ms, ms / 2, ms / 2, 2 * ms}, 4 * ms, 2 * ms},
-	}
-	for name, tt := range tests {
-		var p pace
-		var got time.Duration
-		for _, took := range tt.rounds {
-			p = p.next(took, tt.most)
-			got = p.restFor(took, tt.most)
+		"at first":                     {longest: 32 * ms},
+		"a short round":                {[]stretch{{0, ms}}, 0, 32 * ms, 0},
+		"short rounds with pauses":     {slices.Repeat([]stretch{{4 * ms, ms}}, 99), 0, 32 * ms, 0},
+		"short rounds without":         {slices.Repeat([]stretch{{0, ms}}, 5), 0, 32 * ms, 16 * ms},
+		"four times the round":         {[]stretch{{0, 5 * ms}}, 0, 32 * ms, 16 * ms},
+		"and again after the rest":     {[]stretch{{0, 5 * ms}, {16 * ms, 5 * ms}}, 0, 32 * ms, 20 * ms},
+		"at most":                      {slices.Repeat([]stretch{{0, 50 * ms}}, 9), 0, 32 * ms, 32 * ms},
+		"part of it":                   {[]stretch{{0, 50 * ms}}, 12 * ms, 32 * ms, 20 * ms},
+		"all of it":                    {[]stretch{{0, 50 * ms}}, 32 * ms, 32 * ms, 0},
+		"a pause earns no more":        {[]stretch{{0, ms}, {time.Hour, 5 * ms}}, 0, 32 * ms, 16 * ms},
+		"a short round while it rests": {[]stretch{{0, 5 * ms}, {0, ms / 2}}, 0, 32 * ms, 18 * ms},
+		"flushers never rest":          {slices.Repeat([]stretch{{0, 50 * ms}}, 9), 0, 0, 0},
+	} {
+		var p pacing
+		now := time.Hour
+		for _, s := range tt.stretches {
+			now += s.pause
+			p = p.wrote(now, now+s.took, tt.longest)
+			now += s.took
 		}
-		if got != tt.want {
+		if got := p.rest(now + tt.after); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}
 }
 
-// TestAllowance: senders have a burst, then their share of the time, and a pause gives no more than a burst.
-func TestAllowance(t *testing.T) {
+// TestPacingShare: who rests as long as the pacing says writes for a fifth of the time, and what a pause gives.
+func TestPacingShare(t *testing.T) {
 	const us = time.Microsecond
-	var a allowance
-	if got := a.left(0); got != senderBurst {
-		t.Errorf("at first: %v", got)
-	}
-	a = a.use(400*us, 400*us)
-	if got := a.left(400 * us); got != senderBurst-400*us {
-		t.Errorf("after 400 µs of use: %v", got)
-	}
-	if got := a.left(600 * us); got != senderBurst-300*us {
-		t.Errorf("half of the time comes back: %v", got)
-	}
-	if got := a.left(time.Hour); got != senderBurst {
-		t.Errorf("after a pause: %v", got)
-	}
 	rapid.Check(t, func(t *rapid.T) {
-		var a allowance
-		var now, used time.Duration
+		var p pacing
+		var now, used, last time.Duration
 		for range rapid.IntRange(1, 200).Draw(t, "writes") {
 			now += time.Duration(rapid.IntRange(0, 5000).Draw(t, "pause")) * us
-			if a.left(now) <= 0 {
+			if p.rest(now) > 0 {
 				continue
 			}
-			took := time.Duration(rapid.IntRange(1, 1000).Draw(t, "took")) * us
-			now += took
-			used += took
-			a = a.use(now, took)
-			if most := senderBurst + 1000*us + now/senderShare; used > most {
+			last = time.Duration(rapid.IntRange(1, 3000).Draw(t, "took")) * us
+			p = p.wrote(now, now+last, time.Hour)
+			now += last
+			used += last
+			if most := now/writeShare + freeWriting + last; used > most {
 				t.Fatalf("%v used in %v", used, now)
 			}
 		}
 	})
 }
 
-// TestLend: a sender writes by itself only while no flusher has anything to do, or when its frames are waited for.
+// TestLend: a sender writes by itself only while no flusher has anything to do and nobody has to rest, or when its frames are
+// waited for.
 func TestLend(t *testing.T) {
-	var prompt bool
+	busy := pacing{}.wrote(time.Hour-senderStretch, time.Hour, time.Hour)
 	for name, tt := range map[string]struct {
-		set  func(r *readyList)
-		want time.Duration
+		list   *readyList
+		prompt bool
+		want   time.Duration
 	}{
-		"quiet":                 {func(*readyList) {}, senderBurst},
-		"others wait":           {func(r *readyList) { r.next = []*Conn{{}} }, 0},
-		"a round is worked off": {func(r *readyList) { r.round = make([]*Conn, 2); r.at = 1 }, 0},
-		"a round is over":       {func(r *readyList) { r.round = make([]*Conn, 2); r.at = 2 }, senderBurst},
-		"flushers rest":         {func(r *readyList) { r.resting = true }, 0},
-		"somebody waits":        {func(r *readyList) { r.resting, r.next, prompt = true, []*Conn{{}}, true }, senderBurst},
-		"but had enough":        {func(r *readyList) { r.charge(time.Hour, senderBurst); prompt = true }, 0},
-		"senders had enough":    {func(r *readyList) { r.charge(time.Hour, senderBurst) }, 0},
+		"quiet":                 {&readyList{}, false, senderStretch},
+		"others wait":           {&readyList{next: []*Conn{{}}}, false, 0},
+		"a round is worked off": {&readyList{round: make([]*Conn, 2), at: 1}, false, 0},
+		"its last are written":  {&readyList{round: make([]*Conn, 2), at: 2}, false, 0},
+		"it is time to rest":    {&readyList{pacing: busy}, false, 0},
+		"somebody waits":        {&readyList{next: []*Conn{{}}, round: make([]*Conn, 2), at: 1}, true, senderStretch},
+		"waits, despite a rest": {&readyList{pacing: busy}, true, senderStretch},
 	} {
-		var r readyList
-		prompt = false
-		tt.set(&r)
-		if got := r.lend(time.Hour, prompt); got != tt.want {
+		if got := tt.list.lend(time.Hour, tt.prompt); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
+	}
+}
+
+// TestCharge: what senders write counts as what flushers write.
+func TestCharge(t *testing.T) {
+	r := readyList{longest: time.Hour}
+	r.charge(time.Hour, time.Hour+senderStretch)
+	if got, want := r.pacing, (pacing{}.wrote(time.Hour, time.Hour+senderStretch, time.Hour)); got != want || got.rest(time.Hour+senderStretch) == 0 {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -75,7 +75,7 @@ func (w *wireOf) serve(s *Server) (messages []string, end CloseInfo) {
 	for m := range p.messages {
 		messages = append(messages, m)
 	}
-	s.drains.Wait()
+	s.slow.Wait()
 	return messages, <-p.closed
 }
 

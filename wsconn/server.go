@@ -17,11 +17,11 @@ type Server struct {
 	start    time.Time
 	tick     time.Duration // of the wheel
 
-	ready   readyList
-	helpers sync.Pool // of flushers, for senders
-	stacks  stackPool
-	reaper  reaper
-	stop    chan struct{}
+	ready    readyList
+	writers  sync.Pool // for senders
+	stacks   stackPool
+	watchdog watchdog
+	stop     chan struct{}
 
 	stats Stats
 
@@ -29,7 +29,7 @@ type Server struct {
 	frozen, beat atomic.Int64
 
 	// readers counts started connections and waiting goroutines.
-	readers, flushers, drains, others sync.WaitGroup
+	readers, flushers, slow, others sync.WaitGroup
 
 	// Invariant: wheel[c.slot][c.index] == c for each registered c; count is their number.
 	mu     sync.Mutex
@@ -48,15 +48,15 @@ func NewServer(cfg Config, obs Observer) *Server {
 		obs = noObserver{}
 	}
 	s := &Server{cfg: cfg, obs: obs, upgrader: newUpgrader(cfg), start: time.Now(), stop: make(chan struct{})}
-	s.ready.wake.L, s.ready.rest = &s.ready.mu, cfg.Rest
-	s.helpers.New = func() any { return newFlusher(s) }
-	s.reaper.init()
+	s.ready.wake.L, s.ready.now, s.ready.longest = &s.ready.mu, s.now, cfg.Rest
+	s.writers.New = func() any { return newWriter(s) }
+	s.watchdog.init()
 	s.initWheel()
 	for range cfg.Flushers {
-		s.flushers.Go(newFlusher(s).run)
+		s.flushers.Go(s.runFlusher)
 	}
 	s.others.Go(s.turnWheel)
-	s.others.Go(func() { s.reaper.run(s.now) })
+	s.others.Go(func() { s.watchdog.run(s.now) })
 	return s
 }
 
@@ -148,18 +148,18 @@ func (s *Server) Close() {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
-		s.reaper.hurry()
+		s.watchdog.hurry()
 		for _, c := range s.all() {
 			c.beginClose(CloseInfo{Code: CodeGoingAway, Why: WhyShutdown})
 		}
 		s.readers.Wait()
 		s.stacks.trim()
-		s.stacks.trim()  // those that the first left, since they may have been used a moment ago
-		s.reaper.close() // ends when it has seen off the connections that were never started
+		s.stacks.trim()    // those that the first left, since they may have been used a moment ago
+		s.watchdog.close() // ends when it has seen off the connections that were never started
 		close(s.stop)
 		s.others.Wait()
 		s.ready.close()
 		s.flushers.Wait()
-		s.drains.Wait()
+		s.slow.Wait()
 	})
 }

@@ -7,7 +7,7 @@ import (
 
 const (
 	// closeWait is how long a client may take for the next step of the end: the close frame and what was queued
-	// before it, or the answer to it. A little less than the promised second, for the reaper's step.
+	// before it, or the answer to it. A little less than the promised second, for the watchdog's step.
 	closeWait = 900 * time.Millisecond
 	// closeLongest bounds the writing of what was queued for a client that does take it.
 	closeLongest = 5 * time.Second
@@ -15,8 +15,8 @@ const (
 	reapStep = 50 * time.Millisecond
 )
 
-// reaper is the goroutine that resets connections whose closing takes too long.
-type reaper struct {
+// watchdog is the goroutine that resets connections whose closing takes too long.
+type watchdog struct {
 	kick chan struct{} // something changed; holds one
 
 	mu      sync.Mutex
@@ -25,9 +25,9 @@ type reaper struct {
 	closed  bool
 }
 
-func (r *reaper) init() { r.kick = make(chan struct{}, 1) }
+func (r *watchdog) init() { r.kick = make(chan struct{}, 1) }
 
-func (r *reaper) add(c *Conn) {
+func (r *watchdog) add(c *Conn) {
 	r.mu.Lock()
 	r.fresh = append(r.fresh, c)
 	r.mu.Unlock()
@@ -35,28 +35,28 @@ func (r *reaper) add(c *Conn) {
 }
 
 // hurry takes the longer time for slow writing away.
-func (r *reaper) hurry() {
+func (r *watchdog) hurry() {
 	r.mu.Lock()
 	r.hurried = true
 	r.mu.Unlock()
 }
 
 // close lets the goroutine end once no connection is closing.
-func (r *reaper) close() {
+func (r *watchdog) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	r.wake()
 }
 
-func (r *reaper) wake() {
+func (r *watchdog) wake() {
 	select {
 	case r.kick <- struct{}{}:
 	default:
 	}
 }
 
-func (r *reaper) run(now func() time.Duration) {
+func (r *watchdog) run(now func() time.Duration) {
 	step := time.NewTimer(reapStep)
 	defer step.Stop()
 	var ws []watched
@@ -102,7 +102,7 @@ func look(ws []watched, now time.Duration, hurried bool) []watched {
 	return left
 }
 
-// ending is what the reaper needs to know of a connection.
+// ending is what the watchdog needs to know of a connection.
 type ending struct {
 	began, sentAt        time.Duration
 	progress             uint32
@@ -120,7 +120,7 @@ func (c *Conn) ending() ending {
 	}
 }
 
-// watched is a closing connection as the reaper last saw it take something.
+// watched is a closing connection as the watchdog last saw it take something.
 type watched struct {
 	c        *Conn
 	seen     bool

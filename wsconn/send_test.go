@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 func (c *Conn) waiting() (state outboxState, frames int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state, len(c.q)
+	return c.out.state, len(c.out.frames)
 }
 
 func (b *batch) mustSend(t *testing.T, c *Conn, text string) {
@@ -29,12 +30,12 @@ func TestBatchPrompt(t *testing.T) {
 	h.holdFlushers(true)
 	defer h.holdFlushers(false)
 
-	var plain batch
+	plain := h.beginBatch(false)
 	plain.mustSend(t, slowConn.c, "1")
 	if state, n := slowConn.c.waiting(); state != queued || n != 1 {
 		t.Errorf("a plain sender, while flushers rest: %d frames, state %d", n, state)
 	}
-	prompt := batch{prompt: true}
+	prompt := h.beginBatch(true)
 	for _, p := range []*probe{quickConn, slowConn} {
 		prompt.mustSend(t, p.c, "2")
 	}
@@ -49,29 +50,30 @@ func TestBatchPrompt(t *testing.T) {
 	slow.wantText("2")
 }
 
-// TestBatchEnd: what a batch leaves to the flushers is theirs at its end, or when it is many.
+// TestBatchEnd: what a batch leaves to the flushers is theirs at its end.
 func TestBatchEnd(t *testing.T) {
 	h := newHost(t, Config{})
 	h.holdFlushers(true)
 	defer h.holdFlushers(false)
-	clients := make([]*client, chunk+1)
-	var b batch
 	handed := func() int {
 		h.ready.mu.Lock()
 		defer h.ready.mu.Unlock()
 		return len(h.ready.next)
 	}
+	before := handed()
+	clients := make([]*client, chunk+1)
+	b := h.beginBatch(false)
 	for i := range clients {
 		c, p := h.dial(t)
 		clients[i] = c
 		b.mustSend(t, p.c, "x")
-		if got, want := handed(), (i+1)/chunk*chunk; got != want {
-			t.Fatalf("%d handed to the flushers after %d, want %d", got, i+1, want)
-		}
+	}
+	if got := handed(); got != before {
+		t.Errorf("%d handed to the flushers before the end, want %d", got, before)
 	}
 	b.end()
-	if got := handed(); got != len(clients) {
-		t.Errorf("%d handed to the flushers at the end, want %d", got, len(clients))
+	if got := handed(); got != before+len(clients) {
+		t.Errorf("%d handed to the flushers at the end, want %d", got, before+len(clients))
 	}
 	h.holdFlushers(false)
 	for _, c := range clients {
@@ -79,42 +81,63 @@ func TestBatchEnd(t *testing.T) {
 	}
 }
 
-// TestBatchAllowance: a sender that has used its share of the time leaves the rest to the flushers, and is charged for what
-// it used.
-func TestBatchAllowance(t *testing.T) {
+// TestBatchStretch: a sender that has written for long enough leaves the rest to the flushers, and is charged for what it used.
+func TestBatchStretch(t *testing.T) {
 	h := newHost(t, Config{})
 	c, p := h.dial(t)
-	h.ready.charge(h.now(), time.Hour)
-	b := batch{prompt: true}
-	b.mustSend(t, p.c, "left to the flushers")
-	if b.f != nil {
-		t.Error("writes though nothing is left")
-	}
-	b.end()
-	c.wantText("left to the flushers")
-	b = batch{prompt: true}
-
-	h.ready.mu.Lock()
-	h.ready.senders = allowance{}
-	h.ready.mu.Unlock()
+	b := h.beginBatch(true)
 	const n = 10 * lookEvery
 	for i := range n {
-		if i == lookEvery {
+		b.until = b.began + time.Hour
+		if i == lookEvery-1 {
 			b.until = h.now() // its time is over
 		}
 		b.mustSend(t, p.c, fmt.Sprint(i))
-		if wrote := b.f != nil; wrote != (i < lookEvery) {
+		if wrote := b.writes; wrote != (i < lookEvery-1) {
 			t.Fatalf("frame %d: writes: %v", i, wrote)
 		}
 	}
 	h.ready.mu.Lock()
-	used := h.ready.senders.used
+	paid := h.ready.pacing.paid
 	h.ready.mu.Unlock()
-	if used <= 0 {
+	if paid <= b.began {
 		t.Error("not charged")
 	}
 	b.end()
 	for i := range n {
 		c.wantText(fmt.Sprint(i))
+	}
+}
+
+// standIn is a Sender that is no Conn.
+type standIn []string
+
+func (s *standIn) Send(f Frame) error {
+	*s = append(*s, string(f.Payload()))
+	return nil
+}
+
+// TestSendAll: all get their frames, in order, connections of several servers and others too; the zero Frame is none.
+func TestSendAll(t *testing.T) {
+	a, b := newHost(t, Config{}), newHost(t, Config{})
+	ca, pa := a.dial(t)
+	cb, pb := b.dial(t)
+	var other standIn
+	gone := &Conn{s: a.Server, shut: true}
+	SendAll(func(send func(Sender, Frame) bool) {
+		for _, text := range []string{"1", "2"} {
+			for _, to := range []Sender{&other, gone, pa.c, pb.c} {
+				if !send(to, TextString(text)) || !send(to, Frame{}) {
+					t.Error("it ends early")
+				}
+			}
+		}
+	}, false)
+	for _, text := range []string{"1", "2"} {
+		ca.wantText(text)
+		cb.wantText(text)
+	}
+	if got := strings.Join(other, " "); got != "1 2" {
+		t.Errorf("the other got %q", got)
 	}
 }

@@ -24,10 +24,10 @@ type Options struct {
 	MaxMessage  int64  // instead of Config.MaxMessage, in bytes; 0: that one
 }
 
-// Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits
-// are the caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no
-// WebSocket handshake, or has bytes behind it, 426 for another version of the protocol, 500 when the connection cannot be taken over, 503
-// after Close.
+// Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits are the
+// caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no WebSocket
+// handshake, or has bytes behind it, 426 for another version of the protocol, 500 when the connection cannot be taken
+// over, 503 after Close.
 //
 // The caller must call Start. The HTTP handler should then return: its stack and buffers are freed that way.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
@@ -71,8 +71,8 @@ func (s *Server) isClosed() bool {
 // errTwoKeys: a request that a proxy may have read otherwise than we would.
 var errTwoKeys = errors.New("more than one Sec-WebSocket-Key")
 
-// IsUpgrade tells whether a request asks for a WebSocket. Empty elements of the lists are no fault (RFC 9110, 5.6.1.2), nor
-// is HTTP/1.0, which proxies such as nginx speak by default.
+// IsUpgrade tells whether a request asks for a WebSocket. Empty elements of the lists are no fault (RFC 9110, 5.6.1.2),
+// nor is HTTP/1.0, which proxies such as nginx speak by default.
 func IsUpgrade(r *http.Request) bool {
 	return hasToken(r.Header["Connection"], "upgrade") && hasToken(r.Header["Upgrade"], "websocket")
 }
@@ -137,8 +137,8 @@ func (c *Conn) Start(h Handler) {
 	go c.live()
 }
 
-// hijacker answers a client that did not wait for the answer to its handshake (RFC 6455, 4.1); the upgrader would close the socket
-// without a word.
+// hijacker answers a client that did not wait for the answer to its handshake (RFC 6455, 4.1); the upgrader would close
+// the socket without a word.
 type hijacker struct {
 	http.ResponseWriter
 	timeout time.Duration
@@ -156,7 +156,8 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 const (
 	earlyText   = "data before the handshake was complete\n"
-	earlyAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 39\r\n\r\n" + earlyText
+	earlyAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n" +
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 39\r\n\r\n" + earlyText
 )
 
 // newUpgrader returns the part of gorilla that answers upgrade requests. Compression is never negotiated.

@@ -292,8 +292,8 @@ func TestFastSender(t *testing.T) {
 	}
 }
 
-// TestWatchdogEnds: the watchdog is closed while it is on its way to a connection that needs nothing any more; what woke it was the
-// connection, and the close's own signal found the place taken.
+// TestWatchdogEnds: the watchdog is closed while it is on its way to a connection that needs nothing any more; what
+// woke it was the connection, and the close's own signal found the place taken.
 func TestWatchdogEnds(t *testing.T) {
 	var r watchdog
 	r.init()

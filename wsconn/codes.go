@@ -57,7 +57,8 @@ func CloseCodes() []CloseCode {
 		{CodeTooBig, "too_big", "a message over the size limit", StayAway},
 		{CodeInternal, "internal_error", "the handler failed", ReconnectLater},
 		{CodeRestart, "restart", "the node drains before a restart", ReconnectNow},
-		{CodeTryLater, "try_later", "the client took too slowly what was sent, or the node is overloaded", ReconnectLater},
+		{CodeTryLater, "try_later", "the client took too slowly what was sent, or the node is overloaded",
+			ReconnectLater},
 		{CodeTokenExpired, "token_expired", "the token expired while connected", RenewFirst},
 		{CodeRefused, "refused", "the handler refused the connection", StayAway},
 	}

@@ -22,13 +22,13 @@ type Handler interface {
 
 // Conn is one WebSocket connection. All methods may be called from any goroutine, also from the Handler.
 type Conn struct {
-	// What a Send looks at comes first, together: in a burst to many no connection is in a cache. s and raw are static after
-	// Accept.
+	// What a Send looks at comes first, together: in a burst to many no connection is in a cache. s and raw are static
+	// after Accept.
 	s   *Server
 	raw syscall.RawConn // nil: cannot be written without blocking (TLS)
 
-	// Invariant: shut if closing or gone; done is closed iff shut; out is empty if gone; the close frame, if any, is the
-	// last of out; gone if finished.
+	// Invariant: shut if closing or gone; done is closed iff shut; out is empty if gone; the close frame, if any, is
+	// the last of out; gone if finished.
 	mu       sync.Mutex
 	out      outbox
 	shut     bool          // no more Sends

@@ -23,11 +23,12 @@
 //
 // # gorilla/websocket
 //
-// Its Upgrader checks the request of an upgrade and answers it; IsWebSocketUpgrade and Subprotocols read the request's lists.
-// Its Conn is dropped with its buffers. We read frames (header.go, read.go) and write them (frame.go) ourselves, for three reasons:
+// Its Upgrader checks the request of an upgrade and answers it; IsWebSocketUpgrade and Subprotocols read the request's
+// lists. Its Conn is dropped with its buffers. We read frames (header.go, read.go) and write them (frame.go) ourselves,
+// for three reasons:
 //
-//   - NextReader does not return between a ping and the next message. Each connection that has answered a ping would keep a
-//     stack and a read buffer: 17 KiB where ours has 10.
+//   - NextReader does not return between a ping and the next message. Each connection that has answered a ping would
+//     keep a stack and a read buffer: 17 KiB where ours has 10.
 //   - It writes the close frames of malformed input by itself, past the outbox, and in between its frames.
 //   - It takes a close frame of one byte for an empty one, and 1014 for no code.
 //
@@ -40,14 +41,14 @@
 //	                                                 ▼
 //	                              a goroutine of its own writes (still "writing") ──▶ idle
 //
-// Every frame goes through the outbox (outbox.go) and leaves by a writer (writer.go): data, pings, pongs and the close frame. Only
-// the owner of the state "writing" writes to the socket, so frames are never interleaved and leave in the
+// Every frame goes through the outbox (outbox.go) and leaves by a writer (writer.go): data, pings, pongs and the close
+// frame. Only the owner of the state "writing" writes to the socket, so frames are never interleaved and leave in the
 // order of Send. The frames that wait or are being written are bounded by Config.SendQueue; a Send beyond it closes the
 // connection with 1013.
 //
-// One pacing (pacing.go) tells when. As long as little is written a sender uses a writer itself, which spares waking a flusher.
-// When writing takes a fifth of the time, senders leave it to the flushers, and those rest between two rounds, so that more frames
-// leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
+// One pacing (pacing.go) tells when. As long as little is written a sender uses a writer itself, which spares waking a
+// flusher. When writing takes a fifth of the time, senders leave it to the flushers, and those rest between two rounds,
+// so that more frames leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
 //
 // # The end of a connection
 //

@@ -8,8 +8,8 @@ import (
 // chunk is how many connections a flusher takes from the ready list at once.
 const chunk = 64
 
-// readyList is the row of connections whose frames wait for the flushers. They work off one round while the next one gathers, and
-// rest in between as the pacing says.
+// readyList is the row of connections whose frames wait for the flushers. They work off one round while the next one
+// gathers, and rest in between as the pacing says.
 //
 // Invariant: at <= len(round).
 type readyList struct {

@@ -32,7 +32,8 @@ func readHeader(r *bufio.Reader, inside bool) (header, error) {
 	if err != nil {
 		return header{}, err
 	}
-	h := header{op: b[0] & 0xf, final: b[0]&final != 0, length: headerLen(b[1]&^masked) + 4, size: uint64(b[1] &^ masked)}
+	size := b[1] &^ masked
+	h := header{op: b[0] & 0xf, final: b[0]&final != 0, length: headerLen(size) + 4, size: uint64(size)}
 	if wrong := h.faults(b[0], b[1], inside); wrong != nil {
 		return header{}, malformed("%s", strings.Join(wrong, ", "))
 	}
@@ -50,7 +51,8 @@ func readHeader(r *bufio.Reader, inside bool) (header, error) {
 	return h, err
 }
 
-// faults tells what is wrong with a header that begins with b0 and b1: no extension is ever negotiated, and clients mask.
+// faults tells what is wrong with a header that begins with b0 and b1: no extension is ever negotiated, and clients
+// mask.
 func (h *header) faults(b0, b1 byte, inside bool) (wrong []string) {
 	control := h.op == opClose || h.op == opPing || h.op == opPong
 	data := h.op == opText || h.op == opBinary

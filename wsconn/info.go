@@ -31,7 +31,8 @@ const (
 
 // Whys returns every Why, for metrics that want all labels from the start.
 func Whys() []Why {
-	return []Why{WhyServer, WhyPeer, WhyDropped, WhyDead, WhySlow, WhyRate, WhyTooBig, WhyProtocol, WhyBadText, WhyPanic, WhyShutdown}
+	return []Why{WhyServer, WhyPeer, WhyDropped, WhyDead, WhySlow, WhyRate, WhyTooBig, WhyProtocol, WhyBadText,
+		WhyPanic, WhyShutdown}
 }
 
 // CloseInfo tells how a connection ended.

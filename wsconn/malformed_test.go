@@ -123,8 +123,8 @@ func TestPings(t *testing.T) {
 	}
 }
 
-// TestIdleAfterPings: a connection that answers pings and sends its own costs a small goroutine, as one that does not: no worker waits
-// for its next message.
+// TestIdleAfterPings: a connection that answers pings and sends its own costs a small goroutine, as one that does not:
+// no worker waits for its next message.
 func TestIdleAfterPings(t *testing.T) {
 	h := newHost(t, Config{})
 	for range 20 {

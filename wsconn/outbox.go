@@ -1,7 +1,7 @@
 package wsconn
 
-// outbox holds the frames that wait for one client; see the package's diagram. Frames that are being written still count
-// among its bytes.
+// outbox holds the frames that wait for one client; see the package's diagram. Frames that are being written still
+// count among its bytes.
 //
 // Invariant: bytes is the cost of frames and of those being written.
 type outbox struct {
@@ -51,8 +51,8 @@ func (o *outbox) take(buf []Frame) (frames []Frame, ok bool) {
 	return buf, true
 }
 
-// wrote takes the cost of what was written away. With last, the writer has written all that it took, and gives its right back;
-// ready then tells that more has come, and that it has to see to it.
+// wrote takes the cost of what was written away. With last, the writer has written all that it took, and gives its
+// right back; ready then tells that more has come, and that it has to see to it.
 func (o *outbox) wrote(cost int, last bool) (ready bool) {
 	o.bytes -= cost
 	if !last {

@@ -13,8 +13,9 @@ const (
 	senderStretch = 3 * time.Millisecond
 )
 
-// pacing tells when the next frames may be written. While writing takes less than a fifth of the time, they leave at once. When it
-// takes more, there are rests, in which frames gather, so that several leave in one write: latency that buys CPU. It is a pure value.
+// pacing tells when the next frames may be written. While writing takes less than a fifth of the time, they leave at
+// once. When it takes more, there are rests, in which frames gather, so that several leave in one write: latency that
+// buys CPU. It is a pure value.
 type pacing struct {
 	paid time.Duration // when what was written will have taken its share of the time, and no more
 }

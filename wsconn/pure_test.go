@@ -230,7 +230,8 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// TestPacing: writing takes what it needs up to a fifth of the time; beyond, there are rests of four times what was written.
+// TestPacing: writing takes what it needs up to a fifth of the time; beyond, there are rests of four times what was
+// written.
 func TestPacing(t *testing.T) {
 	const ms = time.Millisecond
 	type stretch struct{ pause, took time.Duration }
@@ -288,8 +289,8 @@ func TestPacingShare(t *testing.T) {
 	})
 }
 
-// TestLend: a sender writes by itself only while no flusher has anything to do and nobody has to rest, or when its frames are
-// waited for.
+// TestLend: a sender writes by itself only while no flusher has anything to do and nobody has to rest, or when its
+// frames are waited for.
 func TestLend(t *testing.T) {
 	busy := pacing{}.wrote(time.Hour-senderStretch, time.Hour, time.Hour)
 	for name, tt := range map[string]struct {
@@ -315,7 +316,8 @@ func TestLend(t *testing.T) {
 func TestCharge(t *testing.T) {
 	r := readyList{longest: time.Hour}
 	r.charge(time.Hour, time.Hour+senderStretch)
-	if got, want := r.pacing, (pacing{}.wrote(time.Hour, time.Hour+senderStretch, time.Hour)); got != want || got.rest(time.Hour+senderStretch) == 0 {
+	want := pacing{}.wrote(time.Hour, time.Hour+senderStretch, time.Hour)
+	if got := r.pacing; got != want || got.rest(time.Hour+senderStretch) == 0 {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -48,8 +48,8 @@ func (s *source) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// readFrame reads one frame and does what it asks for. The last one of a message hands that to the Handler. An error is the end of
-// the input.
+// readFrame reads one frame and does what it asks for. The last one of a message hands that to the Handler. An error is
+// the end of the input.
 func (c *Conn) readFrame() error {
 	h, err := readHeader(c.in.r, c.in.message != nil)
 	switch {

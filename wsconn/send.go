@@ -17,8 +17,9 @@ func (c *Conn) Send(f Frame) error {
 // Sender is whom a frame is for: a *Conn, or what stands in for one.
 type Sender interface{ Send(Frame) error }
 
-// SendAll sends frames to many, such as a broadcast to all who hear it, and is cheaper than a Send for each. With prompt, somebody
-// waits for the frames: they do not rest with others. A closed or slow connection takes care of itself, and the zero Frame is skipped.
+// SendAll sends frames to many, such as a broadcast to all who hear it, and is cheaper than a Send for each. With
+// prompt, somebody waits for the frames: they do not rest with others. A closed or slow connection takes care of
+// itself, and the zero Frame is skipped.
 func SendAll(frames iter.Seq2[Sender, Frame], prompt bool) {
 	var b batch
 	for to, f := range frames {
@@ -42,8 +43,9 @@ func SendAll(frames iter.Seq2[Sender, Frame], prompt bool) {
 // lookEvery is how many frames a sender writes before it looks at the clock again.
 const lookEvery = 8
 
-// batch is what Sends in a row to connections of one Server share. As long as the pacing lets it, the sender writes by itself, which
-// spares waking a flusher and visiting each connection twice. What is too much for that is left to the flushers.
+// batch is what Sends in a row to connections of one Server share. As long as the pacing lets it, the sender writes by
+// itself, which spares waking a flusher and visiting each connection twice. What is too much for that is left to the
+// flushers.
 type batch struct {
 	*writer
 	writes       bool          // the sender, by itself

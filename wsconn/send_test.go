@@ -21,8 +21,8 @@ func (b *batch) mustSend(t *testing.T, c *Conn, text string) {
 	checkInvariants(t, c)
 }
 
-// TestBatchPrompt: a sender whose frames are waited for writes though flushers rest; another leaves its frames to them, and
-// nothing overtakes what waits.
+// TestBatchPrompt: a sender whose frames are waited for writes though flushers rest; another leaves its frames to them,
+// and nothing overtakes what waits.
 func TestBatchPrompt(t *testing.T) {
 	h := newHost(t, Config{})
 	quick, quickConn := h.dial(t)
@@ -81,7 +81,8 @@ func TestBatchEnd(t *testing.T) {
 	}
 }
 
-// TestBatchStretch: a sender that has written for long enough leaves the rest to the flushers, and is charged for what it used.
+// TestBatchStretch: a sender that has written for long enough leaves the rest to the flushers, and is charged for what
+// it used.
 func TestBatchStretch(t *testing.T) {
 	h := newHost(t, Config{})
 	c, p := h.dial(t)

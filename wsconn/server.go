@@ -73,7 +73,7 @@ func (s *Server) Len() int {
 // Stats counts what operators watch, besides what the Observer is told.
 type Stats struct {
 	Accepted atomic.Uint64 // connections
-	Dropped  atomic.Uint64 // data frames that waited for a client when it turned out slow, or gone, and were not written
+	Dropped  atomic.Uint64 // data frames that waited for a client when it turned out slow, or gone
 }
 
 // Stats gives the counters.

@@ -2,8 +2,9 @@ package wsconn
 
 import "slices"
 
-// writeSlowly starts the goroutine that writes the rest of cur, and what comes meanwhile, to a socket that does not take it at once.
-// It ends when the outbox is empty or the socket fails; the pinger and the watchdog see to it that the latter happens in time.
+// writeSlowly starts the goroutine that writes the rest of cur, and what comes meanwhile, to a socket that does not
+// take it at once. It ends when the outbox is empty or the socket fails; the pinger and the watchdog see to it that the
+// latter happens in time.
 func (s *Server) writeSlowly(c *Conn, cur cursor) {
 	cur.frames = slices.Clone(cur.frames[cur.i:])
 	cur.i = 0
@@ -17,7 +18,8 @@ func (s *Server) writeSlowly(c *Conn, cur cursor) {
 	})
 }
 
-// tookSlowly sees to a client that took something, though slowly. It returns the cost of what need not be written any more.
+// tookSlowly sees to a client that took something, though slowly. It returns the cost of what need not be written any
+// more.
 func (w *writer) tookSlowly(c *Conn, cur *cursor) (cost int) {
 	w.s.obs.Sent(w.sentFrames, w.sentBytes)
 	w.sentFrames, w.sentBytes = 0, 0

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// stackPool holds the stacks on which connections are served. There are as many as Handlers have been at work at once within the last
-// second or two, grown to what Handlers need. So a connection without input keeps no more than a small goroutine that waits for the
-// socket; with input it goes on on a stack of the pool, without the scheduler in between.
+// stackPool holds the stacks on which connections are served. There are as many as Handlers have been at work at once
+// within the last second or two, grown to what Handlers need. So a connection without input keeps no more than a small
+// goroutine that waits for the socket; with input it goes on on a stack of the pool, without the scheduler in between.
 type stackPool struct {
 	mu    sync.Mutex
 	idle  []*stack // the last one that went idle is used first

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Each frame that Send took is in the end told to the Observer as sent, or counted as dropped, however its connection ends.
+// Each frame that Send took is in the end told to the Observer as sent, or counted as dropped, however its connection
+// ends.
 func TestDropped(t *testing.T) {
 	big := TextString(strings.Repeat("x", 10_000))
 	for _, tt := range []struct {

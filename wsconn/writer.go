@@ -9,8 +9,8 @@ const (
 	slowPacked = 16 << 10
 )
 
-// writer writes to sockets: every frame takes its way. It is used by one goroutine at a time: a flusher's, a sender's (send.go),
-// or that of a client that takes slowly (slow.go).
+// writer writes to sockets: every frame takes its way. It is used by one goroutine at a time: a flusher's, a sender's
+// (send.go), or that of a client that takes slowly (slow.go).
 type writer struct {
 	s     *Server
 	waits bool // for sockets that take no more; else it leaves those to a writer that does
@@ -101,8 +101,8 @@ func (w *writer) settle() {
 	}
 }
 
-// wrote notes that frames of a cost have been written. With last, all that the writer had taken is written; ready then tells that
-// more has come, and that it has to see to that.
+// wrote notes that frames of a cost have been written. With last, all that the writer had taken is written; ready then
+// tells that more has come, and that it has to see to that.
 func (c *Conn) wrote(cost int, last bool) (ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

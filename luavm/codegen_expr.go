@@ -148,49 +148,51 @@ func (f *funcState) index(e *ast.AttrGetExpr, r int) {
 // does not know where brackets are closed. PUC Lua notes this line for what an
 // operator or an assignment does with the expression.
 func endLine(e ast.Expr) int {
-	last := e
-	switch e := e.(type) {
-	case *ast.AttrGetExpr:
-		last = e.Key
-	case *ast.ArithmeticOpExpr:
-		last = e.Rhs
-	case *ast.StringConcatOpExpr:
-		last = e.Rhs
-	case *ast.RelationalOpExpr:
-		last = e.Rhs
-	case *ast.LogicalOpExpr:
-		last = e.Rhs
-	case *ast.UnaryMinusOpExpr:
-		last = e.Expr
-	case *ast.UnaryNotOpExpr:
-		last = e.Expr
-	case *ast.UnaryLenOpExpr:
-		last = e.Expr
-	case *ast.FunctionExpr:
-		return max(e.Line(), e.LastLine())
-	case *ast.TableExpr:
-		if n := len(e.Fields); n > 0 {
-			last = e.Fields[n-1].Value
-		}
-	case *ast.FuncCallExpr:
-		if n := len(e.Args); n > 0 {
-			last = e.Args[n-1]
-		} else {
-			return callLine(e)
+	line := 0
+	for e != nil {
+		line = max(line, e.Line())
+		switch last := e.(type) {
+		case *ast.AttrGetExpr:
+			e = last.Key
+		case *ast.ArithmeticOpExpr:
+			e = last.Rhs
+		case *ast.StringConcatOpExpr:
+			e = last.Rhs
+		case *ast.RelationalOpExpr:
+			e = last.Rhs
+		case *ast.LogicalOpExpr:
+			e = last.Rhs
+		case *ast.UnaryMinusOpExpr:
+			e = last.Expr
+		case *ast.UnaryNotOpExpr:
+			e = last.Expr
+		case *ast.UnaryLenOpExpr:
+			e = last.Expr
+		case *ast.FuncCallExpr:
+			e = called(last)
+			if n := len(last.Args); n > 0 {
+				e = last.Args[n-1]
+			}
+		case *ast.TableExpr:
+			e = nil
+			if n := len(last.Fields); n > 0 {
+				e = last.Fields[n-1].Value
+			}
+		case *ast.FunctionExpr:
+			return max(line, last.LastLine())
+		default:
+			return line
 		}
 	}
-	if last == e {
-		return e.Line()
-	}
-	return max(e.Line(), endLine(last))
+	return line
 }
 
-// callLine is where the arguments of a call begin.
-func callLine(e *ast.FuncCallExpr) int {
+// called is what stands before the arguments of a call, or before its method.
+func called(e *ast.FuncCallExpr) ast.Expr {
 	if e.Func != nil {
-		return endLine(e.Func)
+		return e.Func
 	}
-	return endLine(e.Receiver)
+	return e.Receiver
 }
 
 var arithmeticOps = map[string]int{
@@ -203,8 +205,12 @@ func (f *funcState) arithmetic(e *ast.ArithmeticOpExpr, r int) {
 		f.emit(abx(lua.OP_LOADK, r, f.constant(n, line)), line)
 		return
 	}
-	b := f.operand(e.Lhs)
-	c := f.operand(e.Rhs)
+	operand := f.operand
+	if e.Operator == "%" && !f.wholeConstant(e.Rhs) {
+		operand = f.push // beforeModulo writes them
+	}
+	b := operand(e.Lhs)
+	c := operand(e.Rhs)
 	f.emit(abc(arithmeticOps[e.Operator], r, b, c), endLine(e))
 }
 
@@ -234,6 +240,12 @@ func (f *funcState) fold(e ast.Expr) (lua.LNumber, bool) {
 	return 0, false
 }
 
+// wholeConstant tells an operand that is a constant, and a whole number.
+func (f *funcState) wholeConstant(e ast.Expr) bool {
+	n, ok := f.fold(e)
+	return ok && isWhole(n) && f.constant(n, e.Line()) < constantBit
+}
+
 func (f *funcState) number(e *ast.NumberExpr) lua.LNumber {
 	n, ok := parseNumber(e.Value).(lua.LNumber)
 	if !ok {
@@ -261,11 +273,14 @@ func (f *funcState) concat(e *ast.StringConcatOpExpr, r int) {
 // Conditions.
 
 // truth tells whether e is always true or always false.
-func truth(e ast.Expr) (is, known bool) {
-	switch e.(type) {
+func (f *funcState) truth(e ast.Expr) (is, known bool) {
+	switch e := e.(type) {
 	case *ast.NilExpr, *ast.FalseExpr:
 		return false, true
-	case *ast.TrueExpr, *ast.NumberExpr, *ast.StringExpr:
+	case *ast.TrueExpr, *ast.StringExpr:
+		return true, true
+	case *ast.NumberExpr:
+		f.number(e) // is it one?
 		return true, true
 	}
 	return false, false
@@ -276,7 +291,7 @@ func truth(e ast.Expr) (is, known bool) {
 func (f *funcState) branch(e ast.Expr, sense bool) []int {
 	f.nest(e.Line())
 	defer f.unnest()
-	if is, known := truth(e); known {
+	if is, known := f.truth(e); known {
 		if is == sense {
 			return []int{f.jump(e.Line())}
 		}
@@ -345,7 +360,7 @@ func (f *funcState) decide(e ast.Expr, r int, sense bool) []int {
 	f.nest(e.Line())
 	defer f.unnest()
 	line := e.Line()
-	if is, known := truth(e); known {
+	if is, known := f.truth(e); known {
 		if is != sense {
 			return nil
 		}

@@ -71,7 +71,7 @@ func (f *funcState) pushExactly(exprs []ast.Expr, n, line int) {
 func (f *funcState) call(e *ast.FuncCallExpr, n int) {
 	f.nest(e.Line())
 	defer f.unnest()
-	line := callLine(e)
+	line := endLine(called(e))
 	base, given := f.free, 0
 	name := e.Method
 	if e.Func != nil {

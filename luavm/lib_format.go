@@ -1,6 +1,7 @@
 package luavm
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -97,18 +98,32 @@ func formatNumeric(L *lua.LState, out []byte, spec string, letter byte, arg int)
 		if spec == "" {
 			return strconv.AppendInt(out, n, 10)
 		}
-		if flags, ok := strings.CutSuffix(spec, ".0"); ok && n == 0 {
-			return formatString(out, flags, strings.Trim(flags, "-#0123456789")) // C writes the sign alone
+		flags := strings.ReplaceAll(spec, "#", "")
+		switch {
+		case n < 0:
+			return formatInteger(out, flags, "-", strconv.FormatUint(-uint64(n), 10))
+		case strings.Contains(flags, "+"):
+			return formatInteger(out, flags, "+", strconv.FormatInt(n, 10))
+		case strings.Contains(flags, " "):
+			return formatInteger(out, flags, " ", strconv.FormatInt(n, 10))
 		}
-		return fmt.Appendf(out, "%"+spec+"d", n)
+		return formatInteger(out, flags, "", strconv.FormatInt(n, 10))
 	case 'u':
-		return fmt.Appendf(out, "%"+unsignedFlags.Replace(spec)+"d", unsigned(L, arg))
-	case 'o', 'x', 'X':
-		n := unsigned(L, arg)
-		if n == 0 && letter != 'o' { // C writes no "0x" then
-			spec = strings.ReplaceAll(spec, "#", "")
+		return formatInteger(out, spec, "", strconv.FormatUint(unsigned(L, arg), 10))
+	case 'o':
+		digits := strconv.FormatUint(unsigned(L, arg), 8)
+		return formatInteger(out, spec, octalPrefix(spec, digits), digits)
+	case 'x', 'X':
+		n, prefix := unsigned(L, arg), ""
+		if n != 0 && strings.Contains(spec, "#") {
+			prefix = "0x"
 		}
-		return fmt.Appendf(out, "%"+unsignedFlags.Replace(spec)+string(letter), n)
+		start := len(out)
+		out = formatInteger(out, spec, prefix, strconv.FormatUint(n, 16))
+		if letter == 'X' {
+			copy(out[start:], bytes.ToUpper(out[start:]))
+		}
+		return out
 	case 'e', 'E', 'f', 'g', 'G':
 		f := float64(checkNumber(L, arg))
 		if math.IsInf(f, 0) || math.IsNaN(f) {
@@ -134,8 +149,33 @@ func formatNumeric(L *lua.LState, out []byte, spec string, letter byte, arg int)
 	return nil
 }
 
-// unsignedFlags takes away the flags that C ignores for numbers without a sign.
-var unsignedFlags = strings.NewReplacer("+", "", " ", "")
+// formatInteger writes a whole number as C does: precision is the least number of
+// digits, and without one the flag 0 fills the width behind the prefix.
+func formatInteger(out []byte, spec, prefix, digits string) []byte {
+	flags, precision, precise := strings.Cut(spec, ".")
+	least, _ := strconv.Atoi(precision)
+	width := strings.TrimLeft(flags, "-+ #0")
+	flags = flags[:len(flags)-len(width)]
+	switch {
+	case precise && least == 0 && digits == "0":
+		digits = ""
+	case !precise && strings.Contains(flags, "0") && !strings.Contains(flags, "-"):
+		least, _ = strconv.Atoi(width)
+		least -= len(prefix)
+	}
+	return formatString(out, flags+width, prefix+strings.Repeat("0", max(least-len(digits), 0))+digits)
+}
+
+// octalPrefix is what "%#o" begins with, unless there is a 0 already.
+func octalPrefix(spec, digits string) string {
+	_, precision, precise := strings.Cut(spec, ".")
+	least, _ := strconv.Atoi(precision)
+	zero := digits == "0" && !(precise && least == 0)
+	if !strings.Contains(spec, "#") || zero || least > len(digits) {
+		return ""
+	}
+	return "0"
+}
 
 func unsigned(L *lua.LState, arg int) uint64 {
 	f := float64(checkNumber(L, arg))

@@ -79,7 +79,9 @@ func mathModf(L *lua.LState) int {
 func mathMax(L *lua.LState) int {
 	most := number(L, 1)
 	for i := 2; i <= L.GetTop(); i++ {
-		most = max(most, number(L, i))
+		if n := number(L, i); n > most { // NaN is not
+			most = n
+		}
 	}
 	L.Push(lua.LNumber(most))
 	return 1
@@ -88,7 +90,9 @@ func mathMax(L *lua.LState) int {
 func mathMin(L *lua.LState) int {
 	least := number(L, 1)
 	for i := 2; i <= L.GetTop(); i++ {
-		least = min(least, number(L, i))
+		if n := number(L, i); n < least {
+			least = n
+		}
 	}
 	L.Push(lua.LNumber(least))
 	return 1

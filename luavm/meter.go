@@ -2,6 +2,7 @@ package luavm
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 
@@ -208,6 +209,9 @@ func (m *meter) watch(cf *frameView, inst uint32) {
 	case lua.OP_ADD, lua.OP_SUB, lua.OP_MUL, lua.OP_DIV, lua.OP_MOD, lua.OP_POW:
 		m.longString(m.operand(cf, b), 2)
 		m.longString(m.operand(cf, c), 2)
+		if int(inst>>26) == lua.OP_MOD && c&0x100 == 0 {
+			m.beforeModulo(cf, b, c)
+		}
 	case lua.OP_UNM:
 		m.longString(m.operand(cf, b), 2)
 	case lua.OP_EQ, lua.OP_LT, lua.OP_LE:
@@ -261,6 +265,20 @@ func (m *meter) beforeFor(cf *frameView, a int) {
 			}
 		}
 	}
+}
+
+// beforeModulo has the machine give what modulo gives: it divides the result by
+// infinity, with the same sign. The generator leaves both operands of "%" in
+// registers of their own unless the right one is a whole constant.
+func (m *meter) beforeModulo(cf *frameView, b, c int) {
+	x, ok1 := m.register(cf, b).(lua.LNumber)
+	y, ok2 := m.register(cf, c).(lua.LNumber)
+	if !ok1 || !ok2 || isWhole(x) && isWhole(y) {
+		return
+	}
+	r := modulo(x, y)
+	m.regs.array[cf.LocalBase+b] = r
+	m.regs.array[cf.LocalBase+c] = lua.LNumber(math.Copysign(math.Inf(1), float64(r)))
 }
 
 // longString counts the work of reading a whole string once, n bytes a step.

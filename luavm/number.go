@@ -16,6 +16,11 @@ import (
 // exactInteger is where whole numbers stop being all there.
 const exactInteger = 1 << 53
 
+// isWhole tells numbers that the machine computes with exactly.
+func isWhole(n lua.LNumber) bool {
+	return n > -exactInteger && n < exactInteger && n == lua.LNumber(int64(n))
+}
+
 // FormatNumber gives the text of a number, as tostring does: as PUC Lua's "%.14g", but whole
 // numbers up to 2^53 with all their digits, so that no two ids become one. There
 // is no "-0": the machine does not keep it.
@@ -129,11 +134,14 @@ func arithmetic(op int, a, b lua.LNumber) lua.LNumber {
 	case lua.OP_POW:
 		return lua.LNumber(math.Pow(float64(a), float64(b)))
 	}
-	m := lua.LNumber(math.Mod(float64(a), float64(b)))
-	if b > 0 && m < 0 || b < 0 && m > 0 {
-		m += b
-	}
-	return m
+	return modulo(a, b)
+}
+
+// modulo is "%" as the manual defines it, with the rounding that follows: 1 % 0.1
+// is 0. The machine takes the exact remainder, which is the same for whole numbers.
+func modulo(a, b lua.LNumber) lua.LNumber {
+	whole := lua.LNumber(math.Floor(float64(a / b)))
+	return a - lua.LNumber(whole*b) // rounded twice, on every processor
 }
 
 // stringArithmetic are the metamethods of strings for arithmetic. The machine

@@ -14,6 +14,7 @@ func TestCompileErrors(t *testing.T) {
 		line         int
 	}{
 		{"syntax", "local x = 1\nlocal = 2", 2},
+		{"malformed number that nothing reads", "\nlocal x = 1ev8 and 2", 2},
 		{"unfinished", "if true then\n\tx = 1\n", 2},
 		{"unfinished string", "local x = \"abc\nlocal y", 1},
 		{"unfinished long string", "x = [[abc", 0},

@@ -408,3 +408,19 @@ out(P(function()
     return at2
   end)()()
 end))
+--- flags of string.format that belong together
+for _, spec in ipairs({ "%#08x", "%#010X", "%+.0d", "%+5.d", "% .0i", "%#o", "%#.0o", "%#.3o", "%#08.3o", "%-#8x", "%05d", "%05.2d", "%+05d", "% 5d", "%.3u" }) do
+  for _, n in ipairs({ 0, 1, 65, -7, 255 }) do out(spec, n, (spec .. "|"):format(n)) end
+end
+--- the remainder of fractions, as the manual defines it
+local values = { 0, 1, -1, 0.1, -0.1, 0.3, 0.7, 5.5, -7.25, 1 / 3, 10, 1e-10, 1e10, 3, 255 }
+for _, a in ipairs(values) do
+  for _, b in ipairs(values) do
+    local x, y = a, b
+    x = x % y
+    out(a, b, a % b, x, y, tostring(a) % b, a % 0.1, 5 % b, a % 3, a % b % 0.3, (a % b) % (b % a))
+  end
+end
+out(1 % 0.1, 5.3 % -2, -5.3 % 2, 5 % (1 / 0) ~= 5 % (1 / 0), math.max(1, 0 / 0, 2), math.min(1, 0 / 0, 2))
+local up, huge = 1, math.huge
+out((function() up = up % 0.1 return up end)(), 5 % -huge ~= 5 % -huge, huge % 2 ~= huge % 2)

@@ -41,7 +41,7 @@ func (g *generator) expr(level int) string {
 		return constants[g.rng.IntN(len(constants))]
 	}
 	a, b := g.expr(level+1), g.expr(level+1)
-	switch g.rng.IntN(24) {
+	switch g.rng.IntN(26) {
 	case 0, 1:
 		return fmt.Sprintf("(%s and %s)", a, b)
 	case 2, 3:
@@ -81,6 +81,8 @@ func (g *generator) expr(level int) string {
 		return fmt.Sprintf("function(a) fuel() %s = a return %s end", g.variable(), g.inner(func() string { return g.expr(level + 1) }))
 	case 20:
 		return fmt.Sprintf("-(tonumber(%s) or 4)", a)
+	case 21:
+		return "(" + g.one(g.literal(), g.numeral()) + ")"
 	default:
 		return g.call(level + 1)
 	}
@@ -143,11 +145,12 @@ func (g *generator) library() {
 }
 
 func (g *generator) number() string {
-	return g.one("0", "1", "-1", "2", "3", "-2", "0.5", "1.5", "10", "100", "-7.25", "1e10", "'3'", "'0x1f'", "(G1 or 1)", "5 / 3", "255", "65")
+	return g.one("0", "1", "-1", "2", "3", "-2", "0.5", "1.5", "10", "100", "-7.25", "1e10", "'3'", "'0x1f'", "N(G1 or 1)", "5 / 3", "255", "65")
 }
 
 func (g *generator) text() string {
-	return g.one("'hello world'", "'key = value'", "'a.b.c'", "'aaab'", "'(a(b)c)'", "'x1y22z333'", "''", "'THE (quick) fox'", "'f%s'", "12345", "'\\0\\1z'", "' pad '", "type(G2)", "'nil'", "'aXbXc'")
+	return g.one("'hello world'", "'key = value'", "'a.b.c'", "'aaab'", "'(a(b)c)'", "'x1y22z333'", "''", "'THE (quick) fox'", "'f%s'", "12345", "'\\1z\\0'", "' pad '", "type(G2)", "'nil'", "'aXbXc'",
+		"'\\128\\200\\255z'", "'a-b]c^d'", "'%a%%'", "'[[x]]'", "'\\n\\t\\r .'", "('ab'):rep(40)", "'((()))'")
 }
 
 func (g *generator) pattern() string {
@@ -161,7 +164,8 @@ func (g *generator) pattern() string {
 			b.WriteByte('(')
 			open++
 		}
-		b.WriteString(g.one(".", "a", "b", "%a", "%d", "%s", "%w", "%p", "[abc]", "[^a]", "[a-c%d]", "%%", "%(", "%u", "%x", "%z", "[]]", "[^]x]", "%b()", "%f[%w]", "X", "=", "()", "%1", " "))
+		b.WriteString(g.one(".", "a", "b", "%a", "%d", "%s", "%w", "%p", "[abc]", "[^a]", "[a-c%d]", "%%", "%(", "%u", "%x", "%z", "[]]", "[^]x]", "%b()", "%f[%w]", "X", "=", "()", "%1", " ",
+			"%l", "%c", "%S", "%W", "%A", "[%a_]", "[a-]", "[-a]", "[^%s]", "[%]]", "[a-c-e]", "[\\128-\\255]", "%bxy", "%f[%z]", "%f[^a]", "[]", "[^", "%2", "%b", "%f", "$", "^", "-"))
 		if g.chance(50) {
 			b.WriteString(g.one("*", "+", "-", "?"))
 		}
@@ -208,15 +212,21 @@ func (g *generator) libraryCall() string {
 		}
 		return fmt.Sprintf("string.format('%s|%%s', %s, %s)", g.format("sq"), strings.ReplaceAll(s, `\0`, ""), g.one("1", "'z'", "1.5"))
 	case 12:
-		return fmt.Sprintf("string.format(%s, %s, %s)", g.one("'%d %s'", "'%5.1f%%%3d'", "'%y'", "'%'", "'%10.123f'", "'%-+5d|%s'", "'%s'", "'%d'", "'%s %s %s'"), n, strings.ReplaceAll(s, `\0`, ""))
+		if g.chance(30) { // "%s" takes any value here
+			return fmt.Sprintf("string.format(%s, tostring(%s), %s)", g.one("'%s'", "'%s %s %s'", "'%s%q'"), n, s)
+		}
+		return fmt.Sprintf("string.format(%s, %s, %s)", g.one("'%d %s'", "'%5.1f%%%3d'", "'%y'", "'%'", "'%10.123f'", "'%-+5d|%s'", "'%d'"), n, strings.ReplaceAll(s, `\0`, ""))
 	case 13:
 		return fmt.Sprintf("tonumber(%s%s)", g.one(s, n, "'12'", "'0x1F'", "' 0x '", "'1e1'", "'1e'", "'.5'", "'5.'", "'.'", "'- 1'", "'1 2'", "'ff'", "'zz'", "'08'", "'1_000'", "'+3'", "'0x'", "'-0x2'", "nil", "{}"), g.one("", "", ", 10", ", 16", ", 36", ", 2", ", 8"))
 	case 14:
-		return fmt.Sprintf("tostring(%s)", g.one(n, s, "nil", "true", "100 / 3", "1e15 / 7", "2^53", "-2^40", "1e-5", "123456789012", "0.1", "1e300 * 1e5", "5 % 3"))
+		return fmt.Sprintf("tostring(%s)", g.one(n, s, "nil", "true", "100 / 3", "1e15 / 7", "2^60", "-2^40", "1e-5", "123456789012", "0.1", "1e300 * 1e5", "5 % 3"))
 	case 15:
 		return fmt.Sprintf("math.%s(%s)", g.one("floor", "ceil", "abs", "sqrt", "exp", "modf", "frexp", "deg", "rad", "log", "log10", "sin", "cos", "tan", "asin", "atan"), g.one(n, "math.huge", "-math.huge"))
 	case 16:
-		return fmt.Sprintf("math.%s(%s, %s)", g.one("max", "min", "fmod", "pow", "atan2", "ldexp", "mod"), n, g.one("1", "2", "-3", "0.5", "'2'", m))
+		if g.chance(15) { // a high power differs in its last digits
+			return fmt.Sprintf("math.pow(%s, %s)", n, g.one("0", "1", "2", "-3", "0.5", "'2'"))
+		}
+		return fmt.Sprintf("math.%s(%s, %s)", g.one("max", "min", "fmod", "atan2", "ldexp", "mod"), n, g.one("1", "2", "-3", "0.5", "'2'", m))
 	case 17:
 		return fmt.Sprintf("math.%s()", g.one("max", "min", "floor"))
 	case 18:

@@ -30,7 +30,11 @@ func Program(seed uint64) string {
 
 func (g *generator) line(format string, args ...any) {
 	g.b.WriteString(strings.Repeat(" ", len(g.names)+g.depth))
-	fmt.Fprintf(&g.b, format, args...)
+	text := fmt.Sprintf(format, args...)
+	if g.chance(5) {
+		text = g.broken(text)
+	}
+	g.b.WriteString(text)
 	g.b.WriteByte('\n')
 }
 
@@ -100,7 +104,7 @@ func (g *generator) statement() {
 		g.line("out(%s)", g.list(2))
 		return
 	}
-	switch g.rng.IntN(22) {
+	switch g.rng.IntN(28) {
 	case 0, 1, 2:
 		g.declaration()
 	case 3, 4, 5, 6:
@@ -128,6 +132,16 @@ func (g *generator) statement() {
 	case 19:
 		g.library()
 	case 20:
+		g.count()
+	case 21:
+		g.until()
+	case 22:
+		g.nested()
+	case 23:
+		g.objects()
+	case 24, 25:
+		g.line("out(P(function() return %s end))", g.inner(func() string { return g.one(g.odd(), g.coerced(), g.ranges(), g.sorting()) }))
+	case 26:
 		// A local written after an error that was caught.
 		n := g.fresh()
 		g.line("local %s = %s", n, g.expr(1))
@@ -163,7 +177,7 @@ func (g *generator) target() string {
 	case 0:
 		return g.variable() + "." + g.one("a", "b", "k")
 	case 1:
-		return fmt.Sprintf("%s[%s or 1]", g.variable(), g.expr(2)) // nil is an error before __newindex there
+		return fmt.Sprintf("%s[%s]", g.variable(), g.expr(2))
 	case 2:
 		return fmt.Sprintf("G3[%s]", g.expr(2))
 	case 3:
@@ -416,12 +430,15 @@ func (g *generator) metatable() {
 	mt := fmt.Sprintf("mt%d", g.made)
 	g.line("local %s = {}", mt)
 	for range 1 + g.rng.IntN(4) {
-		event := g.one("__index", "__newindex", "__call", "__add", "__sub", "__concat", "__eq", "__lt", "__le", "__unm", "__tostring", "__mod")
+		event := g.one("__index", "__newindex", "__call", "__add", "__sub", "__concat", "__eq", "__lt", "__le", "__unm",
+			"__tostring", "__mod", "__mul", "__div", "__pow")
 		switch {
 		case event == "__index" && g.chance(40):
 			g.line("%s.__index = {a = 'ia', k = %s}", mt, g.expr(2))
 		case event == "__tostring":
 			g.line("%s.__tostring = function(t) return 'T' .. tostring(rawget(t, 1)) end", mt)
+		case event == "__newindex" && g.chance(30):
+			g.line("%s.__newindex = G3", mt)
 		case event == "__newindex":
 			g.line("%s.__newindex = function(t, k, v) fuel() rawset(t, k, {v}) end", mt)
 		case event == "__unm": // the machine gives it its operand once
@@ -435,7 +452,7 @@ func (g *generator) metatable() {
 	g.declare(a)
 	b := g.inner(func() string { return g.expr(2) })
 	for range 2 + g.rng.IntN(3) {
-		e := g.one("%s + %s", "%s - %s", "%s .. %s", "%s == %s", "%s < %s", "%s <= %s", "%s > %s", "- %s, %s", "%s.a, %s", "%s(%s, 2)", "tostring(%s), %s", "%s[%s]", "%s.k, %s")
+		e := g.one("%s + %s", "%s - %s", "%s * %s", "%s / %s", "%s %% %s", "%s ^ %s", "%s .. %s", "%s == %s", "%s < %s", "%s <= %s", "%s > %s", "- %s, %s", "%s.a, %s", "%s(%s, 2)", "tostring(%s), %s", "%s[%s]", "%s.k, %s")
 		x, y := a, b
 		if g.chance(40) {
 			y = fmt.Sprintf("setmetatable({2}, %s)", mt)

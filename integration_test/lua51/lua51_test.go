@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,22 +124,14 @@ func runPUC(t *testing.T, lua51 string, sources []string) ([]string, error) {
 func runOurs(source string) string {
 	vm := luavm.New(luavm.Config{Limits: luavm.Limits{Budget: time.Minute, Depth: 4000, Memory: 256 << 20}})
 	defer vm.Close()
-	p, err := luavm.Compile("prelude.lua", prelude)
-	if err != nil {
-		return err.Error()
-	}
-	if _, err := vm.Run(p); err != nil {
+	if _, err := vm.Run(compiledPrelude()); err != nil {
 		return err.Error()
 	}
 	chunk, err := luavm.Compile("t.lua", source)
 	if err != nil {
 		return "does not compile: " + err.Error()
 	}
-	run, err := luavm.Compile("run.lua", `local chunk = ... out("end", P(chunk, 11, "v", nil, 7.5))`)
-	if err != nil {
-		return err.Error()
-	}
-	if _, err := vm.Run(run, chunk.Function(vm)); err != nil {
+	if _, err := vm.Run(runner(), chunk.Function(vm)); err != nil {
 		return "failed: " + err.Error()
 	}
 	text, err := vm.Call1(vm.Global("result"))
@@ -146,6 +139,21 @@ func runOurs(source string) string {
 		return err.Error()
 	}
 	return string(text.(lua.LString))
+}
+
+var (
+	compiledPrelude = compiled("prelude.lua", prelude)
+	runner          = compiled("run.lua", `local chunk = ... out("end", P(chunk, 11, "v", nil, 7.5))`)
+)
+
+func compiled(name, source string) func() *luavm.Program {
+	return sync.OnceValue(func() *luavm.Program {
+		p, err := luavm.Compile(name, source)
+		if err != nil {
+			panic(err)
+		}
+		return p
+	})
 }
 
 var (

@@ -65,6 +65,13 @@ function H(t)
   return list
 end
 
+-- N gives a value, but none that is beyond C's integers.
+function N(v)
+  local n = tonumber(v)
+  if n and not (n > -2 ^ 31 and n < 2 ^ 31) then return 1 end
+  return v
+end
+
 -- keys are those of a table in an order of their own.
 function keys(t)
   local list = {}

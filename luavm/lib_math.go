@@ -111,9 +111,11 @@ func mathRandom(L *lua.LState) int {
 		L.Push(lua.LNumber(f()))
 		return 1
 	case 1:
-		high = math.Floor(number(L, 1))
+		high = math.Trunc(number(L, 1))
+	case 2:
+		low, high = math.Trunc(number(L, 1)), math.Trunc(number(L, 2))
 	default:
-		low, high = math.Ceil(number(L, 1)), math.Floor(number(L, 2))
+		L.RaiseError("wrong number of arguments")
 	}
 	if !(low <= high) || math.IsInf(high-low, 0) {
 		L.ArgError(L.GetTop(), "interval is empty")

@@ -48,6 +48,9 @@ func osTime(L *lua.LState) int {
 	return 1
 }
 
+// gmt is UTC by the name that C gives it.
+var gmt = time.FixedZone("GMT", 0)
+
 // osDate formats a time as C's strftime does; "!" first means UTC, "*t" a table.
 func osDate(L *lua.LState) int {
 	format := "%c"
@@ -56,10 +59,10 @@ func osDate(L *lua.LState) int {
 	}
 	t := time.Now()
 	if L.Get(2) != lua.LNil {
-		t = time.Unix(int64(max(min(number(L, 2), 1e11), -1e11)), 0)
+		t = time.Unix(int64(max(min(number(L, 2), 1e12), -1e12)), 0)
 	}
 	if rest, ok := strings.CutPrefix(format, "!"); ok {
-		format, t = rest, t.UTC()
+		format, t = rest, t.In(gmt)
 	}
 	if strings.HasPrefix(format, "*t") {
 		Of(L).charge(L, ObjectSize(9))
@@ -98,7 +101,7 @@ func dateTable(t time.Time) *lua.LTable {
 // dateLayouts are the directives that Go's own layouts cover, in the C locale.
 var dateLayouts = map[byte]string{
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'D': "01/02/06",
-	'e': "_2", 'F': "2006-01-02", 'h': "Jan", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'r': "03:04:05 PM",
+	'e': "_2", 'F': "2006-01-02", 'h': "Jan", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm", 'r': "03:04:05 PM",
 	'R': "15:04", 'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006", 'z': "-0700", 'Z': "MST",
 }
 
@@ -128,6 +131,13 @@ func appendDate(out []byte, t time.Time, directive byte) []byte {
 		return fmt.Appendf(out, "%02d", (t.YearDay()+6-int(t.Weekday()))/7)
 	case 'W':
 		return fmt.Appendf(out, "%02d", (t.YearDay()+6-monday)/7)
+	case 'k':
+		return fmt.Appendf(out, "%2d", t.Hour())
+	case 'l':
+		return fmt.Appendf(out, "%2d", (t.Hour()+11)%12+1)
+	case 'g':
+		year, _ := t.ISOWeek()
+		return fmt.Appendf(out, "%02d", year%100)
 	case 'G':
 		year, _ := t.ISOWeek()
 		return fmt.Appendf(out, "%d", year)

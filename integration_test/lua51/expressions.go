@@ -149,7 +149,7 @@ func (g *generator) number() string {
 }
 
 func (g *generator) text() string {
-	return g.one("'hello world'", "'key = value'", "'a.b.c'", "'aaab'", "'(a(b)c)'", "'x1y22z333'", "''", "'THE (quick) fox'", "'f%s'", "12345", "'\\1z\\0'", "' pad '", "type(G2)", "'nil'", "'aXbXc'",
+	return g.one("'hello world'", "'key = value'", "'a.b.c'", "'aaab'", "'(a(b)c)'", "'x1y22z333'", "''", "'THE (quick) fox'", "'f%s'", "12345", "'\\1z'", "' pad '", "type(G2)", "'nil'", "'aXbXc'",
 		"'\\128\\200\\255z'", "'a-b]c^d'", "'%a%%'", "'[[x]]'", "'\\n\\t\\r .'", "('ab'):rep(40)", "'((()))'")
 }
 
@@ -270,7 +270,7 @@ func (g *generator) libraryCall() string {
 	case 37:
 		return fmt.Sprintf("(%s):%s", s, g.one("upper()", "len()", "sub(2)", "rep(2)", "byte()", "find('a')", "nope()"))
 	case 38:
-		return fmt.Sprintf("#%s", g.one("'abc'", "''", "{1, 2}", "{}", "'\\0\\0'", "nil", "5"))
+		return fmt.Sprintf("#%s", g.one("'abc'", "''", "{1, 2}", "{}", "('x\\0y'):gsub('%z', '-')", "'\\0\\0'", "nil", "5"))
 	case 39:
 		return fmt.Sprintf("coroutine.%s", g.one("status(coroutine.create(function() end))", "resume(coroutine.create(function(...) return ... end), 1, 2)", "running()", "wrap(function() return 7 end)()", "yield()", "resume(1)", "create(1)", "create(print)"))
 	case 40:

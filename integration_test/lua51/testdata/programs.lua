@@ -424,3 +424,12 @@ end
 out(1 % 0.1, 5.3 % -2, -5.3 % 2, 5 % (1 / 0) ~= 5 % (1 / 0), math.max(1, 0 / 0, 2), math.min(1, 0 / 0, 2))
 local up, huge = 1, math.huge
 out((function() up = up % 0.1 return up end)(), 5 % -huge ~= 5 % -huge, huge % 2 ~= huge % 2)
+--- dates and random numbers with odd arguments
+for _, at in ipairs({ 0, 1, 86399, 951782400, 1e9, "5", 1.9, 253402300799 }) do
+  for letter in ("aAbBcdHIjmMpPSUwWxXyYZ%DeFghklnrRtTuCGVs"):gmatch(".") do out(letter, os.date("!%" .. letter, at)) end
+  out(os.date("!*t", at))
+end
+out(math.random(1), math.random(1.9), math.random(3.9, 3.1), math.random(-0.5, 0.5))
+out(P(function() return math.random(0) end))
+out(P(function() return math.random(2, 1) end))
+out(P(function() return math.random(1, 2, 3) end))

@@ -31,12 +31,12 @@ func (t *Tracker) audit() {
 	}
 }
 
-// view gives where a live channel stands; ok is false when there is nothing to compare.
-func (c *Channel) view() (at Position, empty, ok bool) {
+// standing gives where a live channel stands; ok is false when there is nothing to compare.
+func (c *Channel) standing() (at Position, empty, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at.Epoch, at.Seq = c.replica.Position()
-	return at, c.replica.Len() == 0, c.phase == live
+	at.Epoch, at.Seq = c.view.replica.Position()
+	return at, c.view.replica.Len() == 0, c.view.phase == live
 }
 
 // auditViews compares positions. A view may be a little behind (messages on their way) but never ahead of Redis.
@@ -45,10 +45,10 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 	var names []string
 	var had []Position
 	for _, c := range chans {
-		if at, _, ok := c.view(); ok {
+		if at, _, ok := c.standing(); ok {
 			live, names, had = append(live, c), append(names, c.name), append(had, at)
 			c.mu.Lock()
-			t.suspect(c.name, c.replica.users)
+			t.noteOwners(c.name, c.view.replica.users)
 			c.mu.Unlock()
 		}
 	}
@@ -61,7 +61,7 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 	}
 	var behind []int
 	for i, c := range live {
-		now, empty, ok := c.view()
+		now, empty, ok := c.standing()
 		switch want := redis[i]; {
 		case !ok || want == now || want.Epoch == "" && empty:
 		case want.Epoch != had[i].Epoch && want.Epoch != now.Epoch, want.Epoch == had[i].Epoch && want.Seq < had[i].Seq:
@@ -77,7 +77,7 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 		return nil
 	}
 	for _, i := range behind {
-		if now, _, ok := live[i].view(); ok && now.Epoch == redis[i].Epoch && now.Seq < redis[i].Seq {
+		if now, _, ok := live[i].standing(); ok && now.Epoch == redis[i].Epoch && now.Seq < redis[i].Seq {
 			t.mend(live[i], now, redis[i])
 		}
 	}
@@ -85,9 +85,8 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 }
 
 func (t *Tracker) mend(c *Channel, have, want Position) {
-	t.stats.Gaps.Add(1)
 	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
-	c.resync(resyncAudit)
+	c.step(reread{resyncAudit})
 }
 
 func (t *Tracker) channel(name string) *Channel {
@@ -209,8 +208,8 @@ func (o orphan) compare(p orphan) int {
 	return cmp.Or(strings.Compare(o.channel, p.channel), strings.Compare(o.inc, p.inc))
 }
 
-// suspect notes the owners of entries, to be looked up. The channel's lock is held.
-func (t *Tracker) suspect(channel string, users map[string]*User) {
+// noteOwners notes the owners of entries, to be looked up: whoever may read users calls it.
+func (t *Tracker) noteOwners(channel string, users map[string]*User) {
 	t.lists.Lock()
 	defer t.lists.Unlock()
 	last := ""
@@ -218,30 +217,30 @@ func (t *Tracker) suspect(channel string, users map[string]*User) {
 		for i := range u.Metas {
 			if inc := u.Metas[i].Inc; inc != last {
 				last = inc
-				t.suspects[orphan{channel, inc}] = true
+				t.owners[orphan{channel, inc}] = true
 			}
 		}
 	}
 }
 
-// checkOrphans looks up the suspects, and removes entries whose incarnation has been unknown for one lease time.
+// checkOrphans looks up the owners, and removes entries whose incarnation has been unknown for one lease time.
 func (t *Tracker) checkOrphans() {
 	t.lists.Lock()
-	suspects := t.suspects
-	t.suspects = map[orphan]bool{}
+	owners := t.owners
+	t.owners = map[orphan]bool{}
 	t.lists.Unlock()
 	for o := range t.orphans {
-		suspects[o] = true
+		owners[o] = true
 	}
 	alive := map[string]bool{}
-	for _, o := range slices.SortedFunc(maps.Keys(suspects), orphan.compare) {
+	for _, o := range slices.SortedFunc(maps.Keys(owners), orphan.compare) {
 		known, asked := alive[o.inc]
 		if !asked {
 			var err error
 			if known, err = t.lease.IncarnationAlive(t.ctx, o.inc); err != nil {
 				t.lists.Lock()
-				for o := range suspects {
-					t.suspects[o] = true
+				for o := range owners {
+					t.owners[o] = true
 				}
 				t.lists.Unlock()
 				return // Redis is away; later
@@ -262,7 +261,7 @@ func (t *Tracker) checkOrphans() {
 			delete(t.orphans, o)
 			if n == 0 { // they moved to another incarnation, which is not told: let the view know
 				if c := t.channel(o.channel); c != nil {
-					c.resync(resyncOrphan)
+					c.step(reread{resyncOrphan})
 				}
 				continue
 			}
@@ -280,7 +279,7 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 	}
 	if c := t.channel(o.channel); c != nil {
 		c.mu.Lock()
-		for id, u := range c.replica.users {
+		for id, u := range c.view.replica.users {
 			for i := range u.Metas {
 				if u.Metas[i].Inc == o.inc {
 					refs[entryRef{u.Metas[i].ConnID, id}] = true

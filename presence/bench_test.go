@@ -2,6 +2,7 @@ package presence
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 )
 
@@ -76,4 +77,37 @@ func BenchmarkWindowFlush(b *testing.B) {
 			b.Fatal("nothing to tell")
 		}
 	}
+}
+
+// quiet is an audience that does nothing with what it is told.
+type quiet struct{}
+
+func (quiet) Viewers() (plain, scripts bool) { return true, true }
+func (quiet) PresenceEvents([]Event)         {}
+func (quiet) PresenceDiff(*Diff)             {}
+func (quiet) PresenceState([]string, []byte) {}
+
+// A message that changes one of 1000 users, from the topic to the audience.
+func BenchmarkReceive(b *testing.B) {
+	t := NewTracker(Config{Lease: &actor{name: "n1"}, TTL: stageTTL, Window: stageWindow, Log: slog.New(slog.DiscardHandler)})
+	defer t.Close()
+	c := t.Open("C", quiet{})
+	r := crowd(1000)
+	liveWith(c, r)
+	u := *r.users["user-0500"]
+	metas := [2][]Meta{append([]Meta(nil), u.Metas...), append([]Meta(nil), u.Metas...)}
+	metas[1][0].Info = `{"name":"Somebody","color":"#ffffff"}`
+	seq := r.seq
+	b.ReportAllocs()
+	for b.Loop() {
+		seq++
+		c.Receive(message(Change{Epoch: "e", Seq: seq, Op: OpUpdate, Users: []User{{ID: u.ID, Metas: metas[seq&1]}}}))
+	}
+	if t.stats.Gaps.Load() > 0 {
+		b.Fatal("gap")
+	}
+}
+
+func liveWith(c *Channel, r *Replica) {
+	c.view.replica, c.view.phase, c.view.known = r, live, true
 }

@@ -31,6 +31,9 @@ type Change struct {
 	Users []User   // no Metas: the user has left
 }
 
+// position is where a channel stands after the change.
+func (c *Change) position() Position { return Position{c.Epoch, c.Seq} }
+
 var errBadMessage = errors.New("presence message is damaged")
 
 // maxList bounds counts in a message before they are believed.

@@ -1,6 +1,8 @@
 package presence
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -18,73 +20,45 @@ type Audience interface {
 	PresenceState(connIDs []string, frame []byte)
 }
 
-// Channel is one channel's presence on this node while someone here is in it.
+// Channel is one channel's presence on this node while someone here is in it, or entries of this node wait to be written.
+// It owns the lock, the timer and the goroutines; what is to happen its view decides.
 //
-//	(Open) ──▶ cold ── Load ──▶ loading ── snapshot read ──▶ live ──┐
-//	             ▲                  ▲                                │
-//	             │                  └── gap, re-subscription, audit ─┘
-//	             └── Detach ── (kept while entries of this node wait to be written)
+// Its files: channel.go brings events to the view and does what follows, own.go and settle.go write what this node's
+// connections track.
 //
-// Its files: channel.go takes messages, load.go reads snapshots, notify.go tells the audience, wait.go lets writers see
-// their own changes, own.go writes what this node's connections track.
-//
-// Invariant: while phase is loading exactly one goroutine of the tracker, the one numbered loader, reads the snapshot,
-// and changes go to backlog.
+// Invariant: the audience is called by one goroutine at a time, the one that has set telling, in the order of told.
 type Channel struct {
 	// static
 	t    *Tracker
 	name string
 
 	mu      sync.Mutex
-	aud     Audience // nil when detached
-	phase   phase
-	ready   chan struct{} // closed when live for the first time since Open
-	replica *Replica
-
-	// reading a snapshot
-	turn     uint64 // counts reasons to read
-	loader   uint64 // numbers the goroutines that read
-	begun    uint64 // counts snapshots begun
-	adopted  uint64 // the number of the last one adopted
-	inStep   bool   // no change has been missed as far as is known, and those that come are told at once
-	backlog  backlog
-	overflow bool
-	snap     *Snapshot     // read, but the changes up to its End have not all come
-	arrived  chan struct{} // closed when they have, or when it is clear that one is missing
-
-	// telling
-	window     Window
-	flush      *time.Timer // set while the window is open
-	holds      *time.Timer // set while removals are held back
-	states     []stateWaiter
-	stateTimer *time.Timer // set while states wait for their time
-	state      []byte      // the last presence_state, while it is still right
-	stateAt    time.Time   // when the last one was encoded
-	stateTook  time.Duration
-	out        []func() // what is to be told, in order
-	draining   bool
+	aud     Audience      // nil when detached
+	ready   chan struct{} // closed when the view is known for the first time since Open
+	view    view
+	timer   *time.Timer // fires at armed
+	armed   time.Time   // zero: it does not fire
+	told    []telling   // what is to be told, in order
+	telling bool
 
 	// this node's own
-	own     map[entryRef]*own
-	joins   map[string]*overload.Limiter // by user
-	reg     registration
-	waiters map[Position][]waiter // writers that wait to see their change
+	own   map[entryRef]*own
+	joins map[string]*overload.Limiter // by user
+	reg   registration
 }
 
-type phase byte
-
-const (
-	cold phase = iota
-	loading
-	live
-)
+// telling is an effect that is to be told, and to whom.
+type telling struct {
+	to Audience
+	effect
+}
 
 // Load reads the channel from Redis for an audience. The hub calls it when the topic's subscription is confirmed.
 func (c *Channel) Load(aud Audience) {
 	c.mu.Lock()
 	defer c.unlock()
 	if c.aud == aud {
-		c.reload(resyncFirst)
+		c.stepLocked(reread{resyncFirst})
 	}
 }
 
@@ -98,52 +72,175 @@ func (c *Channel) Ready() <-chan struct{} {
 // Receive takes a presence message of the channel's topic.
 func (c *Channel) Receive(payload string) {
 	change, err := parseChange(payload)
-	c.mu.Lock()
-	defer c.unlock()
 	switch {
-	case c.phase == cold:
-		return
-	case err != nil:
+	case err == nil:
+		c.step(&received{change, len(payload)})
+	default:
 		c.t.cfg.Log.Error("bad presence message", "channel", c.name, "error", err)
-		c.t.stats.Gaps.Add(1)
-		c.reload(resyncBad)
-		return
-	case c.phase == loading:
-		c.follow(&change)
-		c.keep(change, len(payload))
-		return
+		c.step(reread{resyncBad})
 	}
-	ts, ok := c.apply(&change)
-	if !ok {
-		c.t.stats.Gaps.Add(1)
-		epoch, seq := c.replica.Position()
-		c.t.cfg.Log.Info("gap in presence", "channel", c.name, "have", Position{epoch, seq}, "got", Position{change.Epoch, change.Seq})
-		c.reload(resyncGap)
-		return
-	}
-	c.note(ts)
-	c.seen(Position{change.Epoch, change.Seq})
-}
-
-// apply is Replica.Apply. While Redis is suspected to have lost data, the beginning of a history is a gap: it may be the
-// late message of one that is over. c.mu is held.
-func (c *Channel) apply(change *Change) (ts []Transition, ok bool) {
-	if epoch, _ := c.replica.Position(); change.Epoch != epoch && c.t.suspicious() {
-		return nil, false
-	}
-	return c.replica.Apply(change)
 }
 
 // Resubscribed says that messages may have been missed.
-func (c *Channel) Resubscribed() { c.resync(resyncSubscription) }
+func (c *Channel) Resubscribed() { c.step(reread{resyncSubscription}) }
 
-// resync reads a channel again that has been read, or is just being read.
-func (c *Channel) resync(why resync) {
+// step lets an event happen to the view.
+func (c *Channel) step(e event) {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.phase != cold {
-		c.reload(why)
+	c.stepLocked(e)
+}
+
+func (c *Channel) stepLocked(e event) {
+	now := moment{Time: time.Now()}
+	now.doubt = c.t.suspicion(now.Time)
+	if c.aud != nil {
+		now.plain, now.scripts = c.aud.Viewers()
 	}
+	fresh := false
+	for _, fx := range c.view.step(e, now) {
+		switch fx := fx.(type) {
+		case resync:
+			c.t.stats.reread(fx)
+			continue
+		case gap:
+			c.t.cfg.Log.Info("gap in presence", "channel", c.name, "have", fx.have, "got", fx.got)
+			continue
+		case read:
+			c.t.spawn(func(ctx context.Context) { c.read(ctx, fx) })
+			continue
+		case adopted:
+			c.t.stats.Loads.Add(1)
+			if !closed(c.ready) {
+				close(c.ready)
+			}
+			c.t.noteOwners(c.name, fx.users)
+			continue
+		case state:
+			fresh = fresh || fx.fresh
+		}
+		c.told = append(c.told, telling{c.aud, fx})
+	}
+	if fresh {
+		c.view.step(encoded{time.Since(now.Time)}, now)
+	}
+	c.armLocked()
+}
+
+// armLocked sets the timer to when the view has to be ticked.
+func (c *Channel) armLocked() {
+	at := c.view.next()
+	switch {
+	case at.Equal(c.armed):
+		return
+	case at.IsZero():
+		c.timer.Stop()
+	case c.timer == nil:
+		c.timer = time.AfterFunc(time.Until(at), c.tick)
+	default:
+		c.timer.Reset(time.Until(at))
+	}
+	c.armed = at
+}
+
+func (c *Channel) tick() {
+	_, _, held := c.t.lease.Lease()
+	c.mu.Lock()
+	defer c.unlock()
+	c.armed = time.Time{}
+	c.stepLocked(tick{held})
+}
+
+// read reads a snapshot for the view, after a while, if it still wants one then.
+func (c *Channel) read(ctx context.Context, r read) {
+	select {
+	case <-time.After(r.after):
+	case <-ctx.Done():
+		return
+	}
+	if !c.begin(r.number) {
+		return
+	}
+	snap, err := c.t.store.Snapshot(ctx, c.name)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, errMoved) && r.after < lastRetry {
+		c.t.cfg.Log.Warn("read presence failed", "channel", c.name, "error", err)
+	}
+	c.step(readOver{r.number, snap})
+}
+
+func (c *Channel) begin(reading uint64) (wanted bool) {
+	c.mu.Lock()
+	defer c.unlock()
+	if wanted = c.view.reading == reading; wanted {
+		c.stepLocked(begins{})
+	}
+	return wanted
+}
+
+// errDetached says that nobody on this node is in the channel any more.
+var errDetached = errors.New("presence: the channel is closed")
+
+// State sends a connection the presence_state of now and returns when it is on its way. From then on that connection is
+// told only what comes after it. While the channel has not been read yet it waits, as long as ctx allows.
+func (c *Channel) State(ctx context.Context, connID string) error {
+	return c.stateAfter(ctx, connID, Position{})
+}
+
+// stateAfter is State for a view that holds the change at a position. When ctx ends the state is still owed.
+func (c *Channel) stateAfter(ctx context.Context, connID string, at Position) error {
+	w, ok := c.owe(connID, at)
+	if !ok {
+		return errDetached
+	}
+	return c.wait(ctx, w)
+}
+
+// owe queues a presence_state; false: there is no audience.
+func (c *Channel) owe(connID string, at Position) (w waiter, ok bool) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.aud == nil {
+		return waiter{}, false
+	}
+	w = waiter{at: at, begun: c.view.begun, conn: connID, done: make(chan struct{})}
+	c.stepLocked(owes{w})
+	return w, true
+}
+
+// ownWriteWait is how long a writer waits to see its change come back; then it counts as lost and the channel is read again.
+const ownWriteWait = 1500 * time.Millisecond
+
+// await waits until a position is in the view and what could be told of it at once has been told, or there is nobody to
+// see it, or the time is over.
+func (c *Channel) await(ctx context.Context, at Position) {
+	c.mu.Lock()
+	w := waiter{at: at, begun: c.view.begun, done: make(chan struct{})}
+	c.stepLocked(awaits{w})
+	c.unlock()
+	if c.wait(ctx, w) != nil {
+		c.step(gaveUp{w})
+	}
+}
+
+// wait returns nil when w is over. A change that does not come back counts as lost: the channel is read again.
+func (c *Channel) wait(ctx context.Context, w waiter) error {
+	if closed(w.done) {
+		return nil
+	}
+	timeout := time.NewTimer(ownWriteWait)
+	defer timeout.Stop()
+	for range 2 {
+		select {
+		case <-w.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timeout.C:
+			c.step(overdue{w})
+			timeout.Reset(ownWriteWait)
+		}
+	}
+	return context.DeadlineExceeded
 }
 
 // List gives the users of now, the one who has been here longest first. What connID wrote is in it, also while Redis
@@ -152,10 +249,10 @@ func (c *Channel) resync(why resync) {
 func (c *Channel) List(connID string) (us []*User, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.aud == nil || !closed(c.ready) {
+	if c.aud == nil || !c.view.known {
 		return nil, false
 	}
-	us = c.replica.List()
+	us = c.view.replica.List()
 	if connID == "" || len(c.own) == 0 {
 		return us, true
 	}
@@ -201,37 +298,46 @@ func withOwn(us []*User, ref entryRef, o *own) []*User {
 func (c *Channel) Detach() {
 	c.mu.Lock()
 	defer c.unlock()
+	c.stepLocked(detached{})
 	c.aud = nil
-	c.phase = cold
-	c.loader++ // the one that reads gives up
-	c.replica = NewReplica()
-	c.backlog, c.snap, c.state, c.window = backlog{}, nil, nil, Window{version: c.window.version}
-	for _, t := range []**time.Timer{&c.flush, &c.holds, &c.stateTimer} {
-		if *t != nil {
-			(*t).Stop()
-			*t = nil
-		}
-	}
-	c.dismiss()
-	c.t.tidy(c)
+	c.t.tidyLocked(c)
 }
 
 // unlock gives c.mu back and tells what is to be told: in order, by one goroutine at a time, not under the lock.
 func (c *Channel) unlock() {
-	if c.draining {
+	if c.telling {
 		c.mu.Unlock()
 		return
 	}
-	c.draining = true
-	for len(c.out) > 0 {
-		out := c.out
-		c.out = nil
+	c.telling = true
+	for len(c.told) > 0 {
+		told := c.told
+		c.told = nil
 		c.mu.Unlock()
-		for _, tell := range out {
-			tell()
+		for _, t := range told {
+			t.tell()
 		}
 		c.mu.Lock()
 	}
-	c.draining = false
+	c.telling = false
 	c.mu.Unlock()
+}
+
+// tell tells the audience, or wakes who waits.
+func (t telling) tell() {
+	var over []waiter
+	switch fx := t.effect.(type) {
+	case []Event:
+		t.to.PresenceEvents(fx)
+	case *Diff:
+		t.to.PresenceDiff(fx)
+	case state:
+		t.to.PresenceState(fx.conns, fx.frame)
+		over = fx.asked
+	case woken:
+		over = fx
+	}
+	for _, w := range over {
+		close(w.done)
+	}
 }

@@ -10,8 +10,10 @@
 //	departed.go  pure: which connections left, and so never come back
 //	window.go    pure: gathers changes between two flushes, and what each client has been told
 //	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
-//	channel.go   one channel on this node; load.go reads it, notify.go tells its audience, wait.go lets writers see their changes
-//	own.go       what this node's connections track there, and writing it; pace.go: how often
+//	view.go      pure: a channel as this node sees it, and all that happens to it: step. load.go reads snapshots, notify.go
+//	             tells the audience, wait.go lets writers see their changes
+//	channel.go   a view's lock, timer and goroutines
+//	own.go       what this node's connections track in a channel; settle.go writes it; pace.go: how often
 //	tracker.go   all channels of this node: writes again after a lost lease, tidies up
 //	audit.go     compares with Redis, repairs, removes orphans
 //

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -100,23 +101,36 @@ func (x *index) remove(op Op, by map[string][]string) { // connection ids by use
 	}
 }
 
-// view is one node's: a replica fed by its topic, and the clients that listen to it there.
-type view struct {
-	r       *Replica
-	w       Window
+// node is a view driven as its Channel drives it: with messages of the topic, readings, and time; and those who listen there.
+type node struct {
+	view    view
+	doubt   time.Time // until then a connection broke a short while ago
+	broken  bool      // it has not subscribed again since
 	queue   []*Change // sent, not yet received
 	reading *reading
+	waiting map[chan struct{}]waiter // writers
 	scripts scriptClient
 	clients []*client
 	blind   map[string]bool // users of whom Redis lost connections that this node had not heard of: nobody could hold them
-	broke   bool            // a connection broke: what is missing in the next reading may be written again
 }
 
-// reading is a snapshot under way: pages are read at different moments.
+// reading is a snapshot that was asked for: pages are read at different moments.
 type reading struct {
-	snap    *Snapshot
-	pages   []string
-	backlog []*Change
+	read
+	snap  *Snapshot // nil: not begun
+	pages []string
+}
+
+// listen gives a node new listeners, none of whom has been told anything; early ones came while the channel was empty.
+func (n *node) listen(number int, early bool) {
+	n.scripts, n.clients = scriptClient{map[string]bool{}, map[string]int{}}, nil
+	for j, devices := range []bool{false, true, false} {
+		c := &client{name: fmt.Sprintf("%d.%d", number, j), devices: devices, left: map[string]int{}}
+		if early && j < 2 {
+			c.state = map[string][]string{}
+		}
+		n.clients = append(n.clients, c)
+	}
 }
 
 // client is a Phoenix-style reducer.
@@ -192,126 +206,43 @@ type world struct {
 	x       index
 	truth   map[string]map[string]Meta // user id to connection id to meta: what connections track
 	went    map[string]int             // how often a user's last connection went
-	views   []*view
-	now     int64
+	nodes   []*node
+	now     time.Time
 	lastRef int
 	lost    bool // the index lost data and was not written again yet
 }
 
-const holdFor = 100
+const holdFor = 10 * time.Second
 
-func (w *world) note(t *rapid.T, v *view, ts []Transition) {
-	var es []Event
-	for _, tr := range ts {
-		es = appendEvents(es, tr)
+// step lets an event happen at a node, and tells those who listen there what follows of it.
+func (w *world) step(t *rapid.T, n *node, e event) {
+	now := moment{Time: w.now, plain: true, scripts: true}
+	if w.now.Before(n.doubt) {
+		now.doubt = n.doubt.UnixMilli()
 	}
-	v.scripts.hear(t, es)
-	v.w.Note(ts)
-	w.check(t, v)
-}
-
-func (w *world) check(t *rapid.T, v *view) {
-	if fault := v.r.Check(); fault != "" {
-		t.Fatal(fault)
-	}
-}
-
-func (w *world) publish() {
-	for _, v := range w.views {
-		v.queue = append(v.queue, w.x.history...)
-	}
-	w.x.history = nil
-}
-
-// receive is Channel.Receive.
-func (w *world) receive(t *rapid.T, v *view) {
-	c := v.queue[0]
-	v.queue = v.queue[1:]
-	if v.reading != nil {
-		v.reading.backlog = append(v.reading.backlog, c)
-		w.finish(t, v)
-		return
-	}
-	copied := *c
-	ts, ok := v.r.Apply(&copied)
-	if !ok {
-		if len(ts) > 0 {
-			t.Fatal("a gap tells something")
-		}
-		w.read(v)
-		return
-	}
-	w.note(t, v, ts)
-}
-
-// read begins Store.Snapshot.
-func (w *world) read(v *view) {
-	s := &Snapshot{Seq: w.x.seq, End: -1, Users: map[string]*User{}}
-	if w.x.seq > 0 {
-		s.Epoch = strconv.Itoa(w.x.epoch)
-	}
-	v.reading = &reading{snap: s, pages: slices.Sorted(maps.Keys(w.x.users))}
-}
-
-// page reads one user, or ends the snapshot.
-func (w *world) page(t *rapid.T, v *view) {
-	rd := v.reading
-	if rd.snap.End >= 0 {
-		return
-	}
-	if len(rd.pages) > 0 {
-		id := rd.pages[0]
-		rd.pages = rd.pages[1:]
-		if u := w.x.users[id]; u != nil {
-			copied := *u
-			rd.snap.Users[id] = &copied
-		}
-		return
-	}
-	epoch := ""
-	if w.x.seq > 0 {
-		epoch = strconv.Itoa(w.x.epoch)
-	}
-	moved := epoch != rd.snap.Epoch || w.x.seq < rd.snap.Seq
-	for _, u := range rd.snap.Users {
-		moved = moved || u.Seq > w.x.seq
-	}
-	if moved {
-		w.read(v)
-		return
-	}
-	rd.snap.End = w.x.seq
-	w.finish(t, v)
-}
-
-// finish is Channel.complete.
-func (w *world) finish(t *rapid.T, v *view) {
-	rd := v.reading
-	if rd.snap.End < 0 {
-		return
-	}
-	for _, c := range rd.backlog {
-		copied := *c
-		if !rd.snap.Advance(&copied) {
-			w.read(v)
-			return
+	for _, fx := range n.view.step(e, now) {
+		switch fx := fx.(type) {
+		case read:
+			n.reading = &reading{read: fx}
+		case []Event:
+			n.scripts.hear(t, fx)
+		case *Diff:
+			n.diff(t, fx)
+		case state:
+			n.state(t, fx)
+		case woken:
+			for _, waiter := range fx {
+				delete(n.waiting, waiter.done)
+			}
 		}
 	}
-	rd.backlog = nil
-	if rd.snap.Seq < rd.snap.End {
-		return
+	if fault := n.view.check(); fault != "" {
+		t.Fatalf("after %T: %s", e, fault)
 	}
-	v.reading = nil
-	hold := int64(0)
-	if epoch, seq := v.r.Position(); v.r.Len() > 0 && (epoch != rd.snap.Epoch || rd.snap.Seq < seq || v.broke) {
-		hold = w.now + holdFor
-	}
-	w.note(t, v, v.r.Reset(rd.snap, hold))
 }
 
-func (w *world) flush(t *rapid.T, v *view) {
-	d := v.w.Flush("C", v.r.User)
-	for _, c := range v.clients {
+func (n *node) diff(t *rapid.T, d *Diff) {
+	for _, c := range n.clients {
 		if c.state == nil {
 			continue // it has not been given a state yet
 		}
@@ -327,45 +258,143 @@ func (w *world) flush(t *rapid.T, v *view) {
 	}
 }
 
-func (w *world) state(t *rapid.T, v *view, c *client) {
-	f := parseState(t, renderState("C", v.r.users))
-	c.state = map[string][]string{}
-	for id, m := range f {
-		c.state[id] = pictures(m)
+func (n *node) state(t *rapid.T, s state) {
+	for _, c := range n.clients {
+		if slices.Contains(s.conns, c.name) {
+			c.state = map[string][]string{}
+			for id, m := range parseState(t, s.frame) {
+				c.state[id] = pictures(m)
+			}
+		}
 	}
-	v.w.Told(c.name)
+}
+
+func (w *world) publish() {
+	for _, n := range w.nodes {
+		n.queue = append(n.queue, w.x.history...)
+	}
+	w.x.history = nil
+}
+
+func (w *world) receive(t *rapid.T, n *node) {
+	c := *n.queue[0]
+	n.queue = n.queue[1:]
+	w.step(t, n, &received{c, 100})
+}
+
+// read does the next thing of a reading, as Store.Snapshot does: where the channel stands, then each user, then where it
+// stands now.
+func (w *world) read(t *rapid.T, n *node) {
+	rd := n.reading
+	switch {
+	case rd.snap == nil:
+		w.step(t, n, begins{})
+		rd.snap = &Snapshot{Epoch: w.epoch(), Seq: w.x.seq, Users: map[string]*User{}}
+		rd.pages = slices.Sorted(maps.Keys(w.x.users))
+	case len(rd.pages) > 0:
+		id := rd.pages[0]
+		rd.pages = rd.pages[1:]
+		if u := w.x.users[id]; u != nil {
+			copied := *u
+			rd.snap.Users[id] = &copied
+		}
+	default:
+		rd.snap.End = w.x.seq
+		moved := w.epoch() != rd.snap.Epoch || w.x.seq < rd.snap.Seq
+		for _, u := range rd.snap.Users {
+			moved = moved || u.Seq > w.x.seq
+		}
+		if moved {
+			rd.snap = nil
+		}
+		n.reading = nil
+		w.step(t, n, readOver{rd.number, rd.snap})
+	}
+}
+
+// resubscribe loses what is on its way.
+func (w *world) resubscribe(t *rapid.T, n *node) {
+	n.queue, n.broken = nil, false
+	w.step(t, n, reread{resyncSubscription})
+}
+
+// pass lets time pass, but ends no hold of a node that has not heard of all: holds are longer than it takes to subscribe and
+// to write again.
+func (w *world) pass(t *rapid.T, d time.Duration, held bool) {
+	now := w.now.Add(d)
+	for _, n := range w.nodes {
+		if n.broken && now.After(n.doubt) {
+			w.resubscribe(t, n)
+			return
+		}
+		if at := n.view.holdsAt; !at.IsZero() && !at.After(now) && (w.lost || !w.inStep(n)) {
+			return
+		}
+	}
+	w.now = now
+	for _, n := range w.nodes {
+		if at := n.view.next(); !at.IsZero() && !at.After(now) {
+			w.step(t, n, tick{held})
+		}
+	}
+}
+
+// inStep tells whether a node's view stands where the index does.
+func (w *world) inStep(n *node) bool {
+	epoch, seq := n.view.replica.Position()
+	return n.view.phase == live && epoch == w.epoch() && seq == w.x.seq
+}
+
+// leave closes the channel on a node, and opens it anew. What was being read comes late.
+func (w *world) leave(t *rapid.T, i int) {
+	n := w.nodes[i]
+	late := n.reading
+	w.step(t, n, detached{})
+	if len(n.waiting) > 0 {
+		t.Fatal("a writer waits for a view that is not there")
+	}
+	n.listen(i, false)
+	w.step(t, n, reread{resyncFirst})
+	if late != nil && late.snap != nil {
+		w.step(t, n, readOver{late.number, late.snap})
+	}
 }
 
 // settle lets everything arrive, writes again what was lost, and lets holds end.
 func (w *world) settle(t *rapid.T) {
 	w.restore()
-	for _, v := range w.views {
-		if v.broke {
-			w.read(v)
+	for _, n := range w.nodes {
+		if n.broken {
+			w.resubscribe(t, n)
 		}
 	}
-	for range 3 {
-		for _, v := range w.views {
-			for len(v.queue) > 0 || v.reading != nil {
-				if len(v.queue) > 0 {
-					w.receive(t, v)
+	for range 5 {
+		for _, n := range w.nodes {
+			for len(n.queue) > 0 || n.reading != nil {
+				if len(n.queue) > 0 {
+					w.receive(t, n)
 				} else {
-					w.page(t, v)
-					if v.reading != nil && v.reading.snap.End >= 0 {
-						w.read(v) // a message was lost: the timeout of Channel.adopt
-					}
+					w.read(t, n)
 				}
 			}
-			if at, _ := v.r.Position(); at != w.epoch() || v.r.seq != w.x.seq {
-				w.read(v) // the audit
+		}
+		w.pass(t, settleTime, true)
+		for _, n := range w.nodes {
+			if n.view.phase == live && !w.inStep(n) {
+				w.step(t, n, reread{resyncAudit})
+			}
+			for _, wait := range n.waiting {
+				w.step(t, n, overdue{wait})
 			}
 		}
-		w.publish()
 	}
-	w.now += 2 * holdFor
-	for _, v := range w.views {
-		w.note(t, v, v.r.Expire(w.now))
-		w.flush(t, v)
+	for _, n := range w.nodes {
+		for n.reading != nil {
+			w.read(t, n)
+		}
+	}
+	for range 3 { // holds that another event made longer, then the window
+		w.pass(t, 2*holdFor, true)
 	}
 }
 
@@ -383,9 +412,9 @@ func (w *world) lose() {
 	w.lost = true
 	for id, conns := range w.truth {
 		for conn := range conns {
-			for _, v := range w.views {
-				if v.r.users[id].meta(conn) == nil {
-					v.blind[id] = true
+			for _, n := range w.nodes {
+				if n.view.replica.users[id].meta(conn) == nil {
+					n.blind[id] = true
 				}
 			}
 		}

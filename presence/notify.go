@@ -1,8 +1,6 @@
 package presence
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -20,149 +18,74 @@ func stateSpacing(took time.Duration) time.Duration {
 	return min(max(stateShare*took, minStateSpace), maxStateSpace)
 }
 
-// errDetached says that nobody on this node is in the channel any more.
-var errDetached = errors.New("presence: the channel is closed")
-
-// stateWaiter is a connection that is to get a presence_state as soon as the view holds what the waiter waits for.
-type stateWaiter struct {
-	conn string
-	waiter
-}
-
-// note passes transitions on to scripts at once and to plain clients at the next flush. c.mu is held.
-func (c *Channel) note(ts []Transition) {
-	if len(ts) == 0 || c.aud == nil {
+// note passes transitions on to scripts at once and to plain clients at the next flush.
+func (v *view) note(ts []Transition) {
+	if len(ts) == 0 {
 		return
 	}
-	c.state = nil
-	plain, scripts := c.aud.Viewers()
-	if scripts {
+	v.state = nil
+	if v.now.scripts {
 		var es []Event
 		for _, t := range ts {
 			es = appendEvents(es, t)
 		}
 		if len(es) > 0 {
-			aud := c.aud
-			c.out = append(c.out, func() { aud.PresenceEvents(es) })
+			v.do(es)
 		}
 	}
-	if !plain || !c.window.Note(ts) {
-		return
-	}
-	if c.t.cfg.Window <= 0 {
-		c.flushNow()
-		return
-	}
-	if c.flush == nil {
-		c.flush = time.AfterFunc(c.t.cfg.Window, func() {
-			c.mu.Lock()
-			defer c.unlock()
-			c.flush = nil
-			c.flushNow()
-		})
+	switch {
+	case !v.now.plain || !v.changes.Note(ts):
+	case v.window <= 0:
+		v.flush()
+	case v.flushAt.IsZero():
+		v.flushAt = v.now.Add(v.window)
 	}
 }
 
-// flushNow ends the window. c.mu is held.
-func (c *Channel) flushNow() {
-	if c.aud == nil {
-		return
+// flush ends the window.
+func (v *view) flush() {
+	if d := v.changes.Flush(v.channel, v.replica.User); d.Plain != nil || d.Devices != nil || d.Fresh != nil {
+		v.do(d)
 	}
-	d := c.window.Flush(c.name, c.replica.User)
-	if d.Plain == nil && d.Devices == nil && d.Fresh == nil {
-		return
-	}
-	aud := c.aud
-	c.out = append(c.out, func() { aud.PresenceDiff(d) })
 }
 
-// State sends a connection the presence_state of now and returns when it is on its way. From then on that connection is
-// told only what comes after it. While the channel has not been read yet it waits, as long as ctx allows.
-func (c *Channel) State(ctx context.Context, connID string) error {
-	return c.stateAfter(ctx, connID, Position{})
-}
+// stateDue tells whether a waiter's state can be sent: the channel has been read, and its view holds what it waits for.
+func (v *view) stateDue(w waiter) bool { return v.known && v.reached(w) }
 
-// stateAfter is State for a view that holds the change at a position. When ctx ends the state is still owed.
-func (c *Channel) stateAfter(ctx context.Context, connID string, at Position) error {
-	c.mu.Lock()
-	if c.aud == nil {
-		c.mu.Unlock()
-		return errDetached
-	}
-	w := waiter{at: at, begun: c.begun, done: make(chan struct{})}
-	c.states = append(c.states, stateWaiter{connID, w})
-	c.callStates()
-	c.unlock()
-	return c.wait(ctx, w)
-}
+func (v *view) anyDue() bool { return slices.ContainsFunc(v.states, v.stateDue) }
 
-// owe queues a presence_state without waiting for it.
-func (c *Channel) owe(connID string, at Position) {
-	c.mu.Lock()
-	defer c.unlock()
-	if c.aud == nil {
+// callStates sends the states that are due, now or when the last encoding is old enough.
+func (v *view) callStates() {
+	if !v.statesAt.IsZero() || !v.anyDue() {
 		return
 	}
-	w := waiter{at: at, begun: c.begun, done: make(chan struct{})}
-	c.states = append(c.states, stateWaiter{connID, w})
-	c.callStates()
-	time.AfterFunc(ownWriteWait, func() { c.overdue(w) })
-}
-
-// due tells whether a state can be sent: the channel has been read, and its view holds what the waiter waits for. c.mu is held.
-func (c *Channel) due(w waiter) bool {
-	return closed(c.ready) && c.reached(w)
-}
-
-// callStates sends the states that are due, now or when the last encoding is old enough. c.mu is held.
-func (c *Channel) callStates() {
-	if c.stateTimer != nil || !slices.ContainsFunc(c.states, func(w stateWaiter) bool { return c.due(w.waiter) }) {
+	at := v.stateAt.Add(stateSpacing(v.stateTook))
+	if v.state != nil || !at.After(v.now.Time) {
+		v.sendStates()
 		return
 	}
-	wait := stateSpacing(c.stateTook) - time.Since(c.stateAt)
-	if c.state != nil || wait <= 0 {
-		c.sendStates()
-		return
-	}
-	c.stateTimer = time.AfterFunc(wait, func() {
-		c.mu.Lock()
-		defer c.unlock()
-		c.stateTimer = nil
-		c.sendStates()
-	})
+	v.statesAt = at
 }
 
-// sendStates sends all whose state is due one shared frame. c.mu is held.
-func (c *Channel) sendStates() {
-	if c.aud == nil {
-		return
-	}
-	var conns []string
-	var told []chan struct{}
-	c.states = slices.DeleteFunc(c.states, func(w stateWaiter) bool {
-		if !c.due(w.waiter) {
-			return false
+// sendStates sends all whose state is due one shared frame.
+func (v *view) sendStates() {
+	var s state
+	v.states = slices.DeleteFunc(v.states, func(w waiter) bool {
+		due := v.stateDue(w)
+		if due {
+			s.conns, s.asked = append(s.conns, w.conn), append(s.asked, w)
 		}
-		conns, told = append(conns, w.conn), append(told, w.done)
-		return true
+		return due
 	})
-	if len(conns) == 0 {
+	if len(s.conns) == 0 {
 		return
 	}
-	if c.state == nil {
-		began := time.Now()
-		c.state = renderState(c.name, c.replica.users)
-		c.stateAt = time.Now()
-		c.stateTook = c.stateAt.Sub(began)
+	if v.state == nil {
+		v.state, v.stateAt, s.fresh = renderState(v.channel, v.replica.users), v.now.Time, true
 	}
-	for _, conn := range conns {
-		c.window.Told(conn)
+	for _, conn := range s.conns {
+		v.changes.Told(conn)
 	}
-	aud, frame := c.aud, c.state
-	c.out = append(c.out, func() {
-		aud.PresenceState(conns, frame)
-		for _, done := range told {
-			close(done)
-		}
-	})
+	s.frame = v.state
+	v.do(s)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"time"
 
 	"rollcall/overload"
@@ -112,48 +111,46 @@ func (c *Channel) Update(ctx context.Context, connID, userID string, f Fields) (
 
 // Untrack takes a connection away from its user. While Redis cannot be reached it succeeds too.
 func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending bool) {
-	ref := entryRef{connID, userID}
-	c.mu.Lock()
-	o := c.own[ref]
-	if o == nil || o.gone {
-		c.mu.Unlock()
-		return false
-	}
-	o.gone = true
-	o.announce = false
-	o.version++
-	c.mu.Unlock()
-	pending, _ = c.write(ctx, ref, o) // only joins are refused
-	return pending
+	return c.end(ctx, entryRef{connID, userID}, 0)
 }
 
 // Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of the user in
 // this channel, on any node, ends it at once. While Redis cannot be reached it succeeds too.
 func (c *Channel) Linger(ctx context.Context, connID, userID string, stay time.Duration) (pending bool) {
-	ref := entryRef{connID, userID}
+	return c.end(ctx, entryRef{connID, userID}, stay)
+}
+
+// end ends the tracking of a connection: at once, or when its entry has lingered for a while.
+func (c *Channel) end(ctx context.Context, ref entryRef, stay time.Duration) (pending bool) {
 	c.mu.Lock()
-	o := c.own[ref]
-	if o == nil || o.gone {
-		c.mu.Unlock()
+	o := c.endLocked(ref, stay)
+	c.mu.Unlock()
+	if o == nil {
 		return false
 	}
-	o.until = time.Now().Add(stay)
-	o.announce = false
-	o.version++
-	o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })
-	c.mu.Unlock()
 	pending, _ = c.write(ctx, ref, o) // only joins are refused
 	return pending
+}
+
+// endLocked notes the end of a tracking; nil: there is none.
+func (c *Channel) endLocked(ref entryRef, stay time.Duration) *own {
+	o := c.own[ref]
+	if o == nil || o.gone {
+		return nil
+	}
+	if o.gone = stay <= 0; !o.gone {
+		o.until = time.Now().Add(stay)
+		o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })
+	}
+	o.announce = false
+	o.version++
+	return o
 }
 
 // lingered ends a lingering whose time is over.
 func (c *Channel) lingered(ref entryRef, o *own) {
 	c.mu.Lock()
-	over := c.own[ref] == o && !o.gone
-	if over {
-		o.gone = true
-		o.version++
-	}
+	over := c.own[ref] == o && c.endLocked(ref, 0) != nil
 	c.mu.Unlock()
 	if over {
 		c.t.unsettled(c)
@@ -209,194 +206,8 @@ func (c *Channel) writeAgain(ctx context.Context, ref entryRef, o *own) {
 		return
 	}
 	if c.takeAnnounce(o) {
-		c.owe(ref.conn, at)
-	}
-}
-
-// maxAttempts bounds how often a write is tried with a renewed lease before it waits for the next heartbeat.
-const maxAttempts = 3
-
-// settle makes Redis hold what is wanted of an entry. Any error means: not now, the tracker tries again. ctx bounds only
-// what this caller waits for: a write that was begun is carried through, so that a client that goes away in the midst of
-// one leaves no doubt about its outcome.
-func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, error) {
-	for attempt := 0; ; {
-		c.mu.Lock()
-		inc, deadline, held := c.t.lease.Lease()
-		if o.settled(inc) {
-			at := o.at
-			if o.gone && c.own[ref] == o {
-				c.drop(ref)
-			}
-			c.mu.Unlock()
-			return at, nil
+		if w, ok := c.owe(ref.conn, at); ok {
+			time.AfterFunc(ownWriteWait, func() { c.step(overdue{w}) })
 		}
-		if !held {
-			c.mu.Unlock()
-			return Position{}, errUnavailable
-		}
-		if wait := o.busy; wait != nil {
-			c.mu.Unlock()
-			select {
-			case <-wait:
-				continue
-			case <-ctx.Done():
-				return Position{}, errUnavailable
-			}
-		}
-		busy := make(chan struct{})
-		o.busy = busy
-		o.tried, o.turn, o.due = true, nil, false
-		w, last, changed := o.wanted, o.at.Epoch, o.written != o.version
-		c.mu.Unlock()
-
-		at, err := c.put(c.t.ctx, Lease{inc, deadline}, ref, &w, changed, last)
-
-		c.mu.Lock()
-		switch {
-		case errors.Is(err, errGone):
-			o.gone, err = true, nil
-		case isRefusal(err) && (w.leaves() || !changed): // of a Redis that refuses everything when it is full
-			err = errUnavailable
-		}
-		switch {
-		case err == nil:
-			o.written, o.inc, o.at, o.stored = w.version, inc, at, w.meta
-		case isRefusal(err) && o.version == w.version:
-			o.written = w.version
-			c.t.unsettled(c) // what it was before may have to be written again
-			if o.stored.Ref == o.meta.Ref {
-				o.meta = o.stored
-			} else {
-				o.gone = true
-				c.drop(ref)
-			}
-		}
-		o.busy = nil
-		close(busy)
-		waits := o.turn != nil
-		c.mu.Unlock()
-		switch {
-		case err == nil && waits:
-			return at, nil // what is wanted since then has its turn later
-		case err == nil:
-			continue
-		}
-		if attempt++; attempt >= maxAttempts || isRefusal(err) {
-			return Position{}, err
-		}
-		if err := c.recover(ctx, inc, err); err != nil {
-			return Position{}, err
-		}
-	}
-}
-
-// drop forgets an entry that has gone. c.mu is held.
-func (c *Channel) drop(ref entryRef) {
-	for _, timer := range []*time.Timer{c.own[ref].timer, c.own[ref].turn} {
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-	delete(c.own, ref)
-	c.t.tidy(c)
-}
-
-// recover decides what a failed write means: nil, it is worth another try now.
-func (c *Channel) recover(ctx context.Context, inc string, err error) error {
-	switch {
-	case errors.Is(err, errFenced), errors.Is(err, errStale):
-		if err := c.t.lease.Renew(ctx); err != nil {
-			return fmt.Errorf("renew lease: %w", err)
-		}
-		return nil
-	case errors.Is(err, redisconn.ErrUnknown):
-		// The write may still arrive: under this incarnation's lease it must not count.
-		c.t.lease.Disown(inc, "a presence write had no answer")
-	case !errors.Is(err, redisconn.ErrUnavailable) && c.t.ctx.Err() == nil:
-		c.t.cfg.Log.Error("presence write failed", "channel", c.name, "error", err)
-	}
-	return err
-}
-
-// put writes one entry once: changed tells that it is not just written again, and last is the epoch in which it was written
-// before. errGone: it was to linger and has gone.
-func (c *Channel) put(ctx context.Context, l Lease, ref entryRef, w *wanted, changed bool, last string) (at Position, err error) {
-	if w.gone {
-		at, err := c.t.store.Leave(ctx, l, c.name, ref.user, ref.conn, newRef())
-		if err != nil {
-			return at, fmt.Errorf("write leave: %w", err)
-		}
-		return at, nil
-	}
-	known, err := c.register(ctx, l.Inc)
-	if err != nil {
-		return Position{}, err
-	}
-	what := "join"
-	if w.until.IsZero() {
-		at, err = c.t.store.Join(ctx, l, c.name, ref.user, &w.meta, changed, known, newRef())
-	} else {
-		what = "linger"
-		at, err = c.t.store.Linger(ctx, l, c.name, ref.user, &w.meta, known, newRef(), max(time.Until(w.until), 0), last)
-	}
-	c.registered(l.Inc, at.Epoch, err)
-	if err != nil && !isRefusal(err) { // whose text is for the handler's author
-		err = fmt.Errorf("write %s: %w", what, err)
-	}
-	return at, err
-}
-
-// registered notes what a write showed of the channel's registration. One that was refused registers again before it is tried
-// again: after a wipe nobody would find its entry by the list.
-func (c *Channel) registered(inc, epoch string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.reg.inc != inc:
-	case err == nil:
-		c.reg.epoch = epoch
-	case errors.Is(err, errFenced):
-		c.reg.inc = ""
-	}
-}
-
-// register puts the channel on the incarnation's list, once, and gives the epoch in which it did, if that is known.
-func (c *Channel) register(ctx context.Context, inc string) (epoch string, err error) {
-	for {
-		c.mu.Lock()
-		if wait := c.reg.busy; wait != nil {
-			c.mu.Unlock()
-			select {
-			case <-wait:
-				continue
-			case <-ctx.Done():
-				return "", ctx.Err()
-			}
-		}
-		if c.reg.inc == inc {
-			defer c.mu.Unlock()
-			return c.reg.epoch, nil
-		}
-		busy := make(chan struct{})
-		c.reg.busy = busy
-		c.mu.Unlock()
-
-		held, err := c.t.store.Register(ctx, inc, c.name)
-
-		c.mu.Lock()
-		if err == nil && held {
-			c.reg.inc, c.reg.epoch = inc, ""
-		}
-		c.reg.busy = nil
-		close(busy)
-		c.mu.Unlock()
-		switch {
-		case err != nil:
-			return "", err
-		case !held:
-			return "", errFenced
-		}
-		return "", nil
 	}
 }

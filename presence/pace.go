@@ -29,7 +29,7 @@ func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
 			return false
 		}
 		c.joinLimiterLocked(ref.user, now).Cancel(joinRate)
-		c.drop(ref)
+		c.dropLocked(ref)
 		return true
 	case o.turn != nil:
 		return true

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -17,23 +18,22 @@ import (
 // none for those who stayed".
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{truth: map[string]map[string]Meta{}, went: map[string]int{}, now: 1000}
+		w := &world{truth: map[string]map[string]Meta{}, went: map[string]int{}, now: time.UnixMilli(1000)}
 		w.x.users = map[string]*User{}
-		nodes := rapid.IntRange(1, 3).Draw(t, "nodes")
-		for i := range nodes {
-			v := &view{r: NewReplica(), blind: map[string]bool{}, scripts: scriptClient{map[string]bool{}, map[string]int{}}}
-			for j, devices := range []bool{false, true, false} {
-				c := &client{name: fmt.Sprintf("%d.%d", i, j), devices: devices, left: map[string]int{}}
-				if j < 2 {
-					c.state = map[string][]string{} // in the channel while it was empty
-				}
-				v.clients = append(v.clients, c)
+		count := rapid.IntRange(1, 3).Draw(t, "nodes")
+		window := rapid.SampledFrom([]time.Duration{0, 50 * time.Millisecond}).Draw(t, "window")
+		for i := range count {
+			n := &node{view: newView("C", window, holdFor), blind: map[string]bool{}, waiting: map[chan struct{}]waiter{}}
+			n.listen(i, true)
+			w.nodes = append(w.nodes, n)
+			w.step(t, n, reread{resyncFirst})
+			for n.reading != nil {
+				w.read(t, n)
 			}
-			w.views = append(w.views, v)
 		}
 		users := rapid.SampledFrom([]string{"a", "b", "c", "d"})
 		conns := rapid.IntRange(1, 3)
-		aView := rapid.IntRange(0, nodes-1)
+		aNode := rapid.IntRange(0, count-1)
 		t.Repeat(map[string]func(*rapid.T){
 			"track": func(t *rapid.T) {
 				id := users.Draw(t, "user")
@@ -68,28 +68,56 @@ func TestModel(t *testing.T) {
 				w.publish()
 			},
 			"deliver": func(t *rapid.T) {
-				if v := w.views[aView.Draw(t, "to")]; len(v.queue) > 0 {
-					w.receive(t, v)
+				if n := w.nodes[aNode.Draw(t, "to")]; len(n.queue) > 0 {
+					w.receive(t, n)
 				}
 			},
 			"lose": func(t *rapid.T) {
-				if v := w.views[aView.Draw(t, "at")]; len(v.queue) > 0 {
-					v.queue = v.queue[1:]
+				if n := w.nodes[aNode.Draw(t, "at")]; len(n.queue) > 0 {
+					n.queue = n.queue[1:]
 				}
 			},
 			"repeat": func(t *rapid.T) {
-				if v := w.views[aView.Draw(t, "at")]; len(v.queue) > 0 {
-					v.queue = slices.Insert(v.queue, 0, v.queue[0])
+				if n := w.nodes[aNode.Draw(t, "at")]; len(n.queue) > 0 {
+					n.queue = slices.Insert(n.queue, 0, n.queue[0])
 				}
 			},
-			"resubscribe": func(t *rapid.T) {
-				v := w.views[aView.Draw(t, "at")]
-				v.queue = nil
-				w.read(v)
+			"damage": func(t *rapid.T) {
+				if n := w.nodes[aNode.Draw(t, "at")]; len(n.queue) > 0 {
+					n.queue = n.queue[1:]
+					w.step(t, n, reread{resyncBad})
+				}
 			},
-			"page": func(t *rapid.T) {
-				if v := w.views[aView.Draw(t, "of")]; v.reading != nil {
-					w.page(t, v)
+			"resubscribe": func(t *rapid.T) { w.resubscribe(t, w.nodes[aNode.Draw(t, "at")]) },
+			"read": func(t *rapid.T) {
+				if n := w.nodes[aNode.Draw(t, "at")]; n.reading != nil {
+					w.read(t, n)
+				}
+			},
+			"fail to read": func(t *rapid.T) {
+				if n := w.nodes[aNode.Draw(t, "at")]; n.reading != nil {
+					number := n.reading.number
+					n.reading = nil
+					w.step(t, n, readOver{number, nil})
+				}
+			},
+			"leave": func(t *rapid.T) { w.leave(t, aNode.Draw(t, "at")) },
+			"write": func(t *rapid.T) { // and wait for it
+				n := w.nodes[aNode.Draw(t, "at")]
+				wait := waiter{at: Position{w.epoch(), w.x.seq}, begun: n.view.begun, done: make(chan struct{})}
+				n.waiting[wait.done] = wait
+				w.step(t, n, awaits{wait})
+			},
+			"wait no longer": func(t *rapid.T) {
+				n := w.nodes[aNode.Draw(t, "at")]
+				late := rapid.Bool().Draw(t, "late")
+				for done, wait := range n.waiting { // all: they have no order
+					if late {
+						w.step(t, n, overdue{wait})
+					} else {
+						w.step(t, n, gaveUp{wait})
+						delete(n.waiting, done)
+					}
 				}
 			},
 			"wipe": func(t *rapid.T) {
@@ -106,29 +134,30 @@ func TestModel(t *testing.T) {
 						}
 					}
 				}
-				for _, v := range w.views {
-					v.broke = true
+				for _, n := range w.nodes {
+					n.doubt, n.broken = w.now.Add(holdFor), true
 				}
 			},
 			"restore": func(*rapid.T) { w.restore() },
-			"expire": func(t *rapid.T) {
-				if w.lost {
-					return // holds are longer than it takes to write again
-				}
-				v := w.views[aView.Draw(t, "at")]
-				w.note(t, v, v.r.Expire(w.now))
+			"pass": func(t *rapid.T) {
+				ms := rapid.SampledFrom([]int{1, 20, 60, 600, 15_000}).Draw(t, "ms")
+				w.pass(t, time.Duration(ms)*time.Millisecond, rapid.Bool().Draw(t, "lease held"))
 			},
-			"flush": func(t *rapid.T) { w.flush(t, w.views[aView.Draw(t, "at")]) },
 			"state": func(t *rapid.T) {
-				v := w.views[aView.Draw(t, "at")]
-				w.state(t, v, v.clients[rapid.IntRange(0, 2).Draw(t, "client")])
+				n := w.nodes[aNode.Draw(t, "at")]
+				c := n.clients[rapid.IntRange(0, 2).Draw(t, "client")]
+				w.step(t, n, owes{waiter{begun: n.view.begun, conn: c.name, done: make(chan struct{})}})
+				w.step(t, n, encoded{time.Millisecond})
 			},
 		})
 		w.settle(t)
 		want := w.model()
-		for i, v := range w.views {
+		for i, v := range w.nodes {
+			if len(v.waiting) > 0 {
+				t.Fatalf("writers of node %d still wait: %v", i, v.waiting)
+			}
 			got := map[string][]string{}
-			for id, u := range v.r.users {
+			for id, u := range v.view.replica.users {
 				for _, m := range u.Metas {
 					got[id] = append(got[id], m.Ref+numberIn(m.Info))
 				}

@@ -90,14 +90,14 @@ func renderState(channel string, users map[string]*User) []byte {
 	return append(b, `}}`...)
 }
 
-// effect is what a transition means to plain clients.
-type effect byte
+// outcome is what a transition means to plain clients.
+type outcome byte
 
 const (
-	unseen  effect = iota // nothing that clients could see
-	devices               // a second device came or one of several went: for presence = "devices" only
-	joins                 // now present with these metas, all of them
-	leaves                // gone
+	unseen  outcome = iota // nothing that clients could see
+	devices                // a second device came or one of several went: for presence = "devices" only
+	joins                  // now present with these metas, all of them
+	leaves                 // gone
 )
 
 // told is what clients have to be told of a user: one transition or several in a row.
@@ -122,8 +122,8 @@ func (t Transition) overlap() bool {
 // sameTracking tells whether two metas are of one tracking, though perhaps with other metadata.
 func sameTracking(a, b *Meta) bool { return a != nil && a.ConnID == b.ConnID && a.Ref == b.Ref }
 
-// effectOf decides between the halves of a presence_diff (SPEC 1.2).
-func effectOf(t told) effect {
+// outcomeOf decides between the halves of a presence_diff (SPEC 1.2).
+func outcomeOf(t told) outcome {
 	before, after := t.Before, t.After
 	switch {
 	case before == nil && after == nil:
@@ -161,7 +161,7 @@ type frames struct{ plain, devices []byte }
 func renderDiff(channel string, ts []told) frames {
 	var in, dev, out []*User
 	for _, t := range ts {
-		switch effectOf(t) {
+		switch outcomeOf(t) {
 		case joins:
 			in = append(in, t.After)
 		case devices:

@@ -143,7 +143,7 @@ func TestEffectOf(t *testing.T) {
 		name          string
 		before, after *User
 		cut           bool
-		want          effect
+		want          outcome
 	}{
 		{"never here", nil, nil, true, unseen},
 		{"came", nil, u(m("1", "r", "{}")), true, joins},
@@ -157,7 +157,7 @@ func TestEffectOf(t *testing.T) {
 		{"the same connection tracked anew after an absence", u(m("1", "r", "{}")), u(m("1", "s", "{}")), true, joins},
 		{"one of two tracked anew", u(m("1", "r", "{}"), m("2", "x", "{}")), u(m("1", "s", "{}"), m("2", "x", "{}")), false, devices},
 	} {
-		if got := effectOf(told{Transition{Before: c.before, After: c.after}, c.cut}); got != c.want {
+		if got := outcomeOf(told{Transition{Before: c.before, After: c.after}, c.cut}); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}

@@ -36,6 +36,15 @@ func (r resync) String() string {
 	return [resyncs]string{"first", "gap", "bad_message", "unseen", "resubscribed", "incarnation", "audit", "orphan"}[r]
 }
 
+// reread counts one reason.
+func (s *Stats) reread(why resync) {
+	s.resyncs[why].Add(1)
+	switch why {
+	case resyncGap, resyncBad, resyncUnseen, resyncAudit:
+		s.Gaps.Add(1)
+	}
+}
+
 // Resyncs counts why channels were to be read, by reason; every reason is there.
 func (s *Stats) Resyncs() map[string]int64 {
 	by := make(map[string]int64, resyncs)
@@ -59,9 +68,9 @@ func (t *Tracker) Census() (n Census) {
 	inc, _, _ := t.lease.Lease()
 	for _, c := range t.all() {
 		c.mu.Lock()
-		if c.phase == live {
+		if c.view.phase == live {
 			n.Channels++
-			n.Users += c.replica.Len()
+			n.Users += c.view.replica.Len()
 		}
 		for _, o := range c.own {
 			if !o.gone {
@@ -71,7 +80,7 @@ func (t *Tracker) Census() (n Census) {
 				n.Pending++
 			}
 		}
-		n.Held += c.replica.Held()
+		n.Held += c.view.replica.Held()
 		c.mu.Unlock()
 	}
 	return n

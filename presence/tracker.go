@@ -63,11 +63,11 @@ type Tracker struct {
 	mu       sync.Mutex // taken before a channel's
 	channels map[string]*Channel
 
-	lists    sync.Mutex // taken after a channel's
-	closed   bool
-	pending  map[*Channel]bool      // with unsettled entries
-	idle     map[*Channel]time.Time // without entries since then: to be unregistered or forgotten
-	suspects map[orphan]bool        // to be looked up
+	lists   sync.Mutex // taken after a channel's
+	closed  bool
+	pending map[*Channel]bool      // with unsettled entries
+	idle    map[*Channel]time.Time // without entries since then: to be unregistered or forgotten
+	owners  map[orphan]bool        // to be looked up
 }
 
 // NewTracker makes a tracker and starts its upkeep.
@@ -79,7 +79,7 @@ func NewTracker(cfg Config) *Tracker {
 	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel, began: time.Now(),
 		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
-		suspects: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
+		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
 	t.done.Go(t.writer)
 	t.done.Go(t.checker)
 	return t
@@ -106,7 +106,7 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, replica: NewReplica(), own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
+		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor()), own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
 		t.channels[name] = c
 	}
 	c.mu.Lock()
@@ -133,7 +133,7 @@ func (t *Tracker) NewIncarnation(first bool) {
 		return
 	}
 	for _, c := range chans {
-		c.resync(resyncIncarnation)
+		c.step(reread{resyncIncarnation})
 	}
 }
 
@@ -150,11 +150,9 @@ const leastHold = 2500 * time.Millisecond
 // holdFor is how long removals are held back.
 func (t *Tracker) holdFor() time.Duration { return max(t.cfg.TTL, leastHold) }
 
-func (t *Tracker) suspicious() bool { return t.suspiciousUntil() != 0 }
-
-// suspiciousUntil is when the suspicion ends (ms), 0 when there is none.
-func (t *Tracker) suspiciousUntil() int64 {
-	if until := t.doubt.Load(); time.Now().UnixMilli() < until {
+// suspicion is when the suspicion of now ends (ms), 0 when there is none.
+func (t *Tracker) suspicion(now time.Time) int64 {
+	if until := t.doubt.Load(); until != 0 && now.UnixMilli() < until {
 		return until
 	}
 	return 0
@@ -207,8 +205,8 @@ func (t *Tracker) unsettled(c *Channel) {
 	t.pending[c] = true
 }
 
-// tidy notes a channel that may have no entries left. The channel's lock is held.
-func (t *Tracker) tidy(c *Channel) {
+// tidyLocked notes a channel that may have no entries left; its lock is held.
+func (t *Tracker) tidyLocked(c *Channel) {
 	if len(c.own) > 0 {
 		return
 	}
@@ -324,7 +322,7 @@ func (c *Channel) unsettled() map[entryRef]*own {
 // shall find them by the list.
 func (t *Tracker) tidyIdle() {
 	inc, _, held := t.lease.Lease()
-	if !held || t.suspicious() {
+	if !held || t.suspicion(time.Now()) != 0 {
 		return // later
 	}
 	var names []string
@@ -391,7 +389,7 @@ func (t *Tracker) Users(ctx context.Context, channel string) ([]*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.suspect(channel, snap.Users)
+	t.noteOwners(channel, snap.Users)
 	us := make([]*User, 0, len(snap.Users))
 	for _, u := range snap.Users {
 		us = append(us, u)

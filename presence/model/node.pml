@@ -1,4 +1,4 @@
-/* One node: its lease (cluster/lease.go, cluster.go), what it writes (presence/own.go), its reaper (cluster/reaper.go). */
+/* One node: its lease (cluster/lease.go, cluster.go), what it writes (presence/settle.go), its reaper (cluster/reaper.go). */
 
 #define UP(n)   (alive[n] && !frozen[n])
 #define OUT(n)  (!alive[n] || frozen[n] || stall || cut[n])
@@ -56,7 +56,7 @@ inline recovered(n) {
 inline nowrite(c) { wk[c] = 0; wl[c] = 0; wg[c] = 0; wd[c] = 0; wa[c] = 0 }
 inline nolate(c)  { lk[c] = 0; lg[c] = 0; ldl[c] = 0 }
 
-/* own.go settle: begins a write under the present lease. */
+/* settle.go settle: begins a write under the present lease. */
 #define MAYSEND(c) (UP(HOME(c)) && !cut[HOME(c)] && HELD(HOME(c)) && want[c] != 0 && want[c] != 3 && !SETTLED(c) && wk[c] == 0)
 
 inline begin(c) {
@@ -83,7 +83,7 @@ inline land(c) {
 	if :: UP(HOME(c)) -> answer(c) :: else fi
 }
 
-/* own.go settle and recover, after put. */
+/* settle.go settle and recover, after put. */
 inline answer(c) {
 	if
 	:: wa[c] == REFUSED ->

@@ -97,10 +97,10 @@
 #define NO_HOLD           5    /* load.go holdUntil: always 0 */
 #define NO_RESYNC         6    /* channel.go Resubscribed: does nothing */
 #define PUBLISH_APART     7    /* join.lua, leave.lua: the node publishes after the script */
-#define LISTED_AFTER      8    /* own.go put: register after the join */
+#define LISTED_AFTER      8    /* settle.go put: register after the join */
 #define SNAPSHOT_FIRST    9    /* hub: Load before the subscription is confirmed */
 #define NO_GENERATIONS   10    /* join.lua, leave.lua: no 'stale' */
-#define KEEP_LEASE       11    /* own.go recover: no Disown after an unknown outcome */
+#define KEEP_LEASE       11    /* settle.go recover: no Disown after an unknown outcome */
 #define REAP_ANY         12    /* reap.lua: does not ask who owns an entry */
 #define NO_AUDIT         13    /* tracker.go loop: no audit */
 #define NO_ORPHANS       14    /* tracker.go loop: no checkOrphans */
@@ -150,7 +150,7 @@ byte useq[3];
 bit  stall;
 bit  exempt;                   /* after a wipe or a stop an incarnation may be unknown while its lease is not over */
 
-/* cluster/lease.go and presence/own.go, by node. */
+/* cluster/lease.go and presence/settle.go, by node. */
 bit  alive[N], frozen[N], cut[N], lost[N], stopping[N];
 bit  ill[N];                   /* was away so long that it may have been declared dead; until all is written again */
 byte flying[N], ldec[N];       /* generation+1 of a heartbeat, of a declaration, that lands late and unheard */
@@ -176,7 +176,7 @@ byte lk[3], lg[3], ldl[3];
 #define REFUSED 2
 #define WENT    3              /* 'gone' */
 
-/* presence/channel.go, load.go, replica.go, by node: the subscription and its messages (epoch, seq, users concerned, all
+/* presence/view.go, load.go, replica.go, by node: the subscription and its messages (epoch, seq, users concerned, all
  * their metas, connections gone; REAP among the users: a reaper's); phase; the replica; the snapshot being read.
  * hold: ticks left + 1, by connection. left and sl: departed.go, and what a snapshot learned of it. */
 chan q[N] = [QL] of { byte, byte, byte, byte, byte };

@@ -1,4 +1,4 @@
-/* A node's view of the channel: presence/channel.go, load.go, snapshot.go, replica.go; and what its clients are told. */
+/* A node's view of the channel: presence/view.go, load.go, snapshot.go, replica.go; and what its clients are told. */
 
 /* tell: the events of a change from the metas was to nxt. One join, one leave; none for those who stayed. */
 inline tell(n) {

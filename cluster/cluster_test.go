@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +82,7 @@ func newMember(t *testing.T, url string, ttl time.Duration) *member {
 		t.Fatal(err)
 	}
 	b := broker.New(broker.Config{Redis: redis})
-	m := &member{t: t, redis: redis, broker: b}
+	m := &member{t: t, redis: redis, broker: b, later: math.MaxInt64}
 	m.Cluster = New(Config{Redis: redis, Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Node: Node{Address: "here", Version: "v", PID: 7, StartedAt: time.UnixMilli(12345)}, Load: func() Load { return Load{3, 2} }})
 	m.Handle(m)
@@ -341,7 +342,7 @@ func TestReapPutOff(t *testing.T) {
 		t.Errorf("it is forgotten before its time: %v, %v", alive, err)
 	}
 	a.mu.Lock()
-	a.later = 0
+	a.later = math.MaxInt64
 	a.mu.Unlock()
 	forward(time.Minute)
 	eventually(t, "it is forgotten", func() bool {

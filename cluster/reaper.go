@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of connections
-// that its node sent away linger: later is the earliest deadline of those that stay (ms of the Redis clock), 0 when none does.
+// that its node sent away linger: later is the earliest deadline of those that stay (ms of the Redis clock), math.MaxInt64 when none does.
 type Remover interface {
 	RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error)
 }
@@ -111,15 +112,13 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	if err != nil {
 		return err
 	}
-	later := int64(0)
+	later := int64(math.MaxInt64)
 	for _, ch := range channels {
 		till, err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc)
 		if err != nil {
 			return fmt.Errorf("channel %q: %w", ch, err)
 		}
-		if till != 0 && (later == 0 || till < later) {
-			later = till
-		}
+		later = min(later, till)
 		if time.Since(claimed) > claimFor/3 {
 			claimed = time.Now()
 			cmd := redis.NewBoolCmd(ctx, "pexpire", c.keys.Claim(inc), claimFor.Milliseconds())
@@ -128,7 +127,7 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 			}
 		}
 	}
-	if later != 0 {
+	if later != math.MaxInt64 {
 		return r.putOff(ctx, inc, later)
 	}
 	if err := c.end(ctx, inc, "forget"); err != nil {

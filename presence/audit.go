@@ -65,7 +65,7 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 		switch want := redis[i]; {
 		case !ok || want == now || want.Epoch == "" && empty:
 		case want.Epoch != had[i].Epoch && want.Epoch != now.Epoch, want.Epoch == had[i].Epoch && want.Seq < had[i].Seq:
-			t.mend(c, had[i], want)
+			t.reread(c, had[i], want)
 		case now.Seq < want.Seq:
 			behind = append(behind, i)
 		}
@@ -73,18 +73,19 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 	if len(behind) == 0 {
 		return nil
 	}
-	if !t.pause(settleTime) {
+	if !t.pause(catchUpTime) {
 		return nil
 	}
 	for _, i := range behind {
 		if now, _, ok := live[i].standing(); ok && now.Epoch == redis[i].Epoch && now.Seq < redis[i].Seq {
-			t.mend(live[i], now, redis[i])
+			t.reread(live[i], now, redis[i])
 		}
 	}
 	return nil
 }
 
-func (t *Tracker) mend(c *Channel, have, want Position) {
+// reread reads a channel again whose view is not what Redis holds.
+func (t *Tracker) reread(c *Channel, have, want Position) {
 	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
 	c.step(reread{resyncAudit})
 }
@@ -153,12 +154,12 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	if err != nil {
 		return err
 	}
-	var stray []entryRef
+	var extra []entryRef
 	missing, back := 0, 0
 	c.mu.Lock()
 	for ref := range found {
 		if c.own[ref] == nil {
-			stray = append(stray, ref)
+			extra = append(extra, ref)
 		}
 	}
 	for ref, o := range c.own {
@@ -173,7 +174,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	}
 	c.mu.Unlock()
 	switch {
-	case missing+len(stray) > 0:
+	case missing+len(extra) > 0:
 	case back > 0: // their users have come back elsewhere; the write finds it out
 		t.unsettled(c)
 		t.kick()
@@ -181,15 +182,15 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	default:
 		return nil
 	}
-	t.stats.Repairs.Add(int64(missing + len(stray)))
-	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "stray", len(stray))
-	if len(stray) > 0 {
-		slices.SortFunc(stray, entryRef.compare)
-		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, stray); err != nil {
+	t.stats.Repairs.Add(int64(missing + len(extra)))
+	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "extra", len(extra))
+	if len(extra) > 0 {
+		slices.SortFunc(extra, entryRef.compare)
+		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, extra); err != nil {
 			return err
 		}
 		c.mu.Lock()
-		for _, ref := range stray { // tracked meanwhile: it went with the stray one
+		for _, ref := range extra { // tracked meanwhile: it went with the extra one
 			if o := c.own[ref]; o != nil {
 				o.inc = ""
 			}

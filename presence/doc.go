@@ -7,13 +7,13 @@
 //	change.go    pure: the messages of those scripts
 //	snapshot.go  pure: what was read, and the changes that came meanwhile
 //	replica.go   pure: a channel's view; Apply and Reset return what changed
-//	departed.go  pure: which connections left, and so never come back
+//	tombstones.go  pure: which metas left, and so never come back
 //	window.go    pure: gathers changes between two flushes, and what each client has been told
 //	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
 //	view.go      pure: a channel as this node sees it, and all that happens to it: step. load.go reads snapshots, notify.go
 //	             tells the audience, wait.go lets writers see their changes
 //	channel.go   a view's lock, timer and goroutines
-//	own.go       what this node's connections track in a channel; settle.go writes it; pace.go: how often
+//	own.go       what this node's connections track in a channel; settle.go writes it; throttle.go: how often
 //	tracker.go   all channels of this node: writes again after a lost lease, tidies up
 //	audit.go     compares with Redis, repairs, removes orphans
 //

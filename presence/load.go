@@ -7,8 +7,8 @@ const (
 	// is read again.
 	maxBacklog      = 1 << 14
 	maxBacklogBytes = 16 << 20
-	// settleTime is how long changes that are on their way have to come.
-	settleTime = 500 * time.Millisecond
+	// catchUpTime is how long changes that are on their way have to come.
+	catchUpTime = 500 * time.Millisecond
 	// A reading that failed is made again after a while, from firstRetry up to lastRetry.
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = time.Second
@@ -42,22 +42,22 @@ func (v *view) begin() {
 	v.backlog = backlog{}
 }
 
-// settle takes a snapshot, whose changes may not all have come: only with those that happened while it was read it is the
+// adopt takes a snapshot, whose changes may not all have come: only with those that happened while it was read it is the
 // state at one moment.
-func (v *view) settle(number uint64, snap *Snapshot) {
+func (v *view) adopt(number uint64, snap *Snapshot) {
 	switch {
-	case number != v.reading:
+	case number != v.reading: // of no use any more
 	case v.stale || snap == nil:
 		v.read()
 	default:
-		v.snap, v.settleAt = snap, v.now.Add(settleTime)
+		v.snap, v.catchUpBy = snap, v.now.Add(catchUpTime)
 		v.complete()
 	}
 }
 
 // discard gives up a snapshot that waits for changes: they do not fit together, or one is missing.
 func (v *view) discard() {
-	v.snap, v.settleAt = nil, time.Time{}
+	v.snap, v.catchUpBy = nil, time.Time{}
 	v.read()
 }
 
@@ -104,7 +104,7 @@ func (v *view) complete() {
 		return
 	}
 	snap := v.snap
-	v.snap, v.settleAt = nil, time.Time{}
+	v.snap, v.catchUpBy = nil, time.Time{}
 	v.phase, v.known, v.adopted = live, true, v.begun
 	v.note(v.replica.Reset(snap, v.holdUntil(snap)))
 	v.armHolds()

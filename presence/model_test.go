@@ -378,7 +378,7 @@ func (w *world) settle(t *rapid.T) {
 				}
 			}
 		}
-		w.pass(t, settleTime, true)
+		w.pass(t, catchUpTime, true)
 		for _, n := range w.nodes {
 			if n.view.phase == live && !w.inStep(n) {
 				w.step(t, n, reread{resyncAudit})

@@ -26,10 +26,10 @@ type own struct {
 	stored   Meta          // the last that Redis confirmed
 	timer    *time.Timer   // ends the lingering
 
-	// pace.go
+	// throttle.go
 	changes overload.Limiter
-	turn    *time.Timer // set while a change waits for its turn, and until it is written then
-	due     bool        // its turn has come
+	delay   *time.Timer // set while a change is throttled, and until it is written then
+	due     bool        // delay is over
 }
 
 // leaves tells whether the connection is not there any more.
@@ -160,7 +160,7 @@ func (c *Channel) lingered(ref entryRef, o *own) {
 
 // write settles an entry for its own connection and waits until the change is in the view.
 func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool, err error) {
-	if c.takesTurn(ref, o) {
+	if c.throttled(ref, o) {
 		return true, nil
 	}
 	at, err := c.settle(ctx, ref, o)
@@ -195,7 +195,7 @@ func (c *Channel) takeAnnounce(o *own) bool {
 func (c *Channel) writeAgain(ctx context.Context, ref entryRef, o *own) {
 	at, err := c.settle(ctx, ref, o)
 	switch {
-	case isRefusal(err): // it waited for Redis or for its turn: nobody is there any more to be told
+	case isRefusal(err): // it waited for Redis, or was throttled: nobody is there any more to be told
 		c.t.stats.Refused.Add(1)
 		c.t.cfg.Log.Warn("presence refused", "channel", c.name, "user", ref.user, "connection", ref.conn, "error", err)
 		return

@@ -17,8 +17,8 @@ type Replica struct {
 	users map[string]*User
 	// held are metas that Redis lost, user id to connection id to the time (ms) until which their nodes may write them
 	// again; 0: their node said meanwhile that they left.
-	held map[string]map[string]int64
-	left departed
+	held       map[string]map[string]int64
+	tombstones tombstones
 }
 
 // Transition is what a change did to one user: nil is absent.
@@ -64,7 +64,7 @@ func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	}
 	if c.Op != OpReap {
 		for i := range c.Users {
-			r.left.note(r.users[c.Users[i].ID], c.Gone)
+			r.tombstones.note(r.users[c.Users[i].ID], c.Gone)
 		}
 	}
 	for i := range c.Users {
@@ -85,7 +85,7 @@ func (r *Replica) includes(c *Change) bool {
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
-		metas := r.left.without(u.Metas)
+		metas := r.tombstones.without(u.Metas)
 		switch have := r.users[u.ID]; {
 		case have == nil:
 			if len(metas) > 0 {
@@ -113,7 +113,7 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for _, l := range s.left {
 		for i := range l.Users {
 			if u := r.users[l.Users[i].ID]; u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) { // else it may show who came back
-				r.left.note(u, l.Gone)
+				r.tombstones.note(u, l.Gone)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for conn := range s.gone {
 		r.release(conn)
 	}
-	r.left.add(s.refs)
+	r.tombstones.add(s.refs)
 	var h *hold
 	if holdUntil != 0 {
 		h = &hold{holdUntil, s.gone}
@@ -208,7 +208,7 @@ func (r *Replica) Held() (n int) {
 
 // put makes metas the truth about a user, but for metas that are or become held.
 func (r *Replica) put(id string, metas []Meta, seq int64, h *hold) (Transition, bool) {
-	metas = r.left.without(metas)
+	metas = r.tombstones.without(metas)
 	old := r.users[id]
 	if old == nil && len(metas) == 0 {
 		return Transition{}, false

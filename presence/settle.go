@@ -79,11 +79,11 @@ func (c *Channel) tryWrite(ref entryRef, o *own) (w *write, wait <-chan struct{}
 		return nil, o.busy, Position{}, nil
 	}
 	o.busy = make(chan struct{})
-	o.tried, o.turn, o.due = true, nil, false
+	o.tried, o.delay, o.due = true, nil, false
 	return &write{o.wanted, Lease{inc, deadline}, o.written != o.version, o.at.Epoch}, nil, Position{}, nil
 }
 
-// endWrite notes how a write ended, and gives what that means. later: what is wanted since then has its turn later.
+// endWrite notes how a write ended, and gives what that means. later: what is wanted since then is throttled.
 func (c *Channel) endWrite(ref entryRef, o *own, w *write, at Position, err error) (later bool, _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +101,7 @@ func (c *Channel) endWrite(ref entryRef, o *own, w *write, at Position, err erro
 	}
 	close(o.busy)
 	o.busy = nil
-	return o.turn != nil, err
+	return o.delay != nil, err
 }
 
 // takeBackLocked makes an entry what it was before a change that was refused.
@@ -118,7 +118,7 @@ func (c *Channel) takeBackLocked(ref entryRef, o *own) {
 
 // dropLocked forgets an entry that has gone.
 func (c *Channel) dropLocked(ref entryRef) {
-	for _, timer := range []*time.Timer{c.own[ref].timer, c.own[ref].turn} {
+	for _, timer := range []*time.Timer{c.own[ref].timer, c.own[ref].delay} {
 		if timer != nil {
 			timer.Stop()
 		}

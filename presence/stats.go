@@ -10,7 +10,7 @@ type Stats struct {
 	Repairs atomic.Int64 // own entries that an audit had to mend
 	Audits  atomic.Int64
 	Failed  atomic.Int64 // audits that Redis did not answer
-	Merged  atomic.Int64 // changes that had to wait for their turn
+	Merged  atomic.Int64 // changes that were throttled
 	Refused atomic.Int64 // own entries that waited, and were more than their user may have
 
 	resyncs [resyncs]atomic.Int64

@@ -255,7 +255,7 @@ func (t *Tracker) checker() {
 		case <-audit.C:
 			audited = true
 		}
-		// What else came while the last turn took its time is done in this one, always in the same order.
+		// What else came while the last round took its time is done in this round, always in the same order.
 		ticked, audited = ticked || due(tick.C), audited || due(audit.C)
 		if ticked {
 			t.tidyIdle()
@@ -310,7 +310,7 @@ func (c *Channel) unsettled() map[entryRef]*own {
 	inc, _, _ := c.t.lease.Lease()
 	out := map[entryRef]*own{}
 	for ref, o := range c.own {
-		if (!o.settled(inc) || o.announce) && (o.turn == nil || o.due) {
+		if (!o.settled(inc) || o.announce) && (o.delay == nil || o.due) {
 			out[ref] = o
 		}
 	}

@@ -17,7 +17,7 @@ import (
 //
 // Invariant: while it is cold it knows nobody, waits for nothing, and nobody waits but for a presence_state.
 // Invariant: while it is loading, either the reading numbered reading is under way, or snap waits for changes until
-// settleAt; never both.
+// catchUpBy; never both.
 // Invariant: no writer waits for what the view holds already.
 type view struct {
 	// static
@@ -30,15 +30,15 @@ type view struct {
 	replica *Replica
 
 	// reading a snapshot
-	reading  uint64 // numbers readings; one of another number is of no use any more
-	begun    uint64 // the last that was begun
-	adopted  uint64 // the last that was adopted
-	stale    bool   // what is being read will be read again
-	inStep   bool   // no change has been missed as far as is known, and those that come are told at once
-	backlog  backlog
-	snap     *Snapshot     // read, but the changes up to its End have not all come
-	settleAt time.Time     // until then they may
-	retry    time.Duration // before the next reading
+	reading   uint64 // numbers readings; one of another number is of no use any more
+	begun     uint64 // the last that was begun
+	adopted   uint64 // the last that was adopted
+	stale     bool   // what is being read will be read again
+	inStep    bool   // no change has been missed as far as is known, and those that come are told at once
+	backlog   backlog
+	snap      *Snapshot     // read, but the changes up to its End have not all come
+	catchUpBy time.Time     // until then they may
+	retry     time.Duration // before the next reading
 
 	// telling; the times are zero when nothing is due
 	changes   Window
@@ -160,7 +160,7 @@ func (v *view) step(e event, now moment) []effect {
 	case begins:
 		v.begin()
 	case readOver:
-		v.settle(e.number, e.snap)
+		v.adopt(e.number, e.snap)
 	case encoded:
 		v.stateAt, v.stateTook = now.Time, e.took
 	case tick:
@@ -175,7 +175,7 @@ func (v *view) do(fx effect) { v.out = append(v.out, fx) }
 
 // next is when the view has to be ticked; zero: not.
 func (v *view) next() (at time.Time) {
-	for _, t := range [...]*time.Time{&v.flushAt, &v.holdsAt, &v.statesAt, &v.settleAt} {
+	for _, t := range [...]*time.Time{&v.flushAt, &v.holdsAt, &v.statesAt, &v.catchUpBy} {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = *t
 		}
@@ -194,7 +194,7 @@ func (v *view) due(at *time.Time) bool {
 
 // tick does what is due.
 func (v *view) tick(held bool) {
-	if v.due(&v.settleAt) {
+	if v.due(&v.catchUpBy) {
 		v.discard()
 	}
 	if v.due(&v.holdsAt) {
@@ -255,12 +255,12 @@ func (v *view) detach() {
 
 // check returns what breaks the invariants, or "". For tests.
 func (v *view) check() string {
-	switch settling := v.snap != nil; {
+	switch catching := v.snap != nil; {
 	case v.replica.Check() != "":
 		return v.replica.Check()
 	case v.phase == cold && (v.replica.Len() > 0 || len(v.waiters) > 0 || !v.next().IsZero()):
 		return "cold, and it knows or awaits something"
-	case settling != !v.settleAt.IsZero(), settling && v.phase != loading:
+	case catching != !v.catchUpBy.IsZero(), catching && v.phase != loading:
 		return "a snapshot waits for changes, but not until a time, or not while loading"
 	case v.phase != loading && len(v.backlog.changes) > 0:
 		return "changes wait though nothing is read"

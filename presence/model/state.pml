@@ -178,7 +178,7 @@ byte lk[3], lg[3], ldl[3];
 
 /* presence/view.go, load.go, replica.go, by node: the subscription and its messages (epoch, seq, users concerned, all
  * their metas, connections gone; REAP among the users: a reaper's); phase; the replica; the snapshot being read.
- * hold: ticks left + 1, by connection. left and sl: departed.go, and what a snapshot learned of it. */
+ * hold: ticks left + 1, by connection. left and sl: tombstones.go, and what a snapshot learned of it. */
 chan q[N] = [QL] of { byte, byte, byte, byte, byte };
 bit  sub[N];
 byte vp[N];

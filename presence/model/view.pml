@@ -39,7 +39,7 @@ inline includes(n) {
 
 /* replica.go put and withHeld for all users in touched: metas mm are the truth; held ones stay, those of h become held. */
 inline put(n, h) {
-	mm = mm & ~left[n];                               /* departed.go without */
+	mm = mm & ~left[n];                               /* tombstones.go without */
 	was = vm[n];
 	nxt = vm[n];
 	for (u : 0 .. C-1) {

@@ -12,18 +12,18 @@ var (
 	joinRate   = overload.Rate{Every: 50 * time.Millisecond, Burst: MaxDevices} // connections of one user that come on this node
 )
 
-// takesTurn takes the turn of a change of an entry. later: the change is written when it comes, with all that is wanted by then.
-// What was undone before its turn is not written at all.
-func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
+// throttled tells whether a change of an entry has to wait. It is written later, with all that is wanted by then; what is
+// undone before is not written at all.
+func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Since(c.t.began)
 	var wait time.Duration
 	switch {
 	case o.leaves(): // at once
-		if o.turn != nil {
-			o.turn.Stop()
-			o.turn, o.due = nil, false
+		if o.delay != nil {
+			o.delay.Stop()
+			o.delay, o.due = nil, false
 		}
 		if o.tried || c.own[ref] != o {
 			return false
@@ -31,7 +31,7 @@ func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
 		c.joinLimiterLocked(ref.user, now).Cancel(joinRate)
 		c.dropLocked(ref)
 		return true
-	case o.turn != nil:
+	case o.delay != nil:
 		return true
 	case o.stored.Ref == o.meta.Ref:
 		wait = o.changes.Reserve(now, changeRate, 1)
@@ -42,15 +42,15 @@ func (c *Channel) takesTurn(ref entryRef, o *own) (later bool) {
 		return false
 	}
 	c.t.stats.Merged.Add(1)
-	var turn *time.Timer
-	turn = time.AfterFunc(wait, func() {
+	var delay *time.Timer
+	delay = time.AfterFunc(wait, func() {
 		c.mu.Lock()
-		o.due = o.due || o.turn == turn
+		o.due = o.due || o.delay == delay
 		c.mu.Unlock()
 		c.t.unsettled(c)
 		c.t.kick()
 	})
-	o.turn = turn
+	o.delay = delay
 	return true
 }
 

@@ -104,16 +104,16 @@ func advanced(s *Snapshot, changes ...*Change) *Snapshot {
 }
 
 // Only so many departures are remembered, the last ones.
-func TestDepartedIsBounded(t *testing.T) {
-	var d departed
+func TestTombstonesAreBounded(t *testing.T) {
+	var d tombstones
 	ref := func(i int) string { return fmt.Sprint("ref", i) }
-	for i := range 3 * maxDeparted {
+	for i := range 3 * maxTombstones {
 		d.add([]string{ref(i), ref(i)})
-		if len(d.refs) != len(d.ring) || len(d.ring) > maxDeparted {
+		if len(d.refs) != len(d.ring) || len(d.ring) > maxTombstones {
 			t.Fatalf("after %d: %d refs, %d in the ring", i, len(d.refs), len(d.ring))
 		}
 	}
-	metas := []Meta{{Ref: ref(2*maxDeparted - 1)}, {Ref: ref(2 * maxDeparted)}, {Ref: ref(3*maxDeparted - 1)}}
+	metas := []Meta{{Ref: ref(2*maxTombstones - 1)}, {Ref: ref(2 * maxTombstones)}, {Ref: ref(3*maxTombstones - 1)}}
 	if got := d.without(metas); len(got) != 1 || got[0].Ref != metas[0].Ref || len(metas) != 3 || metas[1].Ref == "" {
 		t.Errorf("left %v of %v", got, metas)
 	}

@@ -1,0 +1,53 @@
+package presence
+
+import "slices"
+
+// maxTombstones is how many a channel keeps.
+const maxTombstones = 256
+
+// tombstones are the phx_refs of the last metas whose node said that they left, or that went as their user came back. None
+// of them comes back: tracking again draws a new one. But a failover may lose such a leave; then Redis shows them again
+// until their incarnation is reaped, and whoever saw them go must not be told that they are back. Those that a reaper
+// removed have none: their node may be alive, and write them again.
+//
+// Invariant: refs holds exactly what ring does.
+type tombstones struct {
+	refs map[string]struct{}
+	ring []string // the oldest is at next once it is full
+	next int
+}
+
+// note remembers the metas of a user that were of these connections.
+func (t *tombstones) note(u *User, conns []string) {
+	if u != nil && len(conns) > 0 {
+		t.add(refsOf(u, conns))
+	}
+}
+
+func (t *tombstones) add(refs []string) {
+	for _, ref := range refs {
+		if _, known := t.refs[ref]; known {
+			continue
+		}
+		if t.refs == nil {
+			t.refs = map[string]struct{}{}
+		}
+		if len(t.ring) < maxTombstones {
+			t.ring = append(t.ring, ref)
+		} else {
+			delete(t.refs, t.ring[t.next])
+			t.ring[t.next] = ref
+			t.next = (t.next + 1) % maxTombstones
+		}
+		t.refs[ref] = struct{}{}
+	}
+}
+
+// without gives metas but those that have departet. It copies only when there are any.
+func (t *tombstones) without(metas []Meta) []Meta {
+	has := func(m Meta) bool { _, ok := t.refs[m.Ref]; return ok }
+	if len(t.refs) == 0 || !slices.ContainsFunc(metas, has) {
+		return metas
+	}
+	return slices.DeleteFunc(slices.Clone(metas), has)
+}

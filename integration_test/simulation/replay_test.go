@@ -2,8 +2,6 @@ package simulation
 
 import (
 	"testing"
-
-	"rollcall/integration_test/simulation/redismodel"
 )
 
 // replays is how many seeds are lived through twice.
@@ -16,7 +14,7 @@ func TestReplay(t *testing.T) {
 	}
 	seen := map[uint64]bool{}
 	for seed := uint64(1); seed <= replays; seed++ {
-		first, again := live(t, NewPlan(seed, 0), redismodel.Flaws{}), live(t, NewPlan(seed, 0), redismodel.Flaws{})
+		first, again := live(t, NewPlan(seed, 0)), live(t, NewPlan(seed, 0))
 		if first.Hash != again.Hash || first.Steps != again.Steps {
 			t.Errorf("seed %d: %d steps with hash %x, then %d with %x", seed, first.Steps, first.Hash, again.Steps, again.Hash)
 		}
@@ -32,8 +30,7 @@ func TestReplayOfAFault(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector makes the scheduler of goroutines draw lots")
 	}
-	flaws := redismodel.Flaws{ReapHastily: true}
-	runs := func(p *Plan) Result { return live(t, p, flaws) }
+	runs := func(p *Plan) Result { return live(t, p, hasty...) }
 	for seed := uint64(1); seed <= 60; seed++ {
 		p := NewPlan(seed, 0)
 		r := runs(p)

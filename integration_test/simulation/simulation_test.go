@@ -36,13 +36,13 @@ func TestSimulation(t *testing.T) {
 		if err := p.leaveOut(*withoutFlag, *withoutOpsFlag); err != nil {
 			t.Fatal(err)
 		}
-		tell(t, p, live(t, p, redismodel.Flaws{}))
+		tell(t, p, live(t, p))
 		return
 	}
 	began, steps, seed := time.Now(), 0, *firstFlag
 	for ; steps < *stepsFlag; seed++ {
 		p := NewPlan(seed, 0)
-		r := live(t, p, redismodel.Flaws{})
+		r := live(t, p)
 		steps += r.Steps
 		if r.Fault != "" {
 			t.Logf("seed %d fails: %s", seed, r.Fault)
@@ -50,7 +50,7 @@ func TestSimulation(t *testing.T) {
 			if *shrinkFlag == 0 {
 				return
 			}
-			p, r = shrink(p, r, *shrinkFlag, func(p *Plan) Result { return live(t, p, redismodel.Flaws{}) })
+			p, r = shrink(p, r, *shrinkFlag, func(p *Plan) Result { return live(t, p) })
 			t.Logf("the smallest that was found to fail too:")
 			tell(t, p, r)
 			return
@@ -60,10 +60,10 @@ func TestSimulation(t *testing.T) {
 }
 
 // live lives through a plan in a bubble of virtual time. One processor, no collection of garbage meanwhile, and drawn ids by
-// the seed: so the goroutines of a node, too, run in one order.
-func live(t *testing.T, p *Plan, flaws redismodel.Flaws) (r Result) {
+// the seed: so the goroutines of a node, too, run in one order. flaws are mistakes in the scripts of Redis.
+func live(t *testing.T, p *Plan, flaws ...redismodel.Edit) (r Result) {
 	t.Helper()
-	scripts, err := redismodel.Load("../..")
+	scripts, err := redismodel.Load("../..", flaws...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func live(t *testing.T, p *Plan, flaws redismodel.Flaws) (r Result) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	cryptotest.SetGlobalRandom(t, p.Seed)
-	synctest.Test(t, func(*testing.T) { r = run(p, scripts, flaws) })
+	synctest.Test(t, func(*testing.T) { r = run(p, scripts) })
 	return r
 }
 

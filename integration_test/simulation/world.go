@@ -115,7 +115,7 @@ type Result struct {
 }
 
 // run lives through a plan, inside a bubble of virtual time.
-func run(p *Plan, scripts []redismodel.Source, flaws redismodel.Flaws) Result {
+func run(p *Plan, scripts []redismodel.Source) Result {
 	w := &world{plan: p, keys: redisconn.NewKeys("sim", 0), kick: make(chan struct{}, 1), begin: time.Now(),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), story: newStory()}
 	w.net = network{w: w, scripts: map[string]string{}}
@@ -123,7 +123,7 @@ func run(p *Plan, scripts []redismodel.Source, flaws redismodel.Flaws) Result {
 		w.net.scripts[s.Script.String()] = s.Name
 	}
 	w.oracle = newOracle(w)
-	w.redis = redismodel.New(redismodel.Config{Now: w.clock, Publish: w.net.publish, Scripts: redismodel.ByHash(scripts), Flaws: flaws})
+	w.redis = redismodel.New(redismodel.Config{Now: w.clock, Publish: w.net.publish, Scripts: scripts})
 	for i := range p.Nodes {
 		w.start(i + 1)
 	}

@@ -11,130 +11,230 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Call is one command or script with its keys and arguments; the methods are what redis.call does.
-type Call struct {
-	s    *Server
-	keys []string
-	args []string
-}
-
 var errSyntax = errors.New("the model does not know this form of the command")
 
-// commands are those that presence and cluster send outside scripts, in the very forms they use.
-var commands = map[string]func(*Call) (any, error){
-	"publish": func(c *Call) (any, error) {
-		c.publish(c.args[0], c.args[1])
-		return int64(1), nil
-	},
-	"hmget": func(c *Call) (any, error) {
-		var out []any
-		for _, f := range c.args[1:] {
-			if v, ok := c.hget(c.args[0], f); ok {
-				out = append(out, v)
-			} else {
-				out = append(out, nil)
+// form is one command in the very form in which presence, cluster and their scripts send it: its arguments after the name,
+// mostly the key first. It answers as Redis does; redis.Nil is nothing.
+type form func(s *Server, a []string) (any, error)
+
+// commands are those in use.
+func commands() map[string]form {
+	return map[string]form{
+		"publish":  publish,
+		"spublish": publish,
+		"time": func(s *Server, _ []string) (any, error) {
+			us := s.cfg.Now().UnixMicro()
+			return list(strconv.FormatInt(us/1e6, 10), strconv.FormatInt(us%1e6, 10)), nil
+		},
+		"hget": func(s *Server, a []string) (any, error) {
+			if v, ok := s.hash(a[0])[a[1]]; ok {
+				return v, nil
 			}
-		}
-		return out, nil
-	},
-	"hgetall": func(c *Call) (any, error) {
-		var out []any
-		h := c.hash(c.args[0])
-		for _, f := range slices.Sorted(maps.Keys(h)) {
-			out = append(out, f, h[f])
-		}
-		return out, nil
-	},
-	"zadd": func(c *Call) (any, error) {
-		if len(c.args) != 4 || c.args[1] != "xx" {
-			return nil, errSyntax
-		}
-		score, err := strconv.ParseFloat(c.args[2], 64)
-		if err != nil {
-			return nil, errSyntax
-		}
-		if _, ok := c.zscore(c.args[0], c.args[3]); ok {
-			c.zadd(c.args[0], score, c.args[3])
-		}
-		return int64(0), nil
-	},
-	"del": func(c *Call) (any, error) {
-		n := int64(0)
-		for _, key := range c.args {
-			if c.exists(key) {
-				n++
-			}
-		}
-		c.del(c.args...)
-		return n, nil
-	},
-	"zcard":  func(c *Call) (any, error) { return int64(len(c.zset(c.args[0]))), nil },
-	"zscore": func(c *Call) (any, error) { return found(c.zscore(c.args[0], c.args[1])) },
-	"zrange": func(c *Call) (any, error) {
-		if c.args[1] != "0" || c.args[2] != "-1" {
-			return nil, errSyntax
-		}
-		return list(c.zrange(c.args[0])), nil
-	},
-	"zrangebylex": func(c *Call) (any, error) {
-		if len(c.args) != 6 || c.args[2] != "+" || c.args[3] != "limit" || c.args[4] != "0" {
-			return nil, errSyntax
-		}
-		limit, err := strconv.Atoi(c.args[5])
-		if err != nil {
-			return nil, errSyntax
-		}
-		names := slices.Sorted(maps.Keys(c.zset(c.args[0])))
-		if after, ok := strings.CutPrefix(c.args[1], "("); ok {
-			names = slices.DeleteFunc(names, func(n string) bool { return n <= after })
-		} else if c.args[1] != "-" {
-			return nil, errSyntax
-		}
-		return list(names[:min(limit, len(names))]), nil
-	},
-	"srem": func(c *Call) (any, error) {
-		n := int64(0)
-		for _, m := range c.args[1:] {
-			if i := c.s.get(c.args[0]); i != nil && i.Set[m] {
-				i = c.s.change(c.args[0])
-				delete(i.Set, m)
-				c.s.drop(c.args[0], i)
-				n++
-			}
-		}
-		return n, nil
-	},
-	"sscan": func(c *Call) (any, error) { // all in one page
-		if i := c.s.get(c.args[0]); i != nil {
-			return list(slices.Sorted(maps.Keys(i.Set))), nil
-		}
-		return []any(nil), nil
-	},
-	"set": func(c *Call) (any, error) {
-		if len(c.args) != 5 || c.args[2] != "nx" || c.args[3] != "px" {
-			return nil, errSyntax
-		}
-		if c.s.get(c.args[0]) != nil {
 			return nil, redis.Nil
-		}
-		ms, err := strconv.ParseInt(c.args[4], 10, 64)
-		if err != nil {
-			return nil, errSyntax
-		}
-		i := c.s.change(c.args[0])
-		i.Text, i.Expire = c.args[1], c.s.ms()+ms
-		return "OK", nil
-	},
-	"pexpire": func(c *Call) (any, error) {
-		ms, err := strconv.ParseInt(c.args[1], 10, 64)
-		if err != nil {
-			return nil, errSyntax
-		}
-		return c.pexpire(c.args[0], ms), nil
-	},
+		},
+		"hmget": func(s *Server, a []string) (any, error) {
+			out := make([]any, len(a)-1)
+			for i, f := range a[1:] {
+				if v, ok := s.hash(a[0])[f]; ok {
+					out[i] = v
+				}
+			}
+			return out, nil
+		},
+		"hgetall": func(s *Server, a []string) (any, error) {
+			var out []any
+			h := s.hash(a[0])
+			for _, f := range slices.Sorted(maps.Keys(h)) {
+				out = append(out, f, h[f])
+			}
+			return out, nil
+		},
+		"hset": func(s *Server, a []string) (any, error) {
+			before := len(s.hash(a[0]))
+			s.hset(a[0], a[1:]...)
+			return int64(len(s.hash(a[0])) - before), nil
+		},
+		"hsetnx": func(s *Server, a []string) (any, error) {
+			if _, ok := s.hash(a[0])[a[1]]; ok {
+				return int64(0), nil
+			}
+			s.hset(a[0], a[1:]...)
+			return int64(1), nil
+		},
+		"hincrby": func(s *Server, a []string) (any, error) {
+			n, _ := strconv.ParseInt(s.hash(a[0])[a[1]], 10, 64) // absent is 0
+			by, err := strconv.ParseInt(a[2], 10, 64)
+			s.hset(a[0], a[1], strconv.FormatInt(n+by, 10))
+			return n + by, err
+		},
+		"hdel": func(s *Server, a []string) (any, error) {
+			if _, ok := s.hash(a[0])[a[1]]; !ok || len(a) != 2 {
+				return int64(0), nil
+			}
+			i := s.change(a[0])
+			delete(i.Hash, a[1])
+			s.drop(a[0], i)
+			return int64(1), nil
+		},
+		"zadd":  zadd,
+		"zcard": func(s *Server, a []string) (any, error) { return int64(len(s.zset(a[0]))), nil },
+		"zscore": func(s *Server, a []string) (any, error) {
+			if score, ok := s.zset(a[0])[a[1]]; ok {
+				return score, nil
+			}
+			return nil, redis.Nil
+		},
+		"zrem": func(s *Server, a []string) (any, error) {
+			if _, ok := s.zset(a[0])[a[1]]; !ok {
+				return int64(0), nil
+			}
+			i := s.change(a[0])
+			delete(i.Zset, a[1])
+			s.drop(a[0], i)
+			return int64(1), nil
+		},
+		"zrange": func(s *Server, a []string) (any, error) {
+			if a[1] != "0" || a[2] != "-1" {
+				return nil, errSyntax
+			}
+			return list(s.byScore(a[0])...), nil
+		},
+		"zrangebyscore": zrangebyscore,
+		"zrangebylex":   zrangebylex,
+		"sadd": func(s *Server, a []string) (any, error) {
+			i := s.change(a[0])
+			if i.Set == nil {
+				i.Set = map[string]bool{}
+			}
+			before := len(i.Set)
+			i.Set[a[1]] = true
+			return int64(len(i.Set) - before), nil
+		},
+		"srem": func(s *Server, a []string) (any, error) {
+			n := int64(0)
+			for _, m := range a[1:] {
+				if i := s.get(a[0]); i != nil && i.Set[m] {
+					i = s.change(a[0])
+					delete(i.Set, m)
+					s.drop(a[0], i)
+					n++
+				}
+			}
+			return n, nil
+		},
+		"sscan": func(s *Server, a []string) (any, error) { // all in one page
+			if i := s.get(a[0]); i != nil {
+				return list(slices.Sorted(maps.Keys(i.Set))...), nil
+			}
+			return []any(nil), nil
+		},
+		"set": func(s *Server, a []string) (any, error) {
+			if len(a) != 5 || a[2] != "nx" || a[3] != "px" {
+				return nil, errSyntax
+			}
+			if s.get(a[0]) != nil {
+				return nil, redis.Nil
+			}
+			ms, err := strconv.ParseInt(a[4], 10, 64)
+			i := s.change(a[0])
+			i.Text, i.Expire = a[1], s.ms()+ms
+			return "OK", err
+		},
+		"exists": func(s *Server, a []string) (any, error) { return count(s.get(a[0]) != nil), nil },
+		"del": func(s *Server, a []string) (any, error) {
+			n := int64(0)
+			for _, key := range a {
+				if s.get(key) != nil {
+					s.remember(key)
+					delete(s.keys, key)
+					n++
+				}
+			}
+			return n, nil
+		},
+		"pexpire": func(s *Server, a []string) (any, error) {
+			ms, err := strconv.ParseInt(a[1], 10, 64)
+			if s.get(a[0]) == nil {
+				return int64(0), err
+			}
+			s.change(a[0]).Expire = s.ms() + ms
+			return int64(1), err
+		},
+		"persist": func(s *Server, a []string) (any, error) {
+			if i := s.get(a[0]); i == nil || i.Expire == 0 {
+				return int64(0), nil
+			}
+			s.change(a[0]).Expire = 0
+			return int64(1), nil
+		},
+	}
 }
 
-func list(names []string) []any {
+func publish(s *Server, a []string) (any, error) {
+	s.cfg.Publish(a[0], a[1])
+	return int64(1), nil
+}
+
+// zadd is key, score, member, or xx before the score: only a member that is there.
+func zadd(s *Server, a []string) (any, error) {
+	xx := len(a) == 4 && a[1] == "xx"
+	if xx {
+		a = []string{a[0], a[2], a[3]}
+	}
+	if len(a) != 3 {
+		return nil, errSyntax
+	}
+	_, was := s.zset(a[0])[a[2]]
+	score, err := strconv.ParseFloat(a[1], 64)
+	if err != nil || xx && !was {
+		return int64(0), err
+	}
+	i := s.change(a[0])
+	if i.Zset == nil {
+		i.Zset = map[string]float64{}
+	}
+	i.Zset[a[2]] = score
+	return count(!was), nil
+}
+
+// zrangebyscore is key, -inf, a score or "(" and a score, and perhaps LIMIT 0 and a number.
+func zrangebyscore(s *Server, a []string) (any, error) {
+	text, below := strings.CutPrefix(a[2], "(")
+	most, err := strconv.ParseFloat(text, 64)
+	if err != nil || a[1] != "-inf" {
+		return nil, errSyntax
+	}
+	z := s.zset(a[0])
+	names := slices.DeleteFunc(s.byScore(a[0]), func(n string) bool { return z[n] > most || below && z[n] == most })
+	if len(a) > 3 {
+		limit, err := strconv.Atoi(a[len(a)-1])
+		if err != nil || len(a) != 6 || a[3] != "LIMIT" || a[4] != "0" {
+			return nil, errSyntax
+		}
+		names = names[:min(limit, len(names))]
+	}
+	return list(names...), nil
+}
+
+// zrangebylex is key, "-" or "(" and a name, "+", limit 0 and a number.
+func zrangebylex(s *Server, a []string) (any, error) {
+	if len(a) != 6 || a[2] != "+" || a[3] != "limit" || a[4] != "0" {
+		return nil, errSyntax
+	}
+	limit, err := strconv.Atoi(a[5])
+	if err != nil {
+		return nil, errSyntax
+	}
+	names := slices.Sorted(maps.Keys(s.zset(a[0])))
+	if after, ok := strings.CutPrefix(a[1], "("); ok {
+		names = slices.DeleteFunc(names, func(n string) bool { return n <= after })
+	} else if a[1] != "-" {
+		return nil, errSyntax
+	}
+	return list(names[:min(limit, len(names))]...), nil
+}
+
+func list(names ...string) []any {
 	out := make([]any, len(names))
 	for i, n := range names {
 		out[i] = n
@@ -142,38 +242,22 @@ func list(names []string) []any {
 	return out
 }
 
-func found(score float64, ok bool) (any, error) {
-	if !ok {
-		return nil, redis.Nil
+func count(one bool) int64 {
+	if one {
+		return 1
 	}
-	return score, nil
+	return 0
 }
 
-func (c *Call) publish(topic, payload string) { c.s.cfg.Publish(topic, payload) }
-
-func (c *Call) hash(key string) map[string]string {
-	if i := c.s.get(key); i != nil {
+func (s *Server) hash(key string) map[string]string {
+	if i := s.get(key); i != nil {
 		return i.Hash
 	}
 	return nil
 }
 
-func (c *Call) zset(key string) map[string]float64 {
-	if i := c.s.get(key); i != nil {
-		return i.Zset
-	}
-	return nil
-}
-
-func (c *Call) exists(key string) bool { return c.s.get(key) != nil }
-
-func (c *Call) hget(key, field string) (string, bool) {
-	v, ok := c.hash(key)[field]
-	return v, ok
-}
-
-func (c *Call) hset(key string, pairs ...string) {
-	i := c.s.change(key)
+func (s *Server) hset(key string, pairs ...string) {
+	i := s.change(key)
 	if i.Hash == nil {
 		i.Hash = map[string]string{}
 	}
@@ -182,88 +266,17 @@ func (c *Call) hset(key string, pairs ...string) {
 	}
 }
 
-func (c *Call) hsetnx(key, field, value string) {
-	if _, ok := c.hget(key, field); !ok {
-		c.hset(key, field, value)
+func (s *Server) zset(key string) map[string]float64 {
+	if i := s.get(key); i != nil {
+		return i.Zset
 	}
+	return nil
 }
 
-func (c *Call) hdel(key, field string) {
-	if _, ok := c.hget(key, field); ok {
-		i := c.s.change(key)
-		delete(i.Hash, field)
-		c.s.drop(key, i)
-	}
-}
-
-func (c *Call) hincr(key, field string) int64 {
-	text, _ := c.hget(key, field)
-	n, _ := strconv.ParseInt(text, 10, 64) // absent is 0
-	n++
-	c.hset(key, field, strconv.FormatInt(n, 10))
-	return n
-}
-
-func (c *Call) zscore(key, member string) (float64, bool) {
-	score, ok := c.zset(key)[member]
-	return score, ok
-}
-
-func (c *Call) zadd(key string, score float64, member string) (added bool) {
-	i := c.s.change(key)
-	if i.Zset == nil {
-		i.Zset = map[string]float64{}
-	}
-	_, was := i.Zset[member]
-	i.Zset[member] = score
-	return !was
-}
-
-func (c *Call) zrem(key, member string) (removed bool) {
-	if _, ok := c.zscore(key, member); !ok {
-		return false
-	}
-	i := c.s.change(key)
-	delete(i.Zset, member)
-	c.s.drop(key, i)
-	return true
-}
-
-// zrange gives all members by score, then by name.
-func (c *Call) zrange(key string) []string {
-	z := c.zset(key)
+// byScore gives all members of a sorted set by score, then by name.
+func (s *Server) byScore(key string) []string {
+	z := s.zset(key)
 	return slices.SortedFunc(maps.Keys(z), func(a, b string) int {
 		return cmp.Or(cmp.Compare(z[a], z[b]), strings.Compare(a, b))
 	})
-}
-
-func (c *Call) sadd(key, member string) {
-	i := c.s.change(key)
-	if i.Set == nil {
-		i.Set = map[string]bool{}
-	}
-	i.Set[member] = true
-}
-
-func (c *Call) del(keys ...string) {
-	for _, key := range keys {
-		if c.exists(key) {
-			c.s.remember(key)
-			delete(c.s.keys, key)
-		}
-	}
-}
-
-func (c *Call) pexpire(key string, ms int64) int64 {
-	if !c.exists(key) {
-		return 0
-	}
-	c.s.change(key).Expire = c.s.ms() + ms
-	return 1
-}
-
-func (c *Call) persist(key string) {
-	if c.exists(key) {
-		c.s.change(key).Expire = 0
-	}
 }

@@ -115,7 +115,7 @@ func newPair(t *testing.T, b *redisconn.Client, topics *broker.Broker, sources [
 	for _, s := range sources {
 		p.scripts[s.Name] = s.Script
 	}
-	p.model = redismodel.New(redismodel.Config{Now: func() time.Time { return p.now }, Scripts: redismodel.ByHash(sources),
+	p.model = redismodel.New(redismodel.Config{Now: func() time.Time { return p.now }, Scripts: sources,
 		Publish: func(topic, payload string) {
 			p.told[topic] = append(p.told[topic], payload)
 			p.published++

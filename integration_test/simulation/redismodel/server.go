@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/luavm"
 	"rollcall/redisconn"
 )
 
@@ -15,20 +17,7 @@ import (
 type Config struct {
 	Now     func() time.Time            // the clock of TIME and of expiry
 	Publish func(topic, payload string) // told of every PUBLISH, in order
-	Scripts map[string]func(*Call) any  // by SHA1; from Scripts
-	Flaws   Flaws                       // what it does wrong on purpose
-}
-
-// Flaws break the server, to show that a test would notice.
-type Flaws struct {
-	NoFence      bool // writes past their deadline are taken
-	NoStale      bool // generations are not compared
-	ReapAll      bool // a reaper also removes what its node wrote again under a later incarnation
-	ReapHastily  bool // dead as soon as the deadline is past, whoever asks
-	ReapSilently bool // a reaper's removals are not published
-
-	ReapLingering bool // a reaper does not wait for the deadline of what lingers
-	KeepDevices   bool // a join leaves what lingers of its user
+	Scripts []Source                    // that it knows
 }
 
 // Item is what one key holds. Exactly one of the maps is set, or Text.
@@ -57,14 +46,24 @@ const maxWrites = 64
 
 // Server is one Redis process. It is not safe for concurrent use.
 type Server struct {
-	cfg    Config
-	keys   map[string]*Item
-	writes []write
-	now    write // of the command under way
+	cfg      Config
+	commands map[string]form
+	vm       *luavm.VM
+	scripts  map[string]*lua.LFunction // by SHA1
+	keys     map[string]*Item
+	writes   []write
+	now      write // of the command under way
 }
 
 // New makes an empty server.
-func New(cfg Config) *Server { return &Server{cfg: cfg, keys: map[string]*Item{}} }
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, commands: commands(), keys: map[string]*Item{}, scripts: map[string]*lua.LFunction{}}
+	s.vm = luavm.New(luavm.Config{Library: library(), Data: s})
+	for _, source := range cfg.Scripts {
+		s.scripts[source.Script.String()] = source.program.Function(s.vm)
+	}
+	return s
+}
 
 // Do runs one command and gives its answer as go-redis does: string, int64, []any, redis.Nil; an error is a fault of the
 // caller or of the model.
@@ -82,24 +81,28 @@ func (s *Server) Do(args []any) (any, error) {
 
 func (s *Server) do(args []any) (any, error) {
 	name, _ := args[0].(string)
-	if name == "evalsha" {
-		script, _ := args[1].(*redisconn.Script)
-		fn := s.cfg.Scripts[fmt.Sprint(script)]
-		if fn == nil {
-			return nil, fmt.Errorf("the model does not know the script %v: tell it again in scripts.go", script)
-		}
-		text := texts(args[2:])
-		n, err := strconv.Atoi(text[0])
-		if err != nil {
-			return nil, fmt.Errorf("number of keys: %w", err)
-		}
-		return fn(&Call{s, text[1 : 1+n], text[1+n:]}), nil
+	if name != "evalsha" {
+		return s.command(name, texts(args[1:]))
 	}
-	fn := commands[name]
+	script, _ := args[1].(*redisconn.Script)
+	fn := s.scripts[fmt.Sprint(script)]
 	if fn == nil {
+		return nil, fmt.Errorf("the model does not know the script %v: put it into lua.go", script)
+	}
+	text := texts(args[2:])
+	n, err := strconv.Atoi(text[0])
+	if err != nil {
+		return nil, fmt.Errorf("number of keys: %w", err)
+	}
+	return s.eval(fn, text[1:1+n], text[1+n:])
+}
+
+func (s *Server) command(name string, args []string) (any, error) {
+	do := s.commands[name]
+	if do == nil {
 		return nil, fmt.Errorf("the model does not know the command %q", name)
 	}
-	return fn(&Call{s: s, args: texts(args[1:])})
+	return do(s, args)
 }
 
 // Process runs a typed command as redisconn's Batch does: the answer or error is then in it.

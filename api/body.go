@@ -55,8 +55,8 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, limit int64, r
 	return strict(body)
 }
 
-// strict says what makes a text no JSON that everybody reads alike. It stops at the first item too many, before any value is
-// made of the text: what is wrong with each of a million items is nothing to tell.
+// strict says what makes a text no JSON that everybody reads alike. It stops at the first item too many, before any
+// value is made of the text: what is wrong with each of a million items is nothing to tell.
 func strict(text []byte) *problem {
 	parts := partCounter{message: -1}
 	err := ijson.Walk(text, maxNesting, parts.count)

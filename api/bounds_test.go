@@ -35,10 +35,12 @@ func TestBodiesAreBounded(t *testing.T) {
 		{"many members of an item", "/_api/batch", `{"broadcasts":[{` + members(20_000) + `"message":1}]}`, 422, "more than 10000 names and values"},
 		{"many members", "/_api/broadcast", `{` + members(20_000) + `"message":1}`, 422, "more than 10000 names and values"},
 		{"a message of many parts", "/_api/broadcast", `{"message":[` + strings.Repeat(`{"message":[1]},`, 20_000) + `0]}`, 200, `"sent":1`},
-		{"a message as large as may be", "/_api/broadcast", `{"message":[` + strings.Repeat(`[],`, 349_000) + `0]}`, 200, `"sent":1`},
+		{"a message as large as may be", "/_api/broadcast",
+			`{"message":[` + strings.Repeat(`[],`, 349_000) + `0]}`, 200, `"sent":1`},
 		{"messages of many parts", "/_api/batch", list(3, `{"message":[`+strings.Repeat(`[],`, 50_000)+`0]}`), 200, `"sent":3`},
 		{"too deep", "/_api/broadcast", `{"message":` + strings.Repeat(`[`, 300), 400, "200 levels at most"},
-		{"a fault at a long name", "/_api/broadcast", `{"` + strings.Repeat("x", 20_000) + `":[1,,2]}`, 400, `"location":"body"`},
+		{"a fault at a long name", "/_api/broadcast",
+			`{"` + strings.Repeat("x", 20_000) + `":[1,,2]}`, 400, `"location":"body"`},
 		{"after a message", "/_api/batch", `{"broadcasts":[{"message":[[1]]}],"x":[` + strings.Repeat(`1,`, 1000) + `1]}`, 422, "a list has more than 1000 items"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

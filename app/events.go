@@ -231,7 +231,8 @@ func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 	if err == nil {
 		switch err = r.read(v); {
 		case errors.Is(err, luavm.ErrTooLong):
-			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.route.file, Line: c.line}
+			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(),
+				File: c.route.file, Line: c.line}
 		case err != nil:
 			err = &invalidReturn{err}
 		}

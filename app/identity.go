@@ -53,8 +53,8 @@ func (o Options) permissions(id *auth.Identity) *auth.Permissions {
 	return &id.Permissions
 }
 
-// isDenied tells that a client's token does not allow what its handler did: an action of its return, which is refused as a
-// whole, or a call.
+// isDenied tells that a client's token does not allow what its handler did: an action of its return, which is refused
+// as a whole, or a call.
 func isDenied(err error) bool {
 	var denied *auth.DeniedError
 	return errors.As(err, &denied)
@@ -81,8 +81,8 @@ const everyChannel = "*"
 // {"event":"token","expires_at":T}, T being when the connection will be closed in unix seconds, or null; or
 // {"event":"token","error":"…"}, and then the old token stays in force.
 
-// renewal finds the token of a renewal frame; false: the message is for the handler. Most messages are, and are not parsed
-// for it.
+// renewal finds the token of a renewal frame; false: the message is for the handler. Most messages are, and are not
+// parsed for it.
 func renewal(message []byte) (token string, ok bool) {
 	if !bytes.Contains(message, []byte(`"token"`)) {
 		return "", false

@@ -271,13 +271,14 @@ function get() ws_broadcast_room("b", 1) end`,
 	}
 }
 
-// Whatever a return can do is asked of the token, but for what takes away, only reads, or is about this client alone; what
-// nobody knows is no action (docs/auth.md).
+// Whatever a return can do is asked of the token, but for what takes away, only reads, or is about this client alone.
+// What nobody knows is no action (docs/auth.md).
 func TestActionsNeedPermission(t *testing.T) {
 	n := tokenNode(t, "{permissions = 'claims'}")
 	c := n.dial("/ws?token=" + mint(t, auth.MintClaims{UserID: "42", Channels: []string{"none"}}))
-	values := map[string]string{"track": `{"channel":"c","user_id":"42"}`, "broadcast_channel": `{"channel":"c","message":1}`,
-		"broadcast_room": `{"channel":"c","message":1}`, "close": "", "leave": "", "untrack": "", "set_presence": "", "send": "", "send_presence": ""}
+	values := map[string]string{"track": `{"channel":"c","user_id":"42"}`,
+		"broadcast_channel": `{"channel":"c","message":1}`, "broadcast_room": `{"channel":"c","message":1}`,
+		"close": "", "leave": "", "untrack": "", "set_presence": "", "send": "", "send_presence": ""}
 	for _, kind := range actionKinds {
 		value, listed := values[kind.String()]
 		switch {

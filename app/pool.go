@@ -216,7 +216,10 @@ func (p *pool) firstLocked() *line {
 func (p *pool) admitLocked() {
 	for {
 		first := p.firstLocked()
-		if first == nil || !p.serveLocked(first) && !(first == &p.heavies && len(p.light) > 0 && p.serveLocked(&p.light)) {
+		if first == nil {
+			return
+		}
+		if !p.serveLocked(first) && !(first == &p.heavies && len(p.light) > 0 && p.serveLocked(&p.light)) {
 			return
 		}
 	}

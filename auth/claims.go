@@ -68,8 +68,8 @@ func dateOf(raw []byte) (time.Time, bool) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), true
 }
 
-// subjectOf reads sub as a user id. Some issuers write a number from 0; it counts as its digits, like the numbers that handlers
-// give as user_id.
+// subjectOf reads sub as a user id. Some issuers write a number from 0; it counts as its digits, like the numbers that
+// handlers give as user_id.
 func subjectOf(raw []byte) (string, error) {
 	sub, isText := stringOf(raw)
 	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil && n >= 0 {

@@ -34,8 +34,8 @@ func (o object) get(name string) []byte {
 	return nil
 }
 
-// decodeObject reads the members of one object of I-JSON: of a name twice each party to a token might take another one. The
-// members point into text.
+// decodeObject reads the members of one object of I-JSON: of a name twice each party to a token might take another one.
+// The members point into text.
 func decodeObject(text []byte) (object, error) {
 	var members object
 	var name string

@@ -161,7 +161,8 @@ func TestVerifyFaults(t *testing.T) {
 		{"sub a fraction", with("sub", 1.5), CodeSubject},
 		{"sub negative", with("sub", -1), CodeSubject},
 		{"sub 2^53", with("sub", 1<<53), CodeSubject},
-		{"payload with half of a surrogate pair", raw(t, hsHeader, `{"sub":"42","aud":"app","iss":"https://issuer","x":"\ud800"}`), CodeMalformed},
+		{"payload with half of a surrogate pair",
+			raw(t, hsHeader, `{"sub":"42","aud":"app","iss":"https://issuer","x":"\ud800"}`), CodeMalformed},
 		{"sub a list", with("sub", []string{"42"}), CodeSubject},
 		{"sub null", raw(t, hsHeader, `{"sub":null,"aud":"app","iss":"https://issuer"}`), CodeSubject},
 

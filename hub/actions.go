@@ -8,9 +8,10 @@ import (
 	"rollcall/wsconn"
 )
 
-// Do runs the validated actions of one return, one after another, each complete before the next. It finds the channel of each
-// broadcast_room that names none, and asks Member.Permit, before it runs any of them: what is refused there is the only error,
-// and nothing was done. An action that fails does not keep the ones after it from running, but for a connection that is gone.
+// Do runs the validated actions of one return, one after another, each complete before the next. It finds the channel
+// of each broadcast_room that names none, and asks Member.Permit, before it runs any of them: what is refused there is
+// the only error, and nothing was done. An action that fails does not keep the ones after it from running, but for a
+// connection that is gone.
 func (s *Session) Do(ctx context.Context, actions []Action) []ActionError {
 	if refused := s.resolve(actions); refused != nil {
 		return []ActionError{*refused}
@@ -62,8 +63,8 @@ func (s *Session) resolve(actions []Action) *ActionError {
 	return nil
 }
 
-// free tells that nobody is asked about an action: it takes away, only reads, or is about this client alone. Others are asked
-// about, new ones too.
+// free tells that nobody is asked about an action: it takes away, only reads, or is about this client alone. Others are
+// asked about, new ones too.
 func (k ActionKind) free() bool {
 	switch k {
 	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionClose:

@@ -104,7 +104,8 @@ func TestPermit(t *testing.T) {
 	inDenied.want("")
 }
 
-// An action is asked about unless it takes away, only reads, or is about this client alone; so one that is added is asked about.
+// An action is asked about unless it takes away, only reads, or is about this client alone. So one that is added is asked
+// about.
 func TestPermitIsAskedAboutAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	c := w.node("n1").event("c")

@@ -2,9 +2,9 @@ package hub
 
 import "time"
 
-// A connection that leaves a channel still gets the broadcasts that it made there before (SPEC 6), though they come back
-// through Redis after it has left. So a membership counts those that were sent and those that came; while some are under
-// way, the connection listens on, and hears nothing that comes behind them.
+// A connection that leaves a channel still gets the broadcasts that it made there before (SPEC 6), though they come
+// back through Redis after it has left. So a membership counts those that were sent and those that came; while some are
+// under way, the connection listens on, and hears nothing that comes behind them.
 //
 //	joined ── Leave ──▶ leaving ── the last of its own came, or will not come ──▶ left
 //	   ▲                   │

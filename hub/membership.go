@@ -111,7 +111,8 @@ func (r *room) check() error {
 		}
 	}
 	if plain != r.plain.Load() || scripts != r.scripts.Load() {
-		return fmt.Errorf("%q has %d and %d members, and counts %d and %d", r.name, plain, scripts, r.plain.Load(), r.scripts.Load())
+		return fmt.Errorf("%q has %d and %d members, and counts %d and %d",
+			r.name, plain, scripts, r.plain.Load(), r.scripts.Load())
 	}
 	return nil
 }

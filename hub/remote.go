@@ -80,8 +80,8 @@ func (h *Hub) reach(ctx context.Context, connID, kind, rest string) (bool, error
 	return answer == answerYes, err
 }
 
-// askHolder puts a question about a connection to its node; "": no live node can hold it. ErrBadID: no UUID. ErrSilent: the
-// node did not answer.
+// askHolder puts a question about a connection to its node; "": no live node can hold it. ErrBadID: no UUID. ErrSilent:
+// the node did not answer.
 func (h *Hub) askHolder(ctx context.Context, kind, connID, rest string) (answer string, err error) {
 	connID, process, err := h.holder(ctx, connID)
 	if err != nil || process == "" {

@@ -13,8 +13,8 @@ import (
 // room is one channel while someone on this node is in it or tracked there. It receives the channel's topic, and is the
 // audience of its presence.
 //
-// Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what it
-// hears; plain and scripts count them. Who is leaving is not joined.
+// Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what
+// it hears; plain and scripts count them. Who is leaving is not joined.
 type room struct {
 	// static
 	h         *Hub
@@ -32,7 +32,8 @@ type room struct {
 	members []member
 }
 
-// member is a membership and the connection with it: a delivery need not look into the membership, which is in no cache.
+// member is a membership and the connection with it: a delivery need not look into the membership, which is in no
+// cache.
 type member struct {
 	*membership
 	to Conn // hearsLocked()

@@ -33,9 +33,9 @@ func (e *Error) Error() string { return fmt.Sprintf("%v, at byte %d", e.Err, e.O
 // Unwrap gives the cause: one of those above, or of syntax.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Walk reads the one value that text must be, at most depth arrays and objects deep, and calls visit after each token. An
-// error of visit ends it. Its own are *Error: bad syntax, a name twice in one object, text that is not UTF-8, half of a
-// surrogate pair, a number beyond float64, more after the value.
+// Walk reads the one value that text must be, at most depth arrays and objects deep, and calls visit after each token.
+// An error of visit ends it. Its own are *Error: bad syntax, a name twice in one object, text that is not UTF-8, half
+// of a surrogate pair, a number beyond float64, more after the value.
 func Walk(text []byte, depth int, visit func(*jsontext.Decoder, jsontext.Token) error) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	for values := 0; ; {

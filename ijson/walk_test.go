@@ -31,7 +31,8 @@ func TestWalk(t *testing.T) {
 		err        error
 	}{
 		{"empty", ` { } `, nil},
-		{"all kinds", "{ \"a\" : [ 1 , -2.5e+3, true,false , null, \"x\\\"]\" , { } , [ ] ] ,\r\n\t\"b\":{\"a\":{\"a\":1}} }", nil},
+		{"all kinds",
+			"{ \"a\" : [ 1 , -2.5e+3, true,false , null, \"x\\\"]\" , { } , [ ] ] ,\r\n\t\"b\":{\"a\":{\"a\":1}} }", nil},
 		{"many", many(`"k40":1`), nil},
 		{"array", `[{}]`, nil},
 		{"number", `1`, nil},
@@ -65,7 +66,8 @@ func TestWalk(t *testing.T) {
 			err := read(tt.text)
 			var fault *Error
 			switch {
-			case tt.err == nil && err != nil, tt.err != nil && !errors.As(err, &fault), tt.err != syntax && !errors.Is(err, tt.err):
+			case tt.err == nil && err != nil, tt.err != nil && !errors.As(err, &fault),
+				tt.err != syntax && !errors.Is(err, tt.err):
 				t.Errorf("%v, want %v", err, tt.err)
 			}
 		})
@@ -91,8 +93,10 @@ func TestWalkEnds(t *testing.T) {
 }
 
 func TestIsMediaType(t *testing.T) {
-	for kind, want := range map[string]bool{"application/json": true, "Application/JSON; charset=utf-8": true, "application/problem+json": true,
-		"": false, "text/json": false, "application/jsonp": false, "application/json;": true, ";": false} {
+	for kind, want := range map[string]bool{
+		"application/json": true, "Application/JSON; charset=utf-8": true, "application/problem+json": true,
+		"": false, "text/json": false, "application/jsonp": false, "application/json;": true, ";": false,
+	} {
 		if IsMediaType(kind) != want {
 			t.Errorf("%q: want %v", kind, want)
 		}

@@ -16,7 +16,8 @@ const MaxBytes = 255
 // ErrUserID is for the author of a handler.
 var ErrUserID = fmt.Errorf("user_id must be 1 to %d bytes of UTF-8 without control characters", MaxBytes)
 
-// Valid tells whether a user or channel may have a name (SPEC 1 and 6): 1 to 255 bytes of UTF-8 without control characters.
+// Valid tells whether a user or channel may have a name (SPEC 1 and 6): 1 to 255 bytes of UTF-8 without control
+// characters.
 func Valid(name string) bool {
 	control := func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 	return name != "" && len(name) <= MaxBytes && utf8.ValidString(name) && strings.IndexFunc(name, control) < 0
@@ -30,8 +31,8 @@ func CheckUserID(id string) error {
 	return nil
 }
 
-// NumericUserID writes a number as a user id: "whole and between -2^53 and 2^53" (SPEC 6). 2^53 itself may be what 2^53 + 1
-// became.
+// NumericUserID writes a number as a user id: "whole and between -2^53 and 2^53" (SPEC 6). 2^53 itself may be what
+// 2^53 + 1 became.
 func NumericUserID(n float64) (id string, ok bool) {
 	if n != math.Trunc(n) || math.Abs(n) >= 1<<53 {
 		return "", false

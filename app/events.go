@@ -67,10 +67,10 @@ func (c *eventConn) Open() {
 	var invalid *invalidReturn
 	if err == nil {
 		if i := closing(actions); i >= 0 {
-			c.refuse(t, actions, actions[i])
-			return
+			err = c.refuse(t, actions, actions[i])
+		} else {
+			err = c.do(t, RunConnect, actions)
 		}
-		err = c.do(t, RunConnect, actions)
 	}
 	switch {
 	case err == nil, errors.As(err, &invalid):
@@ -93,8 +93,12 @@ func closing(actions []hub.Action) int {
 	return -1
 }
 
-// refuse ends a connection whose connect handler returned close: only its sends run (SPEC 6).
-func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) {
+// refuse ends a connection whose connect handler returned close: only its sends run (SPEC 6). Its error is do's.
+func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) (denied error) {
+	if refused := c.sess.Resolve(actions); refused != nil {
+		c.deny(RunConnect, refused)
+		return refused
+	}
 	c.refused = true
 	sends := make([]hub.Action, 0, len(actions))
 	for _, a := range actions {
@@ -107,6 +111,7 @@ func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) {
 		end.Code = wsconn.CodeRefused
 	}
 	c.ws.Close(end.Code, end.Reason)
+	return nil
 }
 
 // Message runs the message handler.
@@ -263,33 +268,6 @@ func (c *eventConn) evict() {
 		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"}, "connection", c.ws.ID())
 	c.ws.Close(wsconn.CodeInternal, "handler error")
 }
-
-// keepState keeps what the handler left in event.state, so that the next event may have it in any VM.
-func (c *eventConn) keepState(w *worker, v lua.LValue, e event) error {
-	t, ok := v.(*lua.LTable)
-	if !ok {
-		c.state = ""
-		return nil
-	}
-	text, lossy, err := encodeState(t, w.buf)
-	if err != nil {
-		return err
-	}
-	if string(text) != c.state {
-		c.state = string(text)
-	}
-	if cap(text) > cap(w.buf) && cap(text) <= maxScratch {
-		w.buf = text
-	}
-	if lossy && !c.lossy {
-		c.lossy = true
-		c.log().Warn("event.state holds functions, coroutines or metatables, which are not kept", "event", string(e.kind))
-	}
-	return nil
-}
-
-// maxScratch is the largest buffer that a worker keeps, in bytes.
-const maxScratch = 64 << 10
 
 func isEmpty(t *lua.LTable) bool {
 	k, _ := t.Next(lua.LNil)

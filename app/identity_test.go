@@ -222,11 +222,16 @@ func TestPermissions(t *testing.T) {
 func TestPermissionsAtConnect(t *testing.T) {
 	files := map[string]string{
 		"config/routes.lua": `router_websocket("/ws/:room", "h#h", {permissions = "claims"})`,
-		"handlers/h.lua":    `function h(event) return {send = "in", join = event.params.room} end`,
+		"handlers/h.lua": `function h(event)
+  local own = event.query.close and {code = 4999, reason = "own"} or nil
+  return {send = "in", join = event.params.room, close = own}
+end`,
 	}
 	n := startNode(t, files, nodeOptions{config: func(c *Config) { c.Tokens = tokens(t) }})
 	token := mint(t, auth.MintClaims{UserID: "42", Channels: []string{"a"}})
 	n.dial("/ws/a?token=" + token).expect("in")
+	n.dial("/ws/a?close=1&token="+token).expect("in", "closed 4999 own")
+	n.dial("/ws/b?close=1&token=" + token).untilClosed(`closed 4403 join: channel "b" is not allowed by the token`)
 	n.dial("/ws/b?token=" + token).untilClosed(`closed 4403 join: channel "b" is not allowed by the token`)
 }
 

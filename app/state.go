@@ -265,3 +265,30 @@ func (d *stateDecoder) table(kind byte) *lua.LTable {
 	}
 	return t
 }
+
+// keepState keeps what the handler left in event.state, so that the next event may have it in any VM.
+func (c *eventConn) keepState(w *worker, v lua.LValue, e event) error {
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		c.state = ""
+		return nil
+	}
+	text, lossy, err := encodeState(t, w.buf)
+	if err != nil {
+		return err
+	}
+	if string(text) != c.state {
+		c.state = string(text)
+	}
+	if cap(text) > cap(w.buf) && cap(text) <= maxScratch {
+		w.buf = text
+	}
+	if lossy && !c.lossy {
+		c.lossy = true
+		c.log().Warn("event.state holds functions, coroutines or metatables, which are not kept", "event", string(e.kind))
+	}
+	return nil
+}
+
+// maxScratch is the largest buffer that a worker keeps, in bytes.
+const maxScratch = 64 << 10

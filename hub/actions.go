@@ -13,7 +13,7 @@ import (
 // the only error, and nothing was done. An action that fails does not keep the ones after it from running, but for a
 // connection that is gone.
 func (s *Session) Do(ctx context.Context, actions []Action) []ActionError {
-	if refused := s.resolve(actions); refused != nil {
+	if refused := s.Resolve(actions); refused != nil {
 		return []ActionError{*refused}
 	}
 	var errs []ActionError
@@ -32,8 +32,9 @@ func (s *Session) Do(ctx context.Context, actions []Action) []ActionError {
 	return errs
 }
 
-// resolve finds rooms and asks whether the actions may run.
-func (s *Session) resolve(actions []Action) *ActionError {
+// Resolve finds the rooms of a return's actions and asks about each; nil: all may run. Do begins with it. Who runs a part
+// of a return asks about the whole before.
+func (s *Session) Resolve(actions []Action) *ActionError {
 	var joined, left []string // in this return
 	for i := range actions {
 		a := &actions[i]

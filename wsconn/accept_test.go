@@ -13,33 +13,60 @@ import (
 	"time"
 )
 
-func TestBadHandshakes(t *testing.T) {
+// TestHandshakes: RFC 6455, section 4.
+func TestHandshakes(t *testing.T) {
+	key := "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	tests := map[string]struct {
 		old, new string // what is changed in a good request
-		status   int
+		early    string // sent with it
+		status   int    // of the answer
+		says     string // in its body
 	}{
-		"plain GET":           {"Connection: Upgrade\r\nUpgrade: websocket\r\n", "", 400},
-		"other upgrade":       {"Upgrade: websocket", "Upgrade: h2c", 400},
-		"POST":                {"GET /x", "POST /x", 405},
-		"other version":       {"Version: 13", "Version: 8", 426},
-		"no version":          {"Sec-WebSocket-Version: 13\r\n", "", 400},
-		"no key":              {"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400},
-		"short key":           {"dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", 400},
-		"key is no base64":    {"dGhlIHNhbXBsZSBub25jZQ==", "!!!!", 400},
-		"good, for a control": {"", "", 101},
+		"good, for a control": {status: 101},
+		"plain GET":           {old: "Connection: Upgrade\r\nUpgrade: websocket\r\n", status: 400},
+		"other upgrade":       {old: "Upgrade: websocket", new: "Upgrade: h2c", status: 400},
+		"POST":                {old: "GET /x", new: "POST /x", status: 405},
+		"other version":       {old: "Version: 13", new: "Version: 8", status: 426},
+		"no version":          {old: "Sec-WebSocket-Version: 13\r\n", status: 400},
+		"no key":              {old: key, status: 400},
+		"short key":           {old: "dGhlIHNhbXBsZSBub25jZQ==", new: "c2hvcnQ=", status: 400},
+		"key is no base64":    {old: "dGhlIHNhbXBsZSBub25jZQ==", new: "!!!!", status: 400},
+
+		"empty elements of Connection": {old: "Connection: Upgrade", new: "Connection: , ,Upgrade", status: 101},
+		"empty elements behind": {old: "Connection: Upgrade", new: "Connection: keep-alive, , Upgrade,",
+			status: 101},
+		"empty elements of Upgrade": {old: "Upgrade: websocket", new: "Upgrade: ,websocket", status: 101},
+		"Connection twice": {old: "Connection: Upgrade", new: "Connection:\r\nConnection: upgrade",
+			status: 101},
+		"nothing but empty elements":    {old: "Connection: Upgrade", new: "Connection: , ,", status: 400},
+		"a word that has upgrade in it": {old: "Connection: Upgrade", new: "Connection: no-upgrade", status: 400},
+		"HTTP/1.0, as of an old nginx":  {old: "HTTP/1.1", new: "HTTP/1.0", status: 101},
+		"two keys": {old: key, new: key + key,
+			status: 400, says: "more than one Sec-WebSocket-Key"},
+		"two keys that differ": {old: key, new: key + "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+			status: 400, says: "more than one"},
+		"a frame with the handshake": {early: string(frame(0x81, "early")), status: 400, says: "before the handshake"},
+		"a byte with the handshake":  {early: "\x81", status: 400, says: "before the handshake"},
 	}
 	h := newHost(t, Config{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			resp := h.request(t, strings.Replace(upgradeRequest, tt.old, tt.new, 1))
+			resp := h.request(t, strings.Replace(upgradeRequest, tt.old, tt.new, 1)+tt.early)
 			if resp.StatusCode != tt.status {
-				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
+				t.Fatalf("status %d, want %d", resp.StatusCode, tt.status)
 			}
-			if tt.status == 101 && resp.Header.Get("X-From") != "the caller" {
-				t.Error("the caller's header field was lost")
+			if tt.status == 101 {
+				receive(t, h.conns, "the server's side")
+				if resp.Header.Get("X-From") != "the caller" {
+					t.Error("the caller's header field was lost")
+				}
+				return
 			}
 			if tt.status == 426 && resp.Header.Get("Sec-Websocket-Version") != "13" {
 				t.Error("the answer names no version")
+			}
+			if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), tt.says) {
+				t.Errorf("it says %q, %v; want %q", body, err, tt.says)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -310,6 +311,23 @@ func TestLend(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
+}
+
+// TestFlushersRest: a round begins when the pacing lets it, and none rests that need not.
+func TestFlushersRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		r := readyList{now: func() time.Duration { return time.Since(start) }, longest: 32 * time.Millisecond}
+		r.wake.L = &r.mu
+		for _, want := range []time.Duration{0, 16 * time.Millisecond} { // the second after a round of 5 ms
+			began := time.Now()
+			r.add(&Conn{})
+			if cs, ok := r.take(nil); !ok || len(cs) != 1 || time.Since(began) != want {
+				t.Errorf("%d connections after %s, want one after %s", len(cs), time.Since(began), want)
+			}
+			time.Sleep(5 * time.Millisecond) // it is written
+		}
+	})
 }
 
 // TestCharge: what senders write counts as what flushers write.

@@ -79,9 +79,10 @@ func toNumber(v lua.LValue) (lua.LNumber, bool) {
 const whitespace = " \t\n\v\f\r"
 
 // parseNumber reads a decimal or hexadecimal number with white space around it,
-// or gives LNil. Go's parser knows underscores, "inf", "nan" and other bases,
-// which the Lua manual does not.
+// or gives LNil. A zero byte ends it, as in PUC Lua. Go's parser knows
+// underscores, "inf", "nan" and other bases, which the Lua manual does not.
 func parseNumber(s string) lua.LValue {
+	s, _, _ = strings.Cut(s, "\x00")
 	s = strings.Trim(s, whitespace)
 	digits := strings.TrimLeft(s, "+-")
 	if len(s)-len(digits) > 1 || strings.ContainsAny(s, "_iInN") {
@@ -102,6 +103,7 @@ func parseNumber(s string) lua.LValue {
 // parseInteger reads a whole number in another base, as C's strtoul does: a
 // negative one wraps around 2^64, and the largest stands for all beyond.
 func parseInteger(s string, base int) lua.LValue {
+	s, _, _ = strings.Cut(s, "\x00")
 	s = strings.Trim(s, whitespace)
 	digits := strings.TrimLeft(s, "+-")
 	if len(s)-len(digits) > 1 || strings.Contains(digits, "_") {

@@ -91,6 +91,7 @@ out(P(function() return "" + 1 end))
 out(("x"):rep("010"), ("abc"):sub("02"), #("x"):rep("0x3"))
 for i = "1", "3" do out(i) end
 out(10 == "10", "10" + 5 .. "", 1 .. 2)
+out("1\0" + 1, tonumber("2\0x"), tonumber("f\0", 16), tonumber("\0001"), P(function() return "x\0" + 1 end))
 --- a constant condition at the start of a loop (#540)
 for _ in pairs({ 1, 2 }) do if false then out("never") end end
 for _ in pairs({ 1, 2 }) do if nil then out("never") else out("else") end end

@@ -15,7 +15,8 @@ import (
 //	                               ▼
 //	                            finished
 //
-// Waiting holds no buffer. A connection that cannot be waited for without reading (TLS) is served all the time.
+// Waiting holds no buffer but that of a message that has begun. A connection that cannot be waited for without reading
+// (TLS) is served all the time.
 
 // live is the connection's goroutine. It uses little stack.
 func (c *Conn) live() {

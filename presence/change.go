@@ -21,8 +21,9 @@ const (
 
 // Change is one message of a presence script: every user concerned with all metas after the change.
 //
-// On the wire it is MessagePrefix and then netstrings ("length:bytes"): epoch, seq, op, the connections taken away (count, ids),
-// the users (count; each: id, count of metas; each: connection id, entry). Scripts build it by joining strings.
+// On the wire it is MessagePrefix and then netstrings ("length:bytes"): epoch, seq, op, the connections taken away
+// (count, ids), the users (count; each: id, count of metas; each: connection id, entry). Scripts build it by joining
+// strings.
 type Change struct {
 	Epoch string
 	Seq   int64

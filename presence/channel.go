@@ -10,8 +10,8 @@ import (
 	"rollcall/overload"
 )
 
-// Audience is who listens to a channel on this node; the hub's room is one. Calls come one at a time, in order, and must
-// not wait.
+// Audience is who listens to a channel on this node; the hub's room is one. Calls come one at a time, in order, and
+// must not wait.
 type Audience interface {
 	// Viewers tells whether anyone would see frames, and whether anyone would hear events.
 	Viewers() (plain, scripts bool)
@@ -20,8 +20,8 @@ type Audience interface {
 	PresenceState(connIDs []string, frame []byte)
 }
 
-// Channel is one channel's presence on this node while someone here is in it, or entries of this node wait to be written.
-// It owns the lock, the timer and the goroutines; what is to happen its view decides.
+// Channel is one channel's presence on this node while someone here is in it, or entries of this node wait to be
+// written. It owns the lock, the timer and the goroutines; what is to happen its view decides.
 //
 // Its files: channel.go brings events to the view and does what follows, own.go and settle.go write what this node's
 // connections track.
@@ -207,7 +207,8 @@ func (c *Channel) owe(connID string, at Position) (w waiter, ok bool) {
 	return w, true
 }
 
-// ownWriteWait is how long a writer waits to see its change come back; then it counts as lost and the channel is read again.
+// ownWriteWait is how long a writer waits to see its change come back; then it counts as lost and the channel is read
+// again.
 const ownWriteWait = 1500 * time.Millisecond
 
 // await waits until a position is in the view and what could be told of it at once has been told, or there is nobody to
@@ -244,8 +245,8 @@ func (c *Channel) wait(ctx context.Context, w waiter) error {
 }
 
 // List gives the users of now, the one who has been here longest first. What connID wrote is in it, also while Redis
-// cannot be reached; "" is nobody's list. It is not ok while the channel has not been read, and when nobody on this node is in it
-// any more.
+// cannot be reached; "" is nobody's list. It is not ok while the channel has not been read, and when nobody on this
+// node is in it any more.
 func (c *Channel) List(connID string) (us []*User, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -293,8 +294,8 @@ func withOwn(us []*User, ref entryRef, o *own) []*User {
 	return us
 }
 
-// Detach ends the audience: nobody on this node is in the channel any more. What still has to be written to Redis is kept
-// until it is.
+// Detach ends the audience: nobody on this node is in the channel any more. What still has to be written to Redis is
+// kept until it is.
 func (c *Channel) Detach() {
 	c.mu.Lock()
 	defer c.unlock()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// SPEC 1.2: "changes to a channel that come close together leave as one diff (a window, 50 ms by default …) … scripts get
-// every join and leave".
+// SPEC 1.2: "changes to a channel that come close together leave as one diff (a window, 50 ms by default …) … scripts
+// get every join and leave".
 func TestChannelTellsInWindows(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
@@ -341,7 +341,8 @@ func TestChannelDetachFreesWriters(t *testing.T) {
 	})
 }
 
-// SPEC 1.2, track: "Again on the same channel: replaces the metadata like `set_presence`, `phx_ref` and `online_at` kept".
+// SPEC 1.2, track: "Again on the same channel: replaces the metadata like `set_presence`, `phx_ref` and `online_at`
+// kept".
 func TestChannelKeepsRef(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
@@ -373,8 +374,8 @@ func TestChannelKeepsRef(t *testing.T) {
 	})
 }
 
-// SPEC 5.1: "each client is told every change once, in one order that is the same for all of that channel": also on a node
-// that reads the channel again, as after a new incarnation, while changes come.
+// SPEC 5.1: "each client is told every change once, in one order that is the same for all of that channel": also on a
+// node that reads the channel again, as after a new incarnation, while changes come.
 func TestOrderWhileReadingAgain(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")

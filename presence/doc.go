@@ -1,7 +1,7 @@
 // Package presence knows who is in a channel, on which connections, in the whole cluster, and tells every change once.
 //
-// The truth is what each node's own connections track; Redis is the shared index of it, and a Replica is one node's view of
-// the index (DESIGN 3). The parts:
+// The truth is what each node's own connections track; Redis is the shared index of it, and a Replica is one node's
+// view of the index (DESIGN 3). The parts:
 //
 //	store.go     the index: one Redis script for each change, which writes and publishes in one step; snapshots in pages
 //	change.go    pure: the messages of those scripts
@@ -10,8 +10,8 @@
 //	tombstones.go  pure: which metas left, and so never come back
 //	window.go    pure: gathers changes between two flushes, and what each client has been told
 //	render.go    pure: the wire shapes of SPEC 1.1 and 1.2
-//	view.go      pure: a channel as this node sees it, and all that happens to it: step. load.go reads snapshots, notify.go
-//	             tells the audience, wait.go lets writers see their changes
+//	view.go      pure: a channel as this node sees it, and all that happens to it: step. load.go reads snapshots,
+//	             notify.go tells the audience, wait.go lets writers see their changes
 //	channel.go   a view's lock, timer and goroutines
 //	own.go       what this node's connections track in a channel; settle.go writes it; throttle.go: how often
 //	tracker.go   all channels of this node: writes again after a lost lease, tidies up
@@ -20,5 +20,6 @@
 // Goroutines: the tracker runs one for upkeep and a bounded number that load channels or write entries; Close waits for
 // all. Timers run only while a channel has something to flush. Messages come in on the broker's goroutine.
 //
-// It never opens a connection, knows nothing of WebSockets, and never uses a node's clock to decide whether a lease is over.
+// It never opens a connection, knows nothing of WebSockets, and never uses a node's clock to decide whether a lease is
+// over.
 package presence

@@ -109,7 +109,8 @@ func testReapLingering(b *bench) {
 	b.wantView("")
 }
 
-// After a wipe its node writes it again, but not beside a connection that was written before, nor in the epoch in which it went.
+// After a wipe its node writes it again, but not beside a connection that was written before, nor in the epoch in which
+// it went.
 func testLingerAfterAWipe(b *bench) {
 	at := b.join("n-1", "a", device("c1"))
 	if err := b.linger("n-1", "a", device("c1"), time.Minute, at.Epoch); err != nil {

@@ -3,8 +3,8 @@ package presence
 import "time"
 
 const (
-	// maxBacklog is how many changes wait while a snapshot is read, and maxBacklogBytes what they take; past it the snapshot
-	// is read again.
+	// maxBacklog is how many changes wait while a snapshot is read, and maxBacklogBytes what they take; past it the
+	// snapshot is read again.
 	maxBacklog      = 1 << 14
 	maxBacklogBytes = 16 << 20
 	// catchUpTime is how long changes that are on their way have to come.
@@ -42,8 +42,8 @@ func (v *view) begin() {
 	v.backlog = backlog{}
 }
 
-// adopt takes a snapshot, whose changes may not all have come: only with those that happened while it was read it is the
-// state at one moment.
+// adopt takes a snapshot, whose changes may not all have come: only with those that happened while it was read it is
+// the state at one moment.
 func (v *view) adopt(number uint64, snap *Snapshot) {
 	switch {
 	case number != v.reading: // of no use any more
@@ -135,8 +135,8 @@ func (v *view) armHolds() {
 // holdOn is how long holds that are over last on while the node cannot know whether what it holds was written again.
 const holdOn = 100 * time.Millisecond
 
-// expire ends the holds that are over. Not while the lease is in doubt or the channel is being read: this node was frozen
-// or cut off, and the messages that release what it holds may just be waiting for it.
+// expire ends the holds that are over. Not while the lease is in doubt or the channel is being read: this node was
+// frozen or cut off, and the messages that release what it holds may just be waiting for it.
 func (v *view) expire(held bool) {
 	if v.phase == loading || !held {
 		v.holdsAt = v.now.Add(holdOn)

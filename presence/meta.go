@@ -20,7 +20,8 @@ const (
 var (
 	ErrNotTracked     = errors.New("this connection is not tracked in that channel")
 	ErrTooManyDevices = fmt.Errorf("a user may have %d connections in a channel at most", MaxDevices)
-	ErrMetasTooBig    = fmt.Errorf("metadata of all connections of one user in a channel is larger than %d bytes", MaxMetas)
+	ErrMetasTooBig    = fmt.Errorf("metadata of all connections of one user in a channel is larger than %d bytes",
+		MaxMetas)
 
 	ErrMetaTooBig = fmt.Errorf("metadata of one connection is larger than %d bytes", MaxMeta)
 
@@ -153,8 +154,8 @@ func merge(info string, f Fields) (Fields, error) {
 	return out, nil
 }
 
-// body is a meta as Redis keeps it, `<inc> <phx_ref> <joined ms> <flags> <info>`, but for the incarnation, which the scripts put
-// before it.
+// body is a meta as Redis keeps it, `<inc> <phx_ref> <joined ms> <flags> <info>`, but for the incarnation, which the
+// scripts put before it.
 func (m *Meta) body() string {
 	b := make([]byte, 0, len(m.Ref)+len(m.Info)+24)
 	b = append(append(b, m.Ref...), ' ')
@@ -166,8 +167,8 @@ func (m *Meta) body() string {
 	return string(append(append(b, ' '), m.Info...))
 }
 
-// parseEntry reads it, incarnation and all; the strings in the result are parts of it. While an entry lingers, linger.lua has put its
-// deadline behind the flags, `<flags>~<ms>`; readers need not know.
+// parseEntry reads it, incarnation and all; the strings in the result are parts of it. While an entry lingers,
+// linger.lua has put its deadline behind the flags, `<flags>~<ms>`; readers need not know.
 func parseEntry(connID, s string) (Meta, error) {
 	var part [4]string
 	rest, ok := s, true
@@ -182,7 +183,8 @@ func parseEntry(connID, s string) (Meta, error) {
 		len(rest) < 2 || rest[0] != '{' || rest[len(rest)-1] != '}' {
 		return Meta{}, errBadEntry(connID)
 	}
-	return Meta{ConnID: connID, Inc: part[0], Ref: part[1], JoinedAt: at, Source: Source(flags[0]), NoState: len(flags) == 2, Info: rest}, nil
+	return Meta{ConnID: connID, Inc: part[0], Ref: part[1], JoinedAt: at, Source: Source(flags[0]),
+		NoState: len(flags) == 2, Info: rest}, nil
 }
 
 func errBadEntry(connID string) error { return fmt.Errorf("presence entry of %q is damaged", connID) }

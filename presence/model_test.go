@@ -11,7 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// index is what Redis holds of one channel, in the model: the scripts as pure functions. Its messages queue for each node.
+// index is what Redis holds of one channel, in the model: the scripts as pure functions. Its messages queue for each
+// node.
 type index struct {
 	epoch   int // 0: nothing
 	seq     int64
@@ -101,7 +102,8 @@ func (x *index) remove(op Op, by map[string][]string) { // connection ids by use
 	}
 }
 
-// node is a view driven as its Channel drives it: with messages of the topic, readings, and time; and those who listen there.
+// node is a view driven as its Channel drives it: with messages of the topic, readings, and time; and those who listen
+// there.
 type node struct {
 	view    view
 	doubt   time.Time // until then a connection broke a short while ago
@@ -282,8 +284,8 @@ func (w *world) receive(t *rapid.T, n *node) {
 	w.step(t, n, &received{c, 100})
 }
 
-// read does the next thing of a reading, as Store.Snapshot does: where the channel stands, then each user, then where it
-// stands now.
+// read does the next thing of a reading, as Store.Snapshot does: where the channel stands, then each user, then where
+// it stands now.
 func (w *world) read(t *rapid.T, n *node) {
 	rd := n.reading
 	switch {
@@ -318,8 +320,8 @@ func (w *world) resubscribe(t *rapid.T, n *node) {
 	w.step(t, n, reread{resyncSubscription})
 }
 
-// pass lets time pass, but ends no hold of a node that has not heard of all: holds are longer than it takes to subscribe and
-// to write again.
+// pass lets time pass, but ends no hold of a node that has not heard of all: holds are longer than it takes to
+// subscribe and to write again.
 func (w *world) pass(t *rapid.T, d time.Duration, held bool) {
 	now := w.now.Add(d)
 	for _, n := range w.nodes {

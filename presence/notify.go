@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Encodings of a channel's presence_state are so far apart that they take a twentieth of the time, within bounds: a thousand
-// clients who join together share a few of them, and wait little for one that is cheap.
+// Encodings of a channel's presence_state are so far apart that they take a twentieth of the time, within bounds: a
+// thousand clients who join together share a few of them, and wait little for one that is cheap.
 const (
 	stateShare    = 20
 	minStateSpace = time.Millisecond

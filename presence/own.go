@@ -67,9 +67,11 @@ func newRef() string {
 
 // Track makes a connection one of a user's, or replaces its metadata: phx_ref and online_at then stay. It returns when
 // the change is in this node's view; with announce also the connection's presence_state is then on its way. While Redis
-// cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so; likewise when it
-// changes too often. ErrTooManyDevices, ErrMetasTooBig, redisconn.ErrFull: all is as before.
-func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (pending bool, err error) {
+// cannot be reached it succeeds too: what was asked for is done when Redis is back, and pending tells so; likewise when
+// it changes too often. ErrTooManyDevices, ErrMetasTooBig, redisconn.ErrFull: all is as before.
+func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, announce bool) (
+	pending bool, err error,
+) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
 	o := c.own[ref]
@@ -114,8 +116,8 @@ func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending b
 	return c.end(ctx, entryRef{connID, userID}, 0)
 }
 
-// Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of the user in
-// this channel, on any node, ends it at once. While Redis cannot be reached it succeeds too.
+// Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of
+// the user in this channel, on any node, ends it at once. While Redis cannot be reached it succeeds too.
 func (c *Channel) Linger(ctx context.Context, connID, userID string, stay time.Duration) (pending bool) {
 	return c.end(ctx, entryRef{connID, userID}, stay)
 }

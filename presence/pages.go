@@ -42,8 +42,8 @@ func positionOf(v []any) Position {
 // errMoved says that the channel's history was replaced while a snapshot was read.
 var errMoved = errors.New("the channel was wiped while it was read")
 
-// Snapshot reads who is in a channel, in pages. The caller has subscribed to the topic before, so every change after the
-// snapshot's Seq reaches it. errMoved: read again.
+// Snapshot reads who is in a channel, in pages. The caller has subscribed to the topic before, so every change after
+// the snapshot's Seq reaches it. errMoved: read again.
 func (s *Store) Snapshot(ctx context.Context, channel string) (*Snapshot, error) {
 	at, err := s.Positions(ctx, []string{channel})
 	if err != nil {
@@ -53,7 +53,9 @@ func (s *Store) Snapshot(ctx context.Context, channel string) (*Snapshot, error)
 	if snap.Epoch == "" {
 		return snap, nil
 	}
-	err = s.scan(ctx, s.keys.Users(channel), func(ids []string) error { return s.readUsers(ctx, channel, ids, snap.Users) })
+	err = s.scan(ctx, s.keys.Users(channel), func(ids []string) error {
+		return s.readUsers(ctx, channel, ids, snap.Users)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}

@@ -13,9 +13,9 @@ import (
 
 // TestModel: random joins, leaves, updates, second devices, reaped nodes; lost, repeated and delayed messages; readings
 // whose pages are read at different moments; wipes and writing again; flushes and presence_states at random moments.
-// In the end every replica, every script and every client knows exactly what is tracked (SPEC 5.1), and on the way no user
-// joined twice or left twice, or was told to leave more often than it went: "one leave for each user who really went and
-// none for those who stayed".
+// In the end every replica, every script and every client knows exactly what is tracked (SPEC 5.1), and on the way no
+// user joined twice or left twice, or was told to leave more often than it went: "one leave for each user who really
+// went and none for those who stayed".
 func TestModel(t *testing.T) {
 	for range rounds {
 		rapid.Check(t, testModel)

@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// Event is what connection scripts hear of a change (SPEC 1.1): a user's first connection, its last, or changed metadata.
+// Event is what connection scripts hear of a change (SPEC 1.1): a user's first connection, its last, or changed
+// metadata.
 type Event struct {
 	Type   string // "join", "leave", "update"
 	UserID string

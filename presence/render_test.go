@@ -52,8 +52,8 @@ const (
 	bareText  = `{"phx_ref":"ref-3","connection_id":"id-3","state":"online","online_at":0}`
 )
 
-// SPEC: a meta is `phx_ref`, `connection_id`, `state` (default "online"), `online_at` (unix seconds), and the caller's own
-// fields; SPEC 6: "users of scripts appear in metas with their fields at top level".
+// SPEC: a meta is `phx_ref`, `connection_id`, `state` (default "online"), `online_at` (unix seconds), and the caller's
+// own fields; SPEC 6: "users of scripts appear in metas with their fields at top level".
 func TestMetaShape(t *testing.T) {
 	for want, m := range map[string]Meta{phoneText: phone, deskText: desk, bareText: bare} {
 		if got := string(m.AppendJSON(nil)); got != want {
@@ -163,8 +163,8 @@ func TestEffectOf(t *testing.T) {
 	}
 }
 
-// SPEC 1.1: "`join` is sent when a user's first connection enters, `leave` when the last one exits; `update` when metadata
-// or state changes"; SPEC 6: "Scripts get no event for a second device."
+// SPEC 1.1: "`join` is sent when a user's first connection enters, `leave` when the last one exits; `update` when
+// metadata or state changes"; SPEC 6: "Scripts get no event for a second device."
 func TestAppendEvents(t *testing.T) {
 	c1, c2, away := device("c1"), device("c2"), device("c1", `{"state":"away"}`)
 	u := func(ms ...Meta) *User { return &User{ID: "u", Metas: ms} }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Replica is one node's view of who is in a channel: a pure value without I/O or clock. Its methods return what changed.
+// Replica is one node's view of who is in a channel: a pure value without I/O or clock. Its methods return what
+// changed.
 //
 // Invariant: users holds no user without metas, and none with a Seq past the replica's; every held meta is among its
 // user's metas; base is at most seq.
@@ -48,13 +49,13 @@ func (r *Replica) User(id string) *User { return r.users[id] }
 // Len counts the present users.
 func (r *Replica) Len() int { return len(r.users) }
 
-// Apply takes the next change. A change that the last snapshot held already does nothing. ok is false when it is neither
-// (a gap): then nothing was applied and the replica has to be read again.
+// Apply takes the next change. A change that the last snapshot held already does nothing. ok is false when it is
+// neither (a gap): then nothing was applied and the replica has to be read again.
 func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	switch {
 	case c.Epoch == r.epoch && c.Seq == r.seq+1:
-	case c.Seq == 1 && c.Epoch != r.epoch && (r.epoch == "" || len(r.users) == 0): // a history begins, nothing of it was missed
-		r.base = 0
+	case c.Seq == 1 && c.Epoch != r.epoch && (r.epoch == "" || len(r.users) == 0):
+		r.base = 0 // a history begins, nothing of it was missed
 	default:
 		return nil, c.Epoch == r.epoch && r.seq == r.base && r.includes(c)
 	}
@@ -142,7 +143,8 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	return ts
 }
 
-// sortTransitions gives what was found by reading one order on all nodes: who left, then the others as they changed last.
+// sortTransitions gives what was found by reading one order on all nodes: who left, then the others as they changed
+// last.
 func sortTransitions(ts []Transition) {
 	slices.SortFunc(ts, func(a, b Transition) int {
 		switch {

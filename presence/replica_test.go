@@ -265,7 +265,8 @@ func TestReplicaListOrder(t *testing.T) {
 	}
 }
 
-// SPEC 5.1: changes are told "in one order that is the same for all of that channel", also when they are found by reading.
+// SPEC 5.1: changes are told "in one order that is the same for all of that channel", also when they are found by
+// reading.
 func TestReplicaResetOrder(t *testing.T) {
 	for range 20 {
 		r := NewReplica()

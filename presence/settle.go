@@ -20,9 +20,9 @@ type write struct {
 	last    string // the epoch in which it was written before
 }
 
-// settle makes Redis hold what is wanted of an entry. Any error means: not now, the tracker tries again. ctx bounds only
-// what this caller waits for: a write that was begun is carried through, so that a client that goes away in the midst of
-// one leaves no doubt about its outcome.
+// settle makes Redis hold what is wanted of an entry. Any error means: not now, the tracker tries again. ctx bounds
+// only what this caller waits for: a write that was begun is carried through, so that a client that goes away in the
+// midst of one leaves no doubt about its outcome.
 func (c *Channel) settle(ctx context.Context, ref entryRef, o *own) (Position, error) {
 	for attempt := 1; ; {
 		w, at, err := c.beginWrite(ctx, ref, o)
@@ -173,8 +173,8 @@ func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position,
 	return at, err
 }
 
-// registered notes what a write showed of the channel's registration. One that was refused registers again before it is tried
-// again: after a wipe nobody would find its entry by the list.
+// registered notes what a write showed of the channel's registration. One that was refused registers again before it is
+// tried again: after a wipe nobody would find its entry by the list.
 func (c *Channel) registered(inc, epoch string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,8 +3,8 @@ package presence
 import "slices"
 
 // Snapshot is what Redis held of a channel. Its pages are read one after another, while the channel goes on changing:
-// between Seq, where it stood before the first page, and End, where it stood after the last. Advance adds the changes of
-// that time, which came by the topic; with all of them up to End the snapshot is the channel's state at one moment,
+// between Seq, where it stood before the first page, and End, where it stood after the last. Advance adds the changes
+// of that time, which came by the topic; with all of them up to End the snapshot is the channel's state at one moment,
 // whichever of them a page held already, since each change carries its users whole.
 //
 // Invariant: no user's Seq is past End.
@@ -19,8 +19,8 @@ type Snapshot struct {
 	refs []string        // the phx_refs they had, as far as the pages told
 }
 
-// Advance adds the next change. A change from before the snapshot does nothing. false: changes are missing between, or it
-// is of another history; then the snapshot has to be read again.
+// Advance adds the next change. A change from before the snapshot does nothing. false: changes are missing between, or
+// it is of another history; then the snapshot has to be read again.
 func (s *Snapshot) Advance(c *Change) bool {
 	switch {
 	case c.Epoch == s.Epoch && c.Seq <= s.Seq:

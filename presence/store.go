@@ -84,11 +84,13 @@ func NewStore(r Redis, keys redisconn.Keys) *Store { return &Store{redis: r, key
 // Reaped counts the entries that RemoveIncarnation removed.
 func (s *Store) Reaped() int64 { return s.reaped.Load() }
 
-// Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices or
-// ErrMetasTooBig when the user would have too many, and with redisconn.ErrFull on a full Redis; without, Redis has just lost what was
-// allowed before. known is the epoch in which the channel was put on the
-// incarnation's list, "" if that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
-func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, bounded bool, known, epoch string) (Position, error) {
+// Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices
+// or ErrMetasTooBig when the user would have too many, and with redisconn.ErrFull on a full Redis; without, Redis has
+// just lost what was allowed before. known is the epoch in which the channel was put on the incarnation's list, "" if
+// that is not known; in another one nothing is written. epoch begins the channel's history if it has none.
+func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Meta, bounded bool, known, epoch string) (
+	Position, error,
+) {
 	script, most := rejoinScript, 0
 	if bounded {
 		script, most = joinScript, MaxDevices
@@ -96,17 +98,22 @@ func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Me
 	return s.writeMeta(ctx, script, l, channel, userID, m, known, epoch, most, MaxMetas)
 }
 
-// Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written, the rest
-// is as for Join. errGone: another connection of the user is there, or somebody has removed it.
-func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string, stay time.Duration, last string) (Position, error) {
+// Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written,
+// the rest is as for Join. errGone: another connection of the user is there, or somebody has removed it.
+func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string,
+	stay time.Duration, last string,
+) (Position, error) {
 	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last)
 }
 
-func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta, known, epoch string, more ...any) (Position, error) {
+func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta,
+	known, epoch string, more ...any,
+) (Position, error) {
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
-		append([]any{l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(), k.Entries(channel, ""), known}, more...)...)
+		append([]any{l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(),
+			k.Entries(channel, ""), known}, more...)...)
 }
 
 // Leave removes a connection of a user.
@@ -191,8 +198,8 @@ const (
 )
 
 // remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
-// no lease is asked for. n counts those that were there; later is the earliest deadline (ms of the Redis clock) of those that
-// linger, math.MaxInt64 none.
+// no lease is asked for. n counts those that were there; later is the earliest deadline (ms of the Redis clock) of
+// those that linger, math.MaxInt64 none.
 func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []entryRef) (n, later int64, err error) {
 	later = math.MaxInt64
 	k, topic := s.keys, s.keys.Topic(channel)
@@ -222,8 +229,8 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []e
 	return n, later, nil
 }
 
-// RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the earliest
-// deadline (ms of the Redis clock) of these, math.MaxInt64 none.
+// RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the
+// earliest deadline (ms of the Redis clock) of these, math.MaxInt64 none.
 func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error) {
 	refs, err := s.Entries(ctx, channel, inc)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// bench is one Redis for the conformance suite, under a prefix of its own, with everything that the channel "room" says.
+// bench is one Redis for the conformance suite, under a prefix of its own, with everything that the channel "room"
+// says.
 type bench struct {
 	t      *testing.T
 	redis  *redistest.Redis

@@ -9,11 +9,11 @@ import (
 // How often presence may change (SPEC 6). Changes beyond that wait, and are merged meanwhile: presence is state.
 var (
 	changeRate = overload.Rate{Every: 100 * time.Millisecond, Burst: 10}        // of one connection in a channel
-	joinRate   = overload.Rate{Every: 50 * time.Millisecond, Burst: MaxDevices} // connections of one user that come on this node
+	joinRate   = overload.Rate{Every: 50 * time.Millisecond, Burst: MaxDevices} // of a user's connections on this node
 )
 
-// throttled tells whether a change of an entry has to wait. It is written later, with all that is wanted by then; what is
-// undone before is not written at all.
+// throttled tells whether a change of an entry has to wait. It is written later, with all that is wanted by then; what
+// is undone before is not written at all.
 func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

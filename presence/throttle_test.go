@@ -48,7 +48,8 @@ func testBounds(b *bench) {
 	b.silent()
 }
 
-// SPEC 6: "More than 10 presence changes a second of one connection in one channel are merged; the last is written within 100 ms."
+// SPEC 6: "More than 10 presence changes a second of one connection in one channel are merged; the last is written
+// within 100 ms."
 func TestChangesAreMerged(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
@@ -88,7 +89,8 @@ func TestChangesAreMerged(t *testing.T) {
 	})
 }
 
-// Connections of one user that come and go as fast as they can are not all written, and what is left in the end is right.
+// Connections of one user that come and go as fast as they can are not all written, and what is left in the end is
+// right.
 func TestJoinsOfOneUserArePaced(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")

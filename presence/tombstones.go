@@ -5,10 +5,10 @@ import "slices"
 // maxTombstones is how many a channel keeps.
 const maxTombstones = 256
 
-// tombstones are the phx_refs of the last metas whose node said that they left, or that went as their user came back. None
-// of them comes back: tracking again draws a new one. But a failover may lose such a leave; then Redis shows them again
-// until their incarnation is reaped, and whoever saw them go must not be told that they are back. Those that a reaper
-// removed have none: their node may be alive, and write them again.
+// tombstones are the phx_refs of the last metas whose node said that they left, or that went as their user came back.
+// None of them comes back: tracking again draws a new one. But a failover may lose such a leave; then Redis shows them
+// again until their incarnation is reaped, and whoever saw them go must not be told that they are back. Those that a
+// reaper removed have none: their node may be alive, and write them again.
 //
 // Invariant: refs holds exactly what ring does.
 type tombstones struct {

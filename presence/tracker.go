@@ -85,7 +85,8 @@ func NewTracker(cfg Config) *Tracker {
 	return t
 }
 
-// Close ends all work and waits for it. Presence of this node's connections was removed before, or is left to the reaper.
+// Close ends all work and waits for it. Presence of this node's connections was removed before, or is left to the
+// reaper.
 func (t *Tracker) Close() {
 	t.lists.Lock()
 	t.closed = true
@@ -106,7 +107,8 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor()), own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
+		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor()),
+			own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
 		t.channels[name] = c
 	}
 	c.mu.Lock()
@@ -143,8 +145,9 @@ func (t *Tracker) Suspect() {
 	t.doubt.Store(time.Now().Add(t.holdFor()).UnixMilli())
 }
 
-// leastHold is the least time for which removals are held back. Nodes find out at different times that a Redis has lost its
-// data, in a Cluster only when they look for its process again (broker, WatchEvery): a short lease is no measure of that.
+// leastHold is the least time for which removals are held back. Nodes find out at different times that a Redis has lost
+// its data, in a Cluster only when they look for its process again (broker, WatchEvery): a short lease is no measure of
+// that.
 const leastHold = 2500 * time.Millisecond
 
 // holdFor is how long removals are held back.
@@ -317,9 +320,9 @@ func (c *Channel) unsettled() map[entryRef]*own {
 	return out
 }
 
-// tidyIdle takes channels without entries off the incarnation's list, and forgets those that nobody here is in. It waits for a
-// ttl first, and longer while Redis may have lost writes: if a failover loses the leaves of the last entries, the reaper
-// shall find them by the list.
+// tidyIdle takes channels without entries off the incarnation's list, and forgets those that nobody here is in. It
+// waits for a ttl first, and longer while Redis may have lost writes: if a failover loses the leaves of the last
+// entries, the reaper shall find them by the list.
 func (t *Tracker) tidyIdle() {
 	inc, _, held := t.lease.Lease()
 	if !held || t.suspicion(time.Now()) != 0 {

@@ -134,8 +134,8 @@ func TestFencedWriteRenews(t *testing.T) {
 	})
 }
 
-// SPEC 5.2: "After a wipe nodes write back presence"; DESIGN 3: "users missing from the new snapshot are held back for one
-// lease time … only those still missing then leave".
+// SPEC 5.2: "After a wipe nodes write back presence"; DESIGN 3: "users missing from the new snapshot are held back for
+// one lease time … only those still missing then leave".
 func TestWipe(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2, n3 := s.actor("n1"), s.actor("n2"), s.actor("n3")
@@ -181,8 +181,8 @@ func TestHoldFor(t *testing.T) {
 	}
 }
 
-// SPEC 5.1: "none for those who stayed", also where a node was frozen or cut off after a wipe: what it holds back it does not
-// let go before it knows what was written again meanwhile.
+// SPEC 5.1: "none for those who stayed", also where a node was frozen or cut off after a wipe: what it holds back it
+// does not let go before it knows what was written again meanwhile.
 func TestHoldsOutlastADoubt(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
@@ -237,7 +237,8 @@ func TestAuditFindsLostMessage(t *testing.T) {
 	})
 }
 
-// The audit compares "the size of its own entry sets": what Redis lost of them is written again, what it has too much goes.
+// The audit compares "the size of its own entry sets": what Redis lost of them is written again, what it has too much
+// goes.
 func TestAuditRepairsOwnEntries(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
@@ -459,8 +460,8 @@ func TestCloseWhileRedisIsAway(t *testing.T) {
 	})
 }
 
-// SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back": a message that was published before
-// Redis was wiped, and comes after the wiped channel has been read, is no beginning of a history.
+// SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back": a message that was published
+// before Redis was wiped, and comes after the wiped channel has been read, is no beginning of a history.
 func TestMessageOlderThanAWipe(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")

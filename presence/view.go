@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// view is one channel as this node sees it, and what its audience has been told: a pure value, without lock, clock or I/O.
-// step is all that happens to it. The Channel around it does what a step leaves to do.
+// view is one channel as this node sees it, and what its audience has been told: a pure value, without lock, clock or
+// I/O. step is all that happens to it. The Channel around it does what a step leaves to do.
 //
 //	(opened) ──▶ cold ── reread(first) ──▶ loading ── snapshot complete ──▶ live ──┐
 //	              ▲                           ▲                                    │
@@ -72,8 +72,8 @@ type moment struct {
 	plain, scripts bool  // whether anyone would see frames, and whether anyone would hear events
 }
 
-// event is one thing that happens to a view: reread, begins, readOver, *received, awaits, owes, gaveUp, overdue, encoded,
-// tick or detached.
+// event is one thing that happens to a view: reread, begins, readOver, *received, awaits, owes, gaveUp, overdue,
+// encoded, tick or detached.
 type event any
 
 type (
@@ -136,7 +136,8 @@ func newView(channel string, window, holdFor time.Duration) view {
 	return view{channel: channel, window: window, holdFor: holdFor, replica: NewReplica()}
 }
 
-// step lets one event happen at a moment, and gives what is to be done, in order; the slice is good until the next step.
+// step lets one event happen at a moment, and gives what is to be done, in order; the slice is good until the next
+// step.
 func (v *view) step(e event, now moment) []effect {
 	v.now, v.out = now, v.out[:0]
 	switch e := e.(type) {
@@ -224,8 +225,8 @@ func (v *view) receive(e *received) {
 	}
 }
 
-// apply applies a change and tells of it. false: it is a gap. While Redis is suspected to have lost data, the beginning of
-// a history is one: it may be the late message of a history that is over.
+// apply applies a change and tells of it. false: it is a gap. While Redis is suspected to have lost data, the beginning
+// of a history is one: it may be the late message of a history that is over.
 func (v *view) apply(c *Change) bool {
 	if epoch, _ := v.replica.Position(); c.Epoch != epoch && v.now.doubt != 0 {
 		return false

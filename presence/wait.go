@@ -2,8 +2,8 @@ package presence
 
 import "slices"
 
-// waiter waits until a position is in the view: reached in the channel's history, or covered by a snapshot that was begun
-// after the wait.
+// waiter waits until a position is in the view: reached in the channel's history, or covered by a snapshot that was
+// begun after the wait.
 type waiter struct {
 	at    Position      // the zero value: whatever there is
 	begun uint64        // the last reading that was begun before

@@ -1,7 +1,8 @@
 package presence
 
 // Window gathers what happens in a channel between two flushes (SPEC 1.2: a window, 50 ms by default), so that a burst
-// is one frame. Clients that were given a presence_state meanwhile are told only what came after it. It is a pure value.
+// is one frame. Clients that were given a presence_state meanwhile are told only what came after it. It is a pure
+// value.
 //
 // Invariant: dirty holds the users changed since the last flush, each with its value before every change, oldest first;
 // order holds the same ids.

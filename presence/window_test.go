@@ -46,8 +46,8 @@ func who(t *testing.T, frame []byte) string {
 	return strings.Join(out, " ")
 }
 
-// SPEC 1.2: "changes to a channel that come close together leave as one diff … A join and leave of the same user inside it
-// cancel out; a leave and join become `joins` alone with the new metas."
+// SPEC 1.2: "changes to a channel that come close together leave as one diff … A join and leave of the same user inside
+// it cancel out; a leave and join become `joins` alone with the new metas."
 func TestWindow(t *testing.T) {
 	a1, a2, a3, b4 := device("c1"), device("c2"), device("c3"), device("c4")
 	away := device("c1", `{"state":"away"}`)
@@ -118,7 +118,8 @@ func TestWindowAfterReading(t *testing.T) {
 	}
 }
 
-// SPEC 1.2: "what a `presence_state` holds is never told again by a later diff, and no diff older than it comes after it".
+// SPEC 1.2: "what a `presence_state` holds is never told again by a later diff, and no diff older than it comes after
+// it".
 func TestWindowFresh(t *testing.T) {
 	a1, a2, b3 := device("c1"), device("c2"), device("c3")
 	b := newBoard()

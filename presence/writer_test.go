@@ -5,8 +5,9 @@ import (
 	"testing/synctest"
 )
 
-// DESIGN 3, generations: when an incarnation is given up "all its entries" are written again, at once: also while a check
-// waits for Redis. Else reapers may find them under the old one, and SPEC 5.1 has no leave "for those who stayed".
+// DESIGN 3, generations: when an incarnation is given up "all its entries" are written again, at once: also while a
+// check waits for Redis. Else reapers may find them under the old one, and SPEC 5.1 has no leave "for those who
+// stayed".
 func TestWritesDoNotWaitForChecks(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
@@ -40,8 +41,8 @@ func TestWritesDoNotWaitForChecks(t *testing.T) {
 	})
 }
 
-// SPEC 5.2: a node killed, and Redis wiped a moment before. An entry written after a wipe, before the node has seen it, is on the
-// list that reapers go by; also when the channel has begun a new history.
+// SPEC 5.2: a node killed, and Redis wiped a moment before. An entry written after a wipe, before the node has seen it,
+// is on the list that reapers go by; also when the channel has begun a new history.
 func TestWriteAfterAWipe(t *testing.T) {
 	for name, begun := range map[string]bool{"the first": false, "after another node's": true} {
 		t.Run(name, func(t *testing.T) {

@@ -118,7 +118,8 @@ func (w *world) failOver(writes int) {
 	w.skew = time.Duration(w.rng.Int64N(int64(800*time.Millisecond))) - 400*time.Millisecond
 }
 
-// killWriting kills a node at a moment when it has a write on its way, if there is one soon, and if it is not the last node.
+// killWriting kills a node at a moment when it has a write on its way, if there is one soon, and if it is not the last
+// node.
 func (w *world) killWriting(n *node, tries int) {
 	switch {
 	case n.dead || n.stopping || len(w.live()) < 2:
@@ -130,8 +131,8 @@ func (w *world) killWriting(n *node, tries int) {
 	}
 }
 
-// kill crashes a node. What it had sent arrives up to some seconds later, or never; a new one may start in its place, and
-// clients may come back on other nodes.
+// kill crashes a node. What it had sent arrives up to some seconds later, or never; a new one may start in its place,
+// and clients may come back on other nodes.
 func (w *world) kill(n *node) {
 	n.dim = true
 	w.crash(n)

@@ -25,8 +25,10 @@ func TestFlaws(t *testing.T) {
 		first uint64 // of the seeds: one that is known to find it, when nothing else has changed
 		flaw  []redismodel.Edit
 	}{
-		{"writes past their deadline are taken", 52, edit("message.lua", "return now() > tonumber(deadline)", "return false")},
-		{"generations are not compared", 125, edit("message.lua", "return tonumber(string.match(inc, '%-(%d+)$')) or 0", "return 0")},
+		{"writes past their deadline are taken", 52, edit("message.lua",
+			"return now() > tonumber(deadline)", "return false")},
+		{"generations are not compared", 125, edit("message.lua",
+			"return tonumber(string.match(inc, '%-(%d+)$')) or 0", "return 0")},
 		{"a reaper removes what was written again", 30, edit("reap.lua", "cur and owner(cur) == inc", "cur")},
 		{"dead at the deadline, whoever asks", 5, hasty},
 		{"removals are not published", 5, edit("reap.lua",

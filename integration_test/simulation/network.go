@@ -33,8 +33,8 @@ func (net *network) latency(*node) time.Duration {
 	return 50*time.Microsecond + time.Duration(net.w.rng.Int64N(int64(net.w.plan.Latency)))
 }
 
-// lateness is what a node's requests take longer while its way is slow: often so long that nobody waits any more, and what
-// is sent meanwhile, on another connection, overtakes them.
+// lateness is what a node's requests take longer while its way is slow: often so long that nobody waits any more, and
+// what is sent meanwhile, on another connection, overtakes them.
 func (net *network) lateness(n *node) time.Duration {
 	if time.Now().Before(n.path.slowTill) && net.w.rng.IntN(2) == 0 {
 		return net.between(redisTimeout/2, 2*redisTimeout)

@@ -79,7 +79,9 @@ func (w *world) encode(c *conn) presence.Encoded {
 }
 
 // call runs one call of a connection in a goroutine of its own, as a handler does; then is done in the loop.
-func (w *world) call(c *conn, what string, do func(ctx context.Context) (pending bool), then func(pending bool, took time.Duration)) {
+func (w *world) call(c *conn, what string, do func(ctx context.Context) (pending bool),
+	then func(pending bool, took time.Duration),
+) {
 	c.working = true
 	w.story.add("n%d: %s %s in %s %s (%d)", c.node.number, c.id, what, c.channel, c.user, c.n)
 	n, began := c.node, time.Now()
@@ -103,7 +105,8 @@ func (w *world) track(user, channel string, rng *rand.Rand) {
 		return
 	}
 	w.serial++
-	c := &conn{id: fmt.Sprint("k", w.serial), user: user, channel: channel, node: n, n: rng.IntN(10), script: rng.IntN(4) == 0}
+	c := &conn{id: fmt.Sprint("k", w.serial), user: user, channel: channel, node: n,
+		n: rng.IntN(10), script: rng.IntN(4) == 0}
 	c.room = n.enter(channel)
 	if !c.script {
 		c.room.clients[c.id] = &client{id: c.id, devices: rng.IntN(2) == 0, waiting: true}
@@ -193,8 +196,8 @@ func (w *world) drop(c *conn, stay time.Duration) {
 		func(bool, time.Duration) { c.node.leave(c.room) })
 }
 
-// untrackAndStay untracks a connection that stays in the channel. If it is still owed a state, that must not be forgotten: it was
-// sent no diffs meanwhile.
+// untrackAndStay untracks a connection that stays in the channel. If it is still owed a state, that must not be
+// forgotten: it was sent no diffs meanwhile.
 func (w *world) untrackAndStay(c *conn) {
 	w.oracle.leaves(c)
 	stays := &conn{id: c.id, channel: c.channel, node: c.node, room: c.room}
@@ -213,7 +216,8 @@ func (w *world) ask(c *conn) {
 	if c.script {
 		return
 	}
-	w.call(c, "asks for a state", func(ctx context.Context) bool { return c.room.ch.State(ctx, c.id) != nil }, func(bool, time.Duration) {})
+	w.call(c, "asks for a state", func(ctx context.Context) bool { return c.room.ch.State(ctx, c.id) != nil },
+		func(bool, time.Duration) {})
 }
 
 // observe lets a client come that is in the channel and not tracked.
@@ -224,7 +228,8 @@ func (w *world) observe(n *node, channel string, rng *rand.Rand) {
 	r.clients[id] = &client{id: id, devices: rng.IntN(2) == 0}
 	c := &conn{id: id, channel: channel, node: n, room: r}
 	n.observers = append(n.observers, c)
-	w.call(c, "observes", func(ctx context.Context) bool { return r.ch.State(ctx, id) != nil }, func(bool, time.Duration) {})
+	w.call(c, "observes", func(ctx context.Context) bool { return r.ch.State(ctx, id) != nil },
+		func(bool, time.Duration) {})
 }
 
 func (w *world) unobserve(n *node, rng *rand.Rand) {

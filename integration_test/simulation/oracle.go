@@ -15,9 +15,9 @@ import (
 
 // oracle knows the truth, what clients want, and from it what nodes may tell and must show.
 //
-// A user is present as long as one connection of its is wanted, has been in Redis, and its node is not unseen: dead, or cut
-// off, for so long that its lease may be over; or it lingers, and Redis knows that. An absence is the end of a presence: so often a leave may be told, and no
-// more, whatever happens to Redis, to the network, and to other nodes.
+// A user is present as long as one connection of its is wanted, has been in Redis, and its node is not unseen: dead, or
+// cut off, for so long that its lease may be over; or it lingers, and Redis knows that. An absence is the end of a
+// presence: so often a leave may be told, and no more, whatever happens to Redis, to the network, and to other nodes.
 type oracle struct {
 	w     *world
 	conns []*conn // wanted, in the order of coming
@@ -150,10 +150,12 @@ func (o *oracle) ran(cmd redis.Cmder) {
 			}
 			break
 		}
-		if nodes := o.w.redis.Get(o.w.keys.Nodes()); len(list) == 3 && !o.lossy && (nodes == nil || !has(nodes.Zset, arg(6))) {
+		nodes := o.w.redis.Get(o.w.keys.Nodes())
+		if len(list) == 3 && !o.lossy && (nodes == nil || !has(nodes.Zset, arg(6))) {
 			o.w.fail("a write of %s brings %s into %s, long after its lease was over", arg(6), arg(5), channel)
 		}
-		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 && (!c.known || c.left && !c.node.dead || name == "linger" && !c.wanted) {
+		if c := o.all[arg(4)+" "+arg(5)]; c != nil && len(list) == 3 &&
+			(!c.known || c.left && !c.node.dead || name == "linger" && !c.wanted) {
 			c.known, c.left = true, false
 			if p := o.get(c.channel, c.user); !c.wanted && !p.present {
 				p.absences++ // it left before it had come: both are told
@@ -164,7 +166,8 @@ func (o *oracle) ran(cmd redis.Cmder) {
 			o.meets(arg(4), channel, arg(5), name == "linger")
 		}
 	case "leave":
-		// A late join under an incarnation that a live node gave up may still bring it back for a lease (presence/model/README.md).
+		// A late join under an incarnation that a live node gave up may still bring it back for a lease
+		// (presence/model/README.md).
 		if c := o.all[arg(4)+" "+arg(5)]; c != nil && !c.wanted && !o.holds(c) {
 			c.left = true
 		}
@@ -182,8 +185,8 @@ func (o *oracle) ran(cmd redis.Cmder) {
 	}
 }
 
-// meets is told of a connection that was written: as one that lingers, or as one that is there; then what lingers of its user
-// goes. SPEC 3: "as soon as the user has a live connection in the channel, on any node, lingering ones go".
+// meets is told of a connection that was written: as one that lingers, or as one that is there; then what lingers of
+// its user goes. SPEC 3: "as soon as the user has a live connection in the channel, on any node, lingering ones go".
 func (o *oracle) meets(id, channel, user string, lingers bool) {
 	if lingers {
 		if c := o.all[id+" "+user]; c != nil {
@@ -205,9 +208,9 @@ func (o *oracle) meets(id, channel, user string, lingers bool) {
 // skew is how far the clock of Redis may have gone when another server took over.
 const skew = time.Second
 
-// mayReap tells whether a connection that an incarnation's reaper names is rightly gone. Nobody has the right to remove what
-// a node wants that others can see; then it stays known, and is missed. Of a node in trouble others see what its entries'
-// incarnation shows: it may have a new one since, and still have been kept from writing them again.
+// mayReap tells whether a connection that an incarnation's reaper names is rightly gone. Nobody has the right to remove
+// what a node wants that others can see; then it stays known, and is missed. Of a node in trouble others see what its
+// entries' incarnation shows: it may have a new one since, and still have been kept from writing them again.
 func (o *oracle) mayReap(c *conn, inc string) bool {
 	if o.holds(c) {
 		return false // under a later incarnation
@@ -319,8 +322,8 @@ func (o *oracle) loses(do func()) {
 	}
 }
 
-// stillMissing comes a lease time after a loss: removals are held back no longer (DESIGN 3), so of connections that other
-// faults kept from being written again nobody is promised anything, nor is a node that could not hear of it.
+// stillMissing comes a lease time after a loss: removals are held back no longer (DESIGN 3), so of connections that
+// other faults kept from being written again nobody is promised anything, nor is a node that could not hear of it.
 func (o *oracle) stillMissing() {
 	for _, n := range o.w.live() {
 		if n.dim {
@@ -418,8 +421,8 @@ func (r *room) agrees() {
 	}
 }
 
-// exact is what must hold after a time of quiet. SPEC 5.1: "In any channel, each live node's view equals what the connected
-// clients tracked"; SPEC 5.4: no ghost, in Redis neither.
+// exact is what must hold after a time of quiet. SPEC 5.1: "In any channel, each live node's view equals what the
+// connected clients tracked"; SPEC 5.4: no ghost, in Redis neither.
 func (o *oracle) exact() {
 	o.w.story.add("CHECK")
 	for i := range o.w.plan.Channels {

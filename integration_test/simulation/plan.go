@@ -15,10 +15,10 @@ const (
 	window    = 50 * time.Millisecond
 )
 
-// How long after a storm every view is exact again. SPEC 5.1 says for a single fault: "lease + grace + one heartbeat + 1 s
-// (10 s with the defaults) … after any other fault below is over, every view is exact again in that time too". For faults
-// that strike together, and when all nodes are dead, it is "2 x lease + 2 s": a node whose own lease was in doubt waits for
-// a whole ttl before it judges others.
+// How long after a storm every view is exact again. SPEC 5.1 says for a single fault: "lease + grace + one heartbeat +
+// 1 s (10 s with the defaults) … after any other fault below is over, every view is exact again in that time too". For
+// faults that strike together, and when all nodes are dead, it is "2 x lease + 2 s": a node whose own lease was in
+// doubt waits for a whole ttl before it judges others.
 const (
 	Bound    = 10 * time.Second
 	AllBound = 2*ttl + 2*time.Second
@@ -51,8 +51,8 @@ const (
 )
 
 func (k Kind) String() string {
-	return [...]string{"wipe", "restart", "amnesia", "failover", "stall", "crash", "crash all", "stop", "freeze", "cut", "deaf",
-		"unplug", "slow", "straggle", "mute", "drop"}[k]
+	return [...]string{"wipe", "restart", "amnesia", "failover", "stall", "crash", "crash all", "stop", "freeze", "cut",
+		"deaf", "unplug", "slow", "straggle", "mute", "drop"}[k]
 }
 
 // Fault is one fault of a plan.
@@ -115,7 +115,8 @@ func NewPlan(seed uint64, nodes int) *Plan {
 	return p
 }
 
-// storm draws the ops and faults of a few seconds, and gives when the last of it is over, and what may then be expected.
+// storm draws the ops and faults of a few seconds, and gives when the last of it is over, and what may then be
+// expected.
 func (p *Plan) storm(rng *rand.Rand, begin time.Duration) (end, bound time.Duration) {
 	between := func(a, b time.Duration) time.Duration { return a + time.Duration(rng.Int64N(int64(b-a))) }
 	end = begin + between(3*time.Second, 20*time.Second)

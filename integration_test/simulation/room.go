@@ -143,7 +143,8 @@ func (r *room) fail(format string, args ...any) {
 	r.n.w.fail("n%d in %s: %s", r.n.number, r.name, fmt.Sprintf(format, args...))
 }
 
-// hear is the script. SPEC 1.1: "`join` is sent when a user's first connection enters, `leave` when the last one exits".
+// hear is the script. SPEC 1.1: "`join` is sent when a user's first connection enters, `leave` when the last one
+// exits".
 func (r *room) hear(es []presence.Event) {
 	w := r.n.w
 	for _, e := range es {
@@ -162,7 +163,8 @@ func (r *room) hear(es []presence.Event) {
 	}
 }
 
-// gone counts a leave told of a user. SPEC 5.1: "one leave for each user who really went and none for those who stayed".
+// gone counts a leave told of a user. SPEC 5.1: "one leave for each user who really went and none for those who
+// stayed".
 func (l *ledger) gone(r *room, user, who string) {
 	l.left[user]++
 	o := r.n.w.oracle
@@ -213,8 +215,8 @@ func (r *room) parse(text []byte) *roster.Frame {
 	return f
 }
 
-// take is one diff for one client. SPEC 1.2: "what a `presence_state` holds is never told again by a later diff". Who is on a
-// plain route may be told what they know: second devices came and went without a frame.
+// take is one diff for one client. SPEC 1.2: "what a `presence_state` holds is never told again by a later diff". Who
+// is on a plain route may be told what they know: second devices came and went without a frame.
 func (c *client) take(r *room, f *roster.Frame) {
 	_, faults := c.roster.Take(f)
 	for _, fault := range faults {

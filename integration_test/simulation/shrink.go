@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// shrink looks for a smaller plan that still fails: without some of the faults, with fewer nodes, with fewer ops. live runs
-// a plan; at most tries of them are run. It gives the smallest plan found and its result.
+// shrink looks for a smaller plan that still fails: without some of the faults, with fewer nodes, with fewer ops. live
+// runs a plan; at most tries of them are run. It gives the smallest plan found and its result.
 func shrink(p *Plan, r Result, tries int, live func(*Plan) Result) (*Plan, Result) {
 	best, result := p, r
 	try := func(change func(*Plan)) (failed bool) {

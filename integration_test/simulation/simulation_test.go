@@ -59,8 +59,8 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d steps of %d seeds in %v", steps, seed-*firstFlag, time.Since(began).Round(time.Second))
 }
 
-// live lives through a plan in a bubble of virtual time. One processor, no collection of garbage meanwhile, and drawn ids by
-// the seed: so the goroutines of a node, too, run in one order. flaws are mistakes in the scripts of Redis.
+// live lives through a plan in a bubble of virtual time. One processor, no collection of garbage meanwhile, and drawn
+// ids by the seed: so the goroutines of a node, too, run in one order. flaws are mistakes in the scripts of Redis.
 func live(t *testing.T, p *Plan, flaws ...redismodel.Edit) (r Result) {
 	t.Helper()
 	scripts, err := redismodel.Load("../..", flaws...)

@@ -9,8 +9,8 @@ import (
 	"rollcall/broker"
 )
 
-// unsubscribeDelay is how long an UNSUBSCRIBE waits for a change of mind, and watch after how long a silent connection is
-// replaced.
+// unsubscribeDelay is how long an UNSUBSCRIBE waits for a change of mind, and watch after how long a silent connection
+// is replaced.
 const (
 	unsubscribeDelay = 50 * time.Millisecond
 	watch            = 2 * time.Second

@@ -26,9 +26,10 @@ var (
 	errUnknown = fmt.Errorf("%w: %w: the simulation says so", redisconn.ErrUnavailable, redisconn.ErrUnknown)
 )
 
-// wire is a node's connection to Redis and its broker. It keeps what packages redisconn and broker promise: scripts and publications go one pipeline after another,
-// batches by themselves; a caller who leaves before the answer is told whether it may have been sent; a pipeline without
-// an answer in time, or whose connection breaks, has an unknown outcome and is told to OnBreak.
+// wire is a node's connection to Redis and its broker. It keeps what packages redisconn and broker promise: scripts and
+// publications go one pipeline after another, batches by themselves; a caller who leaves before the answer is told
+// whether it may have been sent; a pipeline without an answer in time, or whose connection breaks, has an unknown
+// outcome and is told to OnBreak.
 //
 // Its methods are called by the node's goroutines; the rest belongs to the world's loop.
 type wire struct {
@@ -69,7 +70,8 @@ func (c *call) finish(err error) {
 	}
 }
 
-// expire ends a call that nobody answered in time. It is for the loop: timers that are due at the same time fire in no order.
+// expire ends a call that nobody answered in time. It is for the loop: timers that are due at the same time fire in no
+// order.
 func (c *call) expire() {
 	if c.state.Load() == queued {
 		c.finish(errNotSent)
@@ -354,7 +356,8 @@ func wrote(cmd redis.Cmder) bool {
 	return false
 }
 
-// describe names a command. What is drawn at random in it is left out when it is for an order; in a story epochs have names.
+// describe names a command. What is drawn at random in it is left out when it is for an order; in a story epochs have
+// names.
 func (w *world) describe(cmd redis.Cmder, bare bool) string {
 	args := cmd.Args()
 	if args[0] != "evalsha" {

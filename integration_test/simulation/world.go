@@ -15,10 +15,11 @@ import (
 	"rollcall/redisconn"
 )
 
-// world is one run: the nodes with their real trackers and clusters, the model of Redis, and everything on its way between.
+// world is one run: the nodes with their real trackers and clusters, the model of Redis, and everything on its way
+// between.
 //
-// Its loop is the only one who lets anything happen: it waits until every goroutine is blocked, takes what they asked for
-// in an order that does not depend on theirs, and then does the one thing that is next in virtual time.
+// Its loop is the only one who lets anything happen: it waits until every goroutine is blocked, takes what they asked
+// for in an order that does not depend on theirs, and then does the one thing that is next in virtual time.
 type world struct {
 	// static
 	plan *Plan

@@ -13,8 +13,8 @@ import (
 
 var errSyntax = errors.New("the model does not know this form of the command")
 
-// form is one command in the very form in which presence, cluster and their scripts send it: its arguments after the name,
-// mostly the key first. It answers as Redis does; redis.Nil is nothing.
+// form is one command in the very form in which presence, cluster and their scripts send it: its arguments after the
+// name, mostly the key first. It answers as Redis does; redis.Nil is nothing.
 type form func(s *Server, a []string) (any, error)
 
 // commands are those in use.

@@ -33,8 +33,8 @@ var (
 	incs     = []string{"aa-1", "aa-2", "bb-1", "bb-10"}
 )
 
-// TestConformance: the same random calls go to the model and to a server; answers, messages and what is then held are the
-// same. So the simulation may trust the model.
+// TestConformance: the same random calls go to the model and to a server; answers, messages and what is then held are
+// the same. So the simulation may trust the model.
 func TestConformance(t *testing.T) {
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		sources, err := redismodel.Load("../../..")

@@ -65,8 +65,8 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Do runs one command and gives its answer as go-redis does: string, int64, []any, redis.Nil; an error is a fault of the
-// caller or of the model.
+// Do runs one command and gives its answer as go-redis does: string, int64, []any, redis.Nil; an error is a fault of
+// the caller or of the model.
 func (s *Server) Do(args []any) (any, error) {
 	s.now = write{}
 	res, err := s.do(args)

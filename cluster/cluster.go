@@ -158,9 +158,6 @@ func (c *Cluster) Close(ctx context.Context) error {
 	return c.end(ctx, inc, "retire")
 }
 
-// Stats gives the counters.
-func (c *Cluster) Stats() *Stats { return &c.stats }
-
 // Process is this node's process id.
 func (c *Cluster) Process() string { return c.cfg.Process }
 

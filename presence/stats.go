@@ -45,15 +45,6 @@ func (s *Stats) reread(why resync) {
 	}
 }
 
-// Resyncs counts why channels were to be read, by reason; every reason is there.
-func (s *Stats) Resyncs() map[string]int64 {
-	by := make(map[string]int64, resyncs)
-	for r := range resync(resyncs) {
-		by[r.String()] = s.resyncs[r].Load()
-	}
-	return by
-}
-
 // Census is how much presence a node has in hand at one moment.
 type Census struct {
 	Channels int // with a view

@@ -1,17 +1,35 @@
 package presence
 
-import "testing"
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"rollcall/metrics"
+)
 
 // Each reason to read a channel again has a label of its own.
 func TestResyncsHaveLabels(t *testing.T) {
-	var s Stats
-	for r := range resync(resyncs) {
-		s.resyncs[r].Add(int64(r) + 1)
-	}
-	by := s.Resyncs()
-	if len(by) != resyncs || by["gap"] != int64(resyncGap)+1 || by["orphan"] != int64(resyncOrphan)+1 || by[""] != 0 {
-		t.Errorf("%v", by)
-	}
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		for r := range resync(resyncs) {
+			n.t.stats.resyncs[r].Store(int64(r) + 1)
+		}
+		m := metrics.New(metrics.Config{})
+		m.Watch(n.t.Measure)
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		if lines := strings.Count(w.Body.String(), "rollcall_presence_resyncs_total{"); lines != resyncs {
+			t.Errorf("%d reasons, want %d", lines, resyncs)
+		}
+		for _, r := range []resync{resyncFirst, resyncGap, resyncOrphan} {
+			if want := fmt.Sprintf(`rollcall_presence_resyncs_total{reason="%v"} %d`, r, r+1); !strings.Contains(w.Body.String(), want+"\n") {
+				t.Errorf("no line %q", want)
+			}
+		}
+	})
 }
 
 // DESIGN 3, "Held-back removals": they are counted as long as they are held.

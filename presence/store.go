@@ -81,9 +81,6 @@ type Store struct {
 // NewStore makes a store on a Redis.
 func NewStore(r Redis, keys redisconn.Keys) *Store { return &Store{redis: r, keys: keys} }
 
-// Reaped counts the entries that RemoveIncarnation removed.
-func (s *Store) Reaped() int64 { return s.reaped.Load() }
-
 // Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices
 // or ErrMetasTooBig when the user would have too many, and with redisconn.ErrFull on a full Redis; without, Redis has
 // just lost what was allowed before. known is the epoch in which the channel was put on the incarnation's list, "" if

@@ -29,7 +29,7 @@ func testReap(b *bench) {
 	if c.Op != OpReap || c.Seq != moved.Seq+1 || len(c.Gone) != 2 || len(c.Users) != 2 {
 		b.t.Fatalf("message %+v", c)
 	}
-	if n := b.s.Reaped(); n != 2 {
+	if n := b.s.reaped.Load(); n != 2 {
 		b.t.Errorf("%d entries counted as reaped, want 2", n)
 	}
 	for _, u := range c.Users {

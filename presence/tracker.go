@@ -98,9 +98,6 @@ func (t *Tracker) Close() {
 	}
 }
 
-// Stats gives the counters.
-func (t *Tracker) Stats() *Stats { return &t.stats }
-
 // Open gives a channel an audience. A channel has one at a time; it is Detached before it is opened again.
 func (t *Tracker) Open(name string, aud Audience) *Channel {
 	t.mu.Lock()

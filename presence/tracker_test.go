@@ -224,13 +224,13 @@ func TestAuditFindsLostMessage(t *testing.T) {
 		a.track("c1", "ann")
 		synctest.Wait()
 		n2.set(func() { n2.lossy = false })
-		loads := n2.t.Stats().Loads.Load()
+		loads := n2.t.stats.Loads.Load()
 		stay(29*time.Second, n1, n2)
 		b.want(0)
 		stay(2*time.Second, n1, n2)
 		b.want(0, "join ann c1", "diff +ann[c1]")
 		stay(60*time.Second, n1, n2)
-		if n := n2.t.Stats().Loads.Load() - loads; n != 1 {
+		if n := n2.t.stats.Loads.Load() - loads; n != 1 {
 			t.Errorf("read %d times, want once", n)
 		}
 		quiet.want(0)
@@ -263,7 +263,7 @@ func TestAuditRepairsOwnEntries(t *testing.T) {
 		stay(31*time.Second, n1, n2)
 		b.want(0, "join ann c1", "diff +ann[c1]")
 		b.wantView("ann[c1] bob[c2]")
-		if n := n1.t.Stats().Repairs.Load(); n != 2 {
+		if n := n1.t.stats.Repairs.Load(); n != 2 {
 			t.Errorf("%d repairs", n)
 		}
 	})
@@ -286,7 +286,7 @@ func TestOrphans(t *testing.T) {
 		stay(2*upkeep+stageWindow, n1)
 		a.want(0, "leave ghost c9", "diff -ghost[c9]")
 		a.wantView("ann[c1]")
-		if n := n1.t.Stats().Orphans.Load(); n != 1 {
+		if n := n1.t.stats.Orphans.Load(); n != 1 {
 			t.Errorf("%d orphans", n)
 		}
 	})
@@ -338,10 +338,10 @@ func TestMovedEntryIsNoOrphan(t *testing.T) {
 		if owner := b.list("")[0].Metas[0].Inc; owner != "n1-2" {
 			t.Errorf("the view says it is of %s", owner)
 		}
-		if loads := n2.t.Stats().Loads.Load(); loads > 2 {
+		if loads := n2.t.stats.Loads.Load(); loads > 2 {
 			t.Errorf("read %d times", loads)
 		}
-		if n := n2.t.Stats().Orphans.Load(); n != 0 {
+		if n := n2.t.stats.Orphans.Load(); n != 0 {
 			t.Errorf("%d orphans", n)
 		}
 	})

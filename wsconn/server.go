@@ -76,9 +76,6 @@ type Stats struct {
 	Dropped  atomic.Uint64 // data frames that waited for a client when it turned out slow, or gone
 }
 
-// Stats gives the counters.
-func (s *Server) Stats() *Stats { return &s.stats }
-
 // dropped counts frames that will not be written; pings and close frames do not count.
 func (s *Server) dropped(frames []Frame) {
 	n := uint64(0)

@@ -50,15 +50,15 @@ func TestDropped(t *testing.T) {
 			h.Server.Close() // after it nobody writes any more
 			h.log.mu.Lock()
 			defer h.log.mu.Unlock()
-			sent, dropped := h.log.frames, int(h.Stats().Dropped.Load())
+			sent, dropped := h.log.frames, int(h.stats.Dropped.Load())
 			if n := sent + dropped; n != taken && n != taken+1 { // one more: the close frame
 				t.Errorf("%d frames were taken, %d sent and %d dropped", taken, sent, dropped)
 			}
 			if (dropped > 0) != tt.drops {
 				t.Errorf("%d frames dropped", dropped)
 			}
-			if h.Stats().Accepted.Load() != 1 {
-				t.Errorf("%d connections were accepted", h.Stats().Accepted.Load())
+			if h.stats.Accepted.Load() != 1 {
+				t.Errorf("%d connections were accepted", h.stats.Accepted.Load())
 			}
 		})
 	}

@@ -77,6 +77,7 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 // start builds a node, whose connections name process, and lets it listen. What was built is closed again when it fails.
 func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: newMetrics()}
+	n.watch(func() error { return errStarting }, (*cluster.Cluster)(nil).Measure)
 	redisconn.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
@@ -216,7 +217,8 @@ func (n *node) open() {
 	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Keys: n.keys.Keys, RemoteAddr: n.remoteAddr,
 		Dev: n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(), Log: n.log})
 	health := apiServer.Health()
-	n.watchRooms()
+	n.watch(n.ready, n.sockets.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure, n.tracker.Measure, n.app.Measure,
+		n.measureJWKS)
 	if n.health != nil {
 		n.health.serve(health)
 	}
@@ -235,6 +237,9 @@ func (n *node) open() {
 		rest(w, r)
 	})
 }
+
+// errStarting is why a node that waits for Redis is not ready.
+var errStarting = errors.New("waiting for Redis")
 
 // ready says why this node should get no new clients; nil when it should.
 func (n *node) ready() error {

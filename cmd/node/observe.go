@@ -15,7 +15,7 @@ import (
 // refusedOrigin is the label of upgrades that app refuses; for the others see package overload.
 const refusedOrigin = "origin"
 
-// newMetrics makes the metrics of this node, all 0. Until watchRooms they say that it is not ready.
+// newMetrics makes the metrics of this node, all 0.
 func newMetrics() *metrics.Metrics {
 	cfg := metrics.Config{Version: versionText(), CloseCodes: []int{1005, 1006}}
 	for _, why := range wsconn.Whys() {
@@ -45,44 +45,28 @@ func newMetrics() *metrics.Metrics {
 // socketRefused counts a socket that the door has refused.
 func (n *node) socketRefused(why overload.Reason) { n.metrics.SocketRefused(string(why)) }
 
-// watchRooms lets each scrape ask the rooms, which are all built.
-func (n *node) watchRooms() {
-	n.metrics.Watch(func() metrics.Snapshot {
-		return metrics.Snapshot{Ready: n.ready() == nil, Draining: n.draining.Load(), Rooms: n.rooms(), JWKS: n.jwks()}
-	})
+// watch lets each scrape ask these, and whether the node is ready.
+func (n *node) watch(ready func() error, rooms ...func(metrics.Scrape)) {
+	n.metrics.Watch(append(rooms, func(s metrics.Scrape) {
+		s.Gauge("rollcall_ready", "1 while /readyz answers 200.", metrics.Bool(ready() == nil))
+		s.Gauge("rollcall_draining", "1 while the node sends its clients away.", metrics.Bool(n.draining.Load()))
+	})...)
 }
 
-// jwks is how the following of the JWKS goes; nil without one.
-func (n *node) jwks() *metrics.JWKS {
+// measureJWKS tells metrics how the following of the JWKS goes, if there is one.
+func (n *node) measureJWKS(s metrics.Scrape) {
 	status, ok := n.tokens.JWKS()
 	if !ok {
-		return nil
+		return
 	}
-	return &metrics.JWKS{Keys: status.Keys, Fetched: status.Fetched, Failures: status.Failures}
-}
-
-// rooms is the state of the rooms at this moment.
-func (n *node) rooms() *metrics.Rooms {
-	load, redis, topics, hub, cluster := n.hub.Load(), n.redis.Stats(), n.broker.Stats(), n.hub.Stats(), n.cluster.Stats()
-	presence, census, lua := n.tracker.Stats(), n.tracker.Census(), n.app.Stats()
-	return &metrics.Rooms{
-		Connections: n.sockets.Len(), Accepted: n.sockets.Stats().Accepted.Load(), Dropped: n.sockets.Stats().Dropped.Load(),
-
-		Channels: load.Channels, BroadcastsPublished: hub.Broadcasts.Load(), BroadcastsReceived: hub.Fanouts.Load(), Deliveries: hub.Delivered.Load(),
-
-		RedisQueue: redis.Queue, RedisQueueBytes: redis.Bytes, RedisMessages: topics.Messages, RedisTopics: topics.Topics, RedisLinks: topics.Conns, RedisLinkBreaks: topics.Breaks,
-		RedisBreaks: n.redis.Breaks(),
-
-		Lease: n.cluster.Phase().Label(), Nodes: len(n.cluster.Nodes()), Incarnations: cluster.Incarnations.Load(),
-		ReapedIncarnations: cluster.Reaped.Load(), ReapedEntries: n.store.Reaped(), ReapErrors: cluster.ReapErrors.Load(),
-		QuestionsDropped: cluster.Dropped.Load(), QuestionsRefused: cluster.Refused.Load(),
-
-		PresenceChannels: census.Channels, PresenceUsers: census.Users, PresenceEntries: census.Entries, PresencePending: census.Pending, PresenceHeld: census.Held,
-		Resyncs: presence.Resyncs(), Audits: presence.Audits.Load(), PresenceMerged: presence.Merged.Load(), PresenceRefused: presence.Refused.Load(), AuditErrors: presence.Failed.Load(),
-		Snapshots: presence.Loads.Load(), Gaps: presence.Gaps.Load(), Repairs: presence.Repairs.Load(), Orphans: presence.Orphans.Load(),
-
-		VMs: lua.VMs, VMsBusy: lua.Busy, TurnQueue: lua.Waiting, Scripts: lua.Scripts, GateQueue: lua.GateQueue, GateWaited: lua.GateWaited, LuaMemory: lua.Memory, LogDropped: lua.Dropped,
+	fetched := 0.0
+	if !status.Fetched.IsZero() {
+		fetched = float64(status.Fetched.UnixMilli()) / 1000
 	}
+	s.Gauge("rollcall_jwks_keys", "Keys of the JWKS that are in use.", float64(status.Keys))
+	s.Gauge("rollcall_jwks_last_success_timestamp_seconds",
+		"When the JWKS was last fetched, in Unix time; 0: never.", fetched)
+	s.Gauge("rollcall_jwks_failures", "Fetches of the JWKS that failed in a row since the last success.", float64(status.Failures))
 }
 
 // socketObserver counts and logs what sockets have to say.

@@ -1,4 +1,4 @@
-package metrics
+package main
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ import (
 // deployed reads a file of deploy/.
 func deployed(t *testing.T, file string) []byte {
 	t.Helper()
-	text, err := os.ReadFile("../deploy/" + file)
+	text, err := os.ReadFile("../../deploy/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

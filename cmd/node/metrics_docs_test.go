@@ -1,20 +1,43 @@
-package metrics
+package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
+
+	"rollcall/cluster"
+	"rollcall/testkit/tokentest"
 )
+
+// allMetrics are the metrics of a node that has all, and of each a series.
+func allMetrics(t *testing.T) prometheus.Gatherer {
+	t.Helper()
+	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--jwks-url", tokentest.NewJWKS(t).URL), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.close)
+	n.metrics.Ran("message", "/ws", time.Millisecond)
+	n.metrics.ScriptRan("WS db/x", time.Second)
+	n.metrics.HandlerFailed("message", "/ws", "raised")
+	n.metrics.HandlerDenied("message", "/ws")
+	n.metrics.Answered("broadcast", 200, time.Millisecond)
+	return n.metrics.Gatherer()
+}
 
 // known are our metrics as "name | type | labels", by name.
 func known(t *testing.T) map[string]string {
 	t.Helper()
-	families, err := full().Gatherer().Gather()
+	families, err := allMetrics(t).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +59,7 @@ func known(t *testing.T) map[string]string {
 
 // docs/operating.md has one row for each metric, with its type and labels, and no row too many.
 func TestEveryMetricIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/operating.md")
+	text, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,4 +102,40 @@ func named(text string) []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+// SPEC 2: /metrics, by the conventions of Prometheus.
+func TestNamesAreConventional(t *testing.T) {
+	all := allMetrics(t)
+	problems, err := testutil.GatherAndLint(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	families, err := all.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := 0
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "rollcall_") {
+			continue
+		}
+		ours++
+		if f.GetHelp() == "" || !strings.HasSuffix(f.GetHelp(), ".") {
+			t.Errorf("%s has the help text %q", f.GetName(), f.GetHelp())
+		}
+		for _, series := range f.GetMetric() {
+			for _, l := range series.GetLabel() {
+				if l.GetValue() == "" {
+					t.Errorf("%s has an empty label %s", f.GetName(), l.GetName())
+				}
+			}
+		}
+	}
+	if ours < 50 {
+		t.Errorf("only %d metrics", ours)
+	}
 }

@@ -1,0 +1,15 @@
+package hub
+
+import "rollcall/metrics"
+
+// Measure tells metrics of channels and broadcasts.
+func (h *Hub) Measure(to metrics.Scrape) {
+	to.Gauge("rollcall_channels", "Channels with a connection of this node in them.", float64(h.Load().Channels))
+	to.Counter("rollcall_broadcasts_published_total",
+		"Broadcasts that this node gave to Redis, or tried to.", float64(h.stats.Broadcasts.Load()))
+	to.Counter("rollcall_broadcasts_received_total",
+		"Broadcasts that this node got from Redis, once for each channel.", float64(h.stats.Fanouts.Load()))
+	to.Counter("rollcall_deliveries_total",
+		"Broadcasts handed to connections: one for each connection and broadcast.",
+		float64(h.stats.Delivered.Load()))
+}

@@ -111,14 +111,13 @@ type worker struct {
 	more      sync.Cond // on mu: run may have something to do
 	queue     []*request
 	bytes     int
-	came      time.Duration // the last of queue, since the client was opened
 	gathering gathering
 	sending   bool
 	closed    bool
 }
 
 func newWorker(c *Client) *worker {
-	w := &worker{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Workers, gathering: newGathering()}
+	w := &worker{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Workers, gathering: gathering{every: c.cfg.Gather}}
 	w.more.L = &w.mu
 	return w
 }
@@ -128,12 +127,12 @@ func newWorker(c *Client) *worker {
 func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
 	now := w.c.now()
 	w.mu.Lock()
-	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now, 1) > 0 {
+	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now) > 0 {
 		w.mu.Unlock()
 		return false, nil
 	}
 	w.sending = true
-	w.gathering = w.gathering.sends(now, 1)
+	w.gathering = w.gathering.begins(now)
 	w.mu.Unlock()
 	w.send([]redis.Cmder{cmd})
 	if w.sent() {
@@ -203,7 +202,6 @@ func (w *worker) push(r *request) error {
 	}
 	w.queue = append(w.queue, r)
 	w.bytes += r.cost
-	w.came = w.c.now()
 	wake := len(w.queue) == 1 && !w.sending
 	w.mu.Unlock()
 	if wake {
@@ -259,7 +257,7 @@ func (w *worker) next() bool {
 	w.gatherLocked()
 	n := min(len(w.queue), perPipeline)
 	if w.sending = n > 0; w.sending {
-		w.gathering = w.gathering.sends(w.c.now(), n)
+		w.gathering = w.gathering.begins(w.c.now())
 	}
 	late := w.queue[:n]
 	for _, r := range late {
@@ -276,8 +274,7 @@ func (w *worker) next() bool {
 
 // gatherLocked waits, without the lock, for more commands.
 func (w *worker) gatherLocked() {
-	from := w.c.now()
-	wait := w.gathering.wait(from, len(w.queue))
+	wait := w.gathering.wait(w.c.now())
 	if wait == 0 || w.closed {
 		return
 	}
@@ -285,7 +282,6 @@ func (w *worker) gatherLocked() {
 	w.mu.Unlock()
 	time.Sleep(wait)
 	w.mu.Lock()
-	w.gathering = w.gathering.waited(from, w.came, w.c.now())
 }
 
 // choose drops from the batch what nobody waits for any more, and fills cmds.

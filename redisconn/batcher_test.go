@@ -127,7 +127,9 @@ func TestDeadlineOfACaller(t *testing.T) {
 
 // Commands that come densely from many who do not wait for each other share pipelines, and all are carried out.
 func TestDenseCommandsShare(t *testing.T) {
-	b, w := observed(t, fast(redistest.Mini(t).URL()))
+	cfg := fast(redistest.Mini(t).URL())
+	cfg.Gather = 5 * time.Millisecond
+	b, w := observed(t, cfg)
 	const senders, each = 8, 500
 	var all, done sync.WaitGroup
 	for i := range senders {
@@ -152,7 +154,7 @@ func TestDenseCommandsShare(t *testing.T) {
 	w.mu.Lock()
 	commands, batches := w.commands, w.batches
 	w.mu.Unlock()
-	if mean := float64(commands) / float64(batches); mean < 3 {
+	if mean := float64(commands) / float64(batches); mean < 5 {
 		t.Errorf("%d commands in %d pipelines", commands, batches)
 	}
 	if n, err := b.Do(t.Context(), "get", "n"); err != nil || n != fmt.Sprint(senders*each) {

@@ -18,7 +18,12 @@ type Config struct {
 	// Workers is the number of pipelines that may be in flight at once.
 	// Default 1, in a Cluster 8 (so that a dead master holds up few others).
 	Workers int
-	// WatchEvery is the interval at which the client looks whether the same Redis processes answer. Default 1 s.
+	// Gather bounds the pipelines of a worker: one may begin in each Gather, and those that did not begin in the last
+	// second may begin at once. So commands wait for others only under a load that lasts, and then for Gather at most.
+	// Default 1 ms; negative: commands never wait.
+	Gather time.Duration
+	// WatchEvery is the interval at which the client looks whether the same Redis processes answer, and at which pub/sub
+	// connections are checked. Default 1 s.
 	WatchEvery time.Duration
 	// Timeout bounds every wait: for a free worker and for an answer. Default 3 s.
 	Timeout time.Duration
@@ -32,6 +37,9 @@ type Config struct {
 func (c Config) defaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = "rollcall"
+	}
+	if c.Gather == 0 {
+		c.Gather = time.Millisecond
 	}
 	if c.WatchEvery == 0 {
 		c.WatchEvery = time.Second

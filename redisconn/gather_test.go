@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// answerTime is how long a pipeline takes in these tests.
-const answerTime = 100 * time.Microsecond
+const (
+	testGather = time.Millisecond
+	answerTime = 100 * time.Microsecond // how long a pipeline takes in these tests
+)
 
 // row is a worker in virtual time.
 type row struct {
 	t       *testing.T
 	g       gathering
-	never   bool            // no command waits
 	arrive  []time.Duration // commands still to come, in order
 	answers func(at time.Duration, n int) (more []time.Duration)
 
+	began  []time.Duration // pipelines
 	delays []time.Duration // from each command's arrival until it was sent
-	sizes  []int           // of pipelines
 }
 
 // run works until no command is left, or end.
@@ -28,43 +29,24 @@ func (r *row) run(end time.Duration) {
 	now := time.Duration(0)
 	for len(r.arrive) > 0 && now < end {
 		now = max(now, r.arrive[0])
-		if wait := r.g.wait(now, r.queued(now)); wait > 0 && !r.never {
-			if wait > gatherFor {
-				r.t.Fatalf("a wait of %v", wait)
-			}
-			from := now
-			now += wait
-			r.g = r.g.waited(from, r.arrive[r.queued(now)-1], now)
+		wait := r.g.wait(now)
+		if wait > testGather {
+			r.t.Fatalf("a wait of %v", wait)
 		}
-		n := r.queued(now)
-		r.g = r.g.sends(now, n)
-		r.check()
-		for _, at := range r.arrive[:n] {
-			r.delays = append(r.delays, now-at)
+		now += wait
+		r.g = r.g.begins(now)
+		n := 0
+		for n < len(r.arrive) && r.arrive[n] <= now {
+			r.delays = append(r.delays, now-r.arrive[n])
+			n++
 		}
-		r.sizes = append(r.sizes, n)
+		r.began = append(r.began, now)
 		r.arrive = r.arrive[n:]
 		now += answerTime
 		if r.answers != nil {
 			r.arrive = append(r.arrive, r.answers(now, n)...)
 			slices.Sort(r.arrive)
 		}
-	}
-}
-
-// queued is the number of commands that have come by now.
-func (r *row) queued(now time.Duration) int {
-	n := 0
-	for n < len(r.arrive) && r.arrive[n] <= now {
-		n++
-	}
-	return n
-}
-
-// check checks the invariant of gathering.
-func (r *row) check() {
-	if g := r.g; g.vain < 0 || g.vain >= vainMost || g.skip < 0 || g.skip > g.skips || g.skips > skipMost {
-		r.t.Fatalf("%+v", g)
 	}
 }
 
@@ -88,27 +70,28 @@ func TestGatherOpen(t *testing.T) {
 		median      time.Duration
 	}{
 		{50, 1, 1.05, 0},
-		{400, 1, 1.2, 0},
-		{2500, 4.5, 7, gatherFor},
-		{10_000, 16, 24, gatherFor},
-		{100_000, 64, 220, gatherFor},
+		{400, 1, 1.1, 0},
+		{800, 1, 1.2, 0},
+		{2500, 2, 2.7, testGather},
+		{10_000, 8, 11, testGather},
+		{100_000, 80, 110, testGather},
 	} {
 		const end = 10 * time.Second
-		r := &row{t: t, g: newGathering(), arrive: arrivals(rand.New(rand.NewPCG(1, 2)), tt.perSecond, end)}
+		r := &row{t: t, g: gathering{every: testGather}, arrive: arrivals(rand.New(rand.NewPCG(1, 2)), tt.perSecond, end)}
 		r.run(end)
 		slices.Sort(r.delays)
 		commands := len(r.delays)
-		size := float64(commands) / float64(len(r.sizes))
-		if median := r.delays[commands/2]; size < tt.least || size > tt.most || median > tt.median {
-			t.Errorf("%v/s: %.2f commands in a pipeline, want %v to %v; delayed by %v, want at most %v", tt.perSecond, size, tt.least, tt.most, median, tt.median)
-		}
-		if longest := r.delays[commands-1]; longest > gatherFor+answerTime {
-			t.Errorf("%v/s: one is delayed by %v", tt.perSecond, longest)
+		size := float64(commands) / float64(len(r.began))
+		median, longest := r.delays[commands/2], r.delays[commands-1]
+		if size < tt.least || size > tt.most || median > tt.median || longest > testGather+answerTime {
+			t.Errorf("%v/s: %.2f commands in a pipeline, want %v to %v; delayed by %v, want %v at most, the worst by %v",
+				tt.perSecond, size, tt.least, tt.most, median, tt.median, longest)
 		}
 	}
 }
 
-// Senders who wait for their answers, and are the only ones, are not held up.
+// Senders who wait for their answers are not held up in their first thousand pipelines, and then share one in each
+// Gather.
 func TestGatherClosed(t *testing.T) {
 	const end = 10 * time.Second
 	for _, senders := range []int{1, 2, 10, 50} {
@@ -120,77 +103,66 @@ func TestGatherClosed(t *testing.T) {
 			slices.Sort(next)
 			return next
 		}
-		r := &row{t: t, g: newGathering(), arrive: soon(0, senders), answers: soon}
+		r := &row{t: t, g: gathering{every: testGather}, arrive: soon(0, senders), answers: soon}
 		r.run(end)
-		free := &row{t: t, g: newGathering(), arrive: soon(0, senders), answers: soon, never: true}
-		free.run(end)
-		if got, want := len(r.delays), len(free.delays); got < want*95/100 {
-			t.Errorf("%d senders: %d commands in %v, and %d when none waits", senders, got, end, want)
+		if free := r.began[1000]; free > 1000*(answerTime+20*time.Microsecond) {
+			t.Errorf("%d senders: a thousand pipelines take %v", senders, free)
+		}
+		if n, most := len(r.began), int((end+gatherOver)/testGather); n < most-1 || n > most+1 {
+			t.Errorf("%d senders: %d pipelines in %v, want %d", senders, n, end, most)
+		}
+		if got := len(r.delays); senders > 1 && got < (senders-1)*int(end/testGather) {
+			t.Errorf("%d senders: %d commands in %v: they do not share", senders, got, end)
 		}
 	}
 }
 
-// One pause, however long, does not end the gathering.
+// However long a pause is, it saves no more than the pipelines of a second.
 func TestGatherPause(t *testing.T) {
-	g := gathering{began: time.Second, mean: gatherFrom / 4}
-	if g = g.sends(time.Hour, 1); g.wait(time.Hour, 1) == 0 {
-		t.Errorf("a pause ends it: %+v", g)
-	}
-	for range 8 {
-		g = g.sends(g.began+time.Minute, 1)
-	}
-	if g.wait(g.began, 1) > 0 {
-		t.Errorf("eight pauses do not: %+v", g)
+	for _, pause := range []time.Duration{time.Second, time.Hour} {
+		g, now := gathering{every: testGather}, pause
+		for range gatherOver / testGather {
+			if wait := g.wait(now); wait != 0 {
+				t.Fatalf("after %v one of the first waits for %v", pause, wait)
+			}
+			g = g.begins(now)
+		}
+		g = g.begins(now)
+		if wait := g.wait(now); wait != testGather {
+			t.Errorf("after %v and all that was saved one waits for %v, want %v", pause, wait, testGather)
+		}
 	}
 }
 
-// After a pause a command leaves at once, and one that leaves with many others need not wait for more.
 func TestGatherWait(t *testing.T) {
-	dense := gathering{began: time.Second, mean: gatherFrom / 2}
+	const full = time.Minute + gatherOver // nothing is saved at a minute
 	for _, tt := range []struct {
-		name     string
-		g        gathering
-		now      time.Duration
-		commands int
-		want     time.Duration
+		name string
+		g    gathering
+		want time.Duration
 	}{
-		{"dense", dense, time.Second + gatherFor/4, 1, gatherFor * 3 / 4},
-		{"after a pause", dense, time.Second + gatherFor, 1, 0},
-		{"after a long one", dense, time.Hour, 1, 0},
-		{"many", dense, time.Second, gatherEnough, 0},
-		{"sparse", gathering{began: time.Second, mean: 2 * gatherFrom}, time.Second, 1, 0},
-		{"in vain", gathering{began: time.Second, skip: 1, skips: skipLeast}, time.Second, 1, 0},
+		{"the first of all", gathering{every: testGather}, 0},
+		{"after a long pause", gathering{every: testGather, end: time.Second}, 0},
+		{"something is saved", gathering{every: testGather, end: full - testGather}, 0},
+		{"just in time", gathering{every: testGather, end: full}, 0},
+		{"too early", gathering{every: testGather, end: full + testGather/4}, testGather / 4},
+		{"at once after the last", gathering{every: testGather, end: full}.begins(time.Minute), testGather},
 	} {
-		if got := tt.g.wait(tt.now, tt.commands); got != tt.want {
+		if got := tt.g.wait(time.Minute); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// Waits in vain have the next pipelines leave without, more each time; one that was not ends that.
-func TestGatherInVain(t *testing.T) {
-	g := gathering{}
-	vain := func() gathering { return g.waited(0, gatherFor/4, gatherFor) }
-	for _, want := range []int{64, 128, 256, 512, 1024, 2048, 4096, 4096} {
-		for i := 0; g.skip == 0; i++ {
-			if g = vain(); i > vainMost {
-				t.Fatalf("%d waits in vain: %+v", i, g)
-			}
-		}
-		if g.skip != want {
-			t.Fatalf("%d pipelines without, want %d", g.skip, want)
-		}
-		for range want {
-			g = g.sends(0, 1)
+// Config.Gather: "negative: commands never wait".
+func TestGatherNever(t *testing.T) {
+	g := gathering{every: Config{Gather: -1}.defaults().Gather}
+	for range 1_000_000 {
+		if g = g.begins(time.Second); g.wait(time.Second) != 0 {
+			t.Fatalf("%+v", g)
 		}
 	}
-	for range vainMost {
-		if g = g.waited(0, gatherFor/4, gatherFor/3); g.skip > 0 { // too short to tell
-			t.Fatal("short waits count")
-		}
-		g = g.waited(0, gatherFor*3/4, gatherFor)
-	}
-	if g.vain != 0 || g.skips != 0 {
-		t.Errorf("%+v", g)
+	if got := (Config{}).defaults().Gather; got != time.Millisecond {
+		t.Errorf("the default is %v", got)
 	}
 }

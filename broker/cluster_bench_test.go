@@ -122,7 +122,7 @@ func (c *clusterCost) redisCPU(b *testing.B) (seconds []float64) {
 		}
 		used := 0.0
 		for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
-			s, err := strconv.ParseFloat(field(info, name), 64)
+			s, err := strconv.ParseFloat(redistest.Field(info, name), 64)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -25,15 +26,15 @@ func TestFailover(t *testing.T) {
 			before := b.Breaks()
 			old := server.Master()
 			fault(old)
-			eventually(t, "a command fails", func() bool {
+			testkit.Eventually(t, "a command fails", func() bool {
 				_, err := b.Do(t.Context(), "set", "k", "v")
 				return errors.Is(err, redisconn.ErrUnavailable)
 			})
-			eventually(t, "sentinel promotes the replica", func() bool { return server.Master() != old })
+			testkit.Eventually(t, "sentinel promotes the replica", func() bool { return server.Master() != old })
 			r.wantAgain(t)
 			publish(t, b, "topic", "after")
 			r.want(t, "after")
-			eventually(t, "commands work", func() bool { _, err := b.Do(t.Context(), "set", "k", "v"); return err == nil })
+			testkit.Eventually(t, "commands work", func() bool { _, err := b.Do(t.Context(), "set", "k", "v"); return err == nil })
 			if b.Breaks() == before {
 				t.Fatal("no break was told")
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -27,21 +28,9 @@ func subscribed(t *testing.T, b *node, topic string) *recorder {
 	return r
 }
 
-// eventually waits for a condition that another goroutine or process brings about.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func publish(t *testing.T, b *node, topic, text string) {
 	t.Helper()
-	eventually(t, "publish "+text, func() bool { return b.Publish(t.Context(), topic, []byte(text)) == nil })
+	testkit.Eventually(t, "publish "+text, func() bool { return b.Publish(t.Context(), topic, []byte(text)) == nil })
 }
 
 // SPEC 5.2: "Redis restarted". SPEC 5.3: "broadcasts and store raise within 3 s".
@@ -133,7 +122,7 @@ func TestHalfOpen(t *testing.T) {
 	r.wantAgain(t)
 	publish(t, other, "topic", "heard")
 	r.want(t, "heard")
-	eventually(t, "commands work again", func() bool { _, err := b.Do(t.Context(), "get", "x"); return err == redisconn.Nil })
+	testkit.Eventually(t, "commands work again", func() bool { _, err := b.Do(t.Context(), "get", "x"); return err == redisconn.Nil })
 	// The connection was dead with the message in it: one break at least for the command and the subscription.
 	if b.Breaks() < 2 {
 		t.Fatalf("%d breaks", b.Breaks())
@@ -144,12 +133,12 @@ func TestHalfOpen(t *testing.T) {
 func TestSilent(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	cfg, log := fast(proxy.URL()), new(logBuffer)
+	cfg, log := fast(proxy.URL()), new(testkit.Log)
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
 	b := open(t, cfg)
 	r := subscribed(t, b, "topic")
 	proxy.Drop()
-	eventually(t, "the silence is noticed", func() bool { return strings.Contains(log.String(), "no answer") })
+	testkit.Eventually(t, "the silence is noticed", func() bool { return strings.Contains(log.String(), "no answer") })
 	proxy.Resume()
 	r.wantAgain(t)
 }
@@ -164,7 +153,7 @@ func TestMute(t *testing.T) {
 	publish(t, b, "topic", "still heard")
 	r.want(t, "still heard")
 	before := b.Breaks()
-	eventually(t, "it is given up", func() bool { return b.Breaks() > before })
+	testkit.Eventually(t, "it is given up", func() bool { return b.Breaks() > before })
 	proxy.Resume()
 	r.wantAgain(t)
 	late := subscribed(t, b, "late")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/broker"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -49,8 +50,8 @@ func TestObserver(t *testing.T) {
 	if err := b.PublishMany(t.Context(), []broker.Message{{Topic: "topic", Payload: []byte("5")}, {Topic: "topic", Payload: []byte("6")}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the messages", func() bool { return b.Broker.Stats().Messages >= 7 })
-	eventually(t, "echoes of both connections", w.seen(func() bool { return w.echoes >= 4 }))
+	testkit.Eventually(t, "the messages", func() bool { return b.Broker.Stats().Messages >= 7 })
+	testkit.Eventually(t, "echoes of both connections", w.seen(func() bool { return w.echoes >= 4 }))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.publishes != 6 {
@@ -63,7 +64,7 @@ func TestObserver(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	b.Unsubscribe("topic", sub)
-	eventually(t, "no topics", func() bool { return b.Broker.Stats().Topics == 0 })
+	testkit.Eventually(t, "no topics", func() bool { return b.Broker.Stats().Topics == 0 })
 }
 
 // A lost subscription is counted.
@@ -71,9 +72,9 @@ func TestBreaksAreCounted(t *testing.T) {
 	r := redistest.Mini(t)
 	p := redistest.NewProxy(t, r.Addr())
 	b := open(t, config{URL: p.URL(), WatchEvery: 50 * time.Millisecond, Timeout: 300 * time.Millisecond})
-	eventually(t, "both connections", func() bool { return b.Broker.Stats().Conns == 2 })
+	testkit.Eventually(t, "both connections", func() bool { return b.Broker.Stats().Conns == 2 })
 	p.Refuse()
-	eventually(t, "broken subscriptions", func() bool { s := b.Broker.Stats(); return s.Breaks >= 2 && s.Conns == 0 })
+	testkit.Eventually(t, "broken subscriptions", func() bool { s := b.Broker.Stats(); return s.Breaks >= 2 && s.Conns == 0 })
 	p.Resume()
-	eventually(t, "both connections again", func() bool { return b.Broker.Stats().Conns == 2 })
+	testkit.Eventually(t, "both connections again", func() bool { return b.Broker.Stats().Conns == 2 })
 }

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -65,7 +66,7 @@ func pubsubConnections(t *testing.T, p *redistest.Process) int {
 func wantAt(t *testing.T, r *redistest.Redis, p *redistest.Process, topics ...string) {
 	t.Helper()
 	for _, topic := range topics {
-		eventually(t, topic+" is at its master alone", func() bool {
+		testkit.Eventually(t, topic+" is at its master alone", func() bool {
 			for _, node := range r.Nodes() {
 				if want := int64(0); node.Running() {
 					if node == p {
@@ -110,7 +111,7 @@ func TestTopicsFollowTheirSlot(t *testing.T) {
 	}
 	for _, i := range moving {
 		wantAt(t, server, to, topics[i])
-		eventually(t, "the receiver is told", func() bool { return tr.ledgers[i].resubscribed() > 0 })
+		testkit.Eventually(t, "the receiver is told", func() bool { return tr.ledgers[i].resubscribed() > 0 })
 	}
 	tr.end()
 	for i, l := range tr.ledgers {
@@ -151,7 +152,7 @@ func TestTopicsFollowToANewMaster(t *testing.T) {
 	for _, i := range moving {
 		wantAt(t, server, added, topics[i])
 	}
-	eventually(t, "the connections to the old master end", func() bool { return pubsubConnections(t, from) == 0 })
+	testkit.Eventually(t, "the connections to the old master end", func() bool { return pubsubConnections(t, from) == 0 })
 	tr.end()
 	late := subscribed(t, b, b.Keys().Topic("late"))
 	publish(t, sender, b.Keys().Topic("late"), "heard")
@@ -185,20 +186,20 @@ func TestShardFailsOver(t *testing.T) {
 				tr.doubt(moving, func() bool { return sendsTo(sender, topics[moving[0]]) == replica.Addr() })
 			}
 			fault(t, old, replica)
-			eventually(t, "the replica is the master", func() bool {
+			testkit.Eventually(t, "the replica is the master", func() bool {
 				role, err := replica.Client().Do(t.Context(), "role").Slice()
 				return err == nil && role[0] == "master"
 			})
 			for _, i := range moving {
-				eventually(t, topics[i]+" is at the new master", func() bool { return subscribers(t, replica, topics[i]) == 1 })
-				eventually(t, "the receiver is told", func() bool { return tr.ledgers[i].resubscribed() > 0 })
+				testkit.Eventually(t, topics[i]+" is at the new master", func() bool { return subscribers(t, replica, topics[i]) == 1 })
+				testkit.Eventually(t, "the receiver is told", func() bool { return tr.ledgers[i].resubscribed() > 0 })
 				if name == "asked to" { // the old one is a replica now, where it could hear too
-					eventually(t, topics[i]+" has left the old master", func() bool { return subscribers(t, old, topics[i]) == 0 })
+					testkit.Eventually(t, topics[i]+" has left the old master", func() bool { return subscribers(t, old, topics[i]) == 0 })
 				}
 			}
 			tr.flow()
 			tr.end()
-			eventually(t, "the failover is told", func() bool { return b.Breaks() > before })
+			testkit.Eventually(t, "the failover is told", func() bool { return b.Breaks() > before })
 		})
 	}
 }
@@ -248,7 +249,7 @@ func busMessages(t *testing.T, server *redistest.Redis, kind string) (n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sent, _ := strconv.Atoi(field(info, "cluster_stats_messages_"+kind+"_sent")) // absent: none
+		sent, _ := strconv.Atoi(redistest.Field(info, "cluster_stats_messages_"+kind+"_sent")) // absent: none
 		n += sent
 	}
 	return n
@@ -301,7 +302,7 @@ func TestMessagesStayInTheirShard(t *testing.T) {
 func TestClusterWithoutShardedPubSub(t *testing.T) {
 	t.Parallel()
 	server := redistest.ClusterOf(t, redistest.Shape{Args: []string{"--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", ""}})
-	cfg, log := fast(server.URL()), new(logBuffer)
+	cfg, log := fast(server.URL()), new(testkit.Log)
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
 	b := open(t, cfg)
 	for _, topic := range rooms(b, 10) {

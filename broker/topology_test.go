@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -83,19 +84,11 @@ func TestStaleConnIsLeft(t *testing.T) {
 		}
 		return n[topic]
 	}
-	await := func(what string, done func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain: %s", what)
-			}
-		}
-	}
 	r := new(again)
 	g.attach(topic, r)
-	await("subscribed", func() bool { return r.n.Load() == 1 && subscribers() == 1 })
+	testkit.Eventually(t, "subscribed", func() bool { return r.n.Load() == 1 && subscribers() == 1 })
 	named.Store(wrong)
-	await("the topic leaves", func() bool { return subscribers() == 0 })
+	testkit.Eventually(t, "the topic leaves", func() bool { return subscribers() == 0 })
 	named.Store(right)
-	await("the topic is back", func() bool { return r.n.Load() == 2 && subscribers() == 1 })
+	testkit.Eventually(t, "the topic is back", func() bool { return r.n.Load() == 2 && subscribers() == 1 })
 }

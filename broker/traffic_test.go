@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // ledger is a receiver that keeps the order of what it is told: numbers, and -1 for Resubscribed.
@@ -127,7 +129,7 @@ func (tr *traffic) flow() {
 	tr.t.Helper()
 	for i, l := range tr.ledgers {
 		enough := l.count() + 100
-		eventually(tr.t, "messages of "+tr.topics[i]+" come", func() bool { return l.count() >= enough })
+		testkit.Eventually(tr.t, "messages of "+tr.topics[i]+" come", func() bool { return l.count() >= enough })
 	}
 }
 
@@ -139,7 +141,7 @@ func (tr *traffic) end() {
 	tr.stop()
 	tr.running.Wait()
 	for i, l := range tr.ledgers {
-		eventually(tr.t, "the last message of "+tr.topics[i], func() bool {
+		testkit.Eventually(tr.t, "the last message of "+tr.topics[i], func() bool {
 			n := tr.next[i]
 			tr.next[i]++
 			tr.failed[i][n] = tr.doubtful(i)

@@ -17,6 +17,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -97,7 +98,7 @@ func newMember(t *testing.T, url string, ttl time.Duration) *member {
 		b.Close()
 		_ = redis.Close()
 	})
-	eventually(t, "the lease is held", func() bool { return m.Phase() == Held })
+	testkit.Eventually(t, "the lease is held", func() bool { return m.Phase() == Held })
 	return m
 }
 
@@ -140,13 +141,13 @@ func TestMembersSeeEachOther(t *testing.T) {
 	r, _ := mini(t)
 	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
 	for _, m := range []*member{a, b} {
-		eventually(t, "both are in the registry", func() bool { return len(m.Nodes()) == 2 })
+		testkit.Eventually(t, "both are in the registry", func() bool { return len(m.Nodes()) == 2 })
 		for _, n := range m.Nodes() {
 			if n.Address != "here" || n.Version != "v" || n.PID != 7 || n.Load != (Load{3, 2}) || !n.StartedAt.Equal(time.UnixMilli(12345)) {
 				t.Errorf("node %+v", n)
 			}
 		}
-		eventually(t, "an echo came back", func() bool { return m.Ready() == nil })
+		testkit.Eventually(t, "an echo came back", func() bool { return m.Ready() == nil })
 	}
 	if alive, err := a.Alive(t.Context(), b.Process()); !alive || err != nil {
 		t.Errorf("b is alive: %v, %v", alive, err)
@@ -161,7 +162,7 @@ func TestMembersSeeEachOther(t *testing.T) {
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the one that stopped is gone", func() bool { return len(a.Nodes()) == 2 })
+	testkit.Eventually(t, "the one that stopped is gone", func() bool { return len(a.Nodes()) == 2 })
 	if alive, err := a.IncarnationAlive(t.Context(), b.inc()); alive || err != nil {
 		t.Errorf("its incarnation is alive: %v, %v", alive, err)
 	}
@@ -183,7 +184,7 @@ func TestNewIncarnation(t *testing.T) {
 		t.Fatalf("incarnations %s", got)
 	}
 	m.Renounce("test")
-	eventually(t, "it has a second one", func() bool { return m.incarnations() == "["+p+"-1 "+p+"-2]" && m.Phase() == Held })
+	testkit.Eventually(t, "it has a second one", func() bool { return m.incarnations() == "["+p+"-1 "+p+"-2]" && m.Phase() == Held })
 	if alive, err := m.IncarnationAlive(t.Context(), p+"-1"); !alive || err != nil {
 		t.Errorf("the first one expires by itself: %v, %v", alive, err)
 	}
@@ -192,13 +193,13 @@ func TestNewIncarnation(t *testing.T) {
 		t.Error("news of an old incarnation cost the present one")
 	}
 	m.Disown(p+"-2", "news")
-	eventually(t, "it has a third one", func() bool { return m.inc() == p+"-3" && m.Phase() == Held })
+	testkit.Eventually(t, "it has a third one", func() bool { return m.inc() == p+"-3" && m.Phase() == Held })
 	r.FlushAll()
-	eventually(t, "it has a fourth one after a wipe", func() bool { return m.inc() == p+"-4" && m.Phase() == Held })
+	testkit.Eventually(t, "it has a fourth one after a wipe", func() bool { return m.inc() == p+"-4" && m.Phase() == Held })
 	if _, err := m.redis.Do(t.Context(), "zrem", m.keys.Nodes(), p+"-4"); err != nil { // as declared dead
 		t.Fatal(err)
 	}
-	eventually(t, "it has a fifth one", func() bool { return m.inc() == p+"-5" && m.Phase() == Held })
+	testkit.Eventually(t, "it has a fifth one", func() bool { return m.inc() == p+"-5" && m.Phase() == Held })
 }
 
 // DESIGN 3: "A late heartbeat still renews, as long as no one has declared the incarnation dead".
@@ -222,14 +223,14 @@ func TestInDoubt(t *testing.T) {
 	m := newMember(t, r.URL(), 300*time.Millisecond)
 	inc := m.inc()
 	r.Kill()
-	eventually(t, "the lease is in doubt", func() bool { return m.Phase() == InDoubt })
+	testkit.Eventually(t, "the lease is in doubt", func() bool { return m.Phase() == InDoubt })
 	if err := m.Ready(); err == nil {
 		t.Error("ready without a lease")
 	}
 	if err := r.Mini().Restart(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is held again", func() bool { return m.Phase() == Held })
+	testkit.Eventually(t, "it is held again", func() bool { return m.Phase() == Held })
 	if m.inc() != inc {
 		t.Errorf("incarnation %s, was %s", m.inc(), inc)
 	}
@@ -271,13 +272,13 @@ func TestReap(t *testing.T) {
 		t.Fatalf("removed %s within the grace", got)
 	}
 	forward(Grace + time.Millisecond)
-	eventually(t, "both channels were removed", func() bool { return a.removals() == "room 2 "+dead+", room:1 "+dead })
-	eventually(t, "nothing is left of it", func() bool {
+	testkit.Eventually(t, "both channels were removed", func() bool { return a.removals() == "room 2 "+dead+", room:1 "+dead })
+	testkit.Eventually(t, "nothing is left of it", func() bool {
 		n, err := a.redis.Do(t.Context(), "exists", a.keys.Node(dead), a.keys.NodeChannels(dead))
 		alive, err2 := a.IncarnationAlive(t.Context(), dead)
 		return err == nil && n == int64(0) && err2 == nil && !alive
 	})
-	eventually(t, "the registry shows one", func() bool { return len(a.Nodes()) == 1 })
+	testkit.Eventually(t, "the registry shows one", func() bool { return len(a.Nodes()) == 1 })
 }
 
 // A removal that fails is tried again.
@@ -291,7 +292,7 @@ func TestReapAgain(t *testing.T) {
 	a.fail = errors.New("no")
 	a.mu.Unlock()
 	forward(200*time.Millisecond + Grace + time.Millisecond)
-	eventually(t, "it was tried", func() bool { return a.removals() != "" })
+	testkit.Eventually(t, "it was tried", func() bool { return a.removals() != "" })
 	if alive, err := a.IncarnationAlive(t.Context(), dead); !alive || err != nil {
 		t.Errorf("it is forgotten before it is reaped: %v, %v", alive, err)
 	}
@@ -299,7 +300,7 @@ func TestReapAgain(t *testing.T) {
 	a.fail = nil
 	a.mu.Unlock()
 	forward(claimFor) // the claim of the first try
-	eventually(t, "it is forgotten", func() bool {
+	testkit.Eventually(t, "it is forgotten", func() bool {
 		alive, err := a.IncarnationAlive(t.Context(), dead)
 		return err == nil && !alive
 	})
@@ -323,7 +324,7 @@ func TestReapPutOff(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, "it is put off", func() bool { return fmt.Sprint(score()) == "1.70000006e+12" || fmt.Sprint(score()) == "1700000060000" })
+	testkit.Eventually(t, "it is put off", func() bool { return fmt.Sprint(score()) == "1.70000006e+12" || fmt.Sprint(score()) == "1700000060000" })
 	if n, err := a.redis.Do(t.Context(), "exists", a.keys.Claim(dead)); err != nil || n != int64(0) {
 		t.Errorf("it is claimed: %v, %v", n, err)
 	}
@@ -345,7 +346,7 @@ func TestReapPutOff(t *testing.T) {
 	a.later = math.MaxInt64
 	a.mu.Unlock()
 	forward(time.Minute)
-	eventually(t, "it is forgotten", func() bool {
+	testkit.Eventually(t, "it is forgotten", func() bool {
 		alive, err := a.IncarnationAlive(t.Context(), dead)
 		return err == nil && !alive
 	})
@@ -361,7 +362,7 @@ func TestReaperWaitsForItsOwnLease(t *testing.T) {
 	forward(long + Grace + time.Second)
 	began := time.Now()
 	a := newMember(t, r.URL(), long)
-	eventually(t, "it was reaped", func() bool { return a.removals() != "" })
+	testkit.Eventually(t, "it was reaped", func() bool { return a.removals() != "" })
 	if took := time.Since(began); took < long {
 		t.Errorf("reaped after %v, the lease was held for less than %v", took, long)
 	}
@@ -406,8 +407,8 @@ func TestCloseLeavesTheRestToReapers(t *testing.T) {
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the rest was removed", func() bool { return a.removals() == "C "+inc })
-	eventually(t, "it is forgotten", func() bool {
+	testkit.Eventually(t, "the rest was removed", func() bool { return a.removals() == "C "+inc })
+	testkit.Eventually(t, "it is forgotten", func() bool {
 		alive, err := a.IncarnationAlive(t.Context(), inc)
 		return err == nil && !alive
 	})
@@ -431,7 +432,7 @@ func TestCloseKeepsWhatWasRenounced(t *testing.T) {
 func TestSend(t *testing.T) {
 	r, _ := mini(t)
 	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
-	eventually(t, "both hear", func() bool { return a.Ready() == nil && b.Ready() == nil })
+	testkit.Eventually(t, "both hear", func() bool { return a.Ready() == nil && b.Ready() == nil })
 	for i := range 20 {
 		for _, to := range []*member{a, b} {
 			if err := a.Send(t.Context(), to.Process(), "kind", "body "+strconv.Itoa(i)+" with  spaces"); err != nil {
@@ -440,7 +441,7 @@ func TestSend(t *testing.T) {
 		}
 	}
 	for _, m := range []*member{a, b} {
-		eventually(t, "all came", func() bool { return m.get(func() string { return strconv.Itoa(len(m.heard)) }) == "20" })
+		testkit.Eventually(t, "all came", func() bool { return m.get(func() string { return strconv.Itoa(len(m.heard)) }) == "20" })
 		for i, line := range m.heard {
 			if want := fmt.Sprintf("kind body %d with  spaces", i); line != want {
 				t.Errorf("message %d is %q", i, line)
@@ -464,7 +465,7 @@ func TestAsk(t *testing.T) {
 	r, _ := mini(t)
 	a, b, c := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
 	for _, m := range []*member{a, b, c} {
-		eventually(t, "all see all", func() bool { return len(m.Nodes()) == 3 && m.Ready() == nil })
+		testkit.Eventually(t, "all see all", func() bool { return len(m.Nodes()) == 3 && m.Ready() == nil })
 	}
 	got, silent, err := a.Ask(t.Context(), "what", "is  it")
 	if err != nil || len(silent) != 0 || len(got) != 3 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestTooManyQuestions(t *testing.T) {
 	r := redistest.Standalone(t)
 	a, b := newMember(t, r.URL(), time.Minute), newMember(t, r.URL(), time.Minute)
-	eventually(t, "they see each other", func() bool { return len(a.Nodes()) == 2 })
+	testkit.Eventually(t, "they see each other", func() bool { return len(a.Nodes()) == 2 })
 	hold := make(chan struct{})
 	release := sync.OnceFunc(func() { close(hold) })
 	defer release()

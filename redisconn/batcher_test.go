@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -36,7 +37,7 @@ func TestObserverOfOverload(t *testing.T) {
 		t.Errorf("%d wait", q)
 	}
 	p.Resume()
-	eventually(t, "an empty queue", func() bool { return b.Stats().Queue == 0 })
+	testkit.Eventually(t, "an empty queue", func() bool { return b.Stats().Queue == 0 })
 }
 
 // The queue to Redis is bounded by what its commands carry, too, however few they are; one alone may be of any size.
@@ -65,7 +66,7 @@ func TestOverloadByBytes(t *testing.T) {
 	}
 	w.mu.Unlock()
 	p.Resume()
-	eventually(t, "an empty queue", func() bool { s := b.Stats(); return s.Queue == 0 && s.Bytes == 0 })
+	testkit.Eventually(t, "an empty queue", func() bool { s := b.Stats(); return s.Queue == 0 && s.Bytes == 0 })
 	if _, err := b.Do(t.Context(), "set", "k", strings.Repeat("x", 65<<20)); err != nil {
 		t.Errorf("one that is larger than the queue: %v", err)
 	}
@@ -92,7 +93,7 @@ func TestFirstCallerSends(t *testing.T) {
 	for range callers - 1 {
 		go call()
 	}
-	eventually(t, "the others wait", func() bool { return b.Stats().Queue == callers-1 })
+	testkit.Eventually(t, "the others wait", func() bool { return b.Stats().Queue == callers-1 })
 	p.Resume()
 	for range callers {
 		if err := <-errs; err != nil {

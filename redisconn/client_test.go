@@ -4,11 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -35,7 +35,7 @@ func TestWarnsOfEviction(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			log := new(logBuffer)
+			log := new(testkit.Log)
 			open(t, redisconn.Config{URL: redistest.Standalone(t, test.args...).URL(), Log: slog.New(slog.NewTextHandler(log, nil))})
 			if warned := strings.Contains(log.String(), "may evict"); warned != test.warn {
 				t.Errorf("warned %v, want %v: %s", warned, test.warn, log)
@@ -96,44 +96,4 @@ func works(t *testing.T, c *redisconn.Client) {
 	if got, err := c.Do(t.Context(), "get", "works"); err != nil || got != "yes" {
 		t.Fatalf("%v, %v", got, err)
 	}
-}
-
-// eventually waits for a condition that another goroutine or process brings about.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// field returns one value of an answer to INFO.
-func field(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
-
-// logBuffer keeps what a logger writes.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -43,13 +44,13 @@ func TestOutcomes(t *testing.T) {
 		t.Errorf("queued: %v, want not sent", err)
 	}
 	proxy.Resume()
-	eventually(t, "the first arrives late", func() bool { got, err := b.Do(ctx, "get", "n"); return err == nil && got == "1" })
+	testkit.Eventually(t, "the first arrives late", func() bool { got, err := b.Do(ctx, "get", "n"); return err == nil && got == "1" })
 	if _, err := b.Do(ctx, "get", "other"); err != redisconn.Nil {
 		t.Errorf("the queued command was sent: %v", err)
 	}
 
 	proxy.Refuse()
-	eventually(t, "a refused connection is known to have done nothing", func() bool {
+	testkit.Eventually(t, "a refused connection is known to have done nothing", func() bool {
 		_, err := b.Do(ctx, "incr", "n")
 		return errors.Is(err, redisconn.ErrUnavailable)
 	})
@@ -125,10 +126,10 @@ func TestNothingRunsTwice(t *testing.T) {
 				}
 				done := make(chan error, 1)
 				go func() { done <- run() }()
-				eventually(t, "the command is held back", func() bool {
+				testkit.Eventually(t, "the command is held back", func() bool {
 					for _, node := range server.Nodes() {
 						info, err := node.Client().Info(ctx, "clients").Result()
-						if err == nil && field(info, "blocked_clients") == "1" {
+						if err == nil && redistest.Field(info, "blocked_clients") == "1" {
 							return true
 						}
 					}

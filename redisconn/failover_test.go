@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -23,7 +24,7 @@ func TestRestartIsTold(t *testing.T) {
 		time.Sleep(5 * cfg.WatchEvery)
 		before := b.Breaks()
 		node.Restart()
-		eventually(t, fmt.Sprintf("the restart of node %d is told", i), func() bool { return b.Breaks() > before })
+		testkit.Eventually(t, fmt.Sprintf("the restart of node %d is told", i), func() bool { return b.Breaks() > before })
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -98,14 +99,14 @@ func TestObserverOfFailures(t *testing.T) {
 	if _, err := b.Do(hasty, "ping"); err == nil {
 		t.Fatal("success over a held connection")
 	}
-	eventually(t, "a timeout and an unknown outcome", w.seen(func() bool { return w.failures[redisconn.Timeout] == 1 && w.failures[redisconn.Unknown] > 0 }))
+	testkit.Eventually(t, "a timeout and an unknown outcome", w.seen(func() bool { return w.failures[redisconn.Timeout] == 1 && w.failures[redisconn.Unknown] > 0 }))
 	p.Resume()
 
 	b, w = observed(t, fast(r.URL()))
 	r.Kill()
-	eventually(t, "that nobody listens", func() bool {
+	testkit.Eventually(t, "that nobody listens", func() bool {
 		_, err := b.Do(t.Context(), "ping")
 		return errors.Is(err, redisconn.ErrUnavailable) && !errors.Is(err, redisconn.ErrUnknown)
 	})
-	eventually(t, "that it is told", w.seen(func() bool { return w.failures[redisconn.Unavailable] > 0 }))
+	testkit.Eventually(t, "that it is told", w.seen(func() bool { return w.failures[redisconn.Unavailable] > 0 }))
 }

@@ -242,3 +242,13 @@ func (r *Redis) waitUntil(what string, done func(context.Context) bool) {
 		}
 	}
 }
+
+// Field returns one value of an answer to INFO, "" if it is not there.
+func Field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -16,16 +16,12 @@ import (
 
 // Config says how topics are subscribed to.
 type Config struct {
-	// Redis is where commands go, and whose pub/sub connections these are. Required.
+	// Redis is where commands go, and whose pub/sub connections these are. They are bounded by its Timeout, and each is
+	// checked once in its WatchEvery; one that stays silent for two of them is replaced. Required.
 	Redis *redisconn.Client
 	// Groups is the number of groups that topics are spread over: of pub/sub connections, in a Cluster
 	// with sharded pub/sub of connections to each master. Default 2.
 	Groups int
-	// WatchEvery is the interval at which each pub/sub connection is checked. A connection
-	// that stays silent for two of them is replaced. Default 1 s.
-	WatchEvery time.Duration
-	// Timeout bounds the wait for the confirmation of a subscription, and for a connection. Default 3 s.
-	Timeout time.Duration
 	// Observer is told how long messages take. Default: nobody.
 	Observer Observer
 	// Log takes the few lines the broker has to say. Default: none.
@@ -36,12 +32,6 @@ type Config struct {
 func (c Config) defaults() Config {
 	if c.Groups == 0 {
 		c.Groups = 2
-	}
-	if c.WatchEvery == 0 {
-		c.WatchEvery = time.Second
-	}
-	if c.Timeout == 0 {
-		c.Timeout = 3 * time.Second
 	}
 	if c.Observer == nil {
 		c.Observer = noObserver{}

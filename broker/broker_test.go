@@ -66,8 +66,7 @@ func start(t testing.TB, cfg config) *node {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	return &node{c, broker.New(broker.Config{Redis: c, Groups: cfg.Groups, WatchEvery: cfg.WatchEvery, Timeout: cfg.Timeout,
-		Observer: cfg.Observer, Log: cfg.Log})}
+	return &node{c, broker.New(broker.Config{Redis: c, Groups: cfg.Groups, Observer: cfg.Observer, Log: cfg.Log})}
 }
 
 func (n *node) Close() error {

@@ -148,7 +148,7 @@ func (c *conn) noteDown(why error) {
 
 // connect dials, asks for the echo topic, and starts the reader.
 func (c *conn) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.g.b.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.g.b.redis.Timeout())
 	defer cancel()
 	c.noDial, c.end = redisconn.WithoutDial(c.g.b.ctx), make(chan error, 1)
 	if c.sharded() {
@@ -169,7 +169,7 @@ func (c *conn) connect(ctx context.Context) error {
 
 // checkMaster asks the master of a sharded connection whether it still is one: errReplica if not.
 func (c *conn) checkMaster(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.g.b.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.g.b.redis.Timeout())
 	defer cancel()
 	replica, err := redisconn.IsReplica(ctx, c.node)
 	if replica {
@@ -223,12 +223,12 @@ func (c *conn) sendEach(cmds []command) error {
 
 // serve writes and checks until the connection breaks or is found dead. It returns why.
 func (c *conn) serve(ctx context.Context) (err error) {
-	tick := time.NewTicker(c.g.b.cfg.WatchEvery)
+	tick := time.NewTicker(c.g.b.redis.WatchEvery())
 	defer tick.Stop()
 	unsubscribes := time.NewTimer(unsubscribeDelay)
 	unsubscribes.Stop()
 	defer unsubscribes.Stop()
-	live := &liveness{every: c.g.b.cfg.WatchEvery}
+	live := &liveness{every: c.g.b.redis.WatchEvery()}
 	for {
 		select {
 		case <-ctx.Done():

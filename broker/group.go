@@ -67,7 +67,7 @@ func (g *group) run(ctx context.Context) {
 	defer retry.Stop()
 	var checkTopology <-chan time.Time
 	if g.b.sharded {
-		tick := time.NewTicker(g.b.cfg.WatchEvery)
+		tick := time.NewTicker(g.b.redis.WatchEvery())
 		defer tick.Stop()
 		checkTopology = tick.C
 	}

@@ -12,14 +12,13 @@ import (
 )
 
 // withoutGroups is a broker whose groups the test makes.
-func withoutGroups(t *testing.T, url string, cfg Config) *Broker {
+func withoutGroups(t *testing.T, cfg redisconn.Config) *Broker {
 	t.Helper()
-	c, err := redisconn.Open(t.Context(), redisconn.Config{URL: url})
+	c, err := redisconn.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Redis = c
-	b := newBroker(cfg)
+	b := newBroker(Config{Redis: c})
 	t.Cleanup(func() { b.Close(); _ = c.Close() })
 	return b
 }
@@ -28,7 +27,7 @@ func withoutGroups(t *testing.T, url string, cfg Config) *Broker {
 // it.
 func TestNoConnToAReplica(t *testing.T) {
 	server := redistest.ClusterOf(t, redistest.Shape{Replicas: true})
-	b := withoutGroups(t, server.URL(), Config{})
+	b := withoutGroups(t, redisconn.Config{URL: server.URL()})
 	topic := b.keys.Topic("room")
 	owner := server.Owner(redisconn.Slot(topic))
 	for i, p := range server.Nodes()[:3] {
@@ -58,7 +57,7 @@ func (a *again) Resubscribed()  { a.n.Add(1) }
 // A topology that names another master, for longer than a moment, is believed against one that says nothing.
 func TestStaleConnIsLeft(t *testing.T) {
 	server := redistest.Cluster(t)
-	b := withoutGroups(t, server.URL(), Config{WatchEvery: 200 * time.Millisecond})
+	b := withoutGroups(t, redisconn.Config{URL: server.URL(), WatchEvery: 200 * time.Millisecond})
 	topic := b.keys.Topic("room")
 	right, wrong := server.Owner(redisconn.Slot(topic)), server.Nodes()[0]
 	if right == wrong {

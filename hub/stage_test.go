@@ -87,11 +87,10 @@ func (w *world) node(name string) *node {
 	n := &node{w: w, name: name, proxy: redistest.NewProxy(w.t, w.redis.Addr())}
 	log := testLog().With("node", name)
 	var err error
-	const watchEvery = 500 * time.Millisecond
-	if n.redis, err = redisconn.Open(context.Background(), redisconn.Config{URL: n.proxy.URL(), WatchEvery: watchEvery, Timeout: w.cfg.timeout, Log: log}); err != nil {
-		w.t.Fatal(err)
-	}
-	n.broker = broker.New(broker.Config{Redis: n.redis, WatchEvery: watchEvery, Timeout: w.cfg.timeout, Log: log})
+	n.redis, err = redisconn.Open(context.Background(), redisconn.Config{URL: n.proxy.URL(),
+		WatchEvery: 500 * time.Millisecond, Timeout: w.cfg.timeout, Log: log})
+	must(w.t, err)
+	n.broker = broker.New(broker.Config{Redis: n.redis, Log: log})
 	strict := strictBroker{n.broker, w.t}
 	store := presence.NewStore(n.redis, n.redis.Keys())
 	n.cluster = cluster.New(cluster.Config{Redis: n.redis, Broker: strict, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,

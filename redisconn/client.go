@@ -171,6 +171,12 @@ func (c *Client) Embedded() bool { return c.embedded != nil }
 // Cluster reports whether Redis is a Cluster.
 func (c *Client) Cluster() bool { return c.kind == Cluster }
 
+// Timeout is Config.Timeout as it is in force.
+func (c *Client) Timeout() time.Duration { return c.cfg.Timeout }
+
+// WatchEvery is Config.WatchEvery as it is in force.
+func (c *Client) WatchEvery() time.Duration { return c.cfg.WatchEvery }
+
 // Keys returns the names of all keys and topics.
 func (c *Client) Keys() Keys { return c.keys }
 

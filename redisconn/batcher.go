@@ -49,12 +49,12 @@ const (
 	abandoned
 )
 
-// requests are those of callers who wait, used again.
-var requests = sync.Pool{New: func() any {
+// awaitedRequest makes one for callers who wait, to be used again.
+func awaitedRequest() any {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	return &request{ready: make(chan struct{}, 1), timer: timer}
-}}
+}
 
 func newRequest(cmd *redis.Cmd) *request { return &request{cmd: cmd, since: time.Now()} }
 

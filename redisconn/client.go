@@ -33,6 +33,7 @@ type Client struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 
+	requests sync.Pool // of callers who wait; the client's own, as their timers and channels may be of a synctest bubble
 	breaks   atomic.Uint64
 	noFlags  atomic.Bool  // Redis, or one of them, does not know flags of scripts
 	toldFull atomic.Int64 // when the log last said that Redis is full, since the client was opened; 0: never
@@ -50,7 +51,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, seed: maphash.MakeSeed(), opened: time.Now()}
+	c := &Client{cfg: cfg, seed: maphash.MakeSeed(), opened: time.Now(), requests: sync.Pool{New: awaitedRequest}}
 	if err := c.dial(ctx); err != nil {
 		return nil, err
 	}
@@ -64,7 +65,10 @@ func (c *Client) dial(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	address := Address{Kind: Standalone, Network: "tcp"}
-	if c.cfg.URL == "" {
+	switch {
+	case c.cfg.Dial != nil:
+		address.Hosts = []string{"inside"}
+	case c.cfg.URL == "":
 		server, err := startEmbedded()
 		if err != nil {
 			return fmt.Errorf("start embedded redis: %w", err)
@@ -73,18 +77,18 @@ func (c *Client) dial(ctx context.Context) error {
 		address.Hosts, address.Password = []string{server.Addr()}, server.password
 		c.cfg.Log.Warn("no redis given: using an embedded one; " +
 			"it serves this node alone and forgets everything when the node stops")
-	} else {
+	default:
 		var err error
 		if address, err = ParseURL(c.cfg.URL); err != nil {
 			return err
 		}
 	}
-	c.kind, c.redis = address.Kind, newClient(address, c.cfg.Timeout)
+	c.kind, c.redis = address.Kind, newClient(address, c.cfg)
 	err := c.firstAnswer(ctx)
 	if err == nil && c.kind == Standalone && c.embedded == nil && c.clusterEnabled(ctx) {
 		_ = c.redis.Close()
 		address.Kind = Cluster
-		c.kind, c.redis = Cluster, newClient(address, c.cfg.Timeout)
+		c.kind, c.redis = Cluster, newClient(address, c.cfg)
 		err = c.firstAnswer(ctx)
 	}
 	sharded := false

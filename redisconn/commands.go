@@ -52,7 +52,7 @@ func (c *Client) Process(ctx context.Context, cmd *redis.Cmd) (any, error) {
 			return cmd.Val(), nil
 		}
 	}
-	r := requests.Get().(*request)
+	r := c.requests.Get().(*request)
 	r.cmd = cmd
 	r.state.Store(queued)
 	if err := w.push(r); err != nil {
@@ -64,7 +64,7 @@ func (c *Client) Process(ctx context.Context, cmd *redis.Cmd) (any, error) {
 	}
 	err := r.err
 	r.cmd, r.err = nil, nil
-	requests.Put(r)
+	c.requests.Put(r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,10 @@
 package redisconn
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 )
@@ -12,6 +14,8 @@ import (
 type Config struct {
 	// URL is the address of Redis in the forms of [ParseURL]. Empty: an embedded in-process Redis.
 	URL string
+	// Dial makes the connections, instead of URL: to a server inside this process. nil: URL says where Redis is.
+	Dial func(ctx context.Context) (net.Conn, error)
 	// Prefix begins every key and topic, followed by a colon. Default "rollcall".
 	// No braces: they would move the hash tag.
 	Prefix string

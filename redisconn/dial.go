@@ -23,13 +23,14 @@ const (
 // newClient makes the go-redis client for a. Nothing is retried by go-redis:
 // it would run a command again after a lost answer. RESP2, because one form of
 // pub/sub message and of replies is enough, and cheaper to read.
-func newClient(a Address, timeout time.Duration) redis.UniversalClient {
+func newClient(a Address, cfg Config) redis.UniversalClient {
+	timeout := cfg.Timeout
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch a.Kind {
 	case Cluster:
 		client := redis.NewClusterClient(&redis.ClusterOptions{
 			Addrs: a.Hosts, Username: a.Username, Password: a.Password, TLSConfig: a.TLS,
-			Dialer: dialer(a.TLS), Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
+			Dialer: cfg.dialer(a.TLS), Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1,
 			ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout, ContextTimeoutEnabled: true,
 			PipelinePoolSize: -1, ClusterStateReloadInterval: topologyEvery,
@@ -44,7 +45,7 @@ func newClient(a Address, timeout time.Duration) redis.UniversalClient {
 			MasterName: a.Master, SentinelAddrs: a.Hosts,
 			SentinelUsername: a.SentinelUsername, SentinelPassword: a.SentinelPassword,
 			Username: a.Username, Password: a.Password, DB: a.DB, TLSConfig: a.TLS,
-			Dialer: dialer(a.TLS), Protocol: 2, DisableIdentity: true,
+			Dialer: cfg.dialer(a.TLS), Protocol: 2, DisableIdentity: true,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1,
 			ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout, ContextTimeoutEnabled: true,
 			PipelinePoolSize: -1,
@@ -53,7 +54,7 @@ func newClient(a Address, timeout time.Duration) redis.UniversalClient {
 		return redis.NewClient(&redis.Options{
 			Network: a.Network, Addr: a.Hosts[0],
 			Username: a.Username, Password: a.Password, DB: a.DB, TLSConfig: a.TLS,
-			Dialer: dialer(a.TLS), Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
+			Dialer: cfg.dialer(a.TLS), Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1,
 			ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout, ContextTimeoutEnabled: true,
 			PipelinePoolSize: -1,
@@ -72,8 +73,12 @@ func WithoutDial(ctx context.Context) context.Context {
 	return context.WithValue(ctx, withoutDialKey{}, true)
 }
 
-func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// dialer makes the connections of go-redis.
+func (c Config) dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dial := redis.NewDialer(&redis.Options{DialTimeout: dialTimeout, TLSConfig: secure})
+	if c.Dial != nil {
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dial(ctx) }
+	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if ctx.Value(withoutDialKey{}) != nil {
 			return nil, errNoDial

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -133,17 +134,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// document serves the OpenAPI document, which is itself an operation.
+// document serves the OpenAPI document, which is itself an operation. It is made when somebody asks for it first.
 func (s *Server) document() {
 	op := operation("get-openapi", http.MethodGet, "/_api/openapi.json", "This document", auth.Read, http.StatusOK)
 	op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{openAPIType: {Schema: &huma.Schema{Type: huma.TypeObject}}}}}
-	var text []byte
-	huma.Register(s.api, op, func(context.Context, *struct{}) (*rawDocument, error) {
-		return &rawDocument{ContentType: openAPIType, Body: text}, nil
+	text := sync.OnceValues(func() ([]byte, error) {
+		polish(s.api.OpenAPI())
+		return json.Marshal(s.api.OpenAPI())
 	})
-	polish(s.api.OpenAPI())
-	var err error
-	if text, err = json.Marshal(s.api.OpenAPI()); err != nil {
-		panic("api: " + err.Error()) // the document is a constant of the program
-	}
+	huma.Register(s.api, op, func(context.Context, *struct{}) (*rawDocument, error) {
+		body, err := text()
+		return &rawDocument{ContentType: openAPIType, Body: body}, err
+	})
 }

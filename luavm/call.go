@@ -141,7 +141,7 @@ func (vm *VM) leave() {
 
 // stopClock counts the time since the last look, when Lua is not to run for a while.
 func (vm *VM) stopClock() {
-	t := now()
+	t := vm.clock()
 	vm.used += min(t-vm.looked, maxLook)
 	vm.looked = t
 }
@@ -151,7 +151,7 @@ func (vm *VM) stopClock() {
 func (vm *VM) startBudget() {
 	vm.spent += vm.used
 	vm.used = 0
-	vm.looked = now()
+	vm.looked = vm.clock()
 	vm.entered = vm.looked
 	if vm.fatal == nil {
 		vm.steps = vm.quantum

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -355,4 +356,18 @@ func TestTracebackOfOverflowIsLuas(t *testing.T) {
 	if e.Kind != Depth || !strings.HasPrefix(e.Traceback, "stack traceback:") || strings.Contains(e.Traceback, "goroutine") {
 		t.Errorf("%s: %.300s", e.Kind, e.Traceback)
 	}
+}
+
+// In a synctest bubble the time of the machine stands still while Lua runs; the budget holds by the clock that it is given.
+func TestBudgetByAClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ticks := time.Duration(0)
+		vm := newVM(t, Config{Limits: Limits{Budget: 100 * time.Millisecond}, Clock: func() time.Duration {
+			ticks += time.Millisecond
+			return ticks
+		}})
+		if e := runError(t, vm, `while true do end`); e.Kind != Budget || ticks > time.Second {
+			t.Errorf("%v after %v", e, ticks)
+		}
+	})
 }

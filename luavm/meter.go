@@ -97,7 +97,7 @@ func (vm *VM) look() {
 			return
 		}
 	}
-	t := now()
+	t := vm.clock()
 	elapsed := t - vm.looked
 	vm.looked = t
 	vm.used += min(elapsed, maxLook)
@@ -123,7 +123,7 @@ func (vm *VM) look() {
 	}
 	vm.report()
 	if t-vm.entered > giveWayAfter && vm.fatal == nil && vm.gate.giveWay() {
-		vm.entered = now()
+		vm.entered = vm.clock()
 		vm.looked = vm.entered
 	}
 }

@@ -55,6 +55,9 @@ type Config struct {
 	Print func(vm *VM, text string)
 	// Data is for the host: see VM.Data.
 	Data any
+	// Clock is what the budget is measured with, for VMs in a synctest bubble,
+	// where time stands still while Lua runs. nil: the time of the machine.
+	Clock func() time.Duration
 }
 
 // Sizes of gopher-lua's stacks, in values of 16 bytes. The registry begins at
@@ -82,6 +85,7 @@ type VM struct {
 	over    func(*VM) error
 	require func(string) (*Program, error)
 	print   func(*VM, string)
+	clock   func() time.Duration
 	main    *lua.LState
 	globals *lua.LTable // _G of the scripts
 	base    *lua.LTable // once sealed: what files defined; between globals and library
@@ -140,11 +144,15 @@ func New(c Config) *VM {
 		over:    c.Over,
 		require: c.Require,
 		print:   c.Print,
+		clock:   c.Clock,
 		library: c.Library,
 		quantum: 64,
 	}
 	if vm.library == nil {
 		vm.library = standard()
+	}
+	if vm.clock == nil {
+		vm.clock = now
 	}
 	vm.walkAt = vm.limits.Memory
 	L := lua.NewState(lua.Options{

@@ -166,3 +166,25 @@ func TestNoReloadWithoutDev(t *testing.T) {
 		t.Fatal("the folder is watched")
 	}
 }
+
+// SPEC 11: test/*_test.lua are for `rollcall test` alone: no part of the app, and nothing that is served.
+func TestTestsAreNoPartOfTheApp(t *testing.T) {
+	n := startNode(t, map[string]string{
+		"config/routes.lua":        `router_get("/required", "chat#required")`,
+		"handlers/chat.lua":        `function required() return tostring(pcall(require, "test.chat_test")) end`,
+		"test/chat_test.lua":       "x = = 1",
+		"test/other.ws.lua":        "x = = 1",
+		"test/public/index.html":   "hidden",
+		"public/index.html":        "home",
+		"scripts/test/db.get.lua":  `return "script"`,
+		"scripts/test/db2.get.lua": `return pcall(require, "test/chat_test")`,
+	})
+	for path, want := range map[string]string{
+		"/": "200 home", "/required": "200 false", "/api/custom/test/db": "200 script", "/api/custom/test/db2": "200 false",
+		"/test/chat_test.lua": "404", "/test/": "404", "/test/public/": "404", "/../test/chat_test.lua": "404",
+	} {
+		if got := n.get(path); !strings.HasPrefix(got, want) {
+			t.Errorf("GET %s: %s, want %s", path, got, want)
+		}
+	}
+}

@@ -35,6 +35,8 @@ type Config struct {
 	Body        int64          // bytes of a request to an HTTP handler; 0: 1 MiB
 	Reload      time.Duration  // quiet time after a change of the folder before it is loaded again, with Dev; 0: 100 ms
 
+	Clock func() time.Duration // of the time budgets of Lua (luavm.Config.Clock); nil: the machine's
+
 	Dev            bool     // verbose errors to clients, reload on change
 	Node           string   // process id, the header X-Rollcall-Node of upgrades
 	AllowedOrigins []string // as ParseOrigins made them; routes may replace them
@@ -152,9 +154,6 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Body == 0 {
 		c.Body = 1 << 20
-	}
-	if c.Reload == 0 {
-		c.Reload = 100 * time.Millisecond
 	}
 	if c.Tokens == nil {
 		c.Tokens = nobody{}

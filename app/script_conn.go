@@ -111,7 +111,7 @@ func (c *scriptConn) runScript() (err error) {
 	_, library := libraries()
 	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c, calls: &overload.Limiter{}, lines: &c.lines}
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
-		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own})
+		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own, Clock: c.server.cfg.Clock})
 	defer vm.Close()
 	defer catch(vm, &err)
 	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user.User, addr: c.addr, websocket: true}))

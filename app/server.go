@@ -26,7 +26,7 @@ type Server struct {
 	lines    *lines
 	callers  callers
 	began    time.Time // an hour before it was made, so that zero values of now are of long ago
-	watch    *watcher  // nil without Dev
+	watch    *Watcher  // nil without Dev
 	closing  sync.Once
 }
 
@@ -54,12 +54,12 @@ func NewServer(cfg Config) (*Server, error) {
 	s.overseer = newOverseer(cfg.TurnTimeout)
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
-		if s.watch, err = newWatcher(s); err != nil {
+		// Files of public/ are read anew anyway, and those of test/ are no part of the app.
+		if s.watch, err = Watch(WatchConfig{Dir: cfg.App.Dir, Skip: []string{"public", "test"}, Quiet: cfg.Reload, Changed: s.reload, Log: cfg.Log}); err != nil {
 			s.cancel()
 			s.expiry.close()
 			return nil, err
 		}
-		s.watch.start()
 	}
 	return s, nil
 }
@@ -69,7 +69,7 @@ func NewServer(cfg Config) (*Server, error) {
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		if s.watch != nil {
-			s.watch.close()
+			s.watch.Close()
 		}
 		s.expiry.close()
 	})
@@ -100,7 +100,8 @@ func (s *Server) newInstance(a *App) *instance {
 // newWorker makes a VM that has run a handler file; nil: none, for HTTP scripts.
 func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 	common, _ := libraries()
-	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common, Require: a.findModule, Print: printLine, Over: over})}
+	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common, Require: a.findModule, Print: printLine, Over: over,
+		Clock: s.cfg.Clock})}
 	results, err := w.vm.Run(requestSetter())
 	if err != nil {
 		w.vm.Close()
@@ -118,6 +119,16 @@ func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 		w.fns = append(w.fns, handlerFunction(w.vm, name))
 	}
 	return w, nil
+}
+
+// TestVM makes a VM for a test of the app (app/apptest): it sees what HTTP handlers see, but is none of the server's, and its
+// turn has no end. What c says of libraries and data does not count. The caller closes it.
+func (s *Server) TestVM(c luavm.Config) *luavm.VM {
+	c.Library, _ = libraries()
+	a := s.App()
+	c.Require = a.findModule
+	c.Data = &call{server: s, app: a, route: "test", pace: &pace{}, lines: &lineRate{}}
+	return luavm.New(c)
 }
 
 // printLine is print.

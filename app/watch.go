@@ -3,7 +3,9 @@ package app
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,53 +13,68 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watcher loads the app again when its folder has changed (--dev). A folder with errors keeps the old app running.
-type watcher struct {
-	server *Server
-	dir    string
+// WatchConfig says what a Watcher does.
+type WatchConfig struct {
+	Dir     string        // the app folder
+	Skip    []string      // folders in it whose changes do not count; hidden ones never do
+	Quiet   time.Duration // without a change before Changed is called, since an editor makes several at once; 0: 100 ms
+	Changed func()        // called in the goroutine of the watcher
+	Log     *slog.Logger
+}
+
+// Watcher tells that an app folder has changed.
+type Watcher struct {
+	cfg    WatchConfig
 	events *fsnotify.Watcher
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
 
-func newWatcher(s *Server) (*watcher, error) {
+// Watch begins to watch; the caller must Close.
+func Watch(cfg WatchConfig) (*Watcher, error) {
+	if cfg.Quiet == 0 {
+		cfg.Quiet = 100 * time.Millisecond
+	}
 	events, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch the app folder: %w", err)
 	}
-	w := &watcher{server: s, dir: s.cfg.App.Dir, events: events, stop: make(chan struct{})}
-	if err := w.add(w.dir); err != nil {
+	w := &Watcher{cfg: cfg, events: events, stop: make(chan struct{})}
+	if err := w.add(cfg.Dir); err != nil {
 		_ = events.Close()
 		return nil, fmt.Errorf("watch the app folder: %w", err)
 	}
+	w.done.Go(w.run)
 	return w, nil
 }
 
-func (w *watcher) start() { w.done.Go(w.run) }
-
-// close is called once.
-func (w *watcher) close() {
+// Close ends the watching; it is called once.
+func (w *Watcher) Close() {
 	close(w.stop)
 	w.done.Wait()
 }
 
-// add watches a folder and all below it, but for hidden ones and public/, whose files are read anew anyway.
-func (w *watcher) add(dir string) error {
+// add watches a folder and all below it.
+func (w *Watcher) add(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == dir:
 			return err
 		case err != nil || !d.IsDir():
 			return nil
-		case path != w.dir && strings.HasPrefix(d.Name(), "."), path == filepath.Join(w.dir, "public"):
+		case path != w.cfg.Dir && strings.HasPrefix(d.Name(), "."), w.skips(path):
 			return fs.SkipDir
 		}
 		return w.events.Add(path)
 	})
 }
 
-// run waits for changes; the app is loaded when there were none for a while, since an editor makes several at once.
-func (w *watcher) run() {
+func (w *Watcher) skips(path string) bool {
+	return slices.ContainsFunc(w.cfg.Skip, func(name string) bool { return path == filepath.Join(w.cfg.Dir, name) })
+}
+
+// run waits for changes.
+func (w *Watcher) run() {
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
 	defer quiet.Stop()
@@ -73,25 +90,26 @@ func (w *watcher) run() {
 			if e.Has(fsnotify.Create) {
 				_ = w.add(e.Name) // no folder, or gone again
 			}
-			if e.Op != fsnotify.Chmod {
-				quiet.Reset(w.server.cfg.Reload)
+			if e.Op != fsnotify.Chmod && !w.skips(e.Name) {
+				quiet.Reset(w.cfg.Quiet)
 			}
 		case err, ok := <-w.events.Errors:
 			if !ok {
 				return
 			}
-			w.server.cfg.Log.Warn("changes of the app folder may have been missed", "error", err)
-			quiet.Reset(w.server.cfg.Reload)
+			w.cfg.Log.Warn("changes of the app folder may have been missed", "error", err)
+			quiet.Reset(w.cfg.Quiet)
 		case <-quiet.C:
-			w.reload()
+			w.cfg.Changed()
 		}
 	}
 }
 
-// reload puts a new app in place of the current one, for new connections and requests.
-func (w *watcher) reload() {
-	s := w.server
-	a, problems := Load(w.dir, s.App().load)
+// reload puts a new app in place of the current one, for new connections and requests. A folder with errors keeps the old
+// app running.
+func (s *Server) reload() {
+	old := s.App()
+	a, problems := Load(old.Dir, old.load)
 	if len(problems) > 0 {
 		for _, p := range problems {
 			s.cfg.Log.Error("the changed app has an error; the old one stays", "error", p)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/overload"
 )
 
 // Server serves an app over HTTP: everything but the node's own paths (/_api, /healthz, /readyz, /metrics).
@@ -125,10 +126,15 @@ func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 // turn has no end. What c says of libraries and data does not count. The caller closes it.
 func (s *Server) TestVM(c luavm.Config) *luavm.VM {
 	c.Library, _ = libraries()
-	a := s.App()
-	c.Require = a.findModule
-	c.Data = &call{server: s, app: a, route: "test", pace: &pace{}, lines: &lineRate{}}
-	return luavm.New(c)
+	c.Require = s.App().findModule
+	vm := luavm.New(c)
+	s.Adopt(vm)
+	return vm
+}
+
+// Adopt lets what such a VM calls happen on this server's node.
+func (s *Server) Adopt(vm *luavm.VM) {
+	vm.Data = &call{server: s, app: s.App(), route: "test", calls: &overload.Limiter{}, lines: &overload.Limiter{}}
 }
 
 // printLine is print.

@@ -41,6 +41,15 @@ func TestDialInside(t *testing.T) {
 			if got, err := client.Do(ctx, "GET", "a"); got != "1" || err != nil {
 				t.Errorf("GET: %v, %v", got, err)
 			}
+			began := time.Now()
+			for range 100 {
+				if _, err := client.Do(ctx, "GET", "a"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(began); took > 0 {
+				t.Errorf("commands waited for others for %v", took)
+			}
 		})
 	}
 }

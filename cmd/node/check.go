@@ -15,13 +15,22 @@ type checkCmd struct {
 }
 
 func (c *checkCmd) Run(k *kong.Kong) error {
-	a, problems := app.Load(c.App, app.LoadOptions{HasKeys: true})
-	if len(problems) > 0 {
-		if errors.Is(problems[0], app.ErrMissing) {
-			return usagef("%v", problems[0])
-		}
-		return fmt.Errorf("%s has %d errors:\n%w", c.App, len(problems), errors.Join(problems...))
+	a, err := checkApp(c.App)
+	if err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(k.Stdout, "%s is right: %d routes, %d scripts\n", c.App, len(a.Routes()), len(a.ScriptFiles()))
+	_, err = fmt.Fprintf(k.Stdout, "%s is right: %d routes, %d scripts\n", c.App, len(a.Routes()), len(a.ScriptFiles()))
 	return err
+}
+
+// checkApp loads an app as a node that has keys for tokens does.
+func checkApp(dir string) (*app.App, error) {
+	a, problems := app.Load(dir, app.LoadOptions{HasKeys: true})
+	switch {
+	case len(problems) == 0:
+		return a, nil
+	case errors.Is(problems[0], app.ErrMissing):
+		return nil, usagef("%v", problems[0])
+	}
+	return nil, fmt.Errorf("%s has %d errors:\n%w", dir, len(problems), errors.Join(problems...))
 }

@@ -61,6 +61,8 @@ type Config struct {
 	// Zero but in tests.
 	timeouts timeouts
 
+	inside *inside // nil but in `rollcall test`
+
 	// Made by validate.
 	tokens  auth.Config
 	proxies auth.Proxies

@@ -58,14 +58,7 @@ func (n *node) bind() error {
 	n.files = openFiles()
 	n.admission = overload.NewAdmission(overload.Config{Connections: cfg.MaxConnections, PerAddress: cfg.MaxConnectionsPerIP,
 		PerUser: cfg.MaxConnectionsPerUser, ConnectRate: cfg.ConnectRate, Sockets: n.files.sockets, Log: n.log})
-	var how net.ListenConfig
-	if cfg.Ping > 0 {
-		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
-	}
-	ln, err := how.Listen(context.Background(), "tcp", cfg.Listen)
-	for end := time.Now().Add(devEnd); cfg.Dev && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		ln, err = how.Listen(context.Background(), "tcp", cfg.Listen) // the one that was ended a moment ago may still have it
-	}
+	ln, err := listen(cfg)
 	if err != nil {
 		return usagef("--listen: %v: give a free address", err)
 	}
@@ -76,6 +69,21 @@ func (n *node) bind() error {
 	}
 	n.ln, err = listenTLS(n.door, cfg.TLSCert, cfg.TLSKey, n.log)
 	return err
+}
+
+func listen(cfg *Config) (net.Listener, error) {
+	if cfg.inside != nil {
+		return cfg.inside.Listener, nil
+	}
+	var how net.ListenConfig
+	if cfg.Ping > 0 {
+		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
+	}
+	ln, err := how.Listen(context.Background(), "tcp", cfg.Listen)
+	for end := time.Now().Add(devEnd); cfg.Dev && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		ln, err = how.Listen(context.Background(), "tcp", cfg.Listen) // the one that was ended a moment ago may still have it
+	}
+	return ln, err
 }
 
 // files is how many open files there are for sockets. The rest is for Redis, the app and what handlers fetch: a node that

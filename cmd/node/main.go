@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,6 +38,7 @@ func versionText() string {
 type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node (the default command)."`
 	Check   checkCmd   `cmd:"" help:"Load an app and report every error in it."`
+	Test    testCmd    `cmd:"" help:"Run the tests of an app, test/*_test.lua, in virtual time."`
 	Health  healthCmd  `cmd:"" help:"Ask a node on this machine whether it is ready; for container health checks."`
 	Token   tokenCmd   `cmd:"" help:"Mint a token for development and print it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -74,11 +76,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, program+":", err)
 		return 2
 	}
-	if err := k.Run(); err != nil {
+	if err = k.Run(); err != nil && !errors.Is(err, errTold) {
 		fmt.Fprintln(stderr, program+":", err)
-		return exitCode(err)
 	}
-	return 0
+	return exitCode(err)
 }
 
 type serveCmd struct{ Config }

@@ -58,6 +58,7 @@ type node struct {
 
 // serve runs a node until ctx ends, then sends its clients away.
 func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) error {
+	redisconn.RouteLibraryLog(log)
 	n, err := start(ctx, cfg, process, log)
 	switch {
 	case err != nil && errors.Is(err, ctx.Err()):
@@ -78,7 +79,6 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: newMetrics()}
 	n.watch(func() error { return errStarting }, (*cluster.Cluster)(nil).Measure)
-	redisconn.RouteLibraryLog(log)
 	defer func() {
 		if err != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), afterDrain)
@@ -130,7 +130,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
+		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
@@ -154,6 +154,9 @@ func scriptMemory(cfg *Config) int64 {
 
 // loadApp loads the app folder; its errors are listed, one a line.
 func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
+	if cfg.inside != nil {
+		return cfg.inside.app, nil
+	}
 	a, problems := app.Load(cfg.App, app.LoadOptions{HasKeys: hasKeys})
 	if len(problems) == 0 {
 		return a, nil
@@ -166,8 +169,12 @@ func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
 
 // openRedis connects to Redis; while it cannot be reached, the node waits for it.
 func openRedis(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.Logger) (*redisconn.Client, error) {
+	how := redisconn.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Observer: redisObserver{m}, Log: log}
+	if cfg.inside != nil {
+		how.Dial, how.Gather = cfg.inside.Redis, -1 // a pipeline costs no system call there
+	}
 	for {
-		client, err := redisconn.Open(ctx, redisconn.Config{URL: cfg.Redis, Prefix: cfg.RedisPrefix, Observer: redisObserver{m}, Log: log})
+		client, err := redisconn.Open(ctx, how)
 		switch {
 		case err == nil:
 			return client, nil

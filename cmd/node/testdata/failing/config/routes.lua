@@ -1,0 +1,1 @@
+router_websocket("/ws/echo", "echo#connection")

@@ -1,0 +1,11 @@
+function connection(event)
+  if event.type == "message" then
+    local m = json.decode(event.message)
+    if m.close then
+      return { close = { code = m.close, reason = "as asked" } }
+    elseif m.raise then
+      error("as asked")
+    end
+    return { send = m }
+  end
+end

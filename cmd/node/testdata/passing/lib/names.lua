@@ -1,0 +1,1 @@
+return { channel = function(room) return "room:" .. room end }

@@ -1,0 +1,2 @@
+solidb.ws.send_binary("\0\1")
+while solidb.ws.recv() do end

@@ -35,10 +35,12 @@ type client struct {
 	reason string
 }
 
-// connect makes a client. A refusal is no error: it is in status and answer.
+// connect makes a client. A refusal is no error: it is in status and answer. It takes a millisecond, so that lists in the order
+// in which users came are always the same.
 func (w *world) connect(m *member, path string, header http.Header) (*client, error) {
 	c := &client{began: w.began, number: len(w.clients) + 1, what: fmt.Sprintf("%s, node %d", path, m.number), wake: make(chan struct{}, 1)}
 	w.clients = append(w.clients, c)
+	time.Sleep(time.Millisecond)
 	dialer := websocket.Dialer{NetDialContext: w.dial(m), HandshakeTimeout: time.Minute}
 	conn, resp, err := dialer.DialContext(context.Background(), "ws://localhost"+path, header)
 	switch {

@@ -120,7 +120,7 @@ func TestJUnitFlag(t *testing.T) {
 	}
 	differs, passes := report.Suites[0].Cases[0], report.Suites[0].Cases[1]
 	if differs.Failure == nil || !strings.Contains(differs.Failure.Text, `text: expected "hullo", got "hello"`) ||
-		differs.Failure.Message != "test/expect_test.lua:8: c.expect: the next frame does not fit" || passes.Failure != nil {
+		differs.Failure.Message != "test/expect_test.lua:9: c.expect: the next frame does not fit" || passes.Failure != nil {
 		t.Errorf("%+v", report.Suites)
 	}
 	if code, _, stderr := rollcall("test", "testdata/failing", "--run", "passes", "--junit", filepath.Join(file, "below")); code != 2 || !strings.HasPrefix(stderr, "rollcall: --junit: ") {

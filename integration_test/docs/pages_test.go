@@ -17,12 +17,41 @@ func TestMain(m *testing.M) { nodetest.Main(m) }
 var operatingPage = Page{File: "operating.md"}
 
 // pages are those whose commands are run.
-var pages = []Page{apiPage, authPage, handlersPage, operatingPage}
+var pages = []Page{apiPage, authPage, handlersPage, operatingPage, testingPage}
 
 // handlersPage is docs/handlers.md: how scripts are registered.
 var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"}, Before: func(t *testing.T, _ []string, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, "chat.ws.lua"), []byte("solidb.ws.send('hello')\n"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}}
+
+// testingPage is docs/testing.md: each of its listings is the file that its first line names.
+var testingPage = Page{File: "testing.md", Before: func(t *testing.T, _ []string, dir string) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "testing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, err := blocksOf(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if b.lang != "lua" {
+			continue
+		}
+		first, _, _ := strings.Cut(b.text, "\n")
+		name, ok := strings.CutPrefix(first, "-- myapp/")
+		if !ok {
+			t.Fatalf("docs/testing.md:%d: the listing does not begin with the name of its file", b.line)
+		}
+		file := filepath.Join(dir, "myapp", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(b.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }}
 

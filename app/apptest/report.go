@@ -9,8 +9,7 @@ import (
 
 // Report is what a run found out.
 type Report struct {
-	Results []Result // in the order of files and cases
-	Files   int
+	Results []Result      // in the order of files and cases
 	Took    time.Duration // real time
 }
 
@@ -58,7 +57,11 @@ func (r Report) Summary() string {
 		}
 		return fmt.Sprint(n, " ", what, "s")
 	}
-	all := fmt.Sprintf("%s in %s, %.2f s", count(len(r.Results), "test"), count(r.Files, "file"), r.Took.Seconds())
+	files := map[string]bool{}
+	for _, result := range r.Results {
+		files[result.File] = true
+	}
+	all := fmt.Sprintf("%s in %s, %.2f s", count(len(r.Results), "test"), count(len(files), "file"), r.Took.Seconds())
 	if failed := r.Failed(); failed > 0 {
 		return fmt.Sprintf("FAIL: %d of %s", failed, all)
 	}

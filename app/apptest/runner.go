@@ -35,8 +35,8 @@ type job struct {
 // Run runs the tests of an app. Its error says why there is no full report, not that a case failed.
 func Run(cfg Config) (Report, error) {
 	cfg, began := cfg.withDefaults(), time.Now()
-	jobs, files, err := plan(cfg)
-	report := Report{Files: files}
+	var report Report
+	jobs, err := plan(cfg)
 	if err != nil {
 		return report, err
 	}
@@ -81,16 +81,16 @@ func Run(cfg Config) (Report, error) {
 }
 
 // plan reads the files and finds out which cases they have.
-func plan(cfg Config) (jobs []job, files int, err error) {
+func plan(cfg Config) (jobs []job, err error) {
 	paths, err := filepath.Glob(filepath.Join(cfg.Dir, "test", "*_test.lua"))
 	if err != nil {
-		return nil, 0, fmt.Errorf("look for tests: %w", err)
+		return nil, fmt.Errorf("look for tests: %w", err)
 	}
 	if len(paths) == 0 {
 		if _, err := os.Stat(cfg.Dir); errors.Is(err, fs.ErrNotExist) {
-			return nil, 0, fmt.Errorf("read the app: %w", err)
+			return nil, fmt.Errorf("read the app: %w", err)
 		}
-		return nil, 0, fmt.Errorf("%w: write a file %s", ErrNoTests, filepath.Join(cfg.Dir, "test", "app_test.lua"))
+		return nil, fmt.Errorf("%w: write a file %s", ErrNoTests, filepath.Join(cfg.Dir, "test", "app_test.lua"))
 	}
 	slices.Sort(paths)
 	for _, path := range paths {
@@ -103,7 +103,7 @@ func plan(cfg Config) (jobs []job, files int, err error) {
 			jobs = append(jobs, job{file: f, broken: failure, result: make(chan Result, 1)})
 		}
 	}
-	return slices.DeleteFunc(jobs, func(j job) bool { return cfg.Match != nil && !cfg.Match.MatchString(j.file.name+"/"+j.name) }), len(paths), nil
+	return slices.DeleteFunc(jobs, func(j job) bool { return cfg.Match != nil && !cfg.Match.MatchString(j.file.name+"/"+j.name) }), nil
 }
 
 // names compiles a file and lists its cases; a failure: what is wrong with it.

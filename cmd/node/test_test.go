@@ -76,8 +76,8 @@ func TestRunFlag(t *testing.T) {
 		pattern, summary, stderr string
 		code                     int
 	}{
-		{"expect_test.lua/this one", "ok: 1 test in 6 files, TIME\n", "", 0},
-		{"loop$|passes$", "FAIL: 1 of 2 tests in 6 files, TIME\n", "", 1},
+		{"expect_test.lua/this one", "ok: 1 test in 1 file, TIME\n", "", 0},
+		{"loop$|passes$", "FAIL: 1 of 2 tests in 1 file, TIME\n", "", 1},
 		{"/nothing", "", "rollcall: there are no tests that --run takes\n", 1},
 		{"(", "", "rollcall: --run: error parsing regexp: missing closing ): `(`\n", 2},
 	} {

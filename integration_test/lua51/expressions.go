@@ -53,11 +53,11 @@ func (g *generator) expr(level int) string {
 	case 6:
 		return fmt.Sprintf("(%s %s %s)", a, g.one("==", "~="), b)
 	case 7:
-		return fmt.Sprintf("(tonumber(%s) or 1) %s (tonumber(%s) or 2)", a, g.one("<", "<=", ">", ">="), b)
+		return fmt.Sprintf("(tonumber((%s)) or 1) %s (tonumber((%s)) or 2)", a, g.one("<", "<=", ">", ">="), b)
 	case 8:
 		return fmt.Sprintf("tostring(%s) %s tostring(%s)", g.plain(), g.one("<", "<=", ">", ">="), g.plain())
 	case 9, 10:
-		return fmt.Sprintf("((tonumber(%s) or 3) %s (tonumber(%s) or 2))", a, g.one("+", "-", "*"), b)
+		return fmt.Sprintf("((tonumber((%s)) or 3) %s (tonumber((%s)) or 2))", a, g.one("+", "-", "*"), b)
 	case 11:
 		return fmt.Sprintf("(%s %s %s)", a, g.one("+", "-", "*", "/", "<", ".."), b)
 	case 12:
@@ -80,7 +80,7 @@ func (g *generator) expr(level int) string {
 	case 19:
 		return fmt.Sprintf("function(a) fuel() %s = a return %s end", g.variable(), g.inner(func() string { return g.expr(level + 1) }))
 	case 20:
-		return fmt.Sprintf("-(tonumber(%s) or 4)", a)
+		return fmt.Sprintf("-(tonumber((%s)) or 4)", a)
 	case 21:
 		return "(" + g.one(g.literal(), g.numeral()) + ")"
 	default:

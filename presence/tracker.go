@@ -172,10 +172,7 @@ func sortedChannels(set map[*Channel]bool) []*Channel {
 func (t *Tracker) all() []*Channel {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	chans := make([]*Channel, 0, len(t.channels))
-	for _, c := range t.channels {
-		chans = append(chans, c)
-	}
+	chans := slices.Collect(maps.Values(t.channels))
 	sortChannels(chans)
 	return chans
 }

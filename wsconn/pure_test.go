@@ -329,13 +329,3 @@ func TestFlushersRest(t *testing.T) {
 		}
 	})
 }
-
-// TestCharge: what senders write counts as what flushers write.
-func TestCharge(t *testing.T) {
-	r := readyList{longest: time.Hour}
-	r.charge(time.Hour, time.Hour+senderStretch)
-	want := pacing{}.wrote(time.Hour, time.Hour+senderStretch, time.Hour)
-	if got := r.pacing; got != want || got.rest(time.Hour+senderStretch) == 0 {
-		t.Errorf("%v, want %v", got, want)
-	}
-}

@@ -54,7 +54,7 @@ func TestTooManyQuestions(t *testing.T) {
 	if answered, silent, _ := ask(maxAnswering + 20); answered != 0 || silent != maxAnswering+20 {
 		t.Errorf("%d answered, %d silent", answered, silent)
 	}
-	eventually(t, "those beyond are dropped", func() bool { return b.stats.Dropped.Load() == 20 })
+	testkit.Eventually(t, "those beyond are dropped", func() bool { return b.stats.Dropped.Load() == 20 })
 	for range maxAsking { // as many as may be are open
 		a.calls.asking <- struct{}{}
 	}
@@ -65,7 +65,7 @@ func TestTooManyQuestions(t *testing.T) {
 		<-a.calls.asking
 	}
 	release()
-	eventually(t, "the first ones are answered", func() bool { return len(b.calls.slots) == 0 })
+	testkit.Eventually(t, "the first ones are answered", func() bool { return len(b.calls.slots) == 0 })
 	if answered, _, _ := ask(10); answered != 10 {
 		t.Errorf("%d of 10 answered", answered)
 	}
@@ -76,7 +76,7 @@ func TestTooManyQuestions(t *testing.T) {
 func TestLongAnswers(t *testing.T) {
 	r := redistest.Standalone(t)
 	a, b := newMember(t, r.URL(), time.Minute), newMember(t, r.URL(), time.Minute)
-	eventually(t, "they see each other", func() bool { return len(a.Nodes()) == 2 })
+	testkit.Eventually(t, "they see each other", func() bool { return len(a.Nodes()) == 2 })
 	b.mu.Lock()
 	b.answer = func(_ context.Context, _, size string) (string, error) {
 		n, err := strconv.Atoi(size)
@@ -90,12 +90,12 @@ func TestLongAnswers(t *testing.T) {
 	if _, ok, err := a.AskOne(t.Context(), b.Process(), "k", strconv.Itoa(longer)); ok || err != nil {
 		t.Fatalf("there was no room for the answer: %v, %v", ok, err)
 	}
-	eventually(t, "it counts as dropped", func() bool { return b.stats.Dropped.Load() == 1 })
+	testkit.Eventually(t, "it counts as dropped", func() bool { return b.stats.Dropped.Load() == 1 })
 	b.calls.bytes.Release(answerBytes / 2)
 	for _, n := range []int{longer, answerBytes + 1} {
 		if body, ok, err := a.AskOne(t.Context(), b.Process(), "k", strconv.Itoa(n)); len(body) != n || !ok || err != nil {
 			t.Fatalf("%d bytes of %d: %v, %v", len(body), n, ok, err)
 		}
 	}
-	eventually(t, "what was sent counts no more", func() bool { return b.calls.bytes.TryAcquire(answerBytes) })
+	testkit.Eventually(t, "what was sent counts no more", func() bool { return b.calls.bytes.TryAcquire(answerBytes) })
 }

@@ -22,7 +22,7 @@ import (
 // testCmd runs the tests of an app (SPEC 11).
 type testCmd struct {
 	App   string `arg:"" help:"The app folder; its tests are test/*_test.lua."`
-	Run_  string `name:"run" env:"-" placeholder:"REGEXP" help:"Only cases whose FILE/NAME matches, such as 'chat_test.lua/says'."`
+	Only  string `name:"run" env:"-" placeholder:"REGEXP" help:"Only cases whose FILE/NAME matches, such as 'chat_test.lua/says'."`
 	Watch bool   `env:"-" help:"Run them again whenever the app folder changes."`
 	JUnit string `name:"junit" env:"-" placeholder:"FILE" help:"Write a report as JUnit's XML, for CI."`
 
@@ -48,7 +48,7 @@ func (c *Config) clock() func() time.Duration {
 
 // Run runs them once, or with --watch until ctx ends.
 func (c *testCmd) Run(ctx context.Context, k *kong.Kong) (err error) {
-	if c.match, err = regexp.Compile(c.Run_); err != nil {
+	if c.match, err = regexp.Compile(c.Only); err != nil {
 		return usagef("--run: %v", err)
 	}
 	redisconn.RouteLibraryLog(slog.New(slog.DiscardHandler))

@@ -15,9 +15,6 @@ const (
 	CodeRefused      = 4403 // the connect handler refused
 )
 
-// codeBadGateway may come from a peer behind a gateway; this server has no use for it.
-const codeBadGateway = 1014
-
 // Codes that are never sent (RFC 6455, 7.4.1): the peer's close frame had none; there was no close frame.
 const (
 	codeNoStatus = 1005

@@ -5,7 +5,8 @@
 //	connect_rate.go  pure: new connections a second, of the node and of an address
 //	memory.go        pure: whether memory is short; the guard that looks
 //	footprint.go     what the process uses, and what it may
+//	scavenger.go     returns memory that a quiet node has no use for
 //	limiter.go       pure: how often something may happen
 //
-// It starts no goroutine, closes nothing and answers nobody: it says why, its callers act. It knows no other room.
+// It starts no goroutine (Scavenge is its caller's), closes nothing and answers nobody: it says why, its callers act. It knows no other room.
 package overload

@@ -11,10 +11,12 @@ import (
 
 // footprint is what the process uses, in bytes.
 type footprint struct {
-	limit   uint64 // GOMEMLIMIT; math.MaxInt64: none
-	live    uint64 // heap that was reachable at the last collection
-	objects uint64 // heap that is in use or is garbage not collected yet
-	other   uint64 // stacks and what the runtime needs for itself
+	limit     uint64 // GOMEMLIMIT; math.MaxInt64: none
+	allocated uint64 // on the heap since the process began
+	live      uint64 // heap that was reachable at the last collection
+	objects   uint64 // heap that is in use or is garbage not collected yet
+	free      uint64 // of the heap, and not returned to the system
+	other     uint64 // stacks and what the runtime needs for itself
 }
 
 // reader reads runtime/metrics into samples that are used again.
@@ -29,17 +31,19 @@ const (
 	sampleFree
 	sampleObjects
 	sampleUnused
+	sampleAllocated
 )
 
 func newReader() *reader {
 	return &reader{samples: []metrics.Sample{
-		sampleLimit:    {Name: "/gc/gomemlimit:bytes"},
-		sampleLive:     {Name: "/gc/heap/live:bytes"},
-		sampleTotal:    {Name: "/memory/classes/total:bytes"},
-		sampleReleased: {Name: "/memory/classes/heap/released:bytes"},
-		sampleFree:     {Name: "/memory/classes/heap/free:bytes"},
-		sampleObjects:  {Name: "/memory/classes/heap/objects:bytes"},
-		sampleUnused:   {Name: "/memory/classes/heap/unused:bytes"},
+		sampleLimit:     {Name: "/gc/gomemlimit:bytes"},
+		sampleLive:      {Name: "/gc/heap/live:bytes"},
+		sampleTotal:     {Name: "/memory/classes/total:bytes"},
+		sampleReleased:  {Name: "/memory/classes/heap/released:bytes"},
+		sampleFree:      {Name: "/memory/classes/heap/free:bytes"},
+		sampleObjects:   {Name: "/memory/classes/heap/objects:bytes"},
+		sampleUnused:    {Name: "/memory/classes/heap/unused:bytes"},
+		sampleAllocated: {Name: "/gc/heap/allocs:bytes"},
 	}}
 }
 
@@ -47,10 +51,12 @@ func (r *reader) read() footprint {
 	metrics.Read(r.samples)
 	v := func(i int) uint64 { return r.samples[i].Value.Uint64() }
 	return footprint{
-		limit:   v(sampleLimit),
-		live:    v(sampleLive),
-		objects: v(sampleObjects),
-		other:   v(sampleTotal) - v(sampleReleased) - v(sampleFree) - v(sampleObjects) - v(sampleUnused),
+		limit:     v(sampleLimit),
+		allocated: v(sampleAllocated),
+		live:      v(sampleLive),
+		objects:   v(sampleObjects),
+		free:      v(sampleFree),
+		other:     v(sampleTotal) - v(sampleReleased) - v(sampleFree) - v(sampleObjects) - v(sampleUnused),
 	}
 }
 

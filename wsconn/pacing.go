@@ -3,8 +3,8 @@ package wsconn
 import "time"
 
 const (
-	// writeShare is the part of the time that writing may take before it is made to rest: a fifth.
-	writeShare = 5
+	// writeShare is the part of the time that writing may take before it is made to rest: half.
+	writeShare = 2
 	// freeWriting is how long may be written at a stretch, after a pause, without a rest.
 	freeWriting = time.Millisecond
 	// freeDebt is the rest that nobody need take.
@@ -13,7 +13,7 @@ const (
 	senderStretch = 3 * time.Millisecond
 )
 
-// pacing tells when the next frames may be written. While writing takes less than a fifth of the time, they leave at
+// pacing tells when the next frames may be written. While writing takes less than half of the time, they leave at
 // once. When it takes more, there are rests, in which frames gather, so that several leave in one write: latency that
 // buys CPU. It is a pure value.
 type pacing struct {

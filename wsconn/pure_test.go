@@ -231,7 +231,7 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// TestPacing: writing takes what it needs up to a fifth of the time; beyond, there are rests of four times what was
+// TestPacing: writing takes what it needs up to half of the time; beyond, there are rests as long as what was
 // written.
 func TestPacing(t *testing.T) {
 	const ms = time.Millisecond
@@ -245,14 +245,14 @@ func TestPacing(t *testing.T) {
 		"at first":                     {longest: 32 * ms},
 		"a short round":                {[]stretch{{0, ms}}, 0, 32 * ms, 0},
 		"short rounds with pauses":     {slices.Repeat([]stretch{{4 * ms, ms}}, 99), 0, 32 * ms, 0},
-		"short rounds without":         {slices.Repeat([]stretch{{0, ms}}, 5), 0, 32 * ms, 16 * ms},
-		"four times the round":         {[]stretch{{0, 5 * ms}}, 0, 32 * ms, 16 * ms},
-		"and again after the rest":     {[]stretch{{0, 5 * ms}, {16 * ms, 5 * ms}}, 0, 32 * ms, 20 * ms},
+		"short rounds without":         {slices.Repeat([]stretch{{0, ms}}, 5), 0, 32 * ms, 4 * ms},
+		"as long as the round":         {[]stretch{{0, 5 * ms}}, 0, 32 * ms, 4 * ms},
+		"and again after the rest":     {[]stretch{{0, 5 * ms}, {4 * ms, 5 * ms}}, 0, 32 * ms, 5 * ms},
 		"at most":                      {slices.Repeat([]stretch{{0, 50 * ms}}, 9), 0, 32 * ms, 32 * ms},
 		"part of it":                   {[]stretch{{0, 50 * ms}}, 12 * ms, 32 * ms, 20 * ms},
 		"all of it":                    {[]stretch{{0, 50 * ms}}, 32 * ms, 32 * ms, 0},
-		"a pause earns no more":        {[]stretch{{0, ms}, {time.Hour, 5 * ms}}, 0, 32 * ms, 16 * ms},
-		"a short round while it rests": {[]stretch{{0, 5 * ms}, {0, ms / 2}}, 0, 32 * ms, 18 * ms},
+		"a pause earns no more":        {[]stretch{{0, ms}, {time.Hour, 5 * ms}}, 0, 32 * ms, 4 * ms},
+		"a short round while it rests": {[]stretch{{0, 5 * ms}, {0, ms / 2}}, 0, 32 * ms, 9 * ms / 2},
 		"flushers never rest":          {slices.Repeat([]stretch{{0, 50 * ms}}, 9), 0, 0, 0},
 	} {
 		var p pacing
@@ -268,7 +268,7 @@ func TestPacing(t *testing.T) {
 	}
 }
 
-// TestPacingShare: who rests as long as the pacing says writes for a fifth of the time, and what a pause gives.
+// TestPacingShare: who rests as long as the pacing says writes for half of the time, and what a pause gives.
 func TestPacingShare(t *testing.T) {
 	const us = time.Microsecond
 	rapid.Check(t, func(t *rapid.T) {
@@ -319,7 +319,7 @@ func TestFlushersRest(t *testing.T) {
 		start := time.Now()
 		r := readyList{now: func() time.Duration { return time.Since(start) }, longest: 32 * time.Millisecond}
 		r.wake.L = &r.mu
-		for _, want := range []time.Duration{0, 16 * time.Millisecond} { // the second after a round of 5 ms
+		for _, want := range []time.Duration{0, 4 * time.Millisecond} { // the second after a round of 5 ms
 			began := time.Now()
 			r.add(&Conn{})
 			if cs, ok := r.take(nil); !ok || len(cs) != 1 || time.Since(began) != want {

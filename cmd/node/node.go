@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,11 +67,16 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 	case err != nil:
 		return err
 	}
+	quiet, cancel := context.WithCancel(ctx)
+	var scavenging sync.WaitGroup
+	scavenging.Go(func() { overload.Scavenge(quiet) })
 	select {
 	case <-ctx.Done():
 	case err = <-n.served:
 		err = fmt.Errorf("serve: %w", err)
 	}
+	cancel()
+	scavenging.Wait()
 	n.close()
 	return err
 }

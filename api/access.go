@@ -12,8 +12,8 @@ import (
 	"rollcall/auth"
 )
 
-// authorize decides whether a request may use /_api (SPEC 2): with a configured key that has the scope; with --dev and no
-// key configured, from this machine and not by way of a proxy or of a foreign page. nil: it may.
+// authorize decides whether a request may use /_api (SPEC 2): with a configured key that has the scope; with --dev and
+// no key configured, from this machine and not by way of a proxy or of a foreign page. nil: it may.
 func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, *problem) {
 	keys := s.cfg.Keys()
 	switch {
@@ -31,7 +31,8 @@ func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, *pro
 	case !auth.IsLoopback(r.RemoteAddr) || auth.IsForwarded(r.Header):
 		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is open to this machine only", nil}
 	case foreign(r):
-		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is closed to pages of other origins", nil}
+		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is closed to pages of other origins",
+			nil}
 	}
 	return auth.Everyone(), nil
 }
@@ -101,7 +102,8 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete} {
 		if method != r.Method && straight(r.URL) && s.has(method, r.URL) {
 			allowed = append(allowed, method)
 		}

@@ -10,8 +10,8 @@ import (
 	"rollcall/app"
 )
 
-// TestBodiesAreBounded: a body with too many parts is refused at the first one too many, and the answer is short, whatever is
-// wrong with each of them.
+// TestBodiesAreBounded: a body with too many parts is refused at the first one too many, and the answer is short,
+// whatever is wrong with each of them.
 func TestBodiesAreBounded(t *testing.T) {
 	list := func(n int, item string) string {
 		return `{"broadcasts":[` + strings.Repeat(item+",", n-1) + item + `]}`
@@ -32,16 +32,20 @@ func TestBodiesAreBounded(t *testing.T) {
 		{"one item too many", "/_api/batch", list(1001, `{"message":1}`), 422, "a list has more than 1000 items"},
 		{"as many as may be", "/_api/batch", list(1000, `{"channel":"c","message":{"a":[1,2,3]}}`), 200, `"sent":1000`},
 		{"many bad items", "/_api/batch", list(1000, `7`), 422, `"location":"body.broadcasts[0]"`},
-		{"many members of an item", "/_api/batch", `{"broadcasts":[{` + members(20_000) + `"message":1}]}`, 422, "more than 10000 names and values"},
+		{"many members of an item", "/_api/batch", `{"broadcasts":[{` + members(20_000) + `"message":1}]}`, 422,
+			"more than 10000 names and values"},
 		{"many members", "/_api/broadcast", `{` + members(20_000) + `"message":1}`, 422, "more than 10000 names and values"},
-		{"a message of many parts", "/_api/broadcast", `{"message":[` + strings.Repeat(`{"message":[1]},`, 20_000) + `0]}`, 200, `"sent":1`},
+		{"a message of many parts", "/_api/broadcast", `{"message":[` + strings.Repeat(`{"message":[1]},`, 20_000) + `0]}`,
+			200, `"sent":1`},
 		{"a message as large as may be", "/_api/broadcast",
 			`{"message":[` + strings.Repeat(`[],`, 349_000) + `0]}`, 200, `"sent":1`},
-		{"messages of many parts", "/_api/batch", list(3, `{"message":[`+strings.Repeat(`[],`, 50_000)+`0]}`), 200, `"sent":3`},
+		{"messages of many parts", "/_api/batch", list(3, `{"message":[`+strings.Repeat(`[],`, 50_000)+`0]}`), 200,
+			`"sent":3`},
 		{"too deep", "/_api/broadcast", `{"message":` + strings.Repeat(`[`, 300), 400, "200 levels at most"},
 		{"a fault at a long name", "/_api/broadcast",
 			`{"` + strings.Repeat("x", 20_000) + `":[1,,2]}`, 400, `"location":"body"`},
-		{"after a message", "/_api/batch", `{"broadcasts":[{"message":[[1]]}],"x":[` + strings.Repeat(`1,`, 1000) + `1]}`, 422, "a list has more than 1000 items"},
+		{"after a message", "/_api/batch", `{"broadcasts":[{"message":[[1]]}],"x":[` + strings.Repeat(`1,`, 1000) + `1]}`,
+			422, "a list has more than 1000 items"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(&fakeHub{}, &fakeScripts{})

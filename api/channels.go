@@ -74,7 +74,8 @@ type oneUser struct{ Body user }
 // channels registers what concerns channels and their presence.
 func (s *Server) channels() {
 	api := s.api
-	huma.Register(api, operation("list-channels", http.MethodGet, "/_api/channels", "List the channels that someone is in", auth.Read, http.StatusOK),
+	huma.Register(api, operation("list-channels", http.MethodGet, "/_api/channels", "List the channels that someone is in",
+		auth.Read, http.StatusOK),
 		func(ctx context.Context, in *Paging) (*channelList, error) {
 			if in.Cursor != "" && hub.CheckChannel(in.Cursor) != nil {
 				return nil, badCursor
@@ -88,14 +89,16 @@ func (s *Server) channels() {
 			out.Body.PageEnd = PageEnd{l.Next, l.Silent}
 			return out, nil
 		})
-	huma.Register(api, operation("list-channel-connections", http.MethodGet, "/_api/channels/{channel}/connections", "List the connections in a channel", auth.Read, http.StatusOK),
+	huma.Register(api, operation("list-channel-connections", http.MethodGet, "/_api/channels/{channel}/connections",
+		"List the connections in a channel", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *channelConnectionsInput) (*connectionList, error) {
 			if err := hub.CheckChannel(in.Channel); err != nil {
 				return nil, s.fail(err)
 			}
 			return s.listConnections(ctx, in.Channel, &in.Paging)
 		})
-	huma.Register(api, operation("list-presence", http.MethodGet, "/_api/channels/{channel}/presence", "List who is present, by user id", auth.Read, http.StatusOK),
+	huma.Register(api, operation("list-presence", http.MethodGet, "/_api/channels/{channel}/presence",
+		"List who is present, by user id", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *presenceInput) (*userList, error) {
 			if in.Cursor != "" && naming.CheckUserID(in.Cursor) != nil {
 				return nil, badCursor
@@ -112,7 +115,8 @@ func (s *Server) channels() {
 			}
 			return out, nil
 		})
-	huma.Register(api, operation("count-presence", http.MethodGet, "/_api/channels/{channel}/presence/count", "Count who is present", auth.Read, http.StatusOK),
+	huma.Register(api, operation("count-presence", http.MethodGet, "/_api/channels/{channel}/presence/count",
+		"Count who is present", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *ChannelPath) (*userCount, error) {
 			us, err := s.cfg.Hub.Presence(ctx, in.Channel, "")
 			if err != nil {
@@ -122,7 +126,8 @@ func (s *Server) channels() {
 			out.Body.Count = len(us)
 			return out, nil
 		})
-	one := operation("get-presence", http.MethodGet, "/_api/channels/{channel}/presence/{user_id}", "One present user", auth.Read, http.StatusOK, http.StatusNotFound)
+	one := operation("get-presence", http.MethodGet, "/_api/channels/{channel}/presence/{user_id}", "One present user",
+		auth.Read, http.StatusOK, http.StatusNotFound)
 	huma.Register(api, one, func(ctx context.Context, in *userInput) (*oneUser, error) {
 		if err := naming.CheckUserID(in.UserID); err != nil {
 			return nil, unprocessable("path.user_id", err.Error())
@@ -138,8 +143,8 @@ func (s *Server) channels() {
 	})
 }
 
-// presencePage cuts a page out of the list: by user id, since who has been present longest may change from page to page. A
-// cursor is the last user's id.
+// presencePage cuts a page out of the list: by user id, since who has been present longest may change from page to
+// page. A cursor is the last user's id.
 func presencePage(us []*presence.User, after string, limit int) (page []*presence.User, next string) {
 	us = slices.DeleteFunc(slices.Clone(us), func(u *presence.User) bool { return u.ID <= after })
 	slices.SortFunc(us, func(a, b *presence.User) int { return strings.Compare(a.ID, b.ID) })

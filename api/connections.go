@@ -74,11 +74,13 @@ const maxReason = 123
 // connections registers what concerns single connections.
 func (s *Server) connections() {
 	api := s.api
-	huma.Register(api, operation("list-connections", http.MethodGet, "/_api/connections", "List the connections of the cluster", auth.Read, http.StatusOK),
+	huma.Register(api, operation("list-connections", http.MethodGet, "/_api/connections",
+		"List the connections of the cluster", auth.Read, http.StatusOK),
 		func(ctx context.Context, in *Paging) (*connectionList, error) {
 			return s.listConnections(ctx, "", in)
 		})
-	get := operation("get-connection", http.MethodGet, "/_api/connections/{id}", "Find one connection", auth.Read, http.StatusOK, http.StatusNotFound)
+	get := operation("get-connection", http.MethodGet, "/_api/connections/{id}", "Find one connection", auth.Read,
+		http.StatusOK, http.StatusNotFound)
 	huma.Register(api, get, func(ctx context.Context, in *ConnectionPath) (*oneConnection, error) {
 		c, err := s.cfg.Hub.Connection(ctx, in.ID)
 		switch {
@@ -89,7 +91,8 @@ func (s *Server) connections() {
 		}
 		return &oneConnection{*c}, nil
 	})
-	send := operation("send-to-connection", http.MethodPost, "/_api/connections/{id}/send", "Send to one connection", auth.Publish, http.StatusNoContent, http.StatusNotFound)
+	send := operation("send-to-connection", http.MethodPost, "/_api/connections/{id}/send", "Send to one connection",
+		auth.Publish, http.StatusNoContent, http.StatusNotFound)
 	huma.Register(api, send, func(ctx context.Context, in *sendInput) (*struct{}, error) {
 		v, err := valueOf(in.Body.Message, "body.message")
 		if err != nil {
@@ -98,7 +101,8 @@ func (s *Server) connections() {
 		found, err := s.cfg.Hub.SendConfirmed(ctx, in.ID, v)
 		return s.reached(ctx, "send", in.ID, found, err)
 	})
-	end := operation("close-connection", http.MethodDelete, "/_api/connections/{id}", "Close one connection", auth.Admin, http.StatusNoContent, http.StatusNotFound)
+	end := operation("close-connection", http.MethodDelete, "/_api/connections/{id}", "Close one connection", auth.Admin,
+		http.StatusNoContent, http.StatusNotFound)
 	huma.Register(api, end, func(ctx context.Context, in *closeInput) (*struct{}, error) {
 		if len(in.Reason) > maxReason || !utf8.ValidString(in.Reason) {
 			return nil, unprocessable("query.reason", fmt.Sprintf("a reason has at most %d bytes of UTF-8", maxReason))

@@ -43,7 +43,8 @@ type scriptList struct {
 // scripts registers the script registry.
 func (s *Server) scripts() {
 	const path = "/_api/custom/{db}/{path...}"
-	huma.Register(s.api, operation("list-scripts", http.MethodGet, "/_api/custom", "List the registered scripts", auth.Admin, http.StatusOK),
+	huma.Register(s.api, operation("list-scripts", http.MethodGet, "/_api/custom", "List the registered scripts",
+		auth.Admin, http.StatusOK),
 		func(ctx context.Context, _ *struct{}) (*scriptList, error) {
 			list, err := s.cfg.Scripts.List(ctx)
 			if err != nil {
@@ -53,7 +54,8 @@ func (s *Server) scripts() {
 			out.Body.Scripts = append([]app.Script{}, list...)
 			return out, nil
 		})
-	huma.Register(s.api, operation("get-script", http.MethodGet, path, "Read a registered script", auth.Admin, http.StatusOK, http.StatusNotFound),
+	huma.Register(s.api, operation("get-script", http.MethodGet, path, "Read a registered script", auth.Admin,
+		http.StatusOK, http.StatusNotFound),
 		func(ctx context.Context, in *ScriptPath) (*oneScript, error) {
 			got, err := s.cfg.Scripts.Get(ctx, in.DB, in.Path, in.Method)
 			if err != nil {
@@ -62,7 +64,9 @@ func (s *Server) scripts() {
 			return &oneScript{got}, nil
 		})
 	s.putScript(path)
-	huma.Register(s.api, operation("delete-script", http.MethodDelete, path, "Remove a registered script; a file of the same path is served again", auth.Admin, http.StatusNoContent, http.StatusNotFound),
+	huma.Register(s.api, operation("delete-script", http.MethodDelete, path,
+		"Remove a registered script; a file of the same path is served again", auth.Admin, http.StatusNoContent,
+		http.StatusNotFound),
 		func(ctx context.Context, in *ScriptPath) (*struct{}, error) {
 			err := s.cfg.Scripts.Delete(ctx, in.DB, in.Path, in.Method)
 			s.audit(ctx, "remove script", outcomeOf(err), "db", in.DB, "path", in.Path, "method", in.Method)
@@ -73,7 +77,8 @@ func (s *Server) scripts() {
 func (s *Server) putScript(path string) {
 	schemas := s.api.OpenAPI().Components.Schemas
 	body := schemas.Schema(reflect.TypeFor[scriptBody](), true, "ScriptBody")
-	put := operation("put-script", http.MethodPost, path, "Register a script, or replace it", auth.Admin, http.StatusCreated)
+	put := operation("put-script", http.MethodPost, path, "Register a script, or replace it", auth.Admin,
+		http.StatusCreated)
 	put.Metadata[metaBody] = int64(maxScript)
 	put.SkipValidateBody = true // by hand: two forms
 	put.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
@@ -95,7 +100,8 @@ func (s *Server) putScript(path string) {
 			return nil, unprocessable("body.code", "the code is not UTF-8")
 		}
 		put, err := s.cfg.Scripts.Put(ctx, in.DB, in.Path, method, code)
-		s.audit(ctx, "register script", outcomeOf(err), "db", in.DB, "path", in.Path, "method", method, "version", put.Version)
+		s.audit(ctx, "register script", outcomeOf(err), "db", in.DB, "path", in.Path, "method", method, "version",
+			put.Version)
 		if err != nil {
 			return nil, s.fail(err)
 		}

@@ -27,12 +27,15 @@ const (
 
 // operation describes one row of SPEC 2.
 func operation(id, method, path, summary string, scope auth.Scope, status int, more ...int) huma.Operation {
-	errs := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
+	errs := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
+		http.StatusServiceUnavailable}
 	if method == http.MethodPost {
 		errs = append(errs, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
-	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status, Tags: []string{tagOf(path)},
-		Metadata: map[string]any{metaScope: scope, metaBody: int64(maxMessage)}, MaxBodyBytes: -1, BodyReadTimeout: -1, // guard sees to them
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
+		Tags: []string{tagOf(path)},
+		// guard sees to them
+		Metadata: map[string]any{metaScope: scope, metaBody: int64(maxMessage)}, MaxBodyBytes: -1, BodyReadTimeout: -1,
 		Description: "Needs a key with the scope " + string(scope) + ".", Errors: append(errs, more...)}
 }
 
@@ -52,7 +55,8 @@ func polish(doc *huma.OpenAPI) {
 			if op == nil {
 				continue
 			}
-			for status, name := range map[int]string{http.StatusUnauthorized: "WWW-Authenticate", http.StatusServiceUnavailable: "Retry-After"} {
+			for status, name := range map[int]string{http.StatusUnauthorized: "WWW-Authenticate",
+				http.StatusServiceUnavailable: "Retry-After"} {
 				if r := op.Responses[strconv.Itoa(status)]; r != nil {
 					r.Headers = map[string]*huma.Param{name: {Schema: &huma.Schema{Type: huma.TypeString}}}
 				}

@@ -70,8 +70,10 @@ func (s *fakeScripts) Put(_ context.Context, db, path, method, code string) (app
 func (s *fakeScripts) Delete(context.Context, string, string, string) error { return s.err }
 
 func newServer(h *fakeHub, s *fakeScripts) *Server {
-	return New(Config{Hub: h, Scripts: s, Nodes: func() []cluster.Node { return nil }, Keys: func() auth.Keys { return auth.NewKey("key") },
-		RemoteAddr: func(*http.Request) string { return "here" }, Ready: func() error { return nil }, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{Hub: h, Scripts: s, Nodes: func() []cluster.Node { return nil },
+		Keys:       func() auth.Keys { return auth.NewKey("key") },
+		RemoteAddr: func(*http.Request) string { return "here" }, Ready: func() error { return nil }, Log: slog.New(
+			slog.DiscardHandler)})
 }
 
 // ask makes a request with the key and checks what holds for every answer.
@@ -96,9 +98,11 @@ func ask(t *testing.T, s *Server, method, target, contentType, body string) *htt
 	switch {
 	case w.Code >= 500:
 		t.Errorf("%d %s", w.Code, w.Body)
-	case err != nil || w.Header().Get("Content-Type") != "application/problem+json" || p.Status != w.Code || p.Title == "" || p.Detail == "":
+	case err != nil || w.Header().Get("Content-Type") != "application/problem+json" || p.Status != w.Code ||
+		p.Title == "" || p.Detail == "":
 		t.Errorf("no problem document: %d %s", w.Code, w.Body)
-	case (w.Code == 400 || w.Code == 413 || w.Code == 415 || w.Code == 422) && (len(p.Errors) == 0 || p.Errors[0].Location == "" || p.Errors[0].Message == ""):
+	case (w.Code == 400 || w.Code == 413 || w.Code == 415 || w.Code == 422) &&
+		(len(p.Errors) == 0 || p.Errors[0].Location == "" || p.Errors[0].Message == ""):
 		t.Errorf("it names no field: %s", w.Body)
 	case w.Body.Len() > 4000:
 		t.Errorf("the answer has %d bytes", w.Body.Len())
@@ -123,15 +127,19 @@ func checkSent(t *testing.T, ms []hub.Message) {
 	}
 }
 
-var seeds = []string{`{"message":1}`, `{"message":"x"}`, `{"message":{"a":[1,2,{"b":null}]}}`, `{"message":"é\u00e9"}`, ``, `null`, `[]`, `{}`, `{"message":`, `{"message":1,"message":2}`, `{"Message":1}`,
-	"{\"message\":\"\xff\"}", `{"message":"\ud800"}`, `{"message":NaN}`, `{"message":1}{}`, `{"message":1,"x":2}`, strings.Repeat("[", 300), "\ufeff{}", " {\"message\" : [ 1 ] } "}
+var seeds = []string{`{"message":1}`, `{"message":"x"}`, `{"message":{"a":[1,2,{"b":null}]}}`, `{"message":"é\u00e9"}`,
+	``, `null`, `[]`, `{}`, `{"message":`, `{"message":1,"message":2}`, `{"Message":1}`,
+	"{\"message\":\"\xff\"}", `{"message":"\ud800"}`, `{"message":NaN}`, `{"message":1}{}`, `{"message":1,"x":2}`,
+	strings.Repeat("[", 300), "\ufeff{}", " {\"message\" : [ 1 ] } "}
 
 // Issue: "bad bodies, unknown fields, huge bodies, wrong types: 4xx problem documents that name the field, never 500".
 func FuzzBroadcast(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add("/_api/broadcast", "application/json", seed)
 	}
-	for _, path := range []string{"/_api/channels/a%2Fb/broadcast", "/_api/channels/%00/broadcast", "/_api/channels/{}/broadcast", "/_api/connections/x/send", "/_api/channels//broadcast", "/_api/broadcast?x=1", "/_api/../x"} {
+	for _, path := range []string{"/_api/channels/a%2Fb/broadcast", "/_api/channels/%00/broadcast",
+		"/_api/channels/{}/broadcast", "/_api/connections/x/send", "/_api/channels//broadcast", "/_api/broadcast?x=1",
+		"/_api/../x"} {
 		for _, kind := range []string{"", "text/plain", "application/json; charset=x", ";", "application/x+json"} {
 			f.Add(path, kind, seeds[0])
 		}
@@ -139,7 +147,8 @@ func FuzzBroadcast(f *testing.F) {
 	h := &fakeHub{}
 	server := newServer(h, nil)
 	f.Fuzz(func(t *testing.T, path, contentType, body string) {
-		if r, err := http.NewRequest(http.MethodPost, path, nil); err != nil || !strings.HasPrefix(path, "/_api/") || r.URL.Host != "" || strings.Contains(path, "/custom/") || strings.ContainsAny(path, " \r\n\t") {
+		if r, err := http.NewRequest(http.MethodPost, path, nil); err != nil || !strings.HasPrefix(path, "/_api/") ||
+			r.URL.Host != "" || strings.Contains(path, "/custom/") || strings.ContainsAny(path, " \r\n\t") {
 			t.Skip()
 		}
 		h.sent = nil
@@ -152,7 +161,8 @@ func FuzzBroadcast(f *testing.F) {
 }
 
 func FuzzBatch(f *testing.F) {
-	for _, seed := range append(seeds, `{"broadcasts":[{"message":1}]}`, `{"broadcasts":[{"channel":"x","message":"y"},{"channel":null,"message":1}]}`, `{"broadcasts":[{"channel":7}]}`,
+	for _, seed := range append(seeds, `{"broadcasts":[{"message":1}]}`,
+		`{"broadcasts":[{"channel":"x","message":"y"},{"channel":null,"message":1}]}`, `{"broadcasts":[{"channel":7}]}`,
 		`{"broadcasts":[]}`, `{"broadcasts":null}`, `{"broadcasts":[null]}`, `{"broadcasts":[{"Channel":"x","message":1}]}`) {
 		f.Add(seed)
 	}
@@ -162,11 +172,13 @@ func FuzzBatch(f *testing.F) {
 		h.sent = nil
 		w := ask(t, server, http.MethodPost, "/_api/batch", "application/json", body)
 		var got struct{ Sent int }
-		if w.Code == http.StatusOK && (json.Unmarshal(w.Body.Bytes(), &got) != nil || got.Sent != len(h.sent) || got.Sent == 0) || w.Code >= 400 && len(h.sent) > 0 {
+		if w.Code == http.StatusOK && (json.Unmarshal(w.Body.Bytes(), &got) != nil || got.Sent != len(h.sent) ||
+			got.Sent == 0) || w.Code >= 400 && len(h.sent) > 0 {
 			t.Errorf("%d %s, and sent %v", w.Code, w.Body, h.sent)
 		}
 		for _, m := range h.sent {
-			if m.Channel == "" && strings.Contains(body, `"channel"`) && strings.Count(body, `"message"`) == 1 && strings.Count(body, `\`) == 0 {
+			if m.Channel == "" && strings.Contains(body, `"channel"`) && strings.Count(body, `"message"`) == 1 &&
+				strings.Count(body, `\`) == 0 {
 				t.Errorf("%s went to everyone", body)
 			}
 		}
@@ -176,7 +188,8 @@ func FuzzBatch(f *testing.F) {
 
 func FuzzScript(f *testing.F) {
 	for _, kind := range []string{"application/json", "text/x-lua", "", "multipart/form-data", "application/json;"} {
-		for _, body := range append(seeds, `{"code":"return"}`, `{"method":"GET","code":"return"}`, `{"method":null,"code":""}`, `{"code":7}`, "return 1", "\xff") {
+		for _, body := range append(seeds, `{"code":"return"}`, `{"method":"GET","code":"return"}`,
+			`{"method":null,"code":""}`, `{"code":7}`, "return 1", "\xff") {
 			f.Add(kind, body)
 		}
 	}
@@ -197,15 +210,19 @@ func FuzzScript(f *testing.F) {
 }
 
 func FuzzQuery(f *testing.F) {
-	for _, path := range []string{"/_api/connections", "/_api/channels", "/_api/channels/x/connections", "/_api/channels/x/presence", "/_api/nodes"} {
-		for _, query := range []string{"", "limit=1", "limit=0", "limit=x", "cursor=%ff", "cursor=x", "limit=1&limit=2", "%zz", ";", "limit", "cursor=" + strings.Repeat("x", 600)} {
+	for _, path := range []string{"/_api/connections", "/_api/channels", "/_api/channels/x/connections",
+		"/_api/channels/x/presence", "/_api/nodes"} {
+		for _, query := range []string{"", "limit=1", "limit=0", "limit=x", "cursor=%ff", "cursor=x", "limit=1&limit=2",
+			"%zz", ";", "limit", "cursor=" + strings.Repeat("x", 600)} {
 			f.Add(path, query)
 		}
 	}
 	server := newServer(&fakeHub{}, nil)
 	f.Fuzz(func(t *testing.T, path, query string) {
 		target := path + "?" + query
-		if r, err := http.NewRequest(http.MethodGet, target, nil); err != nil || r.URL.Host != "" || !strings.HasPrefix(path, "/_api/c") || strings.ContainsAny(target, " \r\n\t#") || strings.Contains(path, "custom") || strings.Contains(path, "connections/") {
+		if r, err := http.NewRequest(http.MethodGet, target, nil); err != nil || r.URL.Host != "" ||
+			!strings.HasPrefix(path, "/_api/c") || strings.ContainsAny(target, " \r\n\t#") || strings.Contains(path, "custom") ||
+			strings.Contains(path, "connections/") {
 			t.Skip()
 		}
 		ask(t, server, http.MethodGet, target, "", "")

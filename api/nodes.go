@@ -39,23 +39,27 @@ type stats struct {
 // nodes registers what concerns the cluster.
 func (s *Server) nodes() {
 	api := s.api
-	huma.Register(api, operation("list-nodes", http.MethodGet, "/_api/nodes", "List the live nodes with their load", auth.Read, http.StatusOK),
+	huma.Register(api, operation("list-nodes", http.MethodGet, "/_api/nodes", "List the live nodes with their load",
+		auth.Read, http.StatusOK),
 		func(context.Context, *struct{}) (*nodeList, error) {
 			out := &nodeList{}
 			out.Body.Nodes = []nodeInfo{}
 			for _, n := range s.cfg.Nodes() {
-				out.Body.Nodes = append(out.Body.Nodes, nodeInfo{n.Process, n.Address, n.Version, n.PID, n.StartedAt.UTC(), n.Connections, n.Channels})
+				out.Body.Nodes = append(out.Body.Nodes,
+					nodeInfo{n.Process, n.Address, n.Version, n.PID, n.StartedAt.UTC(), n.Connections, n.Channels})
 			}
 			return out, nil
 		})
-	huma.Register(api, operation("get-stats", http.MethodGet, "/_api/stats", "Totals of the cluster", auth.Read, http.StatusOK),
+	huma.Register(api, operation("get-stats", http.MethodGet, "/_api/stats", "Totals of the cluster", auth.Read,
+		http.StatusOK),
 		func(ctx context.Context, _ *struct{}) (*stats, error) {
 			t, err := s.cfg.Hub.Totals(ctx)
 			if err != nil {
 				return nil, s.fail(err)
 			}
 			out := &stats{}
-			out.Body.Nodes, out.Body.Connections, out.Body.Channels, out.Body.Unanswered = t.Nodes, t.Connections, t.Channels, t.Silent
+			out.Body.Nodes, out.Body.Connections, out.Body.Channels, out.Body.Unanswered = t.Nodes, t.Connections, t.Channels,
+				t.Silent
 			return out, nil
 		})
 }

@@ -23,7 +23,8 @@ func (s *Server) fail(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &compile):
-		return &compileProblem{huma.ErrorModel{Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity,
+		return &compileProblem{huma.ErrorModel{Title: http.StatusText(http.StatusUnprocessableEntity),
+			Status: http.StatusUnprocessableEntity,
 			Detail: fmt.Sprintf("the code does not compile: line %d: %s", compile.Line, compile.Message),
 			Errors: []*huma.ErrorDetail{at("body.code", compile.Message)}}, compile.Line, compile.Message}
 	case errors.Is(err, hub.ErrBadChannel):
@@ -43,7 +44,8 @@ func (s *Server) fail(err error) error {
 	case errors.Is(err, app.ErrNotFound):
 		return huma.Error404NotFound(err.Error(), at("path.path", err.Error()))
 	case errors.Is(err, hub.ErrSilent):
-		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("the connection's node did not answer in time"), retryAfter)
+		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("the connection's node did not answer in time"),
+			retryAfter)
 	case errors.Is(err, hub.ErrUnavailable), errors.Is(err, redisconn.ErrUnavailable):
 		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("Redis cannot be reached"), retryAfter)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -91,7 +91,8 @@ type sent struct {
 
 // broadcasts registers what reaches many clients.
 func (s *Server) broadcasts() {
-	huma.Register(s.api, operation("broadcast", http.MethodPost, "/_api/broadcast", "Send to every connection", auth.Publish, http.StatusOK),
+	huma.Register(s.api, operation("broadcast", http.MethodPost, "/_api/broadcast", "Send to every connection",
+		auth.Publish, http.StatusOK),
 		func(ctx context.Context, in *broadcastInput) (*sent, error) {
 			v, err := valueOf(in.Body.Message, "body.message")
 			if err != nil {
@@ -99,7 +100,8 @@ func (s *Server) broadcasts() {
 			}
 			return s.publish(ctx, in.Key, []hub.Message{{Value: v}})
 		})
-	huma.Register(s.api, operation("broadcast-to-channel", http.MethodPost, "/_api/channels/{channel}/broadcast", "Send to all in a channel", auth.Publish, http.StatusOK),
+	huma.Register(s.api, operation("broadcast-to-channel", http.MethodPost, "/_api/channels/{channel}/broadcast",
+		"Send to all in a channel", auth.Publish, http.StatusOK),
 		func(ctx context.Context, in *channelBroadcastInput) (*sent, error) {
 			v, err := valueOf(in.Body.Message, "body.message")
 			if err != nil {
@@ -110,7 +112,8 @@ func (s *Server) broadcasts() {
 			}
 			return s.publish(ctx, in.Key, []hub.Message{{Channel: in.Channel, Value: v}})
 		})
-	batch := operation("batch", http.MethodPost, "/_api/batch", "Many broadcasts in one call, those of one channel in order", auth.Publish, http.StatusOK)
+	batch := operation("batch", http.MethodPost, "/_api/batch",
+		"Many broadcasts in one call, those of one channel in order", auth.Publish, http.StatusOK)
 	batch.Metadata[metaBody] = int64(maxBatch)
 	huma.Register(s.api, batch, func(ctx context.Context, in *batchInput) (*sent, error) {
 		ms, err := in.messages()

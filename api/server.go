@@ -51,11 +51,12 @@ type Lister interface {
 
 // Config of the API. All but Metrics and Observer is needed.
 type Config struct {
-	Hub        Hub
-	Scripts    Scripts
-	Nodes      func() []cluster.Node
-	Keys       func() auth.Keys
-	Dev        bool                       // without a key: open to loopback peers that carry no forwarding header and no foreign Origin
+	Hub     Hub
+	Scripts Scripts
+	Nodes   func() []cluster.Node
+	Keys    func() auth.Keys
+	// without a key: open to loopback peers that carry no forwarding header and no foreign Origin
+	Dev        bool
 	RemoteAddr func(*http.Request) string // the caller's address for the audit log, as seen through trusted proxies
 	Ready      func() error               // why this node should get no new clients; nil when it should
 	Metrics    http.Handler               // nil: none
@@ -137,7 +138,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // document serves the OpenAPI document, which is itself an operation. It is made when somebody asks for it first.
 func (s *Server) document() {
 	op := operation("get-openapi", http.MethodGet, "/_api/openapi.json", "This document", auth.Read, http.StatusOK)
-	op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{openAPIType: {Schema: &huma.Schema{Type: huma.TypeObject}}}}}
+	op.Responses = map[string]*huma.Response{"200": {Description: "OK",
+		Content: map[string]*huma.MediaType{openAPIType: {Schema: &huma.Schema{Type: huma.TypeObject}}}}}
 	text := sync.OnceValues(func() ([]byte, error) {
 		polish(s.api.OpenAPI())
 		return json.Marshal(s.api.OpenAPI())

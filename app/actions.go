@@ -15,8 +15,10 @@ import (
 )
 
 // actionKinds are the keys of an action table, in the order in which actions of one table run (SPEC 1.2).
-var actionKinds = [...]hub.ActionKind{hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack, hub.ActionSetPresence,
-	hub.ActionSend, hub.ActionSendPresence, hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast, hub.ActionClose}
+var actionKinds = [...]hub.ActionKind{hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
+	hub.ActionSetPresence,
+	hub.ActionSend, hub.ActionSendPresence, hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
+	hub.ActionClose}
 
 // ignoredFields of metadata are Rollcall's own; in input they are ignored and logged (SPEC 6).
 var ignoredFields = map[string]bool{"phx_ref": true, "connection_id": true, "online_at": true}

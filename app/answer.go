@@ -23,7 +23,8 @@ const (
 )
 
 // readAnswer turns a handler's return value into an answer (SPEC 1.3, 6): a string is text, nil (or json.null) no
-// content, {status, headers, body} with an integer status from 100 to 599 and no other keys says all, any other value is JSON.
+// content, {status, headers, body} with an integer status from 100 to 599 and no other keys says all, any other value
+// is JSON.
 func readAnswer(v lua.LValue, limit int) (answer, error) {
 	a := answer{status: http.StatusOK, header: http.Header{}}
 	if t, ok := v.(*lua.LTable); ok {

@@ -59,7 +59,8 @@ func Load(dir string, o LoadOptions) (*App, []error) {
 	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
 		return nil, []error{fmt.Errorf("%w: %s", ErrMissing, dir)}
 	}
-	a := &App{Name: o.Name, Dir: abs, load: o, files: map[string]*handlerFile{}, static: static{filepath.Join(abs, "public")}}
+	a := &App{Name: o.Name, Dir: abs, load: o, files: map[string]*handlerFile{},
+		static: static{filepath.Join(abs, "public")}}
 	if a.Name == "" {
 		a.Name = filepath.Base(abs)
 	}

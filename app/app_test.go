@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// SPEC 1.2: "An unknown function or file is an error at start that names the route and file"; SPEC 6: "an app with errors:
-// exit 1, all of them listed".
+// SPEC 1.2: "An unknown function or file is an error at start that names the route and file"; SPEC 6: "an app with
+// errors: exit 1, all of them listed".
 func TestLoadListsAllErrors(t *testing.T) {
 	dir := writeFiles(t, map[string]string{
 		"config/routes.lua": `
@@ -75,9 +75,12 @@ func TestLoadErrors(t *testing.T) {
 		{"routes raise", map[string]string{"config/routes.lua": "\nnothing()"}, "config/routes.lua:2: attempt to call"},
 		{"routes loop", map[string]string{"config/routes.lua": "while true do end"}, "config/routes.lua:1: time budget"},
 		{"routes may require", map[string]string{"config/routes.lua": `require("paths")`, "lib/paths.lua": ""}, ""},
-		{"require of a broken file", map[string]string{"config/routes.lua": `router_get("/", "h#get")`, "handlers/h.lua": `require("x") function get() end`, "lib/x.lua": "x ="}, "lib/x.lua"},
+		{"require of a broken file", map[string]string{"config/routes.lua": `router_get("/", "h#get")`,
+			"handlers/h.lua": `require("x") function get() end`, "lib/x.lua": "x ="}, "lib/x.lua"},
 		{"a handler file with an unused mistake", map[string]string{"handlers/unused.lua": "x ="}, "handlers/unused.lua"},
-		{"a route from a required file", map[string]string{"config/routes.lua": `require("more")`, "lib/more.lua": "\nrouter_get(1)"}, "lib/more.lua:2: router_get"},
+		{"a route from a required file",
+			map[string]string{"config/routes.lua": `require("more")`,
+				"lib/more.lua": "\nrouter_get(1)"}, "lib/more.lua:2: router_get"},
 		{"bytecode", map[string]string{"scripts/db/x.ws.lua": "\x1bLua"}, "scripts/db/x.ws.lua"},
 	}
 	for _, tt := range tests {
@@ -98,7 +101,8 @@ func TestLoadErrors(t *testing.T) {
 
 // SPEC 6: "A missing app folder is bad configuration (exit 2)".
 func TestMissingApp(t *testing.T) {
-	for _, dir := range []string{filepath.Join(t.TempDir(), "none"), filepath.Join(writeFiles(t, map[string]string{"f": ""}), "f")} {
+	for _, dir := range []string{filepath.Join(t.TempDir(), "none"),
+		filepath.Join(writeFiles(t, map[string]string{"f": ""}), "f")} {
 		if _, problems := Load(dir, LoadOptions{}); len(problems) != 1 || !errors.Is(problems[0], ErrMissing) {
 			t.Errorf("%s: %v", dir, problems)
 		}

@@ -9,8 +9,10 @@ import (
 
 // browser is what a browser sends with a handshake.
 var browser = map[string]string{
-	"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-	"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits", "Origin": "https://chat.example.com", "Pragma": "no-cache",
+	"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+	"Sec-WebSocket-Key":        "dGhlIHNhbXBsZSBub25jZQ==",
+	"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits", "Origin": "https://chat.example.com",
+	"Pragma":        "no-cache",
 	"Cache-Control": "no-cache", "Accept-Encoding": "gzip, deflate, br, zstd", "Accept-Language": "en-GB,en;q=0.9",
 	"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
 }
@@ -44,7 +46,8 @@ func BenchmarkTurn(b *testing.B) {
 			c := benchConn(b, bench.body)
 			b.ReportAllocs()
 			for b.Loop() {
-				actions, err := c.run(c.server.newTurn(c), event{kind: RunMessage, message: `{"text":"hello, all of you in this room"}`})
+				actions, err := c.run(c.server.newTurn(c),
+					event{kind: RunMessage, message: `{"text":"hello, all of you in this room"}`})
 				if err != nil || len(actions) != 1 {
 					b.Fatal(actions, err)
 				}

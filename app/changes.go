@@ -46,8 +46,8 @@ func (s *Scripts) taken() (changes []change) {
 	return changes
 }
 
-// after tells what changed from a mark on, as far as the announcements follow one another: the fields, and the mark that
-// they lead to.
+// after tells what changed from a mark on, as far as the announcements follow one another: the fields, and the mark
+// that they lead to.
 func after(rev string, changes []change) (fields []string, now string) {
 	for _, c := range changes {
 		if c.before == rev {

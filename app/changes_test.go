@@ -54,7 +54,8 @@ func TestScriptsReadOneAtATime(t *testing.T) {
 		var nodes [2]*Scripts
 		for i := range nodes {
 			redises[i] = &counted{Redis: n.client}
-			s, err := OpenScripts(t.Context(), ScriptsConfig{Redis: redises[i], Broker: n.broker, Keys: n.client.Keys(), Every: time.Hour, Log: n.server.cfg.Log})
+			s, err := OpenScripts(t.Context(),
+				ScriptsConfig{Redis: redises[i], Broker: n.broker, Keys: n.client.Keys(), Every: time.Hour, Log: n.server.cfg.Log})
 			check(t, err)
 			t.Cleanup(s.Close)
 			nodes[i] = s

@@ -46,8 +46,8 @@ type Config struct {
 
 	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
 	RemoteAddr func(*http.Request) string
-	// Admit is asked before each upgrade, after origin and identity; user is the token's, "" without one. release is called
-	// once: when the connection has ended, or when the handshake came to none. nil: all are admitted.
+	// Admit is asked before each upgrade, after origin and identity; user is the token's, "" without one. release is
+	// called once: when the connection has ended, or when the handshake came to none. nil: all are admitted.
 	Admit func(r *http.Request, user string) (release func(), refused *Refusal)
 
 	Observer Observer     // nil: nobody

@@ -56,7 +56,8 @@ type event struct {
 // Open runs the connect handler.
 func (c *eventConn) Open() {
 	h := c.server.cfg.Hub
-	m := hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User, Devices: c.route.Options.Devices}
+	m := hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User,
+		Devices: c.route.Options.Devices}
 	if c.route.Options.ByClaims {
 		m.Permit = c.permit
 	}
@@ -155,8 +156,8 @@ func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	}
 }
 
-// ending tells presence how a connection ended (SPEC 3). One that dropped has no close handshake; a client closes with 1001
-// when a page is loaded again. With 1012 and 1001 this node sends its clients to another one.
+// ending tells presence how a connection ended (SPEC 3). One that dropped has no close handshake; a client closes with
+// 1001 when a page is loaded again. With 1012 and 1001 this node sends its clients to another one.
 func ending(info wsconn.CloseInfo) hub.Ending {
 	comesBack := info.Code == wsconn.CodeGoingAway || info.Code == wsconn.CodeRestart
 	switch {
@@ -186,7 +187,8 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		return nil, err
 	}
 	before := w.vm.Spent()
-	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(), sess: c.sess,
+	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(),
+		sess:  c.sess,
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	err = w.call.deniedBy(c.handle(w, &r, e))
@@ -264,8 +266,10 @@ func (c *eventConn) forget() {
 
 // evict ends a connection whose globals are the largest while all together hold too much.
 func (c *eventConn) evict() {
-	c.server.failed(&c.lines, Failure{Kind: RunMessage, Route: c.route.Path, File: c.route.file, Reason: Reason(luavm.Memory.String()),
-		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"}, "connection", c.ws.ID())
+	c.server.failed(&c.lines, Failure{Kind: RunMessage, Route: c.route.Path, File: c.route.file,
+		Reason:  Reason(luavm.Memory.String()),
+		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"},
+		"connection", c.ws.ID())
 	c.ws.Close(wsconn.CodeInternal, "handler error")
 }
 
@@ -356,7 +360,8 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied erro
 		case over != nil && errors.Is(e.Err, over):
 		case errors.Is(e.Err, wsconn.ErrClosed), errors.Is(e.Err, wsconn.ErrSlow), errors.Is(e.Err, hub.ErrGone):
 		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
-			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event", string(kind), "error", e.Err)
+			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event",
+				string(kind), "error", e.Err)
 		case isDenied(e):
 			denied = e
 			c.deny(kind, e)

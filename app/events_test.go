@@ -103,10 +103,12 @@ func TestEventFields(t *testing.T) {
 	if field("message") != `"b"` || field("binary") != "true" {
 		t.Errorf("binary: %v", e)
 	}
-	check(t, c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4321, "so long"), time.Now().Add(time.Second)))
+	check(t, c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4321, "so long"),
+		time.Now().Add(time.Second)))
 	read(watch.next())
 	common()
-	if field("type") != `"disconnect"` || field("code") != "4321" || field("reason") != `"so long"` || field("message") != "null" {
+	if field("type") != `"disconnect"` || field("code") != "4321" || field("reason") != `"so long"` ||
+		field("message") != "null" {
 		t.Errorf("disconnect: %v", e)
 	}
 }
@@ -205,7 +207,9 @@ func TestRefusedConnect(t *testing.T) {
 		{"raises", `error("no")`, []string{"closed 1011 handler error"}},
 		{"raises a table", `error({code = 1})`, []string{"closed 1011 handler error"}},
 		{"uses up its budget", `while true do end`, []string{"closed 1011 handler error"}},
-		{"raises, with --dev", `error("no")`, []string{`{"event":"error","message":"handlers/chat.lua:5: no","route":"/ws/:room","line":5}`, "closed 1011 handler error"}},
+		{"raises, with --dev", `error("no")`,
+			[]string{`{"event":"error","message":"handlers/chat.lua:5: no","route":"/ws/:room","line":5}`,
+				"closed 1011 handler error"}},
 		{"reason", `return {close = "go away"}`, []string{"closed 4403 go away"}},
 		{"empty reason", `return {close = ""}`, []string{"closed 4403"}},
 		{"code", `return {close = {code = 4005, reason = "full"}}`, []string{"closed 4005 full"}},
@@ -254,7 +258,8 @@ func TestDisconnectActions(t *testing.T) {
 	b.expect("left with 1006")
 }
 
-// "… and presence are released after them": the handler of a disconnect still finds its own user, whatever it does it leaves none.
+// "… and presence are released after them": the handler of a disconnect still finds its own user, whatever it does it
+// leaves none.
 func TestDisconnectReleasesPresence(t *testing.T) {
 	for name, last := range map[string]string{
 		"returns":       `return {broadcast_channel = {channel = "watch", message = tostring(ws_presence_count("r"))}}`,
@@ -302,11 +307,13 @@ func TestHandlerErrors(t *testing.T) {
 		reason       Reason
 	}{
 		{"unknown key", `return {sned = "x"}`, 1, `bad return value: unknown action \"sned\"`, ReasonActions},
-		{"wrong type", `return {join = 5}`, 1, `bad return value: join: the channel must be a string, not the number 5`, ReasonActions},
+		{"wrong type", `return {join = 5}`, 1, `bad return value: join: the channel must be a string, not the number 5`,
+			ReasonActions},
 		{"nothing runs", `return {send = "no", track = 1}`, 1, `bad return value: track: must be a table`, ReasonActions},
 		{"raises", "\nerror('oh')", 4, `handlers/chat.lua:4: oh`, "raised"},
 		{"raises nil index", "local x\nreturn x.y", 4, `handlers/chat.lua:4: attempt to index`, "raised"},
-		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 1, `join: a connection may be in 128 channels`, ReasonAction},
+		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 1,
+			`join: a connection may be in 128 channels`, ReasonAction},
 	}
 	for _, tt := range tests {
 		for _, mode := range []string{"dev", "production"} {
@@ -321,7 +328,8 @@ func TestHandlerErrors(t *testing.T) {
 				c.say("ok")
 				c.expect("ok")
 				f := n.seen.all()
-				if len(f) != 1 || f[0].Reason != tt.reason || f[0].Kind != RunMessage || f[0].Route != "/ws/:room" || f[0].Line != tt.line || f[0].File != "handlers/chat.lua" {
+				if len(f) != 1 || f[0].Reason != tt.reason || f[0].Kind != RunMessage || f[0].Route != "/ws/:room" ||
+					f[0].Line != tt.line || f[0].File != "handlers/chat.lua" {
 					t.Fatalf("failures %+v", f)
 				}
 				n.logged("kind=message route=/ws/:room")
@@ -436,8 +444,8 @@ func TestTrackSendsFrames(t *testing.T) {
 	a.expectLike(`"leaves":{"bob"`)
 }
 
-// SPEC 3: --presence-linger is for connections that "dropped without a close handshake, or closed with 1001 (a page reload)",
-// --restart-grace for those "that the node itself sent away to come back (1012, 1001)".
+// SPEC 3: --presence-linger is for connections that "dropped without a close handshake, or closed with 1001 (a page
+// reload)", --restart-grace for those "that the node itself sent away to come back (1012, 1001)".
 func TestEnding(t *testing.T) {
 	tests := []struct {
 		name string

@@ -22,8 +22,8 @@ type deadline struct {
 	index int
 }
 
-// expiry closes connections whose tokens expire (4401). One goroutine serves all; a connection without an expiring token
-// costs nothing.
+// expiry closes connections whose tokens expire (4401). One goroutine serves all; a connection without an expiring
+// token costs nothing.
 type expiry struct {
 	wake chan struct{} // the nearest deadline has changed
 	stop chan struct{}

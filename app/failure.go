@@ -13,7 +13,8 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason) {
 	if f, l := place(err); f != "" {
 		file, line = f, l
 	}
-	c.server.failed(&c.lines, Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason, Message: err.Error()},
+	c.server.failed(&c.lines, Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason,
+		Message: err.Error()},
 		"connection", c.ws.ID(), "handler", c.route.Handler, "traceback", traceback(err))
 	if !c.server.cfg.Dev {
 		return
@@ -29,7 +30,8 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason) {
 // failed counts a failure and logs it as a line of a source. A refused permission is none of the app's errors.
 func (s *Server) failed(source *overload.Limiter, f Failure, attrs ...any) {
 	s.cfg.Observer.Failed(f)
-	attrs = append([]any{"kind", string(f.Kind), "route", f.Route, "reason", string(f.Reason), "file", f.File, "line", f.Line, "error", f.Message}, attrs...)
+	attrs = append([]any{"kind", string(f.Kind), "route", f.Route, "reason", string(f.Reason), "file", f.File, "line",
+		f.Line, "error", f.Message}, attrs...)
 	if f.Version != 0 {
 		attrs = append(attrs, "version", f.Version)
 	}

@@ -29,7 +29,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if queryTooLong(r.URL.RawQuery) && queryTooLong(auth.StripToken(r.URL.RawQuery)) { // a token has a bound of its own
-		writeProblem(w, http.StatusRequestURITooLong, fmt.Sprintf("a query may have %d bytes and %d pairs", maxQuery, maxQueryPairs))
+		writeProblem(w, http.StatusRequestURITooLong,
+			fmt.Sprintf("a query may have %d bytes and %d pairs", maxQuery, maxQueryPairs))
 		return
 	}
 	in := s.current.Load()
@@ -49,7 +50,9 @@ func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instanc
 		return
 	}
 	if route := findRoute(in.app, handlerMethod(r.Method), path); route != nil {
-		s.runHTTP(w, r, route.Options, httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern, index: route.index})
+		s.runHTTP(w, r, route.Options,
+			httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern,
+				index: route.index})
 		return
 	}
 	if !wsconn.IsUpgrade(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && in.app.static.serve(w, r) {
@@ -64,19 +67,21 @@ func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instan
 	if socket != nil && wsconn.IsUpgrade(r) {
 		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) wsconn.Handler {
 			return &scriptConn{server: s, in: in, script: socket, accepted: a,
-				inbox: newInbox(inboxLimit{events: s.cfg.Events, eventBytes: s.cfg.EventBytes, messages: waitingMessages, bytes: waitingBytes})}
+				inbox: newInbox(inboxLimit{events: s.cfg.Events, eventBytes: s.cfg.EventBytes, messages: waitingMessages,
+					bytes: waitingBytes})}
 		})
 		return
 	}
 	if sc := table.find(handlerMethod(r.Method), path); sc != nil {
-		s.runHTTP(w, r, Options{}, httpRun{pool: in.scripts, app: in.app, route: sc.name.String(), file: sc.file, pattern: sc.pattern, script: sc})
+		s.runHTTP(w, r, Options{}, httpRun{pool: in.scripts, app: in.app, route: sc.name.String(), file: sc.file,
+			pattern: sc.pattern, script: sc})
 		return
 	}
 	s.answerNoMatch(w, r, socket != nil, func(method string) bool { return table.find(method, path) != nil })
 }
 
-// answerNoMatch answers a request that no handler takes: 426 for a plain GET where there is a WebSocket, 405 where there are
-// other methods, else 404.
+// answerNoMatch answers a request that no handler takes: 426 for a plain GET where there is a WebSocket, 405 where
+// there are other methods, else 404.
 func (s *Server) answerNoMatch(w http.ResponseWriter, r *http.Request, socket bool, has func(method string) bool) {
 	if socket && r.Method == http.MethodGet && !wsconn.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
@@ -135,7 +140,8 @@ func (s *Server) done(a *accepted) {
 }
 
 // upgrade makes a request a connection: origin, identity and limits first, then the handshake.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options, handler func(accepted) wsconn.Handler) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options,
+	handler func(accepted) wsconn.Handler) {
 	if s.cfg.Node != "" {
 		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
 	}
@@ -161,7 +167,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		refused.Write(w)
 		return
 	}
-	ws, err := s.cfg.Sockets.Accept(w, r, wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
+	ws, err := s.cfg.Sockets.Accept(w, r,
+		wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
 	if err != nil {
 		if release != nil {
 			release()
@@ -223,7 +230,8 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 	if h.script != nil {
 		used = h.app.requestUsed(h.script)
 	}
-	req := request{info: newRequestInfo(auth.WithoutToken(r)), used: used, pattern: h.pattern, method: r.Method, user: id.User, addr: s.cfg.RemoteAddr(r),
+	req := request{info: newRequestInfo(auth.WithoutToken(r)), used: used, pattern: h.pattern, method: r.Method,
+		user: id.User, addr: s.cfg.RemoteAddr(r),
 		body: string(body), json: ijson.IsMediaType(r.Header.Get("Content-Type"))}
 	t := s.newTurn(&requester{ctx: r.Context()})
 	defer t.end()
@@ -238,7 +246,8 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 }
 
 // call runs the handler in a worker.
-func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, allow *auth.Permissions) (a answer, err error) {
+func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, allow *auth.Permissions) (a answer,
+	err error) {
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
@@ -254,7 +263,8 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	if err := t.begin(); err != nil {
 		return answer{}, err
 	}
-	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t, calls: &overload.Limiter{}, lines: lines}
+	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t,
+		calls: &overload.Limiter{}, lines: lines}
 	vm := wk.vm
 	defer catch(vm, &err)
 	vm.Data = &wk.call

@@ -51,7 +51,8 @@ return M`,
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 			got, _ := n.request(tt.method, tt.path, tt.body)
-			if got = strings.TrimSpace(got); got != tt.want && !(strings.HasSuffix(tt.want, " ") && strings.HasPrefix(got, tt.want)) {
+			if got = strings.TrimSpace(got); got != tt.want &&
+				!(strings.HasSuffix(tt.want, " ") && strings.HasPrefix(got, tt.want)) {
 				t.Fatalf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -90,7 +91,8 @@ func TestHTTPRequest(t *testing.T) {
 			}
 			check(t, json.Unmarshal([]byte(strings.TrimPrefix(text, "200 ")), &got))
 			r := got.R
-			if r.Method != "POST" || r.Path != "/api/custom/db/7" || r.Query["q"] != "1" || r.Params["id"] != "7" || r.Headers["x-y"] != "z" ||
+			if r.Method != "POST" || r.Path != "/api/custom/db/7" || r.Query["q"] != "1" || r.Params["id"] != "7" ||
+				r.Headers["x-y"] != "z" ||
 				string(r.Body) != tt.wantBody || got.BodyType != tt.wantType || r.Remote != "127.0.0.1" || r.WS {
 				t.Fatal(text)
 			}
@@ -102,7 +104,8 @@ func TestHTTPRequest(t *testing.T) {
 	if got := n.get("/api/custom/db/list"); got != "200 []" {
 		t.Error(got)
 	}
-	if got, h := n.request("PUT", "/api/custom/db/9", ""); !strings.HasPrefix(got, "405 ") || h.Get("Allow") != "GET, POST" {
+	if got, h := n.request("PUT", "/api/custom/db/9", ""); !strings.HasPrefix(got, "405 ") ||
+		h.Get("Allow") != "GET, POST" {
 		t.Error(got, h)
 	}
 }
@@ -134,7 +137,8 @@ function ok() return "ok" end`,
 		for i, tt := range tests {
 			t.Run(mode+tt.path, func(t *testing.T) {
 				got, h := n.request("GET", tt.path, "")
-				if !strings.HasPrefix(got, "500 ") || strings.Contains(got, tt.detail) != (mode == "dev") || h.Get("Content-Type") != "application/problem+json" {
+				if !strings.HasPrefix(got, "500 ") || strings.Contains(got, tt.detail) != (mode == "dev") ||
+					h.Get("Content-Type") != "application/problem+json" {
 					t.Errorf("%s %v", got, h)
 				}
 				f := n.seen.all()
@@ -150,7 +154,8 @@ function ok() return "ok" end`,
 }
 
 func TestHTTPBodyLimit(t *testing.T) {
-	n := startNode(t, map[string]string{"scripts/db/x.post.lua": `return #request.body`}, nodeOptions{config: func(c *Config) { c.Body = 10 }})
+	n := startNode(t, map[string]string{"scripts/db/x.post.lua": `return #request.body`},
+		nodeOptions{config: func(c *Config) { c.Body = 10 }})
 	if got, _ := n.request("POST", "/api/custom/db/x", "0123456789"); got != "200 10" {
 		t.Error(got)
 	}
@@ -169,7 +174,8 @@ func TestHTTPRequestsShareNothing(t *testing.T) {
 		"lib/counter.lua":      `local M = {n = 0} function M.add() M.n = M.n + 1 return M.n end return M`,
 	}, nodeOptions{config: func(c *Config) { c.MaxVMs = 1 }})
 	for range 3 {
-		if got := n.get("/a") + n.get("/api/custom/db/x") + n.get("/api/custom/db/y"); got != `200 1200 [1,"/api/custom/db/x"]200 ["nil","nil",1]` {
+		if got := n.get("/a") + n.get("/api/custom/db/x") +
+			n.get("/api/custom/db/y"); got != `200 1200 [1,"/api/custom/db/x"]200 ["nil","nil",1]` {
 			t.Fatal(got)
 		}
 	}

@@ -18,7 +18,8 @@ import (
 var anonymous = auth.Anonymous()
 
 // identify asks who it is; false: 401 has been answered.
-func (s *Server) identify(w http.ResponseWriter, r *http.Request, route string, required bool) (*auth.Identity, string, bool) {
+func (s *Server) identify(w http.ResponseWriter, r *http.Request, route string, required bool) (*auth.Identity, string,
+	bool) {
 	id, err := s.cfg.Tokens.Identify(r)
 	switch {
 	case err != nil:

@@ -39,7 +39,8 @@ func mint(t testing.TB, c auth.MintClaims) string {
 // tokenNode is a node with the handler of these tests: a message is run as a command, and its result sent.
 func tokenNode(t *testing.T, options string) *testNode {
 	files := map[string]string{
-		"config/routes.lua": "router_websocket('/ws', 'h#h', " + options + ")\nrouter_get('/get', 'h#get', {permissions = 'claims'})",
+		"config/routes.lua": "router_websocket('/ws', 'h#h', " + options +
+			")\nrouter_get('/get', 'h#get', {permissions = 'claims'})",
 		"handlers/h.lua": `
 function h(event)
   if event.type ~= "message" then return {} end
@@ -54,7 +55,8 @@ end
 function get(request) return {pcall(ws_broadcast_room, request.query.to, "x")} end`,
 		"scripts/_system/s.ws.lua": "solidb.ws.send(json.encode(request.user)) solidb.ws.recv()",
 	}
-	return startNode(t, files, nodeOptions{load: LoadOptions{HasKeys: true}, config: func(c *Config) { c.Tokens = tokens(t) }})
+	return startNode(t, files, nodeOptions{load: LoadOptions{HasKeys: true},
+		config: func(c *Config) { c.Tokens = tokens(t) }})
 }
 
 // SPEC 4: `user` is always a table. Handlers never see the token itself.
@@ -80,7 +82,8 @@ func TestUserOfToken(t *testing.T) {
 				Query map[string]string
 			}
 			check(t, json.Unmarshal([]byte(got), &seen))
-			if u := seen.User; u.ID != "42" || u.Username != "ann" || !u.Authenticated || fmt.Sprint(u.Roles) != "[admin]" || u.Claims["sub"] != "42" {
+			if u := seen.User; u.ID != "42" || u.Username != "ann" || !u.Authenticated || fmt.Sprint(u.Roles) != "[admin]" ||
+				u.Claims["sub"] != "42" {
 				t.Errorf("user of %s", got)
 			}
 			if strings.Contains(got, token) || fmt.Sprint(seen.Query) != "map[a:1]" {
@@ -109,7 +112,8 @@ func TestTokenExpires(t *testing.T) {
 	stays := n.dial("/ws?token=" + mint(t, auth.MintClaims{UserID: "42"}))
 	renewed := n.dial("/ws?token=" + mint(t, soon))
 	first := n.dial("/ws?token=" + mint(t, soon))
-	renewed.say(`{"event":"token","token":"` + mint(t, auth.MintClaims{UserID: "42", Username: "bob", TTL: time.Hour}) + `"}`)
+	renewed.say(`{"event":"token","token":"` + mint(t, auth.MintClaims{UserID: "42", Username: "bob", TTL: time.Hour}) +
+		`"}`)
 	var answer struct {
 		Event     string `json:"event"`
 		ExpiresAt int64  `json:"expires_at"`
@@ -121,7 +125,8 @@ func TestTokenExpires(t *testing.T) {
 	first.untilClosed("closed 4401 the token has expired")
 	for _, c := range []*client{stays, renewed} {
 		c.say("{}")
-		if got := c.next(); !strings.Contains(got, `"id":"42"`) || c == renewed && !strings.Contains(got, `"username":"bob"`) {
+		if got := c.next(); !strings.Contains(got, `"id":"42"`) || c == renewed &&
+			!strings.Contains(got, `"username":"bob"`) {
 			t.Errorf("%s", got)
 		}
 	}
@@ -161,8 +166,10 @@ func TestPermissions(t *testing.T) {
 	n := tokenNode(t, "{permissions = 'claims', token_renewal = true}")
 	room := n.dial("/ws?token=" + mint(t, auth.MintClaims{UserID: "42", Channels: []string{"room:*"}}))
 	for _, do := range []string{
-		`{"join":"secret"}`, `{"join":["room:1","secret"]}`, `{"track":{"channel":"secret","user_id":"42"}}`, `{"broadcast_channel":{"channel":"secret","message":"x"}}`,
-		`{"broadcast_room":{"channel":"secret","message":"x"}}`, `{"broadcast":"x"}`, `[{"send":"not sent"},{"join":"secret"}]`,
+		`{"join":"secret"}`, `{"join":["room:1","secret"]}`, `{"track":{"channel":"secret","user_id":"42"}}`,
+		`{"broadcast_channel":{"channel":"secret","message":"x"}}`,
+		`{"broadcast_room":{"channel":"secret","message":"x"}}`, `{"broadcast":"x"}`,
+		`[{"send":"not sent"},{"join":"secret"}]`,
 	} {
 		room.say(`{"do":` + do + `}`)
 		room.say("{}")
@@ -174,7 +181,8 @@ func TestPermissions(t *testing.T) {
 			t.Errorf("the event after that has an error too: %s", got)
 		}
 	}
-	for _, call := range []string{`"ws_join","args":["secret"]`, `"ws_broadcast_room","args":["secret","x"]`, `"ws_broadcast","args":["x"]`} {
+	for _, call := range []string{`"ws_join","args":["secret"]`, `"ws_broadcast_room","args":["secret","x"]`,
+		`"ws_broadcast","args":["x"]`} {
 		room.say(`{"call":` + call + `}`)
 		if got := room.next(); !strings.Contains(got, `"ok":false`) || !strings.Contains(got, "is not allowed by the token") {
 			t.Errorf("%s: %s", call, got)
@@ -256,7 +264,8 @@ function get() ws_broadcast_room("b", 1) end`,
 	c := n.dial("/ws/a" + token)
 	c.say("function", "", "action", "")
 	c.expect("ws_broadcast_room: "+denied, "join: "+denied)
-	if got := n.get("/get" + token); !strings.HasPrefix(got, "403 ") || !strings.Contains(got, "is not allowed by the token") {
+	if got := n.get("/get" + token); !strings.HasPrefix(got, "403 ") ||
+		!strings.Contains(got, "is not allowed by the token") {
 		t.Error(got)
 	}
 	if strings.Contains(n.log.String(), "level=ERROR") {
@@ -327,7 +336,8 @@ func TestExpiryDue(t *testing.T) {
 				}
 			}
 		}
-		if len(e.heap) > 0 && wait != e.heap[0].at.Sub(now.Add(time.Duration(s)*time.Second)) || len(e.heap) == 0 && wait != lookAgain {
+		if len(e.heap) > 0 && wait != e.heap[0].at.Sub(now.Add(time.Duration(s)*time.Second)) || len(e.heap) == 0 &&
+			wait != lookAgain {
 			t.Errorf("after %d s it waits %v", s, wait)
 		}
 	}

@@ -20,7 +20,8 @@ type inbox struct {
 	wake  chan struct{} // buffer 1: the script may have something to take
 	space chan struct{} // buffer 1: the reader may have space
 
-	// Invariant: bytes is the sum of messages' lengths, eventBytes that of events' sizes; an item of a lower seq came earlier.
+	// Invariant: bytes is the sum of messages' lengths, eventBytes that of events' sizes; an item of a lower seq came
+	// earlier.
 	mu         sync.Mutex
 	events     queue[eventItem]
 	messages   queue[messageItem]

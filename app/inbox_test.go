@@ -29,8 +29,8 @@ func (t taken) text() string {
 
 func broadcastIn(name string) *hub.Event { return &hub.Event{Kind: hub.EventBroadcast, Channel: name} }
 
-// SPEC 1.1: recv: "channel and presence events stay queued"; recv_any: "whichever comes first … What was received before
-// the close is delivered before nil, closed".
+// SPEC 1.1: recv: "channel and presence events stay queued"; recv_any: "whichever comes first … What was received
+// before the close is delivered before nil, closed".
 func TestInboxOrder(t *testing.T) {
 	tests := []struct{ name, steps, want string }{
 		{"nothing", "any", "nothing"},
@@ -197,7 +197,8 @@ func TestInboxBytes(t *testing.T) {
 	for _, step := range []struct {
 		size int // 0: take one
 		ok   bool
-	}{{100_000, true}, {1, false}, {0, true}, {4000, true}, {4000, true}, {4000, false}, {100, true}, {0, true}, {4000, true}, {4000, false}} {
+	}{{100_000, true}, {1, false}, {0, true}, {4000, true}, {4000, true}, {4000, false}, {100, true}, {0, true}, {4000,
+		true}, {4000, false}} {
 		if step.size == 0 {
 			if got := q.take(true); got.event == nil {
 				t.Fatal("nothing waits")

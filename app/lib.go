@@ -35,7 +35,8 @@ type call struct {
 
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.
 var libraries = sync.OnceValues(func() (common, script *luavm.Library) {
-	globals := map[string]lua.LValue{"log": luavm.SharedTable(logFunctions, nil), "store": luavm.SharedTable(storeFunctions, nil)}
+	globals := map[string]lua.LValue{"log": luavm.SharedTable(logFunctions, nil),
+		"store": luavm.SharedTable(storeFunctions, nil)}
 	for name, f := range wsFunctions {
 		globals[name] = luavm.Func(f)
 	}
@@ -72,8 +73,8 @@ func (c *call) wait(l *lua.LState, function string, f func(ctx context.Context) 
 	}
 }
 
-// block runs f, a call to Redis, outside of Lua's time; another turn may have the worker's core meanwhile. It ends a turn that
-// may not make the call, or is over after it.
+// block runs f, a call to Redis, outside of Lua's time; another turn may have the worker's core meanwhile. It ends a
+// turn that may not make the call, or is over after it.
 func (c *call) block(l *lua.LState, f func(ctx context.Context) error) (err error) {
 	vm, ctx := luavm.Of(l), c.server.ctx
 	if c.turn != nil {
@@ -239,8 +240,8 @@ func (a args) value(v hub.Value) lua.LValue {
 	return lua.LString(v.Text)
 }
 
-// list pushes an array of n values. They are made one by one, each after it was charged for size bytes and on the stack from
-// then on, so that no list grows past the script's memory.
+// list pushes an array of n values. They are made one by one, each after it was charged for size bytes and on the stack
+// from then on, so that no list grows past the script's memory.
 func (a args) list(n, size int, value func(i int) lua.LValue) int {
 	vm, list := luavm.Of(a.l), luavm.NewArray()
 	a.l.Push(list)

@@ -14,7 +14,8 @@ import (
 // maxStoreKey bounds keys and fields of store, in bytes.
 const maxStoreKey = 1024
 
-// storeFunctions are the app's shared state in Redis (SPEC 1.3). Values are JSON; all raise within 3 s when Redis is away.
+// storeFunctions are the app's shared state in Redis (SPEC 1.3). Values are JSON; all raise within 3 s when Redis is
+// away.
 var storeFunctions = map[string]lua.LGFunction{
 	"get":     storeGet,
 	"set":     storeSet,

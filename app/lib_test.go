@@ -85,10 +85,12 @@ add(pcall(store.incr, "s") == false and "raises")
 return out`}, nodeOptions{redis: r, config: config})
 	want := `200 ["nil",true,{"a":[1,null],"e":[]},true,"text",false,"text",true,true,true,false,1,6,4,4,true,false,true,true,{"x":1},"nil",`
 	got := n.get("/api/custom/db/x")
-	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `,{},true,false,"raises"]`) || !strings.Contains(got, `"f":{"x":1}`) {
+	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `,{},true,false,"raises"]`) ||
+		!strings.Contains(got, `"f":{"x":1}`) {
 		t.Fatalf("got  %s\nwant %s…", got, want)
 	}
-	if ttl, err := n.redis.Client().PTTL(t.Context(), n.storeKey("fresh")).Result(); err != nil || ttl <= 0 || ttl > time.Minute {
+	if ttl, err := n.redis.Client().PTTL(t.Context(), n.storeKey("fresh")).Result(); err != nil || ttl <= 0 ||
+		ttl > time.Minute {
 		t.Fatalf("ttl %v, %v", ttl, err)
 	}
 }
@@ -130,7 +132,8 @@ log.info("hello", {n = 1, f = 1.5, s = "x y", t = {1, 2}, b = true, fn = print})
 log.warn("careful") log.error("bad")
 print("printed", 1)`), nodeOptions{})
 	n.lua("").expect("closed 1000")
-	for _, want := range []string{`level=INFO msg=hello route="WS db/x" connection=`, "fields.n=1", "fields.f=1.5", `fields.s="x y"`, "fields.t=[1,2]", "fields.b=true",
+	for _, want := range []string{`level=INFO msg=hello route="WS db/x" connection=`, "fields.n=1", "fields.f=1.5",
+		`fields.s="x y"`, "fields.t=[1,2]", "fields.b=true",
 		`fields.fn="a function"`, "level=WARN msg=careful", "level=ERROR msg=bad", `msg="printed\t1"`} {
 		n.logged(want)
 	}
@@ -139,7 +142,8 @@ print("printed", 1)`), nodeOptions{})
 	}
 }
 
-// SPEC 1.3: "log.debug … structured log lines that name route and connection", "and for HTTP handlers": those have no connection.
+// SPEC 1.3: "log.debug … structured log lines that name route and connection", "and for HTTP handlers": those have no
+// connection.
 func TestLogElsewhere(t *testing.T) {
 	files := scriptApp(`log.debug("quiet", {n = 1})`)
 	files["config/routes.lua"] = `router_get("/h/:id", "h#get")`
@@ -179,7 +183,8 @@ func TestFunctionsWhileLoading(t *testing.T) {
 		"handlers/h.lua":    "store.get('x')\nfunction get() end",
 	})
 	_, problems := Load(dir, LoadOptions{})
-	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "handlers/h.lua:1: this function cannot be called while the file is loaded") {
+	if len(problems) != 1 || !strings.Contains(problems[0].Error(),
+		"handlers/h.lua:1: this function cannot be called while the file is loaded") {
 		t.Fatal(problems)
 	}
 }

@@ -47,13 +47,14 @@ if event.message == "ok" then return {send = "ok"} end`), nodeOptions{config: fu
 	}
 }
 
-// SPEC 1.4: "a value-size limit"; SPEC 6: "Budget errors (time, stack, size) can't be caught by pcall". So it is for what the functions of
-// the server and the actions encode, and for what comes from Redis.
+// SPEC 1.4: "a value-size limit"; SPEC 6: "Budget errors (time, stack, size) can't be caught by pcall". So it is for
+// what the functions of the server and the actions encode, and for what comes from Redis.
 func TestTooLongForTheServer(t *testing.T) {
 	const big = `local big = {} for i = 1, 2000 do big[i] = string.rep("x", 1000) end
 `
 	t.Run("handler", func(t *testing.T) {
-		for _, body := range []string{`return {send = big}`, `return {{send = "x"}, {broadcast_channel = {channel = "c", message = big}}}`,
+		for _, body := range []string{`return {send = big}`,
+			`return {{send = "x"}, {broadcast_channel = {channel = "c", message = big}}}`,
 			`return {track = {channel = "c", user_id = "u", big = big}}`} {
 			n := startNode(t, handler(`if event.type == "message" then `+big+body+` end`))
 			c := n.dial("/ws/x")
@@ -109,7 +110,8 @@ func TestLimitsOfScripts(t *testing.T) {
 		"value":  `local s = "x" while true do s = s .. s end`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := startNode(t, withWatch(scriptApp(code)), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
+			n := startNode(t, withWatch(scriptApp(code)),
+				nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
 			watch := n.watch("c")
 			n.lua("").expect("closed 1011 script error")
 			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
@@ -122,8 +124,8 @@ func TestLimitsOfScripts(t *testing.T) {
 	}
 }
 
-// TestScriptMemory: SPEC 3, `--script-memory`: "Lua of all connections of a node together (beyond: the largest is ended,
-// 1011)". One that waits is ended, too, and one whose handlers keep much in globals.
+// TestScriptMemory: SPEC 3, `--script-memory`: "Lua of all connections of a node together (beyond: the largest is
+// ended, 1011)". One that waits is ended, too, and one whose handlers keep much in globals.
 func TestScriptMemory(t *testing.T) {
 	files := scriptApp(`local keep = {}
 solidb.ws.send("ready")
@@ -173,8 +175,8 @@ end`
 	more.expect("kept 1")
 }
 
-// TestPanicInATurn: SPEC 1.4: an error "closes that connection (1011) and touches nobody else". A panic of ours is the same,
-// and the worker in which it came is thrown away.
+// TestPanicInATurn: SPEC 1.4: an error "closes that connection (1011) and touches nobody else". A panic of ours is the
+// same, and the worker in which it came is thrown away.
 func TestPanicInATurn(t *testing.T) {
 	files := handler(`if event.type == "message" then return {send = "ok"} end`)
 	files["config/routes.lua"] += "\n" + `router_websocket("/bad", "chat#chat")`

@@ -14,7 +14,8 @@ func TestLineRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out logBuffer
 		began := time.Now()
-		l := &lines{log: slog.New(slog.NewTextHandler(&out, nil)), now: func() time.Duration { return time.Since(began) + time.Hour }}
+		l := &lines{log: slog.New(slog.NewTextHandler(&out, nil)),
+			now: func() time.Duration { return time.Since(began) + time.Hour }}
 		defer l.close()
 		sources := make([]overload.Limiter, 20)
 		write := func(n int) (written []int) {

@@ -46,8 +46,8 @@ func inUse() (heap, stacks int64) {
 	return int64(m.HeapInuse), int64(m.StackInuse)
 }
 
-// TestIdleMemory measures what idle connections hold, the client's end of about 1 KB included. It is a measurement, not a
-// check of a limit: set ROLLCALL_MEASURE to run it.
+// TestIdleMemory measures what idle connections hold, the client's end of about 1 KB included. It is a measurement, not
+// a check of a limit: set ROLLCALL_MEASURE to run it.
 func TestIdleMemory(t *testing.T) {
 	if os.Getenv("ROLLCALL_MEASURE") == "" {
 		t.Skip("a measurement")
@@ -79,7 +79,8 @@ end`
 		eventually(t, "all in", func() bool { return n.hub.Count() >= count })
 		time.Sleep(time.Second)
 		heap2, stacks2 := inUse()
-		t.Logf("%s: heap %d, stacks %d bytes, %.1f goroutines, %d failures", kind.name, (heap2-heap)/count, (stacks2-stacks)/count, float64(runtime.NumGoroutine()-goroutines)/count, len(n.seen.all()))
+		t.Logf("%s: heap %d, stacks %d bytes, %.1f goroutines, %d failures", kind.name, (heap2-heap)/count,
+			(stacks2-stacks)/count, float64(runtime.NumGoroutine()-goroutines)/count, len(n.seen.all()))
 		for _, c := range conns {
 			_ = c.Close()
 		}

@@ -113,7 +113,8 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	n.broker = broker.New(broker.Config{Redis: n.client, Log: log})
 	store := presence.NewStore(n.client, n.client.Keys())
 	process := cluster.NewProcess()
-	cl := cluster.New(cluster.Config{Redis: n.client, Broker: n.broker, Process: process, TTL: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Remover: store, Log: log,
+	cl := cluster.New(cluster.Config{Redis: n.client, Broker: n.broker, Process: process, TTL: 6 * time.Second,
+		Heartbeat: 100 * time.Millisecond, Remover: store, Log: log,
 		Load: func() cluster.Load { return n.hub.Load() }})
 	tracker := presence.NewTracker(presence.Config{Store: store, Lease: cl, TTL: 6 * time.Second, Log: log})
 	n.hub = hub.New(hub.Config{Redis: n.client, Broker: n.broker, Cluster: cl, Tracker: tracker, Log: log})
@@ -122,7 +123,8 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	cl.Handle(n.hub)
 	cl.Start()
 	n.hub.Start()
-	n.scripts, err = OpenScripts(ctx, ScriptsConfig{Redis: n.client, Broker: n.broker, Keys: n.client.Keys(), Every: 50 * time.Millisecond, Log: log})
+	n.scripts, err = OpenScripts(ctx,
+		ScriptsConfig{Redis: n.client, Broker: n.broker, Keys: n.client.Keys(), Every: 50 * time.Millisecond, Log: log})
 	check(t, err)
 	a, problems := Load(n.dir, o.load)
 	if len(problems) > 0 {

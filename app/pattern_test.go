@@ -143,7 +143,8 @@ func TestSplitPath(t *testing.T) {
 	}
 }
 
-// The tree finds what comparing every pattern finds: of those that match, the one whose first static segment is leftmost.
+// The tree finds what comparing every pattern finds: of those that match, the one whose first static segment is
+// leftmost.
 func TestTreeAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segment := rapid.SampledFrom([]string{"a", "b", ":x", ":y", ":z"})

@@ -216,7 +216,8 @@ func TestPoolUnderLoad(t *testing.T) {
 	}
 	done.Wait()
 	if p.size() > 6 || len(p.idle) != p.size() || len(p.light) != 0 || p.blocked != 0 {
-		t.Fatalf("size %d, idle %d, line %d, blocked %d, at most %d ran", p.size(), len(p.idle), len(p.light), p.blocked, most.Load())
+		t.Fatalf("size %d, idle %d, line %d, blocked %d, at most %d ran", p.size(), len(p.idle), len(p.light), p.blocked,
+			most.Load())
 	}
 }
 

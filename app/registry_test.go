@@ -57,7 +57,8 @@ func TestMergeRecords(t *testing.T) {
 		{"deleted elsewhere", "a=5+", "a=" + recent + "-", "a=" + recent + "-", "", ""},
 		{"written again after deletion", "a=5-", "a=6+", "a=6+", "", ""},
 		{"wiped, with a deletion", "a=" + recent + "-", "", "a=" + recent + "-", "a=" + recent + "-", ""},
-		{"a lost deletion wins over an older script", "a=" + recent + "-", "a=5+", "a=" + recent + "-", "a=" + recent + "-", ""},
+		{"a lost deletion wins over an older script", "a=" + recent + "-", "a=5+", "a=" + recent + "-", "a=" + recent + "-",
+			""},
 		{"old deletion", "a=" + old + "-", "a=" + old + "-", "", "", "a=" + old + "-"},
 		{"old deletion, wiped", "a=" + old + "-", "", "", "", ""},
 	}
@@ -89,7 +90,8 @@ func TestMergeOfEqualVersions(t *testing.T) {
 }
 
 func TestDamagedRecords(t *testing.T) {
-	for _, raw := range []string{"", "5", "5 + ", "x + {}", "5 * {}", "5 + {", `5 + {"db":"db","path":"","method":"GET"}`, `5 + {"db":"db","path":"x","method":"HEAD"}`} {
+	for _, raw := range []string{"", "5", "5 + ", "x + {}", "5 * {}", "5 + {", `5 + {"db":"db","path":"","method":"GET"}`,
+		`5 + {"db":"db","path":"x","method":"HEAD"}`} {
 		if r, err := parseRecord(raw); err == nil {
 			t.Errorf("%q was read as %+v", raw, r)
 		}

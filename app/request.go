@@ -25,7 +25,8 @@ func queryTooLong(raw string) bool {
 }
 
 // requestInfo is what handlers may ask about a request, as compact as it can be kept for the life of a connection:
-// three pieces of one string. The tables are made from it for each event, so that one handler's changes are gone by the next.
+// three pieces of one string. The tables are made from it for each event, so that one handler's changes are gone by the
+// next.
 type requestInfo struct {
 	path    string // escaped, as in the request line
 	query   pairs  // decoded, in order; what is not well encoded or no UTF-8 is left out

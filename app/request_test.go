@@ -17,8 +17,8 @@ func flat(t *lua.LTable) string {
 	return b.String()
 }
 
-// SPEC 1.2: "params, query, headers: tables, on every event; header names lower-case"; SPEC 6: "Repeated query keys: the
-// last; repeated headers: joined by commas; path segments are percent-decoded".
+// SPEC 1.2: "params, query, headers: tables, on every event; header names lower-case"; SPEC 6: "Repeated query keys:
+// the last; repeated headers: joined by commas; path segments are percent-decoded".
 func TestRequestTables(t *testing.T) {
 	tests := []struct {
 		name, pattern, url, header             string

@@ -30,11 +30,12 @@ type Route struct {
 
 // Options are a route's third argument (SPEC 1.2).
 type Options struct {
-	Auth         bool     // a valid token is required, else 401
-	Origins      []string // replace the global list; nil: not given
-	MaxMessage   int64    // bytes; 0: the node's
-	Devices      bool     // presence = "devices"
-	ByClaims     bool     // permissions = "claims": the token says which channels the handler may join, track in and broadcast to
+	Auth       bool     // a valid token is required, else 401
+	Origins    []string // replace the global list; nil: not given
+	MaxMessage int64    // bytes; 0: the node's
+	Devices    bool     // presence = "devices"
+	// permissions = "claims": the token says which channels the handler may join, track in and broadcast to
+	ByClaims     bool
 	TokenRenewal bool     // a client may send a new token before the old one expires
 	Subprotocols []string // of the app, the preferred ones first
 }
@@ -91,7 +92,8 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 	call := fmt.Sprintf("%s(%q)", function, string(path))
 	handler, ok := arg(1).(lua.LString)
 	if !ok {
-		r.problem(place, "%s: the second argument must be a handler like \"websocket#chat_handler\", not %s", call, describe(arg(1)))
+		r.problem(place, "%s: the second argument must be a handler like \"websocket#chat_handler\", not %s", call,
+			describe(arg(1)))
 		return
 	}
 	p, err := parsePattern(string(path))
@@ -179,7 +181,8 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			fail("the options must be named, like { auth = true }")
 			continue
 		}
-		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" || name == "token_renewal" || name == "subprotocols") {
+		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" ||
+			name == "token_renewal" || name == "subprotocols") {
 			fail("the option %q is for WebSocket routes", string(name))
 			continue
 		}
@@ -219,8 +222,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			}
 		case "subprotocols":
 			list, ok := luaStrings(v)
-			if !ok || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return !isToken(s) || s == auth.Subprotocol }) {
-				fail("subprotocols must be an array of names without spaces and separators, but for %q, not %s", auth.Subprotocol, describe(v))
+			if !ok || len(list) == 0 || slices.ContainsFunc(list,
+				func(s string) bool { return !isToken(s) || s == auth.Subprotocol }) {
+				fail("subprotocols must be an array of names without spaces and separators, but for %q, not %s", auth.Subprotocol,
+					describe(v))
 				continue
 			}
 			o.Subprotocols = list
@@ -229,7 +234,8 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				fail("permissions must be \"claims\", not %s", describe(v))
 			}
 		default:
-			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, subprotocols, token_renewal)", string(name))
+			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, subprotocols, token_renewal)",
+				string(name))
 		}
 	}
 	return o, bad

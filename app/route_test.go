@@ -89,14 +89,16 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"reserved api", `router_get("/_api/x", "b#c")`, "/_api is Rollcall's own"},
 		{"reserved health", `router_get("/healthz", "b#c")`, "/healthz is Rollcall's own"},
 		{"reserved scripts", `router_websocket("/api/custom/:x", "b#c")`, "/api/custom (scripts) is Rollcall's own"},
-		{"conflict", "router_get('/a/:x', 'b#c')\nrouter_get('/a/:y', 'b#c')", `routes.lua:2: router_get("/a/:y") matches the same paths as "/a/:x" at routes.lua:1`},
+		{"conflict", "router_get('/a/:x', 'b#c')\nrouter_get('/a/:y', 'b#c')",
+			`routes.lua:2: router_get("/a/:y") matches the same paths as "/a/:x" at routes.lua:1`},
 		{"too many", `router_get("/a", "b#c", {}, 1)`, "takes a path, a handler and a table of options"},
 		{"options", `router_get("/a", "b#c", true)`, "the options must be a table, not true"},
 		{"array of options", `router_get("/a", "b#c", {"auth"})`, "the options must be named"},
 		{"unknown option", `router_get("/a", "b#c", {aut = true})`, `unknown option "aut"`},
 		{"auth", `router_get("/a", "b#c", {auth = "yes"})`, `auth must be true or false, not the string "yes"`},
 		{"presence", `router_websocket("/a", "b#c", {presence = "all"})`, `presence must be "devices"`},
-		{"presence on http", `router_get("/a", "b#c", {presence = "devices"})`, `the option "presence" is for WebSocket routes`},
+		{"presence on http", `router_get("/a", "b#c", {presence = "devices"})`,
+			`the option "presence" is for WebSocket routes`},
 		{"max_message", `router_websocket("/a", "b#c", {max_message = 0.5})`, "max_message must be a whole number"},
 		{"max_message zero", `router_websocket("/a", "b#c", {max_message = 0})`, "max_message must be a whole number"},
 		{"origins", `router_websocket("/a", "b#c", {origins = "x"})`, "origins must be an array of strings"},
@@ -104,16 +106,19 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"bad origin", `router_websocket("/a", "b#c", {origins = {"example.com"}})`, `"example.com" is no origin`},
 		{"permissions", `router_websocket("/a", "b#c", {permissions = true})`, `permissions must be "claims", not true`},
 		{"subprotocols", `router_websocket("/a", "b#c", {subprotocols = "chat"})`, "subprotocols must be an array of names"},
-		{"subprotocols with a space", `router_websocket("/a", "b#c", {subprotocols = {"chat 2"}})`, "subprotocols must be an array of names"},
+		{"subprotocols with a space", `router_websocket("/a", "b#c", {subprotocols = {"chat 2"}})`,
+			"subprotocols must be an array of names"},
 		{"no subprotocols", `router_websocket("/a", "b#c", {subprotocols = {}})`, "subprotocols must be an array of names"},
 		{"subprotocol of tokens", `router_websocket("/a", "b#c", {subprotocols = {"rollcall"}})`, `but for "rollcall"`},
-		{"subprotocols on http", `router_get("/a", "b#c", {subprotocols = {"chat"}})`, `the option "subprotocols" is for WebSocket routes`},
+		{"subprotocols on http", `router_get("/a", "b#c", {subprotocols = {"chat"}})`,
+			`the option "subprotocols" is for WebSocket routes`},
 		{"renewal", `router_websocket("/a", "b#c", {token_renewal = 1})`, "token_renewal must be true or false"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := register(t, tt.source)
-			if len(r.problems) != 1 || !strings.Contains(r.problems[0].Error(), tt.want) || !strings.HasPrefix(r.problems[0].Error(), "routes.lua:") {
+			if len(r.problems) != 1 || !strings.Contains(r.problems[0].Error(), tt.want) ||
+				!strings.HasPrefix(r.problems[0].Error(), "routes.lua:") {
 				t.Fatalf("problems %v, want one with %q", r.problems, tt.want)
 			}
 		})

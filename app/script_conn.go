@@ -14,7 +14,8 @@ import (
 	"rollcall/wsconn"
 )
 
-// scriptConn is one connection script at work (SPEC 1.1): its own VM and one goroutine, from connect to the script's end.
+// scriptConn is one connection script at work (SPEC 1.1): its own VM and one goroutine, from connect to the script's
+// end.
 //
 //	Open ──▶ running ── returns, raises ──▶ connection closed (1000, 1011)
 //	            │ connection closed: recv gives what came before, then nil
@@ -49,7 +50,9 @@ const (
 
 // Open starts the script.
 func (c *scriptConn) Open() {
-	c.sess = c.server.cfg.Hub.Enter(hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.script.name.URLPath(), Addr: c.addr, User: c.user.User, Events: c.hear})
+	c.sess = c.server.cfg.Hub.Enter(
+		hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.script.name.URLPath(), Addr: c.addr, User: c.user.User,
+			Events: c.hear})
 	c.server.running.Go(c.run)
 }
 
@@ -93,9 +96,11 @@ func (c *scriptConn) run() {
 	c.inbox.drop()
 	code, reason := wsconn.CodeNormal, ""
 	if err != nil {
-		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback", traceback(err))
+		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback",
+			traceback(err))
 		if c.server.cfg.Dev {
-			_ = c.ws.Send(wsconn.TextString("Lua Error: " + strings.ToValidUTF8(err.Error(), "\uFFFD"))) // a closed client need not know
+			// a closed client need not know
+			_ = c.ws.Send(wsconn.TextString("Lua Error: " + strings.ToValidUTF8(err.Error(), "\uFFFD")))
 		}
 		code, reason = wsconn.CodeInternal, "script error"
 	}
@@ -109,12 +114,16 @@ func (c *scriptConn) runScript() (err error) {
 		return c.script.err
 	}
 	_, library := libraries()
-	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess, script: c, calls: &overload.Limiter{}, lines: &c.lines}
+	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess,
+		script: c, calls: &overload.Limiter{}, lines: &c.lines}
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
-		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own, Clock: c.server.cfg.Clock})
+		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own,
+		Clock: c.server.cfg.Clock})
 	defer vm.Close()
 	defer catch(vm, &err)
-	vm.SetGlobal("request", requestTable(vm, request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET", user: c.user.User, addr: c.addr, websocket: true}))
+	vm.SetGlobal("request", requestTable(vm,
+		request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET",
+			user: c.user.User, addr: c.addr, websocket: true}))
 	c.req, c.user = requestInfo{}, nil // the table has what the script needs
 	_, err = vm.Run(c.script.program)
 	var e *luavm.Error
@@ -136,7 +145,8 @@ func (c *scriptConn) evict() { c.ws.Close(wsconn.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
 	file, line := place(err)
-	return Failure{Kind: RunScript, Route: c.script.name.String(), Version: c.script.version, File: file, Line: line, Reason: reason, Message: err.Error()}
+	return Failure{Kind: RunScript, Route: c.script.name.String(), Version: c.script.version, File: file, Line: line,
+		Reason: reason, Message: err.Error()}
 }
 
 // checkOver ends a script that goes on too long after its connection has closed, or when the server closes.

@@ -16,8 +16,8 @@ func TestScriptEndClosesWith1000(t *testing.T) {
 	n.lua("").expect("bye", "closed 1000")
 }
 
-// SPEC 1.1: "What was received before the close is delivered before nil, closed"; "a send after the client has gone ends
-// the script without being counted as an error" (SPEC 6).
+// SPEC 1.1: "What was received before the close is delivered before nil, closed"; "a send after the client has gone
+// ends the script without being counted as an error" (SPEC 6).
 func TestScriptAfterTheClientHasGone(t *testing.T) {
 	n := startNode(t, withWatch(scriptApp(`
 local ws = solidb.ws
@@ -55,7 +55,8 @@ ws.channel.broadcast("end", "not reached")`)), nodeOptions{config: func(c *Confi
 
 // A script that goes on asking for messages after the close is ended by its time budget.
 func TestScriptThatNeverEnds(t *testing.T) {
-	n := startNode(t, scriptApp(`while true do solidb.ws.recv() end`), nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 30 * time.Millisecond} }})
+	n := startNode(t, scriptApp(`while true do solidb.ws.recv() end`),
+		nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 30 * time.Millisecond} }})
 	n.lua("").leave(1000)
 	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 	if f := n.seen.all()[0]; f.Reason != "budget" || f.Line != 1 {
@@ -142,7 +143,8 @@ func TestScriptRaises(t *testing.T) {
 			c.expect("closed 1011 script error")
 			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 			f := n.seen.all()[0]
-			if f.Route != "WS db/x" || f.Line != 2 || f.File != "scripts/db/x.ws.lua" || f.Reason != "raised" || f.Kind != RunScript {
+			if f.Route != "WS db/x" || f.Line != 2 || f.File != "scripts/db/x.ws.lua" || f.Reason != "raised" ||
+				f.Kind != RunScript {
 				t.Fatalf("%+v", f)
 			}
 			n.logged(`route="WS db/x" reason=raised file=scripts/db/x.ws.lua line=2`)
@@ -150,8 +152,8 @@ func TestScriptRaises(t *testing.T) {
 	}
 }
 
-// SPEC 1.1: "A script's event queue is bounded …; a script that lets it run over is closed (1013). Client messages beyond
-// it wait in the socket."
+// SPEC 1.1: "A script's event queue is bounded …; a script that lets it run over is closed (1013). Client messages
+// beyond it wait in the socket."
 func TestScriptOverflow(t *testing.T) {
 	n := startNode(t, scriptApp(`
 solidb.ws.channel.subscribe("c")

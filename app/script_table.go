@@ -74,7 +74,8 @@ func (s *Scripts) compile(old *scriptSet, next records) *scriptSet {
 		if sc == nil {
 			sc = compileScript(r.Name(), "", r.Version, r.Code)
 			if sc.err != nil {
-				s.cfg.Log.Error("registered script does not compile on this node", "script", r.Name().String(), "version", r.Version, "error", sc.err)
+				s.cfg.Log.Error("registered script does not compile on this node", "script", r.Name().String(), "version",
+					r.Version, "error", sc.err)
 			}
 		}
 		set.scripts = append(set.scripts, sc)

@@ -189,8 +189,8 @@ ws.recv()`))
 	watch.expect(`["leave","c","ann",{"n":2,"user_id":"ann"},false,true]`)
 }
 
-// SPEC 1.1: "The user of presence.join is user_info.user_id, else user_info.id, else the connection itself (empty strings
-// count as absent; numbers are accepted and become strings)."
+// SPEC 1.1: "The user of presence.join is user_info.user_id, else user_info.id, else the connection itself (empty
+// strings count as absent; numbers are accepted and become strings)."
 func TestScriptPresenceUser(t *testing.T) {
 	n := startNode(t, scriptApp(`
 local ws = solidb.ws
@@ -239,7 +239,8 @@ func TestScriptBadArguments(t *testing.T) {
 		{`ws.presence.join("c")`, "solidb.ws.presence.join: user_info must be a table, not nil"},
 		{`ws.presence.join("c", "ann")`, `solidb.ws.presence.join: user_info must be a table, not the string "ann"`},
 		{`ws.presence.join("c", {1, 2})`, "solidb.ws.presence.join: user_info must have names as keys"},
-		{`ws.presence.join("c", {user_id = {}})`, "solidb.ws.presence.join: user_info.user_id: user_id must be a string or a number, not a table"},
+		{`ws.presence.join("c", {user_id = {}})`,
+			"solidb.ws.presence.join: user_info.user_id: user_id must be a string or a number, not a table"},
 		{`ws.presence.join("c", {user_id = ("u"):rep(256)})`, "user_id must be 1 to 255 bytes"},
 		{`ws.presence.join("c", {x = ("x"):rep(5000)})`, "metadata of one connection is larger than 4096 bytes"},
 		{`ws.presence.join("c", {x = print})`, "solidb.ws.presence.join: user_info: "},
@@ -267,7 +268,8 @@ func TestScriptBadArguments(t *testing.T) {
 		{`store.set("k")`, "store.set: value must not be nil"},
 		{`store.set("k", print)`, "store.set: value: "},
 		{`store.set("k", 1, 5)`, "store.set: options must be a table"},
-		{`store.set("k", 1, {ttl = "x"})`, `store.set: ttl must be a whole number of milliseconds above 0, not the string "x"`},
+		{`store.set("k", 1, {ttl = "x"})`,
+			`store.set: ttl must be a whole number of milliseconds above 0, not the string "x"`},
 		{`store.set("k", 1, {nx = 1})`, "store.set: nx must be true or false"},
 		{`store.set("k", 1, {ex = 1})`, `store.set: unknown option "ex"`},
 		{`store.incr("k", 0.5)`, "store.incr: by must be a whole number"},
@@ -285,7 +287,8 @@ local calls = {
 `+func() string {
 		var b strings.Builder
 		for _, tt := range tests {
-			b.WriteString("function() " + strings.Replace("local _ = "+tt.call, "local _ = ws.id = 1", "ws.id = 1", 1) + " end,\n")
+			b.WriteString("function() " + strings.Replace("local _ = "+tt.call, "local _ = ws.id = 1", "ws.id = 1", 1) +
+				" end,\n")
 		}
 		return b.String()
 	}()+`}
@@ -316,7 +319,8 @@ func TestScriptRequest(t *testing.T) {
 	}
 	text := n.dial("/api/custom/db/rooms/red?a=b", "X-One: 1").next()
 	check(t, json.Unmarshal([]byte(text), &got))
-	if got.Method != "GET" || got.Path != "/api/custom/db/rooms/red" || got.Query["a"] != "b" || got.Params["room"] != "red" ||
+	if got.Method != "GET" || got.Path != "/api/custom/db/rooms/red" || got.Query["a"] != "b" ||
+		got.Params["room"] != "red" ||
 		got.Headers["x-one"] != "1" || got.User["authenticated"] != false || got.Remote != "127.0.0.1" || !got.WS {
 		t.Fatal(text)
 	}

@@ -33,7 +33,8 @@ func ParseScriptName(db, path, method string) (ScriptName, error) {
 	if strings.HasPrefix(db, ":") {
 		return n, fmt.Errorf("%w: %q, the first segment, cannot be a parameter", ErrBadPath, db)
 	}
-	if db == "" || path == "" || strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || strings.Contains(db, "/") {
+	if db == "" || path == "" || strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") ||
+		strings.Contains(db, "/") {
 		return n, fmt.Errorf("%w: it must be {db}/{path} without empty segments", ErrBadPath)
 	}
 	if len(db)+len(path) > 255 {

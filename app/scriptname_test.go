@@ -40,7 +40,8 @@ func TestScanScripts(t *testing.T) {
 			found, problems := scanScripts(fstest.MapFS{tt.file: {}})
 			switch {
 			case strings.HasPrefix(tt.want, "!"):
-				if len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want[1:]) || !strings.HasPrefix(problems[0].Error(), tt.file) {
+				if len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want[1:]) ||
+					!strings.HasPrefix(problems[0].Error(), tt.file) {
 					t.Fatalf("problems %v, want one with %q", problems, tt.want[1:])
 				}
 			case tt.want == "":
@@ -57,8 +58,10 @@ func TestScanScripts(t *testing.T) {
 }
 
 func TestScriptFilesThatMatchTheSamePaths(t *testing.T) {
-	found, problems := scanScripts(fstest.MapFS{"scripts/db/[a].get.lua": {}, "scripts/db/[b].get.lua": {}, "scripts/db/[b].put.lua": {}})
-	if len(found) != 2 || len(problems) != 1 || problems[0].Error() != "scripts/db/[b].get.lua: is served at the same paths as scripts/db/[a].get.lua" {
+	found, problems := scanScripts(
+		fstest.MapFS{"scripts/db/[a].get.lua": {}, "scripts/db/[b].get.lua": {}, "scripts/db/[b].put.lua": {}})
+	if len(found) != 2 || len(problems) != 1 ||
+		problems[0].Error() != "scripts/db/[b].get.lua: is served at the same paths as scripts/db/[a].get.lua" {
 		t.Fatalf("found %v, problems %v", found, problems)
 	}
 }

@@ -50,8 +50,9 @@ type ScriptsConfig struct {
 	Log    *slog.Logger  // nil: slog.Default()
 }
 
-// Scripts are the scripts registered over HTTP (SPEC 1.1), kept in Redis and compiled on every node. A change is announced to
-// all nodes; one that missed it finds out by a cheap look at Redis. What Redis has lost, the nodes write back.
+// Scripts are the scripts registered over HTTP (SPEC 1.1), kept in Redis and compiled on every node. A change is
+// announced to all nodes; one that missed it finds out by a cheap look at Redis. What Redis has lost, the nodes write
+// back.
 type Scripts struct {
 	cfg  ScriptsConfig
 	stop chan struct{}
@@ -196,12 +197,14 @@ func (s *Scripts) Delete(ctx context.Context, db, path, method string) error {
 }
 
 // write runs script_put.lua and makes this node see the change.
-func (s *Scripts) write(ctx context.Context, name ScriptName, mark, text, replaceOnly string) (version string, err error) {
+func (s *Scripts) write(ctx context.Context, name ScriptName, mark, text, replaceOnly string) (version string,
+	err error) {
 	held := int64(0)
 	if r := s.now.Load().records[name.field()]; r != nil && !(r.deleted && replaceOnly == "1") {
 		held = r.Version
 	}
-	reply, err := s.cfg.Redis.Run(ctx, scriptPut, []string{s.cfg.Keys.Scripts()}, name.field(), mark, text, held, s.cfg.Keys.AllTopic(), replaceOnly, MaxScripts)
+	reply, err := s.cfg.Redis.Run(ctx, scriptPut, []string{s.cfg.Keys.Scripts()}, name.field(), mark, text, held,
+		s.cfg.Keys.AllTopic(), replaceOnly, MaxScripts)
 	if err != nil {
 		return "", err
 	}
@@ -334,8 +337,10 @@ func (s *Scripts) look(ctx context.Context, always bool) error {
 	next, restore, forget := mergeRecords(old.records, remote, time.Now())
 	s.now.Store(s.compile(old, next))
 	for field, r := range restore {
-		s.cfg.Log.Info("writing back a registered script that Redis has lost", "script", r.Name().String(), "version", r.Version)
-		if _, err := s.cfg.Redis.Run(ctx, scriptRestore, []string{s.cfg.Keys.Scripts()}, field, r.raw, s.cfg.Keys.AllTopic()); err != nil {
+		s.cfg.Log.Info("writing back a registered script that Redis has lost", "script", r.Name().String(), "version",
+			r.Version)
+		if _, err := s.cfg.Redis.Run(ctx, scriptRestore, []string{s.cfg.Keys.Scripts()}, field, r.raw,
+			s.cfg.Keys.AllTopic()); err != nil {
 			return fmt.Errorf("write back script %s: %w", r.Name(), err)
 		}
 	}

@@ -20,7 +20,8 @@ func (n *testNode) put(path, method, code string) Script {
 	return s
 }
 
-// SPEC 1.1: "A script that raises: logged and counted with path, version and line": the version that runs, not the newest.
+// SPEC 1.1: "A script that raises: logged and counted with path, version and line": the version that runs, not the
+// newest.
 func TestScriptRaisesWithItsVersion(t *testing.T) {
 	n := startNode(t, empty)
 	first := n.put("x", "WS", "solidb.ws.send('first')\nsolidb.ws.recv()\nerror('no')")
@@ -127,7 +128,8 @@ func TestScriptsOfOneShapeReplace(t *testing.T) {
 	}
 }
 
-// SPEC 1.1: "both live on every node within 1 s"; "New connections run the newest version; running ones finish on theirs."
+// SPEC 1.1: "both live on every node within 1 s"; "New connections run the newest version; running ones finish on
+// theirs."
 func TestScriptsOnEveryNode(t *testing.T) { eachRedis(t, testScriptsOnEveryNode) }
 
 func testScriptsOnEveryNode(t *testing.T, redis *redistest.Redis) {
@@ -160,9 +162,11 @@ func TestScriptsWithoutAnnouncement(t *testing.T) { eachRedis(t, testScriptsWith
 
 func testScriptsWithoutAnnouncement(t *testing.T, redis *redistest.Redis) {
 	n := startNode(t, empty, nodeOptions{redis: redis})
-	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/x", `5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5").Err())
+	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/x",
+		`5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5").Err())
 	eventually(t, "script", func() bool { return n.get("/api/custom/db/x") == "200 found" })
-	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z", `5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6").Err())
+	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z",
+		`5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6").Err())
 	n.logged("registered script cannot be read")
 	n.logged("registered script does not compile on this node")
 	if got := n.get("/api/custom/db/z"); !strings.HasPrefix(got, "500") {
@@ -173,8 +177,8 @@ func testScriptsWithoutAnnouncement(t *testing.T, redis *redistest.Redis) {
 	}
 }
 
-// SPEC 1.1: "survives restarts of every node"; SPEC 5: "After a wipe nodes write back … the registered scripts they hold
-// (the newest version wins)".
+// SPEC 1.1: "survives restarts of every node"; SPEC 5: "After a wipe nodes write back … the registered scripts they
+// hold (the newest version wins)".
 func TestScriptsSurvive(t *testing.T) { eachRedis(t, testScriptsSurvive) }
 
 func testScriptsSurvive(t *testing.T, redis *redistest.Redis) {
@@ -239,7 +243,8 @@ func TestScriptsWhileRedisIsAway(t *testing.T) {
 	n.redis.Kill()
 	t.Cleanup(n.redis.Restart)
 	start := time.Now()
-	if _, err := n.scripts.Put(context.Background(), "db", "y", "GET", ""); err == nil || time.Since(start) > 4*time.Second {
+	if _, err := n.scripts.Put(context.Background(), "db", "y", "GET", ""); err == nil ||
+		time.Since(start) > 4*time.Second {
 		t.Fatalf("%v after %v", err, time.Since(start))
 	}
 	if s, err := n.scripts.Get(context.Background(), "db", "x", "GET"); err != nil || s.Code != "return 'held'" {

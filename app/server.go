@@ -56,7 +56,8 @@ func NewServer(cfg Config) (*Server, error) {
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
 		// Files of public/ are read anew anyway, and those of test/ are no part of the app.
-		if s.watch, err = Watch(WatchConfig{Dir: cfg.App.Dir, Skip: []string{"public", "test"}, Quiet: cfg.Reload, Changed: s.reload, Log: cfg.Log}); err != nil {
+		if s.watch, err = Watch(WatchConfig{Dir: cfg.App.Dir, Skip: []string{"public", "test"}, Quiet: cfg.Reload,
+			Changed: s.reload, Log: cfg.Log}); err != nil {
 			s.cancel()
 			s.expiry.close()
 			return nil, err
@@ -101,7 +102,8 @@ func (s *Server) newInstance(a *App) *instance {
 // newWorker makes a VM that has run a handler file; nil: none, for HTTP scripts.
 func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 	common, _ := libraries()
-	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common, Require: a.findModule, Print: printLine, Over: over,
+	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common,
+		Require: a.findModule, Print: printLine, Over: over,
 		Clock: s.cfg.Clock})}
 	results, err := w.vm.Run(requestSetter())
 	if err != nil {
@@ -122,8 +124,8 @@ func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 	return w, nil
 }
 
-// TestVM makes a VM for a test of the app (app/apptest): it sees what HTTP handlers see, but is none of the server's, and its
-// turn has no end. What c says of libraries and data does not count. The caller closes it.
+// TestVM makes a VM for a test of the app (app/apptest): it sees what HTTP handlers see, but is none of the server's,
+// and its turn has no end. What c says of libraries and data does not count. The caller closes it.
 func (s *Server) TestVM(c luavm.Config) *luavm.VM {
 	c.Library, _ = libraries()
 	c.Require = s.App().findModule

@@ -10,8 +10,8 @@ import (
 	"rollcall/luavm"
 )
 
-// A connection's state (SPEC 1.2) is kept as text of a few bytes between events: so it may go to another VM next time, and
-// an idle connection keeps no tables.
+// A connection's state (SPEC 1.2) is kept as text of a few bytes between events: so it may go to another VM next time,
+// and an idle connection keeps no tables.
 //
 //	value = 't' | 'f' | '0' (json.null) | 'i' varint | 'n' 8 bytes | 's' length bytes | table | 'r' index (a table again)
 //	table = ('o' | 'a' marked as JSON array) length fields (value | '_' nil)… ('+' value value)… '.'
@@ -168,8 +168,8 @@ const maxState = 64 << 10
 
 var errStateTooLong = fmt.Errorf("event.state takes more than %d bytes; it stays as it was", maxState)
 
-// encodeState writes what a connection keeps; nil for an empty table. lossy tells that something was left out. The error is
-// errStateTooLong.
+// encodeState writes what a connection keeps; nil for an empty table. lossy tells that something was left out. The
+// error is errStateTooLong.
 func encodeState(t *lua.LTable, scratch []byte) (state []byte, lossy bool, err error) {
 	if isEmpty(t) {
 		return nil, false, nil

@@ -106,7 +106,8 @@ return event.message and {send = "n=" .. (s.n or 0) .. " text=" .. #(s.text or "
 	c.say("long", "many", "count")
 	c.expect("n=2 text=0 #=0")
 	for _, f := range n.seen.all() {
-		if f.Reason != ReasonActions || !strings.Contains(f.Message, "event.state takes more than 65536 bytes; it stays as it was") || f.Line == 0 {
+		if f.Reason != ReasonActions ||
+			!strings.Contains(f.Message, "event.state takes more than 65536 bytes; it stays as it was") || f.Line == 0 {
 			t.Errorf("%+v", f)
 		}
 	}

@@ -55,7 +55,8 @@ func (s static) serve(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// fileName turns a URL path into a path below public/: "/" and "/a/" mean their index.html. Hidden files are not served.
+// fileName turns a URL path into a path below public/: "/" and "/a/" mean their index.html. Hidden files are not
+// served.
 func fileName(escaped string) (string, bool) {
 	segments, err := splitPath(escaped)
 	if err != nil {

@@ -94,7 +94,8 @@ func TestStaticCaching(t *testing.T) {
 	w := httptest.NewRecorder()
 	s.serve(w, httptest.NewRequest("GET", "/app.js", nil))
 	etag := w.Header().Get("ETag")
-	if w.Header().Get("Cache-Control") != "no-cache" || etag == "" || !strings.Contains(w.Header().Get("Content-Type"), "javascript") {
+	if w.Header().Get("Cache-Control") != "no-cache" || etag == "" ||
+		!strings.Contains(w.Header().Get("Content-Type"), "javascript") {
 		t.Fatalf("headers %v", w.Header())
 	}
 	r := httptest.NewRequest("GET", "/app.js", nil)

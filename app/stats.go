@@ -16,7 +16,8 @@ type Stats struct {
 
 // Stats counts. VMs of an app that has been replaced by a changed one do not count.
 func (s *Server) Stats() Stats {
-	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited(), Memory: s.cfg.Memory.Used(), Dropped: s.lines.count()}
+	l := Stats{Scripts: int(s.scripts.Load()), GateQueue: s.cfg.Gate.Waiting(), GateWaited: s.cfg.Gate.Waited(),
+		Memory: s.cfg.Memory.Used(), Dropped: s.lines.count()}
 	in := s.current.Load()
 	count := func(p *pool) {
 		workers, busy, waiting := p.load()

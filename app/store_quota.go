@@ -12,9 +12,9 @@ import (
 	"rollcall/redisconn"
 )
 
-// StoreQuota bounds what an app keeps with store.*, and counts it in Redis, in the script of each write. So the count is right
-// at any moment but for keys that have expired since the last write. What was written while there was no quota is counted
-// by a look at all keys: at the start, and once an hour, by one node.
+// StoreQuota bounds what an app keeps with store.*, and counts it in Redis, in the script of each write. So the count
+// is right at any moment but for keys that have expired since the last write. What was written while there was no quota
+// is counted by a look at all keys: at the start, and once an hour, by one node.
 //
 // It has one goroutine, which Close waits for. All counts of an app are beside its keys, so there is none on a Cluster.
 type StoreQuota struct {
@@ -49,8 +49,10 @@ var storeWriteSource string
 var storeCountSource string
 
 var (
-	storeWriteScript = redisconn.NewScript("local sizes, ttls, sum = KEYS[2], KEYS[3], KEYS[4]\n" + storeSizeSource + storeWriteSource)
-	storeCountScript = redisconn.NewScript("local sizes, ttls, sum = KEYS[1], KEYS[2], KEYS[3]\n" + storeSizeSource + storeCountSource)
+	storeWriteScript = redisconn.NewScript("local sizes, ttls, sum = KEYS[2], KEYS[3], KEYS[4]\n" + storeSizeSource +
+		storeWriteSource)
+	storeCountScript = redisconn.NewScript("local sizes, ttls, sum = KEYS[1], KEYS[2], KEYS[3]\n" + storeSizeSource +
+		storeCountSource)
 )
 
 // NewStoreQuota begins to count.

@@ -17,13 +17,14 @@ import (
 // quotaOf configures a server with a quota.
 func quotaOf(t testing.TB, keys, bytes int64) func(*Config) {
 	return func(c *Config) {
-		c.StoreQuota = NewStoreQuota(StoreQuotaConfig{Redis: c.Redis, Keys: c.Keys, App: c.App.Name, MaxKeys: keys, MaxBytes: bytes, Log: slog.New(slog.DiscardHandler)})
+		c.StoreQuota = NewStoreQuota(StoreQuotaConfig{Redis: c.Redis, Keys: c.Keys, App: c.App.Name, MaxKeys: keys,
+			MaxBytes: bytes, Log: slog.New(slog.DiscardHandler)})
 		t.Cleanup(c.StoreQuota.Close)
 	}
 }
 
-// SPEC 3, --store-quota: "keys and bytes of store for the app (beyond: it raises)": each at and over, and room again after
-// deleting and after expiry.
+// SPEC 3, --store-quota: "keys and bytes of store for the app (beyond: it raises)": each at and over, and room again
+// after deleting and after expiry.
 func TestStoreQuota(t *testing.T) {
 	t.Run("keys", func(t *testing.T) {
 		n := startNode(t, map[string]string{"scripts/db/x.get.lua": `
@@ -54,7 +55,8 @@ function expire(r) store.expire(r.params.key, 60000) return "ok" end`}, nodeOpti
 		for i, step := range []struct{ path, want string }{
 			{"/try/a/100", "200 stored"}, {"/try/b/100", "200 stored"},
 			{"/try/c/101", "the store is full: it may hold"}, {"/try/c/100", "200 stored"}, // to the byte
-			{"/try/a/101", "bytes (--store-quota)"}, {"/try/a/99", "200 stored"}, {"/try/b/101", "200 stored"}, {"/try/b/102", "the store is full"},
+			{"/try/a/101", "bytes (--store-quota)"}, {"/try/a/99", "200 stored"}, {"/try/b/101", "200 stored"}, {"/try/b/102",
+				"the store is full"},
 			{"/expire/c", "200 ok"}, {"/try/b/102", "the store is full"},
 		} {
 			if got := n.get(step.path); !strings.Contains(got, step.want) {
@@ -81,7 +83,9 @@ func newStock(t *testing.T, r *redistest.Redis, keys, bytes int64) *stock {
 	t.Helper()
 	b, err := redisconn.Open(t.Context(), redisconn.Config{URL: r.URL(), Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
-	s := &stock{t, r, b, NewStoreQuota(StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: "my*app", MaxKeys: keys, MaxBytes: bytes, Log: slog.New(slog.DiscardHandler)})}
+	s := &stock{t, r, b, NewStoreQuota(
+		StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: "my*app", MaxKeys: keys, MaxBytes: bytes,
+			Log: slog.New(slog.DiscardHandler)})}
 	t.Cleanup(func() { s.q.Close(); _ = b.Close() })
 	return s
 }
@@ -123,7 +127,8 @@ func (s *stock) compare(when string) {
 	}
 }
 
-// The count is right after each write, whatever is written, refused, removed and has expired, on miniredis and on Redis.
+// The count is right after each write, whatever is written, refused, removed and has expired, on miniredis and on
+// Redis.
 func TestStoreQuotaCounts(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) *redistest.Redis{
 		"mini": redistest.Mini, "standalone": func(t testing.TB) *redistest.Redis { return redistest.Standalone(t) },
@@ -140,10 +145,13 @@ func TestStoreQuotaCounts(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(1, 2))
 			refused, expired := 0, 0
 			for i := range 600 {
-				key, field, value := s.key(fmt.Sprint("k", rnd.IntN(12))), fmt.Sprint("f", rnd.IntN(3)), strings.Repeat("v", rnd.IntN(60))
+				key, field, value := s.key(fmt.Sprint("k", rnd.IntN(12))), fmt.Sprint("f", rnd.IntN(3)), strings.Repeat("v",
+					rnd.IntN(60))
 				command := [][]any{
-					{"SET", key, value}, {"SET", key, value, "NX"}, {"SET", key, value, "PX", 1}, {"SET", key, value, "PX", 60000}, {"SET", key, "7"},
-					{"INCRBY", key, rnd.IntN(1 << 30)}, {"HSET", key, field, value}, {"HSET", key, field, value}, {"HDEL", key, field}, {"DEL", key}, {"PEXPIRE", key, 1}, {"PEXPIRE", key, 60000},
+					{"SET", key, value}, {"SET", key, value, "NX"}, {"SET", key, value, "PX", 1}, {"SET", key, value, "PX",
+						60000}, {"SET", key, "7"},
+					{"INCRBY", key, rnd.IntN(1 << 30)}, {"HSET", key, field, value}, {"HSET", key, field, value}, {"HDEL", key,
+						field}, {"DEL", key}, {"PEXPIRE", key, 1}, {"PEXPIRE", key, 60000},
 				}[rnd.IntN(12)]
 				what := fmt.Sprintf("step %d, %.60v", i, command)
 				_, err := s.q.write(t.Context(), command)
@@ -166,7 +174,8 @@ func TestStoreQuotaCounts(t *testing.T) {
 						return left < 0 || left > time.Second
 					})
 				}
-				if _, err := s.q.write(t.Context(), []any{"SET", s.key("k0"), "", "NX"}); err != nil && err != redisconn.Nil && !strings.Contains(err.Error(), "full") {
+				if _, err := s.q.write(t.Context(), []any{"SET", s.key("k0"), "", "NX"}); err != nil && err != redisconn.Nil &&
+					!strings.Contains(err.Error(), "full") {
 					t.Fatal(err)
 				}
 				s.compare(what)

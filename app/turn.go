@@ -56,8 +56,9 @@ func (e *overError) Error() string { return e.text }
 
 var (
 	errTooManyCalls = &overError{ReasonCalls, fmt.Sprintf("more than %d calls to Redis in one turn", maxCalls)}
-	errClientGone   = &overError{ReasonGone, fmt.Sprintf("the client is gone, and the turn went on for %v", farewellOfTurn)}
-	errNodeCloses   = &overError{ReasonGone, "the node closes"}
+	errClientGone   = &overError{ReasonGone,
+		fmt.Sprintf("the client is gone, and the turn went on for %v", farewellOfTurn)}
+	errNodeCloses = &overError{ReasonGone, "the node closes"}
 )
 
 // newTurn makes a turn for what a client wants; nil: for the end of its connection.

@@ -32,7 +32,8 @@ func TestTurnsThatNeverEnd(t *testing.T) {
 		line               int
 		timeout            time.Duration
 	}{
-		{"lock", `store.set("lock", 1) while not store.set("lock", 1, {nx = true}) do end`, "timeout", 3, 300 * time.Millisecond},
+		{"lock", `store.set("lock", 1) while not store.set("lock", 1, {nx = true}) do end`, "timeout", 3,
+			300 * time.Millisecond},
 		{"pcall", `while true do pcall(function() ` + spin + ` end) end`, "timeout", 0, 300 * time.Millisecond},
 		{"calls", many, "calls", 3, time.Hour},
 		{"actions", actions, "calls", 0, time.Hour},
@@ -49,7 +50,8 @@ if event.message == "ok" then return {send = "ok"} end`), turnTimeout(tt.timeout
 			good.expect("ok")
 			bad.expect("closed 1011 handler error")
 			f := n.seen.all()
-			if len(f) != 1 || string(f[0].Reason) != tt.reason || tt.line != 0 && f[0].Line != tt.line || f[0].Route != "/ws/:room" {
+			if len(f) != 1 || string(f[0].Reason) != tt.reason || tt.line != 0 && f[0].Line != tt.line ||
+				f[0].Route != "/ws/:room" {
 				t.Fatalf("failures %+v, want %s in line %d", f, tt.reason, tt.line)
 			}
 			good.say("ok")

@@ -100,7 +100,8 @@ func TestAdmit(t *testing.T) {
 	c := n.dial("/ws/a")
 	c.expect("ready")
 	_, resp, err := n.tryDial("/ws/a")
-	if err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "7" || resp.Header.Get("Content-Type") != "application/problem+json" {
+	if err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "7" ||
+		resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Fatalf("a second connection was admitted, or not told why: %v", resp)
 	}
 	c.leave(1000)

@@ -48,8 +48,8 @@ func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 	return u.used
 }
 
-// requestUsed finds out in the same way what a script looks at of its global request. Without the script's modules: they
-// see the same global (App.wholeRequest).
+// requestUsed finds out in the same way what a script looks at of its global request. Without the script's modules:
+// they see the same global (App.wholeRequest).
 func requestUsed(source string) fieldSet {
 	u := usage{name: "request"}
 	w := walker{ident: func(name string) { u.escapes = u.escapes || name == "request" || name == "_G" }, attr: u.attr}

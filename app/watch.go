@@ -105,8 +105,8 @@ func (w *Watcher) run() {
 	}
 }
 
-// reload puts a new app in place of the current one, for new connections and requests. A folder with errors keeps the old
-// app running.
+// reload puts a new app in place of the current one, for new connections and requests. A folder with errors keeps the
+// old app running.
 func (s *Server) reload() {
 	old := s.App()
 	a, problems := Load(old.Dir, old.load)

@@ -17,8 +17,8 @@ type rules struct {
 	requireExpiry bool
 }
 
-// check decides on the claims of a token whose signature is right, and returns until when it is good (exp and the leeway;
-// zero: for ever). iat and jti are not looked at. The error is an *Error.
+// check decides on the claims of a token whose signature is right, and returns until when it is good (exp and the
+// leeway; zero: for ever). iat and jti are not looked at. The error is an *Error.
 func (r rules) check(claims object, now time.Time) (until time.Time, err error) {
 	if raw := claims.get("exp"); raw != nil {
 		exp, ok := dateOf(raw)
@@ -54,7 +54,8 @@ func (r rules) check(claims object, now time.Time) (until time.Time, err error) 
 	return until, nil
 }
 
-// dateOf reads a NumericDate: seconds since 1970, fractions allowed. What is beyond the years 1 and 9999 is moved to them.
+// dateOf reads a NumericDate: seconds since 1970, fractions allowed. What is beyond the years 1 and 9999 is moved to
+// them.
 func dateOf(raw []byte) (time.Time, bool) {
 	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
 		return time.Time{}, false

@@ -54,7 +54,8 @@ func (c Config) validate() (Config, *keySet, error) {
 		case looksPublic(s):
 			return fail("Secrets", "the secret is a public key, with which anybody could sign: give it as public key instead")
 		case len(s) < minSecret:
-			return fail("Secrets", "the secret has %d bytes: give at least %d, such as openssl rand -hex 32 makes", len(s), minSecret)
+			return fail("Secrets", "the secret has %d bytes: give at least %d, such as openssl rand -hex 32 makes", len(s),
+				minSecret)
 		}
 		keys = append(keys, key{algHS256, "", bytes.Clone(s)})
 	}

@@ -40,28 +40,39 @@ func TestConfigErrors(t *testing.T) {
 		field string
 		says  []string
 	}{
-		{"short secret", Config{Secrets: [][]byte{secret, secret[:31]}}, "Secrets", []string{"31 bytes", "at least 32", "openssl rand"}},
+		{"short secret", Config{Secrets: [][]byte{secret, secret[:31]}}, "Secrets",
+			[]string{"31 bytes", "at least 32", "openssl rand"}},
 		{"empty secret", Config{Secrets: [][]byte{{}}}, "Secrets", []string{"0 bytes"}},
 		{"public key as secret", Config{Secrets: [][]byte{[]byte(good)}}, "Secrets", []string{"public key"}},
-		{"ssh key as secret", Config{Secrets: [][]byte{[]byte("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ")}}, "Secrets", []string{"public key"}},
+		{"ssh key as secret", Config{Secrets: [][]byte{[]byte("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ")}}, "Secrets",
+			[]string{"public key"}},
 		{"no PEM", Config{PublicKeys: []string{"key"}}, "PublicKeys", []string{"-----BEGIN PUBLIC KEY-----"}},
 		{"empty", Config{PublicKeys: []string{""}}, "PublicKeys", []string{"no PEM block"}},
-		{"damaged", Config{PublicKeys: []string{strings.Replace(good, "M", "!", 1)}}, "PublicKeys", []string{"block 1 of 1 is damaged"}},
-		{"second damaged", Config{PublicKeys: []string{good + strings.Replace(good, "-----END", "----END", 1)}}, "PublicKeys", []string{"block 2 of 2 is damaged"}},
+		{"damaged", Config{PublicKeys: []string{strings.Replace(good, "M", "!", 1)}}, "PublicKeys",
+			[]string{"block 1 of 1 is damaged"}},
+		{"second damaged", Config{PublicKeys: []string{good + strings.Replace(good, "-----END", "----END", 1)}}, "PublicKeys",
+			[]string{"block 2 of 2 is damaged"}},
 		{"text behind", Config{PublicKeys: []string{good + "rest"}}, "PublicKeys", []string{"leave it out"}},
-		{"not a key inside", Config{PublicKeys: []string{block("PUBLIC KEY", []byte("x"))}}, "PublicKeys", []string{"cannot be read"}},
-		{"private key", Config{PublicKeys: []string{block("PRIVATE KEY", private)}}, "PublicKeys", []string{"private key", "openssl pkey -pubout"}},
-		{"another block", Config{PublicKeys: []string{block("DH PARAMETERS", []byte("x"))}}, "PublicKeys", []string{"DH PARAMETERS", "PUBLIC KEY"}},
-		{"RSA too short", Config{PublicKeys: []string{publicPEM(t, oddRSA(1024, 65537))}}, "PublicKeys", []string{"1024 bits", "2048"}},
-		{"RSA too long", Config{PublicKeys: []string{publicPEM(t, oddRSA(8193, 65537))}}, "PublicKeys", []string{"8193 bits", "8192"}},
+		{"not a key inside", Config{PublicKeys: []string{block("PUBLIC KEY", []byte("x"))}}, "PublicKeys",
+			[]string{"cannot be read"}},
+		{"private key", Config{PublicKeys: []string{block("PRIVATE KEY", private)}}, "PublicKeys",
+			[]string{"private key", "openssl pkey -pubout"}},
+		{"another block", Config{PublicKeys: []string{block("DH PARAMETERS", []byte("x"))}}, "PublicKeys",
+			[]string{"DH PARAMETERS", "PUBLIC KEY"}},
+		{"RSA too short", Config{PublicKeys: []string{publicPEM(t, oddRSA(1024, 65537))}}, "PublicKeys",
+			[]string{"1024 bits", "2048"}},
+		{"RSA too long", Config{PublicKeys: []string{publicPEM(t, oddRSA(8193, 65537))}}, "PublicKeys",
+			[]string{"8193 bits", "8192"}},
 		{"RSA exponent 1", Config{PublicKeys: []string{publicPEM(t, oddRSA(2048, 1))}}, "PublicKeys", []string{"exponent 1"}},
 		{"P-384", Config{PublicKeys: []string{p384public}}, "PublicKeys", []string{"P-384", "P-256"}},
-		{"too many keys", Config{PublicKeys: []string{strings.Repeat(good, maxTries+1)}}, "PublicKeys", []string{"more than 8", "RS256"}},
+		{"too many keys", Config{PublicKeys: []string{strings.Repeat(good, maxTries+1)}}, "PublicKeys",
+			[]string{"more than 8", "RS256"}},
 		{"no URL", Config{JWKSURL: "issuer"}, "JWKSURL", []string{"https://"}},
 		{"bad URL", Config{JWKSURL: "https://%zz"}, "JWKSURL", []string{"https://"}},
 		{"file URL", Config{JWKSURL: "file:///etc/passwd"}, "JWKSURL", []string{"https://"}},
 		{"plain http", Config{JWKSURL: "http://issuer.example/keys"}, "JWKSURL", []string{"https"}},
-		{"plain http to a name like localhost", Config{JWKSURL: "http://localhost.example/keys"}, "JWKSURL", []string{"https"}},
+		{"plain http to a name like localhost", Config{JWKSURL: "http://localhost.example/keys"}, "JWKSURL",
+			[]string{"https"}},
 		{"too often", Config{JWKSEvery: time.Second}, "JWKSEvery", []string{"1m"}},
 		{"long leeway", Config{Leeway: time.Hour}, "Leeway", []string{"5m"}},
 		{"empty audience", Config{Audience: []string{""}}, "Audience", []string{"leave it out"}},
@@ -178,7 +189,8 @@ func TestUnusableJWKs(t *testing.T) {
 	if err != nil || len(set.keys) != maxJWKs || ignored != 300-maxJWKs {
 		t.Fatalf("%v keys, %d ignored, %v", len(set.keys), ignored, err)
 	}
-	if ok, tried := set.find(parsed{alg: algES256, kid: "a", signed: "a", signature: make([]byte, 64)}); ok || tried != maxTries {
+	if ok, tried := set.find(parsed{alg: algES256, kid: "a", signed: "a", signature: make([]byte, 64)}); ok ||
+		tried != maxTries {
 		t.Errorf("find = %v after %d keys", ok, tried)
 	}
 }

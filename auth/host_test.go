@@ -25,7 +25,8 @@ func TestHost(t *testing.T) {
 		{"0x7f000001", "0x7f000001", false, false},
 		{"", "", false, false},
 	} {
-		if name, local, address := HostName(tt.host), IsLocalHost(tt.host), IsAddress(tt.host); name != tt.name || local != tt.local || address != tt.address {
+		if name, local, address := HostName(tt.host), IsLocalHost(tt.host), IsAddress(tt.host); name != tt.name ||
+			local != tt.local || address != tt.address {
 			t.Errorf("%q: %q, local %v, address %v", tt.host, name, local, address)
 		}
 	}

@@ -32,8 +32,8 @@ type webKey struct {
 	D      json.RawMessage `json:"d"`
 }
 
-// parseJWKS reads a key set (RFC 7517, 5). Keys that cannot check our tokens are ignored and counted: of other types, for
-// encryption, for other algorithms, too short, broken, secret. A set without any usable key is an error.
+// parseJWKS reads a key set (RFC 7517, 5). Keys that cannot check our tokens are ignored and counted: of other types,
+// for encryption, for other algorithms, too short, broken, secret. A set without any usable key is an error.
 func parseJWKS(text []byte) (set *keySet, ignored int, err error) {
 	var doc struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -39,8 +39,8 @@ const (
 //	 └──── 1 s, 2 s, … 1 min over, ◀──────┘ the old keys stay, however long
 //	       or asked
 //
-// There is one fetch at a time, and at most one in fetchSoonest that tokens asked for. So a key that its issuer uses the
-// moment it publishes it may be refused for up to fetchSoonest; issuers publish earlier.
+// There is one fetch at a time, and at most one in fetchSoonest that tokens asked for. So a key that its issuer uses
+// the moment it publishes it may be refused for up to fetchSoonest; issuers publish earlier.
 type jwks struct {
 	// Static after newJWKS.
 	url    *url.URL
@@ -62,8 +62,8 @@ type jwks struct {
 	closed  bool
 }
 
-// newJWKS fetches the keys, for fetchTimeout at most, and begins to follow them. That the first fetch fails is no error:
-// it is logged and tried again.
+// newJWKS fetches the keys, for fetchTimeout at most, and begins to follow them. That the first fetch fails is no
+// error: it is logged and tried again.
 func newJWKS(ctx context.Context, cfg Config) *jwks {
 	u, _ := url.Parse(cfg.JWKSURL) // validate has read it
 	j := &jwks{
@@ -170,9 +170,11 @@ func (j *jwks) finish(set *keySet, ignored int, err error) {
 
 	switch {
 	case err != nil && had:
-		j.log.Warn("JWKS not fetched, the keys of before go on working", "url", j.url.Redacted(), "failures", failed+1, "error", err)
+		j.log.Warn("JWKS not fetched, the keys of before go on working", "url", j.url.Redacted(), "failures", failed+1,
+			"error", err)
 	case err != nil:
-		j.log.Warn("JWKS not fetched, its tokens are refused until it is", "url", j.url.Redacted(), "failures", failed+1, "error", err)
+		j.log.Warn("JWKS not fetched, its tokens are refused until it is", "url", j.url.Redacted(), "failures", failed+1,
+			"error", err)
 	case !had || failed > 0:
 		j.log.Info("JWKS fetched", "url", j.url.Redacted(), "keys", len(set.keys), "ignored", ignored)
 	}

@@ -42,7 +42,8 @@ func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)),
+		Request: r}, nil
 }
 
 func (i *issuer) set(body []byte, err error, delay time.Duration) {
@@ -69,7 +70,8 @@ func follow(t *testing.T, i *issuer) *Verifier {
 func TestJWKSAlgorithms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := signers()
-		i := &issuer{body: jwksOf(t, jwkOf("r", &s.rsa.PublicKey, nil), jwkOf("e", &s.ec.PublicKey, nil), jwkOf("", s.ed.Public(), nil))}
+		i := &issuer{body: jwksOf(t, jwkOf("r", &s.rsa.PublicKey, nil), jwkOf("e", &s.ec.PublicKey, nil),
+			jwkOf("", s.ed.Public(), nil))}
 		v := follow(t, i)
 		c := claims{"sub": "42"}
 		tests := []struct {
@@ -83,8 +85,10 @@ func TestJWKSAlgorithms(t *testing.T) {
 			{"kid of a key of another kind", sign(t, jwt.SigningMethodRS256, s.rsa, kid("e"), c), CodeUnknownKey},
 			{"kid unknown", sign(t, jwt.SigningMethodRS256, s.rsa, kid("z"), c), CodeUnknownKey},
 			{"wrong key", sign(t, jwt.SigningMethodRS256, s.rsa2, kid("r"), c), CodeSignature},
-			{"HS256 with the RSA public key", sign(t, jwt.SigningMethodHS256, []byte(publicPEM(t, &s.rsa.PublicKey)), kid("r"), c), CodeAlgorithm},
-			{"HS256 with n of the key", sign(t, jwt.SigningMethodHS256, []byte(jwkOf("r", &s.rsa.PublicKey, nil)["n"].(string)), kid("r"), c), CodeAlgorithm},
+			{"HS256 with the RSA public key",
+				sign(t, jwt.SigningMethodHS256, []byte(publicPEM(t, &s.rsa.PublicKey)), kid("r"), c), CodeAlgorithm},
+			{"HS256 with n of the key", sign(t, jwt.SigningMethodHS256, []byte(jwkOf("r", &s.rsa.PublicKey, nil)["n"].(string)),
+				kid("r"), c), CodeAlgorithm},
 			{"kid with a path", sign(t, jwt.SigningMethodRS256, s.rsa2, kid("../r"), c), CodeUnknownKey},
 		}
 		for _, tt := range tests {
@@ -163,7 +167,8 @@ func TestJWKSUnknownKeysAreLimited(t *testing.T) {
 		for range seconds {
 			for n := range 20 {
 				start := time.Now()
-				_, err := v.Verify(t.Context(), sign(t, jwt.SigningMethodES256, s.ec, kid(strings.Repeat("x", n)+"y"), claims{"sub": "42"}))
+				_, err := v.Verify(t.Context(),
+					sign(t, jwt.SigningMethodES256, s.ec, kid(strings.Repeat("x", n)+"y"), claims{"sub": "42"}))
 				if codeOf(err) != CodeUnknownKey || time.Since(start) > 0 {
 					t.Fatalf("%q after %v", codeOf(err), time.Since(start))
 				}
@@ -233,7 +238,8 @@ func TestJWKSDownAtStart(t *testing.T) {
 		s := signers()
 		var log bytes.Buffer
 		i := &issuer{err: errors.New("connection refused")}
-		v := newVerifier(t, Config{JWKSURL: "https://user:hidden@issuer.example/jwks", Transport: i, Secrets: [][]byte{secret}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		v := newVerifier(t, Config{JWKSURL: "https://user:hidden@issuer.example/jwks", Transport: i,
+			Secrets: [][]byte{secret}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		token := sign(t, jwt.SigningMethodRS256, s.rsa, kid("1"), claims{"sub": "42"})
 		if _, err := v.Verify(t.Context(), token); codeOf(err) != CodeKeysUnavailable {
 			t.Errorf("%q", codeOf(err))
@@ -253,7 +259,8 @@ func TestJWKSDownAtStart(t *testing.T) {
 			t.Errorf("refused after the issuer is up: %q", codeOf(err))
 		}
 		v.Close()
-		if text := log.String(); !strings.Contains(text, "JWKS not fetched") || !strings.Contains(text, "JWKS fetched") || strings.Contains(text, "hidden") {
+		if text := log.String(); !strings.Contains(text, "JWKS not fetched") || !strings.Contains(text, "JWKS fetched") ||
+			strings.Contains(text, "hidden") {
 			t.Errorf("log:\n%s", text)
 		}
 	})
@@ -295,7 +302,8 @@ func TestJWKSSlow(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if _, err := v.Verify(t.Context(), sign(t, jwt.SigningMethodRS256, s.rsa, kid("1"), claims{"sub": "42"})); err != nil {
+		if _, err := v.Verify(t.Context(),
+			sign(t, jwt.SigningMethodRS256, s.rsa, kid("1"), claims{"sub": "42"})); err != nil {
 			t.Errorf("a known key is refused: %q", codeOf(err))
 		}
 		if got := atOnce.Load(); got != 50 {
@@ -357,8 +365,14 @@ func TestJWKSOverHTTP(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/keys", http.StatusFound) })
-	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter,
+		r *http.Request) {
+		http.Redirect(w, r, "/keys", http.StatusFound)
+	})
+	mux.HandleFunc("/loop", func(w http.ResponseWriter,
+		r *http.Request) {
+		http.Redirect(w, r, "/loop", http.StatusFound)
+	})
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://issuer.example/keys", http.StatusFound)
 	})

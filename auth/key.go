@@ -122,8 +122,8 @@ func newKeySet(keys []key) *keySet {
 // maxTries bounds what one token costs: a JWKS may hold many keys, and a token need not name one.
 const maxTries = 8
 
-// find tries the keys that go with a token: those of its algorithm that have its kid or none, or all of its algorithm when
-// it names none; of these the first maxTries. tried is how many there were.
+// find tries the keys that go with a token: those of its algorithm that have its kid or none, or all of its algorithm
+// when it names none; of these the first maxTries. tried is how many there were.
 func (s *keySet) find(p parsed) (ok bool, tried int) {
 	if !s.has[p.alg] {
 		return false, 0

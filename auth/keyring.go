@@ -12,8 +12,8 @@ import (
 // lookEvery is how often a Keyring looks whether its file has changed.
 const lookEvery = 2 * time.Second
 
-// Keyring holds the keys of a file that may change while the node runs. A file that has become unreadable, wrong or empty
-// changes nothing, and is logged.
+// Keyring holds the keys of a file that may change while the node runs. A file that has become unreadable, wrong or
+// empty changes nothing, and is logged.
 type Keyring struct {
 	file  string
 	fixed Keys

@@ -75,7 +75,8 @@ func TestKeyringNeedsAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{empty: "holds no key", empty + "-missing": "no such file"} {
-		if _, err := OpenKeyring(Keys{}, file, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := OpenKeyring(Keys{}, file, slog.New(slog.DiscardHandler)); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

@@ -109,7 +109,8 @@ func Everyone() Caller { return Caller{"dev", []Scope{Admin}} }
 // much of a key is right.
 func (k Keys) Find(h http.Header) (Caller, bool) {
 	given := h.Get("X-API-Key")
-	if scheme, token, ok := strings.Cut(h.Get("Authorization"), " "); given == "" && ok && strings.EqualFold(scheme, "Bearer") {
+	if scheme, token, ok := strings.Cut(h.Get("Authorization"), " "); given == "" && ok &&
+		strings.EqualFold(scheme, "Bearer") {
 		given = strings.TrimSpace(token)
 	}
 	if given == "" {

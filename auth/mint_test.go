@@ -9,7 +9,8 @@ import (
 // SPEC 3: "node token --user … (mints a development token)".
 func TestMint(t *testing.T) {
 	v := newVerifier(t, Config{Secrets: [][]byte{secret}, Audience: []string{"app"}, Issuer: "dev", RequireExpiry: true})
-	token, err := Mint(secret, MintClaims{UserID: "42", Username: "ann", Roles: []string{"admin"}, Channels: []string{"room:*"},
+	token, err := Mint(secret, MintClaims{UserID: "42", Username: "ann", Roles: []string{"admin"},
+		Channels: []string{"room:*"},
 		Audience: "app", Issuer: "dev", IssuedAt: now, TTL: time.Hour, Extra: map[string]any{"team": "blue", "sub": "root"}})
 	if err != nil {
 		t.Fatal(err)

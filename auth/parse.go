@@ -19,14 +19,16 @@ const maxKeyID = 256
 
 var base64url = base64.RawURLEncoding.Strict()
 
-// parse takes a compact JWS (RFC 7515, 7.1) apart and decides on its header; it looks at no key. The error is an *Error.
+// parse takes a compact JWS (RFC 7515, 7.1) apart and decides on its header; it looks at no key. The error is an
+// *Error.
 func parse(token string) (parsed, error) {
 	if len(token) > MaxToken {
 		return parsed{}, refuse(CodeTooLong, "")
 	}
 	for i := range len(token) {
 		// The decoder of base64 would skip line ends.
-		if c := token[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
+		if c := token[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' ||
+			c == '.') {
 			return parsed{}, refuse(CodeMalformed, "a character that is not of base64url")
 		}
 	}

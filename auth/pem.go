@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// parsePublicKeys reads one or more PEM blocks: PUBLIC KEY, RSA PUBLIC KEY, or CERTIFICATE, of which only the key counts.
-// Line ends may be written as \n, as in environment variables. The error is for the operator.
+// parsePublicKeys reads one or more PEM blocks: PUBLIC KEY, RSA PUBLIC KEY, or CERTIFICATE, of which only the key
+// counts. Line ends may be written as \n, as in environment variables. The error is for the operator.
 func parsePublicKeys(text string) ([]key, error) {
 	if !strings.Contains(text, "\n") {
 		text = strings.ReplaceAll(text, `\n`, "\n")
@@ -35,7 +35,8 @@ func parsePublicKeys(text string) ([]key, error) {
 	// pem.Decode skips what it cannot read: a damaged block must not go unnoticed.
 	switch begun := strings.Count(text, "-----BEGIN"); {
 	case begun != len(keys):
-		return nil, fmt.Errorf("PEM block %d of %d is damaged: give it as the tool wrote it, with its line ends", len(keys)+1, begun)
+		return nil, fmt.Errorf("PEM block %d of %d is damaged: give it as the tool wrote it, with its line ends", len(keys)+1,
+			begun)
 	case begun == 0:
 		return nil, errors.New("no PEM block: give a public key that begins with -----BEGIN PUBLIC KEY-----")
 	case len(bytes.TrimSpace(rest)) > 0:

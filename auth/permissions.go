@@ -2,8 +2,8 @@ package auth
 
 import "strings"
 
-// Permissions are the channels that a token allows: its claim "channels", an array of patterns. They count on routes with
-// permissions = "claims". The zero value, of anonymous clients and of tokens without the claim, allows none.
+// Permissions are the channels that a token allows: its claim "channels", an array of patterns. They count on routes
+// with permissions = "claims". The zero value, of anonymous clients and of tokens without the claim, allows none.
 //
 // In a pattern "*" stands for any text, also for none and across ":" and "/"; it may stand anywhere and more than once.
 // Every other character stands for itself, in the same case; nothing escapes a "*". So "*" allows every channel,
@@ -61,8 +61,8 @@ func (e *DeniedError) Error() string {
 	}
 }
 
-// match looks for the pieces between the stars from left to right, each as early as it comes. Nothing is tried twice, so
-// the time is that of reading pattern and channel once.
+// match looks for the pieces between the stars from left to right, each as early as it comes. Nothing is tried twice,
+// so the time is that of reading pattern and channel once.
 func match(pattern, channel string) bool {
 	head, rest, star := strings.Cut(pattern, "*")
 	if !star {

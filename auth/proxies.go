@@ -42,10 +42,10 @@ func (p Proxies) Trust(a netip.Addr) bool {
 	return false
 }
 
-// Client is the address (host:port, or a host alone when a proxy named it) of the nearest party that is no trusted proxy.
-// X-Forwarded-For is read from its end, Forwarded (RFC 7239, 7.4) likewise; what an untrusted peer says of itself does not
-// count. A proxy writes one of the two and may pass the other on as the client made it up: when they name different
-// clients, neither is believed and the answer is the peer.
+// Client is the address (host:port, or a host alone when a proxy named it) of the nearest party that is no trusted
+// proxy. X-Forwarded-For is read from its end, Forwarded (RFC 7239, 7.4) likewise; what an untrusted peer says of
+// itself does not count. A proxy writes one of the two and may pass the other on as the client made it up: when they
+// name different clients, neither is believed and the answer is the peer.
 func (p Proxies) Client(r *http.Request) string {
 	if len(p) == 0 {
 		return r.RemoteAddr
@@ -85,7 +85,8 @@ func (p Proxies) nearest(hops []string, peer string) string {
 
 // IsForwarded tells that a request says it came through a proxy.
 func IsForwarded(h http.Header) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
+		"Via"} {
 		if len(h.Values(name)) > 0 {
 			return true
 		}
@@ -108,8 +109,8 @@ func forwardedFor(values []string) []string {
 	return hops
 }
 
-// forwarded lists the hops of Forwarded, the client first. An element that names no client is a hop too, an unknown one.
-// Quotes do not hide commas: else an open quote of the client would swallow what the proxy has written behind it.
+// forwarded lists the hops of Forwarded, the client first. An element that names no client is a hop too, an unknown
+// one. Quotes do not hide commas: else an open quote of the client would swallow what the proxy has written behind it.
 func forwarded(values []string) []string {
 	var hops []string
 	for element := range strings.SplitSeq(strings.Join(values, ","), ",") {

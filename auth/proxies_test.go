@@ -53,7 +53,8 @@ func TestClientAddress(t *testing.T) {
 	}
 	for _, tt := range both {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &http.Request{RemoteAddr: "10.1.1.1:9", Header: http.Header{"X-Forwarded-For": {tt.xff}, "Forwarded": {tt.forwarded}}}
+			r := &http.Request{RemoteAddr: "10.1.1.1:9",
+				Header: http.Header{"X-Forwarded-For": {tt.xff}, "Forwarded": {tt.forwarded}}}
 			if got := p.Client(r); got != tt.want {
 				t.Errorf("client = %q, want %q", got, tt.want)
 			}
@@ -65,7 +66,8 @@ func TestClientAddress(t *testing.T) {
 }
 
 func TestIsLoopback(t *testing.T) {
-	for addr, want := range map[string]bool{"127.0.0.1:1": true, "127.8.8.8:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "10.0.0.1:1": false, "": false} {
+	for addr, want := range map[string]bool{"127.0.0.1:1": true, "127.8.8.8:1": true, "[::1]:1": true,
+		"[::ffff:127.0.0.1]:1": true, "10.0.0.1:1": false, "": false} {
 		if got := IsLoopback(addr); got != want {
 			t.Errorf("IsLoopback(%q) = %v", addr, got)
 		}

@@ -40,17 +40,22 @@ func TestTokenOf(t *testing.T) {
 		{name: "query, twice the same", query: "token=a&token=a", token: "a"},
 		{name: "query, two", query: "token=a&token=b", code: CodeConflict},
 		{name: "subprotocol", protocols: []string{"rollcall, a.b.c"}, token: "a.b.c", subprotocol: "rollcall"},
-		{name: "subprotocol in two headers", protocols: []string{"rollcall", "a.b.c"}, token: "a.b.c", subprotocol: "rollcall"},
-		{name: "subprotocol after another", protocols: []string{"chat,rollcall,a.b.c"}, token: "a.b.c", subprotocol: "rollcall"},
+		{name: "subprotocol in two headers", protocols: []string{"rollcall", "a.b.c"}, token: "a.b.c",
+			subprotocol: "rollcall"},
+		{name: "subprotocol after another", protocols: []string{"chat,rollcall,a.b.c"}, token: "a.b.c",
+			subprotocol: "rollcall"},
 		{name: "subprotocol and more", protocols: []string{"rollcall, a.b.c, chat"}, token: "a.b.c", subprotocol: "rollcall"},
 		{name: "subprotocol without token", protocols: []string{"rollcall"}, subprotocol: "rollcall"},
 		{name: "other subprotocols", protocols: []string{"chat, a.b.c"}},
 		{name: "subprotocol, case counts", protocols: []string{"Rollcall, a.b.c"}},
 		{name: "token rollcall", protocols: []string{"rollcall, rollcall, chat"}, token: "rollcall", subprotocol: "rollcall"},
-		{name: "subprotocol, two", protocols: []string{"rollcall, a, rollcall, b"}, subprotocol: "rollcall", code: CodeConflict},
-		{name: "three places, one token", auth: []string{"Bearer a"}, query: "token=a", protocols: []string{"rollcall, a"}, token: "a", subprotocol: "rollcall"},
+		{name: "subprotocol, two", protocols: []string{"rollcall, a, rollcall, b"}, subprotocol: "rollcall",
+			code: CodeConflict},
+		{name: "three places, one token", auth: []string{"Bearer a"}, query: "token=a", protocols: []string{"rollcall, a"},
+			token: "a", subprotocol: "rollcall"},
 		{name: "header and query differ", auth: []string{"Bearer a"}, query: "token=b", code: CodeConflict},
-		{name: "query and subprotocol differ", query: "token=b", protocols: []string{"rollcall, a"}, subprotocol: "rollcall", code: CodeConflict},
+		{name: "query and subprotocol differ", query: "token=b", protocols: []string{"rollcall, a"}, subprotocol: "rollcall",
+			code: CodeConflict},
 		{name: "8 KiB", auth: []string{"Bearer " + long}, token: long},
 		{name: "longer than 8 KiB", auth: []string{"Bearer " + long + "a"}, code: CodeTooLong},
 	}
@@ -79,7 +84,8 @@ func request(query string, authorization, protocols []string) *http.Request {
 }
 
 func TestWithoutToken(t *testing.T) {
-	r := request("a=1&token=SECRET&b=2&%74oken=SECRET", []string{"Bearer SECRET", "Basic xyz"}, []string{"chat, rollcall, SECRET, other"})
+	r := request("a=1&token=SECRET&b=2&%74oken=SECRET", []string{"Bearer SECRET", "Basic xyz"},
+		[]string{"chat, rollcall, SECRET, other"})
 	before := r.Clone(t.Context())
 	clean := WithoutToken(r)
 	if clean.URL.RawQuery != "a=1&b=2" || clean.RequestURI != "/ws/chat?a=1&b=2" {
@@ -103,7 +109,8 @@ func TestWithoutToken(t *testing.T) {
 
 func TestStripToken(t *testing.T) {
 	for query, want := range map[string]string{
-		"": "", "a=1": "a=1", "token=x": "", "token=x&a=1": "a=1", "a=1&&token=x&b": "a=1&&b", "tokens=1": "tokens=1", "a=token=x": "a=token=x",
+		"": "", "a=1": "a=1", "token=x": "", "token=x&a=1": "a=1", "a=1&&token=x&b": "a=1&&b", "tokens=1": "tokens=1",
+		"a=token=x": "a=token=x",
 	} {
 		if got := StripToken(query); got != want {
 			t.Errorf("StripToken(%q) = %q, want %q", query, got, want)

@@ -52,8 +52,8 @@ func (v *Verifier) JWKS() (JWKSStatus, bool) {
 	return v.jwks.status(), true
 }
 
-// Identify says who makes a request: Anonymous without a token. A bad token is an *Error, whatever the route wants: 401.
-// With an unknown kid it may wait up to 3 s for the JWKS; the request's context ends that.
+// Identify says who makes a request: Anonymous without a token. A bad token is an *Error, whatever the route wants:
+// 401. With an unknown kid it may wait up to 3 s for the JWKS; the request's context ends that.
 func (v *Verifier) Identify(r *http.Request) (Identity, error) {
 	token, subprotocol, err := TokenOf(r)
 	if err != nil {
@@ -89,9 +89,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	return newIdentity(p.payload, claims, until)
 }
 
-// Renew checks the token that a live connection sends before its old one expires. It must be for the same user: the channel
-// memberships and trackings of the connection are that user's. An anonymous connection (userID "") cannot become
-// somebody. The new identity replaces the old one whole: claims, permissions and Until. The error is an *Error.
+// Renew checks the token that a live connection sends before its old one expires. It must be for the same user: the
+// channel memberships and trackings of the connection are that user's. An anonymous connection (userID "") cannot
+// become somebody. The new identity replaces the old one whole: claims, permissions and Until. The error is an *Error.
 func (v *Verifier) Renew(ctx context.Context, userID, token string) (Identity, error) {
 	id, err := v.Verify(ctx, token)
 	if err != nil {
@@ -103,8 +103,8 @@ func (v *Verifier) Renew(ctx context.Context, userID, token string) (Identity, e
 	return id, nil
 }
 
-// checkSignature looks for a key that has signed the token: first those of the configuration, then those of the JWKS. When
-// that does not know the key, it is fetched again.
+// checkSignature looks for a key that has signed the token: first those of the configuration, then those of the JWKS.
+// When that does not know the key, it is fetched again.
 func (v *Verifier) checkSignature(ctx context.Context, p parsed) error {
 	if !v.Configured() {
 		return refuse(CodeNoKeys, "set --jwt-secret, --jwt-public-key or --jwks-url")

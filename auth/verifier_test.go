@@ -19,9 +19,11 @@ import (
 // SPEC 4: "A JWT (HS256, RS256, ES256, EdDSA; exp, nbf, aud, iss checked)".
 func TestVerifyGood(t *testing.T) {
 	s := signers()
-	v := newVerifier(t, Config{Secrets: [][]byte{[]byte("another secret, the one before it"), secret}, PublicKeys: []string{allKeys(t)},
-		Audience: []string{"app", "other"}, Issuer: "https://issuer"})
-	good := claims{"sub": "42", "aud": "app", "iss": "https://issuer", "exp": now.Add(time.Hour).Unix(), "nbf": now.Add(-time.Hour).Unix()}
+	v := newVerifier(t, Config{Secrets: [][]byte{[]byte("another secret, the one before it"), secret},
+		PublicKeys: []string{allKeys(t)},
+		Audience:   []string{"app", "other"}, Issuer: "https://issuer"})
+	good := claims{"sub": "42", "aud": "app", "iss": "https://issuer", "exp": now.Add(time.Hour).Unix(),
+		"nbf": now.Add(-time.Hour).Unix()}
 	with := func(name string, value any) claims {
 		c := claims{}
 		for k, v := range good {
@@ -39,7 +41,8 @@ func TestVerifyGood(t *testing.T) {
 		{"RS256", sign(t, jwt.SigningMethodRS256, s.rsa, nil, good)},
 		{"ES256", sign(t, jwt.SigningMethodES256, s.ec, nil, good)},
 		{"EdDSA", sign(t, jwt.SigningMethodEdDSA, s.ed, nil, good)},
-		{"any kid with a configured key", sign(t, jwt.SigningMethodHS256, secret, map[string]any{"kid": "../../dev/null"}, good)},
+		{"any kid with a configured key",
+			sign(t, jwt.SigningMethodHS256, secret, map[string]any{"kid": "../../dev/null"}, good)},
 		{"typ at+jwt", sign(t, jwt.SigningMethodHS256, secret, map[string]any{"typ": "application/at+JWT"}, good)},
 		{"other header fields", sign(t, jwt.SigningMethodHS256, secret, map[string]any{"x5t": "a", "cty": "b"}, good)},
 		{"several audiences", hs(t, with("aud", []string{"x", "other"}))},
@@ -67,7 +70,8 @@ func TestVerifyGood(t *testing.T) {
 // Issue 3: "every token fault one by one".
 func TestVerifyFaults(t *testing.T) {
 	s := signers()
-	v := newVerifier(t, Config{Secrets: [][]byte{secret}, PublicKeys: []string{allKeys(t)}, Audience: []string{"app"}, Issuer: "https://issuer"})
+	v := newVerifier(t, Config{Secrets: [][]byte{secret}, PublicKeys: []string{allKeys(t)}, Audience: []string{"app"},
+		Issuer: "https://issuer"})
 	good := claims{"sub": "42", "aud": "app", "iss": "https://issuer", "exp": now.Add(time.Hour).Unix()}
 	const goodJSON = `{"sub":"42","aud":"app","iss":"https://issuer"}`
 	const hsHeader = `{"alg":"HS256","typ":"JWT"}`
@@ -100,7 +104,8 @@ func TestVerifyFaults(t *testing.T) {
 		{"exp 0", with("exp", 0), CodeExpired},
 		{"exp a string", with("exp", "4000000000"), CodeClaims},
 		{"exp null", raw(t, hsHeader, `{"sub":"42","aud":"app","iss":"https://issuer","exp":null}`), CodeClaims},
-		{"exp beyond float64", raw(t, hsHeader, `{"sub":"42","aud":"app","iss":"https://issuer","exp":1e999}`), CodeMalformed},
+		{"exp beyond float64", raw(t, hsHeader, `{"sub":"42","aud":"app","iss":"https://issuer","exp":1e999}`),
+			CodeMalformed},
 		{"not yet", with("nbf", now.Add(DefaultLeeway+time.Second).Unix()), CodeNotYet},
 		{"nbf an object", with("nbf", map[string]any{}), CodeClaims},
 
@@ -114,8 +119,10 @@ func TestVerifyFaults(t *testing.T) {
 		{"RS256 named EdDSA", b64(`{"alg":"EdDSA"}`) + "." + rs[1] + "." + rs[2], CodeSignature},
 		{"ES256 in ASN.1", es[0] + "." + es[1] + "." + asn1Signature(t, s.ec, es[0]+"."+es[1]), CodeSignature},
 		{"ES256 of zeros", es[0] + "." + es[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)), CodeSignature},
-		{"payload swapped", part[0] + "." + b64(`{"sub":"root","aud":"app","iss":"https://issuer"}`) + "." + part[2], CodeSignature},
-		{"signature of another token", part[0] + "." + part[1] + "." + strings.Split(with("sub", "43"), ".")[2], CodeSignature},
+		{"payload swapped", part[0] + "." + b64(`{"sub":"root","aud":"app","iss":"https://issuer"}`) + "." + part[2],
+			CodeSignature},
+		{"signature of another token", part[0] + "." + part[1] + "." + strings.Split(with("sub", "43"), ".")[2],
+			CodeSignature},
 		{"signature cut short", token[:len(token)-4], CodeSignature},
 
 		{"none", b64(`{"alg":"none"}`) + "." + part[1] + ".", CodeAlgorithm},
@@ -189,7 +196,8 @@ func TestVerifyFaults(t *testing.T) {
 		{"header twice alg", raw(t, `{"alg":"none","alg":"HS256"}`, goodJSON), CodeMalformed},
 		{"header twice alg, escaped", raw(t, `{"alg":"none","\u0061lg":"HS256"}`, goodJSON), CodeMalformed},
 		{"sub twice", raw(t, hsHeader, `{"sub":"1","aud":"app","iss":"https://issuer","sub":"42"}`), CodeMalformed},
-		{"twice, deep", raw(t, hsHeader, `{"sub":"1","aud":"app","iss":"https://issuer","x":[{"a":1,"a":2}]}`), CodeMalformed},
+		{"twice, deep", raw(t, hsHeader, `{"sub":"1","aud":"app","iss":"https://issuer","x":[{"a":1,"a":2}]}`),
+			CodeMalformed},
 		{"header trailing data", raw(t, hsHeader+"{}", goodJSON), CodeMalformed},
 		{"payload trailing data", raw(t, hsHeader, goodJSON+"x"), CodeMalformed},
 		{"payload an array", raw(t, hsHeader, `["sub"]`), CodeMalformed},
@@ -198,7 +206,9 @@ func TestVerifyFaults(t *testing.T) {
 		{"payload broken", raw(t, hsHeader, `{"sub":`), CodeMalformed},
 		{"payload with a loose comma", raw(t, hsHeader, `{"sub":"42",}`), CodeMalformed},
 		{"payload not UTF-8", raw(t, hsHeader, "{\"sub\":\"\xff\"}"), CodeMalformed},
-		{"payload too deep", raw(t, hsHeader, `{"sub":"42","aud":"app","iss":"https://issuer","x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+"}"), CodeMalformed},
+		{"payload too deep", raw(t, hsHeader,
+			`{"sub":"42","aud":"app","iss":"https://issuer","x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+
+				"}"), CodeMalformed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,8 +276,10 @@ func TestVerifyUnconfigured(t *testing.T) {
 		{"only a public key", Config{PublicKeys: []string{allKeys(t)}}, hs(t, c), CodeAlgorithm},
 		{"audience and issuer unset: not checked", Config{PublicKeys: []string{allKeys(t)}}, rs, ""},
 		{"exp required", Config{PublicKeys: []string{allKeys(t)}, RequireExpiry: true}, rs, CodeClaims},
-		{"no leeway", Config{Secrets: [][]byte{secret}, Leeway: -1}, hs(t, claims{"sub": "42", "exp": now.Unix()}), CodeExpired},
-		{"longer leeway", Config{Secrets: [][]byte{secret}, Leeway: time.Minute}, hs(t, claims{"sub": "42", "exp": now.Unix() - 59}), ""},
+		{"no leeway", Config{Secrets: [][]byte{secret}, Leeway: -1}, hs(t, claims{"sub": "42", "exp": now.Unix()}),
+			CodeExpired},
+		{"longer leeway", Config{Secrets: [][]byte{secret}, Leeway: time.Minute},
+			hs(t, claims{"sub": "42", "exp": now.Unix() - 59}), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -292,15 +304,22 @@ func TestUserTable(t *testing.T) {
 		{"least", `{"sub":"42"}`, `{"authenticated":true,"id":"42","username":"42","roles":[],"claims":{"sub":"42"}}`},
 		{"all", `{"sub":"42", "preferred_username":"ann", "roles":["a","b"], "n":1.50}`,
 			`{"authenticated":true,"id":"42","username":"ann","roles":["a","b"],"claims":{"sub":"42","preferred_username":"ann","roles":["a","b"],"n":1.50}}`},
-		{"whole number as sub", `{"sub":42}`, `{"authenticated":true,"id":"42","username":"42","roles":[],"claims":{"sub":42}}`},
-		{"one role", `{"sub":"a","roles":"admin"}`, `{"authenticated":true,"id":"a","username":"a","roles":["admin"],"claims":{"sub":"a","roles":"admin"}}`},
-		{"roles of another shape", `{"sub":"a","roles":["x",1]}`, `{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","roles":["x",1]}}`},
-		{"no roles", `{"sub":"a","roles":[]}`, `{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","roles":[]}}`},
-		{"username empty", `{"sub":"a","preferred_username":""}`, `{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","preferred_username":""}}`},
-		{"username no text", `{"sub":"a","preferred_username":7}`, `{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","preferred_username":7}}`},
+		{"whole number as sub", `{"sub":42}`,
+			`{"authenticated":true,"id":"42","username":"42","roles":[],"claims":{"sub":42}}`},
+		{"one role", `{"sub":"a","roles":"admin"}`,
+			`{"authenticated":true,"id":"a","username":"a","roles":["admin"],"claims":{"sub":"a","roles":"admin"}}`},
+		{"roles of another shape", `{"sub":"a","roles":["x",1]}`,
+			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","roles":["x",1]}}`},
+		{"no roles", `{"sub":"a","roles":[]}`,
+			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","roles":[]}}`},
+		{"username empty", `{"sub":"a","preferred_username":""}`,
+			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","preferred_username":""}}`},
+		{"username no text", `{"sub":"a","preferred_username":7}`,
+			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","preferred_username":7}}`},
 		{"claims named like fields", `{"sub":"a","id":"root","authenticated":false}`,
 			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","id":"root","authenticated":false}}`},
-		{"quotes and brackets", `{"sub":"<\"&>"}`, `{"authenticated":true,"id":"<\"&>","username":"<\"&>","roles":[],"claims":{"sub":"<\"&>"}}`},
+		{"quotes and brackets", `{"sub":"<\"&>"}`,
+			`{"authenticated":true,"id":"<\"&>","username":"<\"&>","roles":[],"claims":{"sub":"<\"&>"}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -325,14 +344,16 @@ func TestIdentify(t *testing.T) {
 	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
 	token := hs(t, claims{"sub": "42", "exp": now.Add(time.Minute).Unix(), "channels": []string{"room:*"}})
 	id, err := v.Identify(request("", nil, []string{"rollcall", token}))
-	if err != nil || id.ID != "42" || id.Subprotocol != "rollcall" || !id.Permissions.Allows("room:1") || id.Permissions.Allows("x") {
+	if err != nil || id.ID != "42" || id.Subprotocol != "rollcall" || !id.Permissions.Allows("room:1") ||
+		id.Permissions.Allows("x") {
 		t.Errorf("identity %+v, %v", id, err)
 	}
 	if want := now.Add(time.Minute + DefaultLeeway); !id.Until.Equal(want) {
 		t.Errorf("until %v, want %v", id.Until, want)
 	}
 	id, err = v.Identify(request("", nil, []string{"rollcall"}))
-	if err != nil || id.Authenticated || id.ID != "" || !id.Until.IsZero() || id.Subprotocol != "rollcall" || id.Permissions.Allows("room:1") {
+	if err != nil || id.Authenticated || id.ID != "" || !id.Until.IsZero() || id.Subprotocol != "rollcall" ||
+		id.Permissions.Allows("room:1") {
 		t.Errorf("anonymous %+v, %v", id, err)
 	}
 	if _, err = v.Identify(request("token=x", nil, nil)); codeOf(err) != CodeMalformed {
@@ -341,7 +362,8 @@ func TestIdentify(t *testing.T) {
 	if _, err = v.Identify(request("token=x", []string{"Bearer y"}, nil)); codeOf(err) != CodeConflict {
 		t.Errorf("two tokens: %v", err)
 	}
-	if !errors.Is(fmt.Errorf("wrapped: %w", err), &Error{Code: CodeConflict}) || errors.Is(err, &Error{Code: CodeExpired}) {
+	if !errors.Is(fmt.Errorf("wrapped: %w", err), &Error{Code: CodeConflict}) ||
+		errors.Is(err, &Error{Code: CodeExpired}) {
 		t.Error("errors.Is does not compare codes")
 	}
 }
@@ -417,7 +439,8 @@ func FuzzClaims(f *testing.F) {
 			Roles         []string
 			Claims        map[string]any
 		}
-		if err := json.Unmarshal(id.User, &user); err != nil || !user.Authenticated || user.ID != id.ID || user.ID == "" || user.Username == "" || user.Roles == nil || user.Claims == nil {
+		if err := json.Unmarshal(id.User, &user); err != nil || !user.Authenticated || user.ID != id.ID || user.ID == "" ||
+			user.Username == "" || user.Roles == nil || user.Claims == nil {
 			t.Fatalf("user %s: %v", id.User, err)
 		}
 		id.Permissions.Allows("room:1")

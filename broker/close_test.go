@@ -96,7 +96,8 @@ func TestClose(t *testing.T) {
 		"batch":   b.Batch(t.Context(), []redis.Cmder{redis.NewStringCmd(t.Context(), "get", "k")}),
 		"submit":  b.Submit(redis.NewCmd(t.Context(), "get", "k"), func(error) { t.Error("done called") }),
 	} {
-		if !errors.Is(err, redisconn.ErrClosed) || !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
+		if !errors.Is(err, redisconn.ErrClosed) || !errors.Is(err, redisconn.ErrUnavailable) ||
+			errors.Is(err, redisconn.ErrUnknown) {
 			t.Errorf("%s after Close: %v, want ErrClosed", name, err)
 		}
 	}

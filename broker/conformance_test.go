@@ -86,7 +86,8 @@ func testScriptOrder(t *testing.T, p place) {
 		r := newRecorder()
 		listener.subscribe(t, topic, r)
 		for n := range 50 {
-			if _, err := b.Run(t.Context(), script, []string{head}, topic, fmt.Sprint("script ", n), b.Keys().PublishCommand(topic)); err != nil {
+			if _, err := b.Run(t.Context(), script, []string{head}, topic, fmt.Sprint("script ", n),
+				b.Keys().PublishCommand(topic)); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.Publish(t.Context(), topic, fmt.Append(nil, "broadcast ", n)); err != nil {

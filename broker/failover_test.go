@@ -34,7 +34,8 @@ func TestFailover(t *testing.T) {
 			r.wantAgain(t)
 			publish(t, b, "topic", "after")
 			r.want(t, "after")
-			testkit.Eventually(t, "commands work", func() bool { _, err := b.Do(t.Context(), "set", "k", "v"); return err == nil })
+			testkit.Eventually(t, "commands work",
+				func() bool { _, err := b.Do(t.Context(), "set", "k", "v"); return err == nil })
 			if b.Breaks() == before {
 				t.Fatal("no break was told")
 			}

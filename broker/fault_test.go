@@ -114,7 +114,8 @@ func TestHalfOpen(t *testing.T) {
 	b, other := open(t, fast(proxy.URL())), open(t, fast(server.URL()))
 	r := subscribed(t, b, "topic")
 	proxy.Drop()
-	if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, redisconn.ErrUnknown) || !errors.Is(err, redisconn.ErrUnavailable) {
+	if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, redisconn.ErrUnknown) ||
+		!errors.Is(err, redisconn.ErrUnavailable) {
 		t.Fatalf("command into the void: %v, want ErrUnknown", err)
 	}
 	publish(t, other, "topic", "missed")
@@ -122,7 +123,8 @@ func TestHalfOpen(t *testing.T) {
 	r.wantAgain(t)
 	publish(t, other, "topic", "heard")
 	r.want(t, "heard")
-	testkit.Eventually(t, "commands work again", func() bool { _, err := b.Do(t.Context(), "get", "x"); return err == redisconn.Nil })
+	testkit.Eventually(t, "commands work again",
+		func() bool { _, err := b.Do(t.Context(), "get", "x"); return err == redisconn.Nil })
 	// The connection was dead with the message in it: one break at least for the command and the subscription.
 	if b.Breaks() < 2 {
 		t.Fatalf("%d breaks", b.Breaks())

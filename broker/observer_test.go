@@ -47,7 +47,8 @@ func TestObserver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.PublishMany(t.Context(), []broker.Message{{Topic: "topic", Payload: []byte("5")}, {Topic: "topic", Payload: []byte("6")}}); err != nil {
+	if err := b.PublishMany(t.Context(),
+		[]broker.Message{{Topic: "topic", Payload: []byte("5")}, {Topic: "topic", Payload: []byte("6")}}); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "the messages", func() bool { return b.Broker.Stats().Messages >= 7 })
@@ -74,7 +75,8 @@ func TestBreaksAreCounted(t *testing.T) {
 	b := open(t, config{URL: p.URL(), WatchEvery: 50 * time.Millisecond, Timeout: 300 * time.Millisecond})
 	testkit.Eventually(t, "both connections", func() bool { return b.Broker.Stats().Conns == 2 })
 	p.Refuse()
-	testkit.Eventually(t, "broken subscriptions", func() bool { s := b.Broker.Stats(); return s.Breaks >= 2 && s.Conns == 0 })
+	testkit.Eventually(t, "broken subscriptions",
+		func() bool { s := b.Broker.Stats(); return s.Breaks >= 2 && s.Conns == 0 })
 	p.Resume()
 	testkit.Eventually(t, "both connections again", func() bool { return b.Broker.Stats().Conns == 2 })
 }

@@ -191,10 +191,12 @@ func TestShardFailsOver(t *testing.T) {
 				return err == nil && role[0] == "master"
 			})
 			for _, i := range moving {
-				testkit.Eventually(t, topics[i]+" is at the new master", func() bool { return subscribers(t, replica, topics[i]) == 1 })
+				testkit.Eventually(t, topics[i]+" is at the new master",
+					func() bool { return subscribers(t, replica, topics[i]) == 1 })
 				testkit.Eventually(t, "the receiver is told", func() bool { return tr.ledgers[i].resubscribed() > 0 })
 				if name == "asked to" { // the old one is a replica now, where it could hear too
-					testkit.Eventually(t, topics[i]+" has left the old master", func() bool { return subscribers(t, old, topics[i]) == 0 })
+					testkit.Eventually(t, topics[i]+" has left the old master",
+						func() bool { return subscribers(t, old, topics[i]) == 0 })
 				}
 			}
 			tr.flow()
@@ -301,7 +303,8 @@ func TestMessagesStayInTheirShard(t *testing.T) {
 // A Cluster of Redis before 7.0 goes on with plain pub/sub, and the log says so.
 func TestClusterWithoutShardedPubSub(t *testing.T) {
 	t.Parallel()
-	server := redistest.ClusterOf(t, redistest.Shape{Args: []string{"--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", ""}})
+	server := redistest.ClusterOf(t,
+		redistest.Shape{Args: []string{"--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", ""}})
 	cfg, log := fast(server.URL()), new(testkit.Log)
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
 	b := open(t, cfg)
@@ -380,7 +383,8 @@ func TestSlotWithoutMaster(t *testing.T) {
 // otherSlot is a topic at the same master as topic, of another slot.
 func otherSlot(b *node, server *redistest.Redis, topic string) string {
 	for _, other := range rooms(b, 100) {
-		if redisconn.Slot(other) != redisconn.Slot(topic) && server.Owner(redisconn.Slot(other)) == server.Owner(redisconn.Slot(topic)) {
+		if redisconn.Slot(other) != redisconn.Slot(topic) &&
+			server.Owner(redisconn.Slot(other)) == server.Owner(redisconn.Slot(topic)) {
 			return other
 		}
 	}

@@ -286,7 +286,8 @@ func TestLivenessStories(t *testing.T) {
 			// check AT answers N sent N echoed N
 			var at float64
 			var answered, sent, echoed uint64
-			if _, err := fmt.Sscanf(strings.Join(words, " "), "check %fs answers %d sent %d echoed %d", &at, &answered, &sent, &echoed); err != nil {
+			if _, err := fmt.Sscanf(strings.Join(words, " "), "check %fs answers %d sent %d echoed %d", &at, &answered, &sent,
+				&echoed); err != nil {
 				t.Fatalf("%v: %v", words, err)
 			}
 			err := l.check(start.Add(time.Duration(at*float64(time.Second))), answered, sent, echoed)

@@ -104,7 +104,8 @@ func (tr *traffic) publish(ctx context.Context, i int) {
 	for ctx.Err() == nil {
 		n := tr.next[i]
 		doubtful := tr.doubtful(i)
-		if err := tr.sender.Publish(context.Background(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil || doubtful || tr.doubtful(i) {
+		if err := tr.sender.Publish(context.Background(), tr.topics[i], strconv.AppendInt(nil, int64(n), 10)); err != nil ||
+			doubtful || tr.doubtful(i) {
 			tr.failed[i][n] = true
 		}
 		tr.next[i]++

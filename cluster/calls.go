@@ -25,7 +25,8 @@ import (
 // askWait is how long a question waits for answers (SPEC 2: cluster-wide reads answer within 1 s).
 const askWait = 900 * time.Millisecond
 
-// maxAnswering bounds the questions a node answers at once; beyond it a question is dropped, and the asker names this node as silent.
+// maxAnswering bounds the questions a node answers at once; beyond it a question is dropped, and the asker names this
+// node as silent.
 const maxAnswering = 64
 
 // answerBytes bounds what of answers is on its way to Redis at once, so that many long ones do not overflow the askers'
@@ -67,7 +68,8 @@ type answer struct{ from, body string }
 
 func newCalls(c *Cluster) *calls {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering), bytes: semaphore.NewWeighted(answerBytes),
+	return &calls{c: c, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxAnswering),
+		bytes:  semaphore.NewWeighted(answerBytes),
 		asking: make(chan struct{}, maxAsking), waiting: map[string]chan answer{}}
 }
 
@@ -167,7 +169,8 @@ func (s *calls) dropLocked(from string) {
 func (s *calls) sendEcho(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if err := s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(s.c.cfg.Process), []byte("e")); err != nil && ctx.Err() == nil {
+	if err := s.c.cfg.Broker.Publish(ctx, s.c.keys.NodeTopic(s.c.cfg.Process), []byte("e")); err != nil &&
+		ctx.Err() == nil {
 		s.c.cfg.Log.Warn("send echo failed", "error", err)
 	}
 }
@@ -184,8 +187,8 @@ func (c *Cluster) Send(ctx context.Context, process, kind, body string) error {
 	return nil
 }
 
-// Ask puts a question to every node that is in the registry now, this one included. It gives what answered within a second,
-// by process, and names the nodes that did not.
+// Ask puts a question to every node that is in the registry now, this one included. It gives what answered within a
+// second, by process, and names the nodes that did not.
 func (c *Cluster) Ask(ctx context.Context, kind, body string) (answers map[string]string, silent []string, err error) {
 	began := time.Now()
 	processes, err := c.processes(ctx)
@@ -206,7 +209,8 @@ func (c *Cluster) AskOne(ctx context.Context, process, kind, body string) (answe
 }
 
 // ask puts a question to all these nodes at once.
-func (c *Cluster) ask(ctx context.Context, deadline time.Time, processes []string, kind, body string) (answers map[string]string, silent []string, err error) {
+func (c *Cluster) ask(ctx context.Context, deadline time.Time, processes []string, kind,
+	body string) (answers map[string]string, silent []string, err error) {
 	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()
 	select {

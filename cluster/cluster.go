@@ -49,7 +49,8 @@ type Broker interface {
 	Unsubscribe(topic string, r broker.Receiver)
 }
 
-// Config of a node's place in the cluster. TTL and Heartbeat come from SPEC 3; a heartbeat is at most a third of the TTL.
+// Config of a node's place in the cluster. TTL and Heartbeat come from SPEC 3; a heartbeat is at most a third of the
+// TTL.
 type Config struct {
 	Redis     Redis
 	Broker    Broker
@@ -122,8 +123,8 @@ func New(cfg Config) *Cluster {
 	return c
 }
 
-// OnIncarnation sets what is told of each new incarnation, the first included. It is called before Start, and fn runs in
-// the heartbeat's goroutine and must not wait.
+// OnIncarnation sets what is told of each new incarnation, the first included. It is called before Start, and fn runs
+// in the heartbeat's goroutine and must not wait.
 func (c *Cluster) OnIncarnation(fn func(inc string)) { c.onIncarnation = fn }
 
 // Start begins to beat. It does not wait for Redis: until the first heartbeat is answered there is no lease.
@@ -139,8 +140,9 @@ func (c *Cluster) Start() {
 }
 
 // Close gives the lease up, so that nobody waits for it to expire, and waits for all goroutines. The caller has removed
-// this node's presence before; what is left of it others reap at once. An incarnation that was renounced is left to expire:
-// a write of it may still arrive, and only the fence at its deadline keeps it from bringing a user back (SPEC 5.4).
+// this node's presence before; what is left of it others reap at once. An incarnation that was renounced is left to
+// expire: a write of it may still arrive, and only the fence at its deadline keeps it from bringing a user back (SPEC
+// 5.4).
 func (c *Cluster) Close(ctx context.Context) error {
 	if c.cancel == nil {
 		return nil // never started
@@ -225,8 +227,8 @@ func (c *Cluster) Ready() error {
 	return ready(c.Phase(), time.Duration(c.echo.Load()), time.Since(c.began), c.cfg.Heartbeat)
 }
 
-// ready decides; echo (0: none) and now are times since the same moment. An echo is sent with each heartbeat, so that one
-// or two may be late before the third tells.
+// ready decides; echo (0: none) and now are times since the same moment. An echo is sent with each heartbeat, so that
+// one or two may be late before the third tells.
 func ready(p Phase, echo, now, heartbeat time.Duration) error {
 	if p != Held {
 		return fmt.Errorf("the lease is %s", p)

@@ -84,8 +84,10 @@ func newMember(t *testing.T, url string, ttl time.Duration) *member {
 	}
 	b := broker.New(broker.Config{Redis: redis})
 	m := &member{t: t, redis: redis, broker: b, later: math.MaxInt64}
-	m.Cluster = New(Config{Redis: redis, Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Node: Node{Address: "here", Version: "v", PID: 7, StartedAt: time.UnixMilli(12345)}, Load: func() Load { return Load{3, 2} }})
+	m.Cluster = New(Config{Redis: redis, Broker: b, Process: NewProcess(), TTL: ttl, Heartbeat: testBeat, Remover: m,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Node: Node{Address: "here", Version: "v", PID: 7,
+			StartedAt: time.UnixMilli(12345)}, Load: func() Load { return Load{3, 2} }})
 	m.Handle(m)
 	m.OnIncarnation(func(inc string) {
 		m.mu.Lock()
@@ -143,7 +145,8 @@ func TestMembersSeeEachOther(t *testing.T) {
 	for _, m := range []*member{a, b} {
 		testkit.Eventually(t, "both are in the registry", func() bool { return len(m.Nodes()) == 2 })
 		for _, n := range m.Nodes() {
-			if n.Address != "here" || n.Version != "v" || n.PID != 7 || n.Load != (Load{3, 2}) || !n.StartedAt.Equal(time.UnixMilli(12345)) {
+			if n.Address != "here" || n.Version != "v" || n.PID != 7 || n.Load != (Load{3, 2}) ||
+				!n.StartedAt.Equal(time.UnixMilli(12345)) {
 				t.Errorf("node %+v", n)
 			}
 		}
@@ -184,7 +187,8 @@ func TestNewIncarnation(t *testing.T) {
 		t.Fatalf("incarnations %s", got)
 	}
 	m.Renounce("test")
-	testkit.Eventually(t, "it has a second one", func() bool { return m.incarnations() == "["+p+"-1 "+p+"-2]" && m.Phase() == Held })
+	testkit.Eventually(t, "it has a second one",
+		func() bool { return m.incarnations() == "["+p+"-1 "+p+"-2]" && m.Phase() == Held })
 	if alive, err := m.IncarnationAlive(t.Context(), p+"-1"); !alive || err != nil {
 		t.Errorf("the first one expires by itself: %v, %v", alive, err)
 	}
@@ -195,7 +199,8 @@ func TestNewIncarnation(t *testing.T) {
 	m.Disown(p+"-2", "news")
 	testkit.Eventually(t, "it has a third one", func() bool { return m.inc() == p+"-3" && m.Phase() == Held })
 	r.FlushAll()
-	testkit.Eventually(t, "it has a fourth one after a wipe", func() bool { return m.inc() == p+"-4" && m.Phase() == Held })
+	testkit.Eventually(t, "it has a fourth one after a wipe",
+		func() bool { return m.inc() == p+"-4" && m.Phase() == Held })
 	if _, err := m.redis.Do(t.Context(), "zrem", m.keys.Nodes(), p+"-4"); err != nil { // as declared dead
 		t.Fatal(err)
 	}
@@ -248,7 +253,8 @@ func TestRenewAfterClose(t *testing.T) {
 	if _, _, held := m.Lease(); held {
 		t.Error("the lease is held after close")
 	}
-	never := New(Config{Redis: m.redis, Broker: m.broker, Process: NewProcess(), TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)})
+	never := New(Config{Redis: m.redis, Broker: m.broker, Process: NewProcess(), TTL: testTTL, Heartbeat: testBeat,
+		Log: slog.New(slog.DiscardHandler)})
 	if err := never.Close(t.Context()); err != nil {
 		t.Errorf("close of what never started: %v", err)
 	}
@@ -272,7 +278,8 @@ func TestReap(t *testing.T) {
 		t.Fatalf("removed %s within the grace", got)
 	}
 	forward(Grace + time.Millisecond)
-	testkit.Eventually(t, "both channels were removed", func() bool { return a.removals() == "room 2 "+dead+", room:1 "+dead })
+	testkit.Eventually(t, "both channels were removed",
+		func() bool { return a.removals() == "room 2 "+dead+", room:1 "+dead })
 	testkit.Eventually(t, "nothing is left of it", func() bool {
 		n, err := a.redis.Do(t.Context(), "exists", a.keys.Node(dead), a.keys.NodeChannels(dead))
 		alive, err2 := a.IncarnationAlive(t.Context(), dead)
@@ -324,7 +331,8 @@ func TestReapPutOff(t *testing.T) {
 		}
 		return n
 	}
-	testkit.Eventually(t, "it is put off", func() bool { return fmt.Sprint(score()) == "1.70000006e+12" || fmt.Sprint(score()) == "1700000060000" })
+	testkit.Eventually(t, "it is put off",
+		func() bool { return fmt.Sprint(score()) == "1.70000006e+12" || fmt.Sprint(score()) == "1700000060000" })
 	if n, err := a.redis.Do(t.Context(), "exists", a.keys.Claim(dead)); err != nil || n != int64(0) {
 		t.Errorf("it is claimed: %v, %v", n, err)
 	}
@@ -368,7 +376,8 @@ func TestReaperWaitsForItsOwnLease(t *testing.T) {
 	}
 }
 
-// A declaration that waited while Redis stood still says nothing about the others: they are as late as the one that declares.
+// A declaration that waited while Redis stood still says nothing about the others: they are as late as the one that
+// declares.
 func TestDeclareNeedsOwnLease(t *testing.T) {
 	r, forward := mini(t)
 	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
@@ -414,8 +423,9 @@ func TestCloseLeavesTheRestToReapers(t *testing.T) {
 	})
 }
 
-// SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back": an incarnation with a write of unknown
-// outcome keeps its lease when its node stops, so that Redis knows whose the write is until the fence shuts it out.
+// SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back": an incarnation with a write of
+// unknown outcome keeps its lease when its node stops, so that Redis knows whose the write is until the fence shuts it
+// out.
 func TestCloseKeepsWhatWasRenounced(t *testing.T) {
 	r, _ := mini(t)
 	m := newMember(t, r.URL(), testTTL)
@@ -441,7 +451,8 @@ func TestSend(t *testing.T) {
 		}
 	}
 	for _, m := range []*member{a, b} {
-		testkit.Eventually(t, "all came", func() bool { return m.get(func() string { return strconv.Itoa(len(m.heard)) }) == "20" })
+		testkit.Eventually(t, "all came",
+			func() bool { return m.get(func() string { return strconv.Itoa(len(m.heard)) }) == "20" })
 		for i, line := range m.heard {
 			if want := fmt.Sprintf("kind body %d with  spaces", i); line != want {
 				t.Errorf("message %d is %q", i, line)
@@ -500,9 +511,9 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// A node that has started since the last heartbeat is asked too, and each is asked once, also when two of its incarnations
-// are in the registry. Issue: "Cluster-wide reads … answer within 1 s and name the nodes that did not answer": also when
-// there are many of them.
+// A node that has started since the last heartbeat is asked too, and each is asked once, also when two of its
+// incarnations are in the registry. Issue: "Cluster-wide reads … answer within 1 s and name the nodes that did not
+// answer": also when there are many of them.
 func TestAskIsOfTheRegistryAsItIs(t *testing.T) {
 	r, _ := mini(t)
 	a := newMember(t, r.URL(), testTTL)

@@ -1,7 +1,7 @@
-// Package cluster keeps this node's place among the nodes: its lease in Redis, the registry of live nodes, the reaper of
-// dead ones, and calls from node to node.
+// Package cluster keeps this node's place among the nodes: its lease in Redis, the registry of live nodes, the reaper
+// of dead ones, and calls from node to node.
 //
 // It owns the keys {nodes}… and the topics t:node:…. It runs one goroutine that beats (renews the lease, reads the
-// registry, sends itself an echo), one that reaps, and a bounded number for calls that answer. It never touches presence
-// entries: the reaper hands each channel of a dead incarnation to a Remover.
+// registry, sends itself an echo), one that reaps, and a bounded number for calls that answer. It never touches
+// presence entries: the reaper hands each channel of a dead incarnation to a Remover.
 package cluster

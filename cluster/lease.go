@@ -34,7 +34,8 @@ func (p Phase) String() string { return [...]string{"lost", "held", "in doubt"}[
 // Label is the phase as the label of a metric.
 func (p Phase) Label() string { return [...]string{"lost", "held", "in_doubt"}[p] }
 
-// lease is what a node knows of its own lease. A pure value: times are this node's monotonic clock, deadlines are Redis's.
+// lease is what a node knows of its own lease. A pure value: times are this node's monotonic clock, deadlines are
+// Redis's.
 type lease struct {
 	process  string
 	ttl      time.Duration

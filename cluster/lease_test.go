@@ -31,12 +31,20 @@ func TestLease(t *testing.T) {
 		steps []step
 	}{
 		{"before the first heartbeat", []step{{keep, 0, Lost, 0, ""}, {next, 0, Lost, 0, "p-1"}}},
-		{"held from when the heartbeat was sent", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 1, Held, 1, "p-1"}, {keep, 5.9, Held, 5.9, "p-1"}}},
-		{"no answer", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {keep, 6, InDoubt, 0, "p-1"}, {keep, 60, InDoubt, 0, "p-1"}}},
-		{"renewed in time it was held all along", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {renewed(4), 5, Held, 5, "p-1"}, {renewed(8), 9, Held, 9, "p-1"}}},
-		{"renewed late it is held anew", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {keep, 7, InDoubt, 0, "p-1"}, {renewed(8), 9, Held, 1, "p-1"}}},
-		{"renounced", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {renounce, 1, Lost, 0, "p-1"}, {next, 1, Lost, 0, "p-2"}, {registered(1), 2, Held, 1, "p-2"}}},
-		{"an attempt without an answer costs a number", []step{{next, 0, Lost, 0, "p-1"}, {next, 2, Lost, 0, "p-2"}, {registered(4), 4, Held, 0, "p-2"}}},
+		{"held from when the heartbeat was sent",
+			[]step{{next, 0, Lost, 0, "p-1"}, {registered(0), 1, Held, 1, "p-1"}, {keep, 5.9, Held, 5.9, "p-1"}}},
+		{"no answer", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {keep, 6, InDoubt, 0, "p-1"},
+			{keep, 60, InDoubt, 0, "p-1"}}},
+		{"renewed in time it was held all along",
+			[]step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {renewed(4), 5, Held, 5, "p-1"},
+				{renewed(8), 9, Held, 9, "p-1"}}},
+		{"renewed late it is held anew",
+			[]step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {keep, 7, InDoubt, 0, "p-1"},
+				{renewed(8), 9, Held, 1, "p-1"}}},
+		{"renounced", []step{{next, 0, Lost, 0, "p-1"}, {registered(0), 0, Held, 0, "p-1"}, {renounce, 1, Lost, 0, "p-1"},
+			{next, 1, Lost, 0, "p-2"}, {registered(1), 2, Held, 1, "p-2"}}},
+		{"an attempt without an answer costs a number",
+			[]step{{next, 0, Lost, 0, "p-1"}, {next, 2, Lost, 0, "p-2"}, {registered(4), 4, Held, 0, "p-2"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := lease{process: "p", ttl: ttl}

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// DESIGN 2: "A process id is drawn once at start; its bits are inside every connection id it makes (UUIDv8), so any node
-// can route to a connection without a look-up."
+// DESIGN 2: "A process id is drawn once at start; its bits are inside every connection id it makes (UUIDv8), so any
+// node can route to a connection without a look-up."
 func TestConnID(t *testing.T) {
 	seen := map[string]bool{}
 	for range 200 {
@@ -42,8 +42,10 @@ func TestConnID(t *testing.T) {
 
 func TestProcessOfOthers(t *testing.T) {
 	for id, ok := range map[string]bool{
-		"": false, "x": false, "urn:uuid:0191e3b2-7c1a-8d4f-9a2b-0123456789ab": false, "{0191e3b2-7c1a-8d4f-9a2b-0123456789ab}": false,
-		"0191e3b27c1a8d4f9a2b0123456789ab": false, "0191e3b2-7c1a-8d4f-9a2b-0123456789ag": false, "0191e3b2x7c1a-8d4f-9a2b-0123456789ab": false,
+		"": false, "x": false, "urn:uuid:0191e3b2-7c1a-8d4f-9a2b-0123456789ab": false,
+		"{0191e3b2-7c1a-8d4f-9a2b-0123456789ab}": false,
+		"0191e3b27c1a8d4f9a2b0123456789ab":       false, "0191e3b2-7c1a-8d4f-9a2b-0123456789ag": false,
+		"0191e3b2x7c1a-8d4f-9a2b-0123456789ab": false,
 		"0191e3b2-7c1a-4d4f-9a2b-0123456789ab": true,
 	} {
 		if _, got := ProcessOf(id); got != ok {
@@ -64,7 +66,8 @@ func TestIncarnationParts(t *testing.T) {
 }
 
 func TestNodeInfo(t *testing.T) {
-	n := Node{Process: "abc", Incarnation: "abc-7", Address: "10.0.0.1:6745", Version: "v1", PID: 42, StartedAt: time.UnixMilli(1700000000123), Load: Load{3, 4}}
+	n := Node{Process: "abc", Incarnation: "abc-7", Address: "10.0.0.1:6745", Version: "v1", PID: 42,
+		StartedAt: time.UnixMilli(1700000000123), Load: Load{3, 4}}
 	h := map[string]string{}
 	info := n.info()
 	for i := 0; i < len(info); i += 2 {
@@ -84,7 +87,8 @@ func TestNodeInfo(t *testing.T) {
 }
 
 func TestMerge(t *testing.T) {
-	got := merge([]Node{{Process: "a", Incarnation: "a-9"}, {Process: "a", Incarnation: "a-10"}, {Process: "a", Incarnation: "a-2"}, {Process: "b", Incarnation: "b-1"}})
+	got := merge([]Node{{Process: "a", Incarnation: "a-9"}, {Process: "a", Incarnation: "a-10"},
+		{Process: "a", Incarnation: "a-2"}, {Process: "b", Incarnation: "b-1"}})
 	if len(got) != 2 || got["a"].Incarnation != "a-10" || got["b"].Incarnation != "b-1" {
 		t.Errorf("got %v", got)
 	}

@@ -14,7 +14,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// A node has at most so many questions open, and answers at most so many at once; what is beyond has its outcome, and counts.
+// A node has at most so many questions open, and answers at most so many at once; what is beyond has its outcome, and
+// counts.
 func TestTooManyQuestions(t *testing.T) {
 	r := redistest.Standalone(t)
 	a, b := newMember(t, r.URL(), time.Minute), newMember(t, r.URL(), time.Minute)

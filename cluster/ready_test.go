@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SPEC 2: "Ready means: the lease is held, … and a message sent through Redis came back over this node's own subscription
-// in the last heartbeats."
+// SPEC 2: "Ready means: the lease is held, … and a message sent through Redis came back over this node's own
+// subscription in the last heartbeats."
 func TestReady(t *testing.T) {
 	const heartbeat = 2 * time.Second
 	for _, tt := range []struct {

@@ -44,8 +44,8 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	return nil
 }
 
-// processes lists the nodes of the registry as it is now: one that has started since the last heartbeat is there, one that
-// has gone is not. This node is among them always, and once.
+// processes lists the nodes of the registry as it is now: one that has started since the last heartbeat is there, one
+// that has gone is not. This node is among them always, and once.
 func (c *Cluster) processes(ctx context.Context) ([]string, error) {
 	members := redis.NewStringSliceCmd(ctx, "zrange", c.keys.Nodes(), 0, -1)
 	if err := c.cfg.Redis.Batch(ctx, []redis.Cmder{members}); err != nil {
@@ -74,8 +74,8 @@ func (c *Cluster) Nodes() []Node {
 	return out
 }
 
-// Alive tells whether a process is a live node. A process that the last heartbeat did not show is looked up again, since
-// it may have started since.
+// Alive tells whether a process is a live node. A process that the last heartbeat did not show is looked up again,
+// since it may have started since.
 func (c *Cluster) Alive(ctx context.Context, process string) (bool, error) {
 	if process == c.cfg.Process {
 		return true, nil
@@ -90,8 +90,8 @@ func (c *Cluster) Alive(ctx context.Context, process string) (bool, error) {
 	return ok, nil
 }
 
-// IncarnationAlive asks Redis whether an incarnation holds a lease or waits to be reaped. A presence entry of any other is
-// an orphan.
+// IncarnationAlive asks Redis whether an incarnation holds a lease or waits to be reaped. A presence entry of any other
+// is an orphan.
 func (c *Cluster) IncarnationAlive(ctx context.Context, inc string) (bool, error) {
 	live := redis.NewFloatCmd(ctx, "zscore", c.keys.Nodes(), inc)
 	dying := redis.NewFloatCmd(ctx, "zscore", c.keys.Reaping(), inc)

@@ -29,7 +29,8 @@ func TestScripts(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer b.Close()
-				test.run(t, New(Config{Redis: b, Process: "aa", TTL: testTTL, Heartbeat: testBeat, Log: slog.New(slog.DiscardHandler)}), b)
+				test.run(t, New(Config{Redis: b, Process: "aa", TTL: testTTL, Heartbeat: testBeat,
+					Log: slog.New(slog.DiscardHandler)}), b)
 			})
 		}
 	})
@@ -54,8 +55,8 @@ func redisNow(t *testing.T, b *redisconn.Client) int64 {
 	return sec*1000 + us/1000
 }
 
-// DESIGN 3: "A heartbeat script sets the incarnation's deadline to Redis `TIME` + ttl and returns it … after that it answers
-// *lost* and changes nothing."
+// DESIGN 3: "A heartbeat script sets the incarnation's deadline to Redis `TIME` + ttl and returns it … after that it
+// answers *lost* and changes nothing."
 func testHeartbeat(t *testing.T, c *Cluster, b *redisconn.Client) {
 	ctx := t.Context()
 	before := redisNow(t, b)

@@ -32,8 +32,8 @@ func (s *Session) Do(ctx context.Context, actions []Action) []ActionError {
 	return errs
 }
 
-// Resolve finds the rooms of a return's actions and asks about each; nil: all may run. Do begins with it. Who runs a part
-// of a return asks about the whole before.
+// Resolve finds the rooms of a return's actions and asks about each; nil: all may run. Do begins with it. Who runs a
+// part of a return asks about the whole before.
 func (s *Session) Resolve(actions []Action) *ActionError {
 	var joined, left []string // in this return
 	for i := range actions {

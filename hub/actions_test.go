@@ -15,9 +15,9 @@ func sayRoom(text string) Action {
 	return Action{Kind: ActionBroadcastRoom, Value: Value{Text: text}}
 }
 
-// SPEC 1.2, broadcast_room: "to all in the channel joined in this same return, else in the most recently joined one, sender
-// included; in no room: no effect"; SPEC 6: "after leaving the newest room falls back to the one joined before it; several
-// joined in one return: the last counts".
+// SPEC 1.2, broadcast_room: "to all in the channel joined in this same return, else in the most recently joined one,
+// sender included; in no room: no effect"; SPEC 6: "after leaving the newest room falls back to the one joined before
+// it; several joined in one return: the last counts".
 func TestBroadcastRoom(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n := w.node("n1")
@@ -41,10 +41,13 @@ func TestBroadcastRoom(t *testing.T) {
 		{"but that did not make it the newest", []Action{sayRoom("x")}, "c", nil},
 		{"after leaving the newest, the one before", []Action{act(ActionLeave, "c"), sayRoom("x")}, "b", nil},
 		{"joined and left in one return", []Action{act(ActionJoin, "a"), act(ActionLeave, "a"), sayRoom("x")}, "b", nil},
-		{"two joined, one of them left", []Action{act(ActionJoin, "a"), act(ActionJoin, "c"), act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
-		{"left and joined again", []Action{act(ActionJoin, "c"), act(ActionLeave, "a"), act(ActionJoin, "a"), act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
+		{"two joined, one of them left",
+			[]Action{act(ActionJoin, "a"), act(ActionJoin, "c"), act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
+		{"left and joined again", []Action{act(ActionJoin, "c"), act(ActionLeave, "a"), act(ActionJoin, "a"),
+			act(ActionLeave, "c"), sayRoom("x")}, "a", nil},
 		{"the newest is left behind it", []Action{sayRoom("x"), act(ActionLeave, "a")}, "a", nil},
-		{"other actions name channels", []Action{act(ActionUntrack, "c"), act(ActionSendPresence, "b"), sayRoom("x"), act(ActionJoin, "a")}, "b", nil},
+		{"other actions name channels",
+			[]Action{act(ActionUntrack, "c"), act(ActionSendPresence, "b"), sayRoom("x"), act(ActionJoin, "a")}, "b", nil},
 		{"with a channel", []Action{{Kind: ActionBroadcastRoom, Channel: "c", Value: Value{Text: "x"}}}, "c", nil},
 		{"all left", []Action{act(ActionLeave, "a"), act(ActionLeave, "b"), sayRoom("x")}, "", ErrNoRoom},
 	} {
@@ -66,8 +69,8 @@ func TestBroadcastRoom(t *testing.T) {
 	}
 }
 
-// Member.Permit is asked once about each action, and before any runs: the room of a broadcast_room without a channel is found
-// then.
+// Member.Permit is asked once about each action, and before any runs: the room of a broadcast_room without a channel is
+// found then.
 func TestPermit(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n := w.node("n1")
@@ -89,14 +92,16 @@ func TestPermit(t *testing.T) {
 		refused bool
 	}{
 		{[]Action{sayRoom("in no room")}, "[]", false},
-		{[]Action{act(ActionJoin, "allowed"), sayRoom("1"), act(ActionLeave, "denied"), {Kind: ActionBroadcast}}, "[join allowed broadcast_room allowed broadcast ]", false},
+		{[]Action{act(ActionJoin, "allowed"), sayRoom("1"), act(ActionLeave, "denied"), {Kind: ActionBroadcast}},
+			"[join allowed broadcast_room allowed broadcast ]", false},
 		{[]Action{sayRoom("must not be sent"), act(ActionJoin, "denied")}, "[broadcast_room allowed join denied]", true},
 		{[]Action{{Kind: ActionBroadcastRoom, Channel: "denied"}}, "[broadcast_room denied]", true},
 		{[]Action{sayRoom("2"), act(ActionLeave, "allowed"), sayRoom("nowhere")}, "[broadcast_room allowed]", false},
 	} {
 		asked = nil
 		errs := c.Do(t.Context(), tt.actions)
-		if refused := len(errs) == 1 && errors.Is(errs[0].Err, denied); refused != tt.refused || fmt.Sprint(asked) != tt.asked {
+		if refused := len(errs) == 1 && errors.Is(errs[0].Err, denied); refused != tt.refused ||
+			fmt.Sprint(asked) != tt.asked {
 			t.Errorf("%v, asked %v; want %s, refused %v", errs, asked, tt.asked, tt.refused)
 		}
 	}
@@ -104,8 +109,8 @@ func TestPermit(t *testing.T) {
 	inDenied.want("")
 }
 
-// An action is asked about unless it takes away, only reads, or is about this client alone. So one that is added is asked
-// about.
+// An action is asked about unless it takes away, only reads, or is about this client alone. So one that is added is
+// asked about.
 func TestPermitIsAskedAboutAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	c := w.node("n1").event("c")
@@ -143,13 +148,15 @@ func TestActionsInOrder(t *testing.T) {
 	if len(errs) != 2 || errs[0].Action.Kind != ActionTrack || errs[1].Action.Kind != ActionSetPresence {
 		t.Errorf("errors %v", errs)
 	}
-	c.want("room: state ann[c]", "room: +ann[c{state=busy}]", "to you", "room: state ann[c{state=busy}]", "to all here", `{"n":1}`)
+	c.want("room: state ann[c]", "room: +ann[c{state=busy}]", "to you", "room: state ann[c{state=busy}]", "to all here",
+		`{"n":1}`)
 	other.want("room: +ann[c]", "room: +ann[c{state=busy}]", "to all here", `{"n":1}`)
 	if c.closed != "4001 done" {
 		t.Errorf("closed with %q", c.closed)
 	}
 	c.refuse = true
-	if errs := c.Do(t.Context(), []Action{{Kind: ActionSend}, act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], wsconn.ErrClosed) {
+	if errs := c.Do(t.Context(), []Action{{Kind: ActionSend}, act(ActionJoin, "x")}); len(errs) != 1 ||
+		!isOneOf(errs[0], wsconn.ErrClosed) {
 		t.Errorf("send to a closed socket: %v", errs)
 	}
 	c.Exit(Closed)
@@ -157,5 +164,6 @@ func TestActionsInOrder(t *testing.T) {
 		t.Errorf("join after exit: %v", errs)
 	}
 	everyone := []Action{{Kind: ActionBroadcast, Value: Value{Text: "everyone"}}}
-	eventually(t, "a broadcast to everyone", func() bool { return len(other.Do(t.Context(), everyone)) == 0 && len(other.got()) > 0 })
+	eventually(t, "a broadcast to everyone",
+		func() bool { return len(other.Do(t.Context(), everyone)) == 0 && len(other.got()) > 0 })
 }

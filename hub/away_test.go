@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SPEC 5.3: "While Redis can't be reached, broadcasts … raise within 3 s; `join`, `track` and their like succeed and are
-// written when it is back; lists answer from the replica."
+// SPEC 5.3: "While Redis can't be reached, broadcasts … raise within 3 s; `join`, `track` and their like succeed and
+// are written when it is back; lists answer from the replica."
 func TestRedisAway(t *testing.T) {
 	w := newWorld(t, worldConfig{timeout: time.Second})
 	n1, n2 := w.node("n1"), w.node("n2")
@@ -93,8 +93,8 @@ func TestExitWhileRedisIsAway(t *testing.T) {
 	w.wantViews("room", "")
 }
 
-// SPEC 1.2: "frames of one channel reach a client in one order". A client that is owed a presence_state is sent no diffs, so
-// it gets the state also when it stops being tracked before Redis is back.
+// SPEC 1.2: "frames of one channel reach a client in one order". A client that is owed a presence_state is sent no
+// diffs, so it gets the state also when it stops being tracked before Redis is back.
 func TestUntrackedWhileOwedAState(t *testing.T) {
 	w := newWorld(t, worldConfig{timeout: time.Second})
 	n1, n2 := w.node("n1"), w.node("n2")

@@ -61,7 +61,8 @@ func BenchmarkPresenceDiff(b *testing.B) {
 // One presence event to 1000 scripts.
 func BenchmarkPresenceEvents(b *testing.B) {
 	r, _ := crowd(1000, true)
-	es := []presence.Event{{Type: "join", UserID: "ann", Meta: &presence.Meta{ConnID: "x", Source: presence.FromEvent, NoState: true, Info: `{"name":"Ann"}`}}}
+	es := []presence.Event{{Type: "join", UserID: "ann",
+		Meta: &presence.Meta{ConnID: "x", Source: presence.FromEvent, NoState: true, Info: `{"name":"Ann"}`}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.PresenceEvents(es)

@@ -1,7 +1,7 @@
 // Package hub holds the connections of this node: who is in which channel, what reaches whom, and what an action does.
 //
-// A Session is one connection; a room is one channel while someone on this node is in it. A broadcast is published to the
-// channel's topic and comes back to every node with a room, where it becomes one frame that all members share.
+// A Session is one connection; a room is one channel while someone on this node is in it. A broadcast is published to
+// the channel's topic and comes back to every node with a room, where it becomes one frame that all members share.
 //
 // Goroutines: a short one where a receiver finds that a room may close; Close waits for them. Everything else runs on
 // the caller's goroutine (a connection's own) or on the broker's reception goroutines, which never wait here.

@@ -21,9 +21,11 @@ func TestExit(t *testing.T) {
 	seen.want("r2: +bob[c]")
 	c.Exit(Dropped) // no linger is configured
 	c.Exit(Closed)
-	eventually(t, "both leaves were told", func() bool { return sameSet(seen.got(), []string{"r1: -ann[c]", "r2: -bob[c]"}) })
+	eventually(t, "both leaves were told",
+		func() bool { return sameSet(seen.got(), []string{"r1: -ann[c]", "r2: -bob[c]"}) })
 	seen.want(seen.got()...)
-	script.want(`r1: join ann[c] {"user_id":"ann","state":"online"}`, `r1: leave ann[c] {"user_id":"ann","state":"online"}`)
+	script.want(`r1: join ann[c] {"user_id":"ann","state":"online"}`,
+		`r1: leave ann[c] {"user_id":"ann","state":"online"}`)
 	if l := n1.Load(); l.Channels != 0 || l.Connections != 0 {
 		t.Errorf("load %+v", l)
 	}
@@ -34,7 +36,8 @@ func TestExit(t *testing.T) {
 		t.Error("a closed connection was sent something")
 	}
 	for what, err := range map[string]error{
-		"join": c.Join(t.Context(), "r"), "track": c.Track(t.Context(), "r", "u", nil), "presence.join": c.PresenceJoin(t.Context(), "r", "u", json.RawMessage("{}")),
+		"join": c.Join(t.Context(), "r"), "track": c.Track(t.Context(), "r", "u",
+			nil), "presence.join": c.PresenceJoin(t.Context(), "r", "u", json.RawMessage("{}")),
 		"send_presence": c.SendPresence(t.Context(), "r"),
 	} {
 		if !isOneOf(err, ErrGone) {

@@ -107,8 +107,8 @@ func (h *Hub) Close() {
 	h.cfg.Broker.Unsubscribe(h.keys.AllTopic(), everyone{h})
 }
 
-// background runs f on a goroutine that Close waits for, and tells whether it does: not after Close. Receivers may call it,
-// since it takes no lock that is held while a room is closed.
+// background runs f on a goroutine that Close waits for, and tells whether it does: not after Close. Receivers may call
+// it, since it takes no lock that is held while a room is closed.
 func (h *Hub) background(f func()) bool {
 	h.doneMu.Lock()
 	defer h.doneMu.Unlock()

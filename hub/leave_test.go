@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SPEC 6: "when it leaves, unsubscribes or untracks after a broadcast of its own, in one return, two or by function calls, it
-// still gets that broadcast". It gets nothing that comes behind it.
+// SPEC 6: "when it leaves, unsubscribes or untracks after a broadcast of its own, in one return, two or by function
+// calls, it still gets that broadcast". It gets nothing that comes behind it.
 func TestOwnBroadcastComesAfterLeave(t *testing.T) {
 	w, n1, n2 := quick(t)
 	other := n2.event("other")

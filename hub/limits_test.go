@@ -56,9 +56,11 @@ func TestBadArguments(t *testing.T) {
 	c.track(long, long, "")
 	for _, bad := range []string{"", long + "x", "a\nb", "\xff"} {
 		for what, err := range map[string]error{
-			"join": c.Join(t.Context(), bad), "leave": c.Leave(bad), "track": c.Track(t.Context(), bad, "u", nil), "untrack": c.Untrack(t.Context(), bad),
+			"join": c.Join(t.Context(), bad), "leave": c.Leave(bad), "track": c.Track(t.Context(), bad, "u",
+				nil), "untrack": c.Untrack(t.Context(), bad),
 			"set_presence": c.SetPresence(t.Context(), bad, nil), "send_presence": c.SendPresence(t.Context(), bad),
-			"presence.join": c.PresenceJoin(t.Context(), bad, "u", json.RawMessage("{}")), "broadcast": n.Broadcast(t.Context(), bad, Value{}, ""),
+			"presence.join": c.PresenceJoin(t.Context(), bad, "u", json.RawMessage("{}")), "broadcast": n.Broadcast(t.Context(),
+				bad, Value{}, ""),
 		} {
 			if !isOneOf(err, ErrBadChannel) {
 				t.Errorf("%s %q: %v", what, bad, err)
@@ -74,7 +76,8 @@ func TestBadArguments(t *testing.T) {
 			t.Errorf("user %q: %v", bad, err)
 		}
 	}
-	if err := c.Track(t.Context(), "room", "u", presence.Fields{"x": json.RawMessage(`"` + strings.Repeat("x", 4096) + `"`)}); !isOneOf(err, presence.ErrMetaTooBig) {
+	if err := c.Track(t.Context(), "room", "u",
+		presence.Fields{"x": json.RawMessage(`"` + strings.Repeat("x", 4096) + `"`)}); !isOneOf(err, presence.ErrMetaTooBig) {
 		t.Errorf("4 KiB and more: %v", err)
 	}
 	if got := n.view("room"); got != "" {

@@ -27,9 +27,9 @@ type ChannelInfo struct {
 	Connections int    `json:"connections"`
 }
 
-// Page asks for a part of a listing: what comes after a key, at most Limit (1 or more). Keys are connection ids, channel
-// names or user ids, and lists are in their order, so a page stays right while others come and go: nobody who stays is left
-// out or told twice. After need not be there any more.
+// Page asks for a part of a listing: what comes after a key, at most Limit (1 or more). Keys are connection ids,
+// channel names or user ids, and lists are in their order, so a page stays right while others come and go: nobody who
+// stays is left out or told twice. After need not be there any more.
 type Page struct {
 	After string `json:"after"`
 	Limit int    `json:"limit"`
@@ -81,7 +81,8 @@ func (h *Hub) Connection(ctx context.Context, id string) (*ConnInfo, error) {
 }
 
 // gather asks all nodes for a page and makes one of theirs; add joins two items of one key.
-func gather[T any](ctx context.Context, h *Hub, kind string, q pageQuestion, key func(T) string, add func(a, b T) T) (Listing[T], error) {
+func gather[T any](ctx context.Context, h *Hub, kind string, q pageQuestion, key func(T) string,
+	add func(a, b T) T) (Listing[T], error) {
 	question, err := json.Marshal(q)
 	if err != nil {
 		return Listing[T]{}, fmt.Errorf("encode a question: %w", err)
@@ -104,8 +105,8 @@ func gather[T any](ctx context.Context, h *Hub, kind string, q pageQuestion, key
 	return out, nil
 }
 
-// mergePages makes one page of several nodes' pages. Each node gave one item more than the limit if it had more, so a full
-// page knows whether there is a next one.
+// mergePages makes one page of several nodes' pages. Each node gave one item more than the limit if it had more, so a
+// full page knows whether there is a next one.
 func mergePages[T any](all []T, limit int, key func(T) string, add func(a, b T) T) Listing[T] {
 	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(key(a), key(b)) })
 	items := make([]T, 0, min(len(all), limit+1))
@@ -229,5 +230,6 @@ func (s *Session) info() ConnInfo {
 	s.mu.Lock()
 	user := s.user
 	s.mu.Unlock()
-	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: user, ConnectedAt: s.connected.UTC().Truncate(time.Millisecond)}
+	return ConnInfo{ID: s.id, Node: s.h.cfg.Cluster.Process(), Route: s.route, Channels: s.Rooms(), User: user,
+		ConnectedAt: s.connected.UTC().Truncate(time.Millisecond)}
 }

@@ -26,8 +26,8 @@ func (n pagedNode) page(q pageQuestion) []ChannelInfo {
 
 func channelKey(c ChannelInfo) string { return c.Name }
 
-// Issue: "paging with cursors that stay right while connections come and go": nobody who stays is left out or told twice,
-// each page is full but the last, and counts of nodes are added up.
+// Issue: "paging with cursors that stay right while connections come and go": nobody who stays is left out or told
+// twice, each page is full but the last, and counts of nodes are added up.
 func TestPagingWhileOthersComeAndGo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.StringMatching(`[a-d]{1,3}`)
@@ -72,7 +72,8 @@ func TestPagingWhileOthersComeAndGo(t *testing.T) {
 			after = list.Next
 			for range rapid.IntRange(0, 4).Draw(t, "changes") {
 				n := nodes[rapid.IntRange(0, len(nodes)-1).Draw(t, "node")]
-				name := rapid.SampledFrom([]string{"c", "t", "sa~", "sb~"}).Draw(t, "where") + key.Draw(t, "other") // never one of those who stay
+				// never one of those who stay
+				name := rapid.SampledFrom([]string{"c", "t", "sa~", "sb~"}).Draw(t, "where") + key.Draw(t, "other")
 				if n[name] > 0 {
 					delete(n, name)
 				} else {
@@ -97,7 +98,8 @@ func TestFirsts(t *testing.T) {
 		limit       int
 		first, last string
 		size        int
-	}{{"", 1, "0000", "0001", 2}, {"0001", 3, "0002", "0005", 4}, {"4990", 20, "4991", "4999", 9}, {"4999", 20, "", "", 0}, {"", 4999, "0000", "4999", 5000}, {"", 10_000, "0000", "4999", 5000}, {"0001x", 1, "0002", "0003", 2}} {
+	}{{"", 1, "0000", "0001", 2}, {"0001", 3, "0002", "0005", 4}, {"4990", 20, "4991", "4999", 9}, {"4999", 20, "", "",
+		0}, {"", 4999, "0000", "4999", 5000}, {"", 10_000, "0000", "4999", 5000}, {"0001x", 1, "0002", "0003", 2}} {
 		got := n.page(pageQuestion{Page: Page{After: tt.after, Limit: tt.limit}})
 		if len(got) != tt.size || tt.size > 0 && (got[0].Name != tt.first || got[len(got)-1].Name != tt.last) {
 			t.Errorf("after %q, %d: %d items from %v", tt.after, tt.limit, len(got), got)
@@ -108,8 +110,8 @@ func TestFirsts(t *testing.T) {
 	}
 }
 
-// Issue: cluster-wide reads "name the nodes that did not answer". The totals count a channel of two nodes once, and for a
-// silent node what its last heartbeat said.
+// Issue: cluster-wide reads "name the nodes that did not answer". The totals count a channel of two nodes once, and for
+// a silent node what its last heartbeat said.
 func TestSilentNodesAreNamed(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n1, n2, n3 := w.node("n1"), w.node("n2"), w.node("n3")
@@ -120,13 +122,15 @@ func TestSilentNodesAreNamed(t *testing.T) {
 	want := func(connections, channels int, silent ...string) {
 		t.Helper()
 		got, err := n1.Totals(t.Context())
-		if err != nil || got.Nodes != 3 || got.Connections != connections || got.Channels != channels || !slices.Equal(got.Silent, silent) {
+		if err != nil || got.Nodes != 3 || got.Connections != connections || got.Channels != channels ||
+			!slices.Equal(got.Silent, silent) {
 			t.Errorf("totals %+v, %v; want %d connections, %d channels, silent %v", got, err, connections, channels, silent)
 		}
 	}
 	want(3, 4)
 	eventually(t, "n1 knows n3's load", func() bool {
-		return slices.ContainsFunc(n1.cluster.Nodes(), func(c cluster.Node) bool { return c.Process == n3.cluster.Process() && c.Connections == 1 })
+		return slices.ContainsFunc(n1.cluster.Nodes(),
+			func(c cluster.Node) bool { return c.Process == n3.cluster.Process() && c.Connections == 1 })
 	})
 	n3.proxy.Drop()
 	process := n3.cluster.Process()

@@ -27,11 +27,11 @@ var publishOnceSource string
 var publishOnce = redisconn.NewScript(publishOnceSource)
 
 // BroadcastOnce is BroadcastMany for a call that may be made again with the same id, at the same time too, and over any
-// node: within an hour each message is published once. fresh is false when all of them had been published before. After an
-// error the call may be made again; what it had published is then left out.
+// node: within an hour each message is published once. fresh is false when all of them had been published before. After
+// an error the call may be made again; what it had published is then left out.
 //
-// Invariant: a message is published and marked in one script, so no crash and no lost answer comes between the two. The call
-// itself is noted before, so that other messages with its id are refused whole (ErrOtherCall).
+// Invariant: a message is published and marked in one script, so no crash and no lost answer comes between the two. The
+// call itself is noted before, so that other messages with its id are refused whole (ErrOtherCall).
 func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (fresh bool, err error) {
 	if err := h.note(ctx, id, digest(ms)); err != nil {
 		return false, err

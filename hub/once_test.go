@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Issue: "an idempotency key makes a repeated broadcast one": also when a node ended between the steps of the first call, and
-// when its answer was lost.
+// Issue: "an idempotency key makes a repeated broadcast one": also when a node ended between the steps of the first
+// call, and when its answer was lost.
 func TestBroadcastOnce(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n1, n2 := w.node("n1"), w.node("n2")
@@ -36,7 +36,9 @@ func TestBroadcastOnce(t *testing.T) {
 	once(n1, "a", true, text("room", "1"), text("room", "2"))
 	once(n2, "a", false, text("room", "1"), text("room", "2"))
 	once(n1, "b", true, text("room", "3"))
-	for _, ms := range [][]Message{{text("room", "1")}, {text("room", "2"), text("room", "1")}, {text("", "1"), text("room", "2")}, {{"room", Value{Text: "1", JSON: true}}, text("room", "2")}, {text("room1", ""), text("room", "2")}} {
+	for _, ms := range [][]Message{{text("room", "1")}, {text("room", "2"), text("room", "1")},
+		{text("", "1"), text("room", "2")}, {{"room", Value{Text: "1", JSON: true}}, text("room", "2")}, {text("room1", ""),
+			text("room", "2")}} {
 		if _, err := n2.BroadcastOnce(t.Context(), "a", ms); !errors.Is(err, ErrOtherCall) {
 			t.Errorf("another call with the id: %v", err)
 		}
@@ -46,13 +48,16 @@ func TestBroadcastOnce(t *testing.T) {
 	if err := n1.note(t.Context(), "c", digest(call)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := publishOnce.Command(t.Context(), []string{n1.keys.OnceMark(n1.keys.Topic("{other}"), "c")}, keepOnce.Milliseconds(), "PUBLISH", n1.keys.Topic("{other}"), encode(Value{Text: "5"}, ""))
+	cmd := publishOnce.Command(t.Context(), []string{n1.keys.OnceMark(n1.keys.Topic("{other}"), "c")},
+		keepOnce.Milliseconds(), "PUBLISH", n1.keys.Topic("{other}"), encode(Value{Text: "5"}, ""))
 	if err := n1.redis.Batch(t.Context(), []redis.Cmder{cmd}); err != nil || cmd.Err() != nil {
 		t.Fatal(err, cmd.Err())
 	}
 	once(n2, "c", true, call...)
 	once(n1, "c", false, call...)
-	if _, err := n1.BroadcastOnce(t.Context(), "d", []Message{text("room", "must not come"), text("", "must not come"), text("a\x00", "")}); !errors.Is(err, ErrBadChannel) {
+	if _, err := n1.BroadcastOnce(t.Context(), "d",
+		[]Message{text("room", "must not come"), text("", "must not come"), text("a\x00", "")}); !errors.Is(
+		err, ErrBadChannel) {
 		t.Errorf("a bad channel: %v", err)
 	}
 	// After its time an id is free again.
@@ -69,7 +74,8 @@ func TestBroadcastOnce(t *testing.T) {
 	if got := fence(c); sorted(got, "6") != "1 2 3 4 7 1 2 +6" {
 		t.Errorf("c heard %v", got)
 	}
-	eventually(t, "5 and 6 are heard", func() bool { got := other.got(); return slices.Contains(got, "5") && slices.Contains(got, "6") })
+	eventually(t, "5 and 6 are heard",
+		func() bool { got := other.got(); return slices.Contains(got, "5") && slices.Contains(got, "6") })
 	time.Sleep(20 * time.Millisecond) // what comes twice would come now; that it does not cannot be waited for otherwise
 	if got := strings.Join(other.got(), " "); strings.Count(got, "5") != 1 || strings.Count(got, "6") != 1 {
 		t.Errorf("the other heard %s", got)
@@ -121,7 +127,11 @@ func TestBroadcastOnceWithoutRedis(t *testing.T) {
 		t.Errorf("without Redis: %v", err)
 	}
 	n1.proxy.Resume()
-	eventually(t, "it is sent", func() bool { fresh, err := n1.BroadcastOnce(t.Context(), "x", ms); return fresh && err == nil })
+	eventually(t, "it is sent", func() bool {
+		fresh,
+			err := n1.BroadcastOnce(t.Context(), "x", ms)
+		return fresh && err == nil
+	})
 	if fresh, err := n2.BroadcastOnce(t.Context(), "x", ms); fresh || err != nil {
 		t.Errorf("again: %v, %v", fresh, err)
 	}

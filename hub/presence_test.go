@@ -18,8 +18,8 @@ func quick(t *testing.T) (w *world, n1, n2 *node) {
 	return w, w.node("n1"), w.node("n2")
 }
 
-// SPEC 1.2: "after `track`, to the tracking connection: presence_state … complete, with itself in it; to the others in the
-// channel (joined or tracked there): presence_diff".
+// SPEC 1.2: "after `track`, to the tracking connection: presence_state … complete, with itself in it; to the others in
+// the channel (joined or tracked there): presence_diff".
 func TestTrack(t *testing.T) {
 	w, n1, n2 := quick(t)
 	joined, tracked, script, nowhere := n1.event("joined"), n2.event("tracked"), n2.script("script"), n1.event("nowhere")
@@ -75,8 +75,9 @@ func TestExactFrames(t *testing.T) {
 	s.Exit(Closed)
 }
 
-// SPEC 1.2: "Second device in, or one of several out: no frame"; "a route with presence = "devices" also gets a `joins` with
-// the full metas when a second device comes or one of several goes"; SPEC 6: "Scripts get no event for a second device."
+// SPEC 1.2: "Second device in, or one of several out: no frame"; "a route with presence = "devices" also gets a `joins`
+// with the full metas when a second device comes or one of several goes"; SPEC 6: "Scripts get no event for a second
+// device."
 func TestSecondDevice(t *testing.T) {
 	w, n1, n2 := quick(t)
 	plain, devices, script := n1.event("plain"), n2.event("devices", true), n1.script("script")
@@ -100,11 +101,13 @@ func TestSecondDevice(t *testing.T) {
 	phone.Exit(Closed)
 	devices.want("room: -ann[phone]")
 	plain.want("room: +ann[phone]", "room: -ann[phone]")
-	script.want(`room: join ann[phone] {"user_id":"ann","state":"online"}`, `room: leave ann[phone] {"user_id":"ann","state":"online"}`)
+	script.want(`room: join ann[phone] {"user_id":"ann","state":"online"}`,
+		`room: leave ann[phone] {"user_id":"ann","state":"online"}`)
 }
 
-// SPEC 1.2: "`set_presence`: `joins` alone with the user's **full** metas and unchanged `phx_ref`s, to all of them, the sender
-// included"; "merges state and any other given metadata (json.null deletes a field)"; "without tracking: no effect".
+// SPEC 1.2: "`set_presence`: `joins` alone with the user's **full** metas and unchanged `phx_ref`s, to all of them, the
+// sender included"; "merges state and any other given metadata (json.null deletes a field)"; "without tracking: no
+// effect".
 func TestSetPresence(t *testing.T) {
 	w, n1, n2 := quick(t)
 	joined, script, desk, phone := n1.event("joined"), n1.script("script"), n1.event("desk"), n2.event("phone")
@@ -126,7 +129,8 @@ func TestSetPresence(t *testing.T) {
 		c.want("room: +ann[desk{b=2 c=3 state=away} phone]")
 	}
 	joined.want("room: +ann[desk{a=1 b=2}]", "room: +ann[desk{b=2 c=3 state=away} phone]")
-	script.want(`room: join ann[desk] {"user_id":"ann","state":"online","a":1,"b":2}`, `room: update ann[desk] {"user_id":"ann","b":2,"c":3,"state":"away"}`)
+	script.want(`room: join ann[desk] {"user_id":"ann","state":"online","a":1,"b":2}`,
+		`room: update ann[desk] {"user_id":"ann","b":2,"c":3,"state":"away"}`)
 	if after := refs(); after != before {
 		t.Error("phx_refs changed")
 	}
@@ -141,7 +145,9 @@ func TestSetPresence(t *testing.T) {
 			t.Errorf("set_presence without tracking in %s: %v", channel, err)
 		}
 	}
-	if err := desk.SetPresence(t.Context(), "room", presence.Fields{"x": json.RawMessage(`"` + strings.Repeat("x", presence.MaxMeta) + `"`)}); !errors.Is(err, presence.ErrMetaTooBig) {
+	if err := desk.SetPresence(t.Context(), "room",
+		presence.Fields{"x": json.RawMessage(`"` + strings.Repeat("x", presence.MaxMeta) + `"`)}); !errors.Is(
+		err, presence.ErrMetaTooBig) {
 		t.Errorf("too much metadata: %v", err)
 	}
 	phone.want("room: +ann[desk{d=4} phone]")
@@ -158,10 +164,12 @@ func TestTrackAsAnother(t *testing.T) {
 	c.track("room", "bob", "")
 	c.want("room: state bob[c]")
 	joined.want("room: +ann[c]", "room: -ann[c]", "room: +bob[c]")
-	script.want(`room: join ann[c] {"user_id":"ann","state":"online"}`, `room: leave ann[c] {"user_id":"ann","state":"online"}`, `room: join bob[c] {"user_id":"bob","state":"online"}`)
+	script.want(`room: join ann[c] {"user_id":"ann","state":"online"}`,
+		`room: leave ann[c] {"user_id":"ann","state":"online"}`, `room: join bob[c] {"user_id":"bob","state":"online"}`)
 	w.wantViews("room", "bob[c]")
 	// what cannot be tracked does not cost the present tracking
-	if err := c.Track(t.Context(), "room", "cat", fieldsOf(t, `{"x":"`+strings.Repeat("x", presence.MaxMeta)+`"}`)); !errors.Is(err, presence.ErrMetaTooBig) {
+	if err := c.Track(t.Context(), "room", "cat",
+		fieldsOf(t, `{"x":"`+strings.Repeat("x", presence.MaxMeta)+`"}`)); !errors.Is(err, presence.ErrMetaTooBig) {
 		t.Errorf("too much metadata: %v", err)
 	}
 	w.wantViews("room", "bob[c]")
@@ -187,8 +195,8 @@ func TestSendPresence(t *testing.T) {
 	out.want()
 }
 
-// SPEC 1.1: presence.join "does not subscribe. Joining again replaces `user_info` (an update, not a second join)"; events go
-// to all "subscribed to the channel or … joined its presence, except the connection that caused them".
+// SPEC 1.1: presence.join "does not subscribe. Joining again replaces `user_info` (an update, not a second join)";
+// events go to all "subscribed to the channel or … joined its presence, except the connection that caused them".
 func TestPresenceJoin(t *testing.T) {
 	w, n1, n2 := quick(t)
 	a, b, sub, ev := n1.script("a"), n2.script("b"), n1.script("sub"), n2.event("ev")
@@ -263,7 +271,8 @@ func TestListReadsOwnWrites(t *testing.T) {
 	}
 }
 
-// SPEC 1.2: changes close together leave as one diff; join and leave cancel out; "a leave and join become `joins` alone".
+// SPEC 1.2: changes close together leave as one diff; join and leave cancel out; "a leave and join become `joins`
+// alone".
 func TestWindow(t *testing.T) {
 	w := newWorld(t, worldConfig{window: 150 * time.Millisecond})
 	n1, n2 := w.node("n1"), w.node("n2")
@@ -286,12 +295,14 @@ func TestWindow(t *testing.T) {
 		kind, _, _ := strings.Cut(strings.TrimPrefix(line, "room: "), "[")
 		events = append(events, kind)
 	}
-	if got, want := strings.Join(events, ", "), "join ann, leave ann, join ann, join brief, leave brief, join bob, update bob, join mark"; got != want {
+	if got, want := strings.Join(events,
+		", "), "join ann, leave ann, join ann, join brief, leave brief, join bob, update bob, join mark"; got != want {
 		t.Errorf("the script heard %s\nwant %s", got, want)
 	}
 }
 
-// SPEC 1.2: "what a `presence_state` holds is never told again by a later diff, and no diff older than it comes after it".
+// SPEC 1.2: "what a `presence_state` holds is never told again by a later diff, and no diff older than it comes after
+// it".
 func TestStateIsNeverRetold(t *testing.T) {
 	w := newWorld(t, worldConfig{window: 150 * time.Millisecond})
 	n1 := w.node("n1")
@@ -307,8 +318,8 @@ func TestStateIsNeverRetold(t *testing.T) {
 	c.want("room: state ann[a] bob[b] cat[c]", "room: -ann[a]")
 }
 
-// SPEC 1.2: the client "is always right": many clients of both route kinds on two nodes, random calls, and in the end each
-// client's picture is the list.
+// SPEC 1.2: the client "is always right": many clients of both route kinds on two nodes, random calls, and in the end
+// each client's picture is the list.
 func TestClientsAreAlwaysRight(t *testing.T) {
 	w := newWorld(t, worldConfig{window: 5 * time.Millisecond})
 	nodes := []*node{w.node("n1"), w.node("n2")}

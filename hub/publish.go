@@ -12,8 +12,8 @@ type Message struct {
 	Value   Value
 }
 
-// BroadcastMany sends messages, those of one channel in order. They share pipelines. The first error is told; the others
-// may have been sent. A bad channel name: none was.
+// BroadcastMany sends messages, those of one channel in order. They share pipelines. The first error is told; the
+// others may have been sent. A bad channel name: none was.
 func (h *Hub) BroadcastMany(ctx context.Context, ms []Message) error {
 	batch := make([]broker.Message, len(ms))
 	for i, m := range ms {

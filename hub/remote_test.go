@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// SPEC 1.3, ws_send: "false when no live node can hold that connection, else true …; raises on something that is no UUID";
-// ws_close as ws_send. SPEC 6: they reach "connections of both kinds".
+// SPEC 1.3, ws_send: "false when no live node can hold that connection, else true …; raises on something that is no
+// UUID"; ws_close as ws_send. SPEC 6: they reach "connections of both kinds".
 func TestSendAndClose(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n1, n2 := w.node("n1"), w.node("n2")
@@ -36,7 +36,8 @@ func TestSendAndClose(t *testing.T) {
 			return c.closed == "4000 be gone  now"
 		})
 	}
-	for name, id := range map[string]string{"gone from this node": gone.id, "of no node": "ffffffff-ffff-8fff-bfff-ffffffffffff"} {
+	for name, id := range map[string]string{"gone from this node": gone.id,
+		"of no node": "ffffffff-ffff-8fff-bfff-ffffffffffff"} {
 		if ok, err := send(id, "x"); ok || err != nil {
 			t.Errorf("send to one %s: %v, %v", name, ok, err)
 		}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// SPEC 1.1: subscribe: "when it returns, every later broadcast reaches this connection; twice is once"; broadcast: "to every
-// subscriber in the cluster, the sender included if subscribed … need not be subscribed".
+// SPEC 1.1: subscribe: "when it returns, every later broadcast reaches this connection; twice is once"; broadcast: "to
+// every subscriber in the cluster, the sender included if subscribed … need not be subscribed".
 func TestBroadcast(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n1, n2 := w.node("n1"), w.node("n2")
@@ -57,7 +57,8 @@ func TestNoBroadcastAfterLeave(t *testing.T) {
 	tracked.want("two")
 }
 
-// SPEC 1.2, broadcast: "to every connection of the cluster"; SPEC 6: it reaches "connections of both kinds, as raw text".
+// SPEC 1.2, broadcast: "to every connection of the cluster"; SPEC 6: it reaches "connections of both kinds, as raw
+// text".
 func TestBroadcastAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n1, n2 := w.node("n1"), w.node("n2")

@@ -50,7 +50,8 @@ func newWorld(t testing.TB, cfg worldConfig) *world {
 	if cfg.timeout == 0 {
 		cfg.timeout = 10 * time.Second // nobody is cut off: only a busy machine takes longer
 	}
-	w := &world{t: t, redis: redistest.Mini(t), now: time.Unix(1700000000, 0), cfg: cfg, nodes: map[string]*node{}, names: map[string]string{}}
+	w := &world{t: t, redis: redistest.Mini(t), now: time.Unix(1700000000, 0), cfg: cfg, nodes: map[string]*node{},
+		names: map[string]string{}}
 	w.redis.Mini().SetTime(w.now)
 	return w
 }
@@ -93,10 +94,13 @@ func (w *world) node(name string) *node {
 	n.broker = broker.New(broker.Config{Redis: n.redis, Log: log})
 	strict := strictBroker{n.broker, w.t}
 	store := presence.NewStore(n.redis, n.redis.Keys())
-	n.cluster = cluster.New(cluster.Config{Redis: n.redis, Broker: strict, Process: cluster.NewProcess(), TTL: w.cfg.ttl, Heartbeat: heartbeat,
-		Remover: store, Log: log, Load: func() cluster.Load { return n.Hub.Load() }})
-	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
-	n.Hub = New(Config{Redis: n.redis, Broker: strict, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger, RestartGrace: w.cfg.grace, Log: log})
+	n.cluster = cluster.New(cluster.Config{Redis: n.redis, Broker: strict, Process: cluster.NewProcess(), TTL: w.cfg.ttl,
+		Heartbeat: heartbeat,
+		Remover:   store, Log: log, Load: func() cluster.Load { return n.Hub.Load() }})
+	n.tracker = presence.NewTracker(
+		presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
+	n.Hub = New(Config{Redis: n.redis, Broker: strict, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger,
+		RestartGrace: w.cfg.grace, Log: log})
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)
@@ -379,7 +383,8 @@ func (n *node) view(channel string) string {
 func (w *world) wantViews(channel, want string) {
 	w.t.Helper()
 	for _, n := range w.nodes {
-		eventually(w.t, fmt.Sprintf("%s sees %q, not %q", n.name, want, n.view(channel)), func() bool { return n.view(channel) == want })
+		eventually(w.t, fmt.Sprintf("%s sees %q, not %q", n.name, want, n.view(channel)),
+			func() bool { return n.view(channel) == want })
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write the expected output of the stories anew")
 
-// TestStories plays testdata/*.txt: cluster stories with their expected output (STYLE 20). A story is blocks of commands,
-// "----", and what all clients were told since the block before, each client's in its order. The commands:
+// TestStories plays testdata/*.txt: cluster stories with their expected output (STYLE 20). A story is blocks of
+// commands, "----", and what all clients were told since the block before, each client's in its order. The commands:
 //
 //	node n1 n2                   start nodes
 //	event n1 c1 [devices]        a client of an event handler connects
@@ -42,7 +42,9 @@ func TestStories(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(file)
 			must(t, err)
-			s := &story{t: t, w: newWorld(t, worldConfig{window: 20 * time.Millisecond, linger: 1500 * time.Millisecond, grace: 1500 * time.Millisecond, timeout: time.Second}), clients: map[string]*client{}, dead: map[string]bool{}}
+			s := &story{t: t, w: newWorld(t,
+				worldConfig{window: 20 * time.Millisecond, linger: 1500 * time.Millisecond, grace: 1500 * time.Millisecond,
+					timeout: time.Second}), clients: map[string]*client{}, dead: map[string]bool{}}
 			played := s.play(string(text))
 			if *update {
 				must(t, os.WriteFile(file, []byte(played), 0o600))
@@ -88,7 +90,8 @@ func (s *story) expect(commands, want string) string {
 	if *update {
 		time.Sleep(500 * time.Millisecond)
 	} else {
-		for end := time.Now().Add(15 * time.Second); s.told() != want && time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(15 * time.Second); s.told() != want &&
+			time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		}
 	}
 	got := s.told()

@@ -17,7 +17,8 @@ const (
 
 // Errors whose texts are for the author of a handler.
 var (
-	ErrBadChannel   = fmt.Errorf("a channel name must be 1 to %d bytes of UTF-8 without control characters", naming.MaxBytes)
+	ErrBadChannel = fmt.Errorf("a channel name must be 1 to %d bytes of UTF-8 without control characters",
+		naming.MaxBytes)
 	ErrTooMany      = fmt.Errorf("a connection may be in %d channels at most", MaxChannels)
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
@@ -50,7 +51,8 @@ const (
 	EventPresence
 )
 
-// Event is what recv_any gives a connection script as "channel" or "presence". It is shared: receivers do not change it.
+// Event is what recv_any gives a connection script as "channel" or "presence". It is shared: receivers do not change
+// it.
 type Event struct {
 	Kind      EventKind
 	Channel   string
@@ -90,8 +92,8 @@ type Member struct {
 	User    []byte // JSON of SPEC 4's user table, for listings
 	Devices bool   // the route has presence = "devices"
 
-	// Permit says why the connection may not do something in a channel; "": on all connections. nil: it may do all. Do asks it
-	// about each action but those that take away, only read, or are about this client alone.
+	// Permit says why the connection may not do something in a channel; "": on all connections. nil: it may do all. Do
+	// asks it about each action but those that take away, only read, or are about this client alone.
 	Permit func(kind ActionKind, channel string) error
 
 	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and

@@ -8,8 +8,11 @@ import (
 // SPEC: a channel is "1 to 255 bytes of UTF-8 without control characters".
 func TestCheckChannel(t *testing.T) {
 	for name, ok := range map[string]bool{
-		"a": true, "room:1": true, "ü ☃ 😀": true, "{x}%": true, " ": true, strings.Repeat("x", 255): true, strings.Repeat("ü", 127): true,
-		"": false, strings.Repeat("x", 256): false, strings.Repeat("ü", 128): false, "\x00": false, "a\tb": false, "a\n": false, "\x7f": false, "\u0080": false, "\u009f": false, "\u00a0": true, "\xff": false, "a\xc3": false,
+		"a": true, "room:1": true, "ü ☃ 😀": true, "{x}%": true, " ": true, strings.Repeat("x", 255): true, strings.Repeat("ü",
+			127): true,
+		"": false, strings.Repeat("x", 256): false, strings.Repeat("ü",
+			128): false, "\x00": false, "a\tb": false, "a\n": false, "\x7f": false, "\u0080": false, "\u009f": false,
+		"\u00a0": true, "\xff": false, "a\xc3": false,
 	} {
 		if err := CheckChannel(name); (err == nil) != ok {
 			t.Errorf("%q: %v, want ok %v", name, err, ok)

@@ -36,24 +36,29 @@ func askAll(t *testing.T, contract *stories.Contract, addr string, calls []*apiC
 	for _, c := range calls {
 		all.Go(func() {
 			began := time.Now()
-			c.status, c.answer, c.head = nodetest.Request(context.Background(), c.method, addr, c.path, c.body, "X-API-Key: "+key, "Content-Type: application/json")
+			c.status, c.answer, c.head = nodetest.Request(context.Background(), c.method, addr, c.path, c.body,
+				"X-API-Key: "+key, "Content-Type: application/json")
 			c.took = time.Since(began)
 		})
 	}
 	all.Wait()
 	for _, c := range calls {
-		if err := contract.Check(c.method, c.path, c.body, http.Header{"Content-Type": {"application/json"}}, c.status, c.answer, c.head); err != nil {
+		if err := contract.Check(c.method, c.path, c.body, http.Header{"Content-Type": {"application/json"}}, c.status,
+			c.answer, c.head); err != nil {
 			t.Errorf("%s %s: %v", c.method, c.path, err)
 		}
 	}
 }
 
-// Issue: "Cluster-wide reads (connections, channels, clients) answer within 1 s and name the nodes that did not answer."
-// A connection of a silent node is not unknown: 503 with Retry-After.
+// Issue: "Cluster-wide reads (connections, channels, clients) answer within 1 s and name the nodes that did not
+// answer." A connection of a silent node is not unknown: 503 with Retry-After.
 func TestAPIWithAFrozenNode(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
-	nodes := nodetest.StartAll(t, 3, nodetest.Options{Redis: redis.URL(), App: app, Flags: []string{"--api-key", key, "--message-rate", "0", "--drain", "0s", "--lease-ttl", "30s", "--heartbeat", "400ms"}})
+	nodes := nodetest.StartAll(t, 3,
+		nodetest.Options{Redis: redis.URL(), App: app,
+			Flags: []string{"--api-key", key, "--message-rate", "0", "--drain", "0s", "--lease-ttl", "30s", "--heartbeat",
+				"400ms"}})
 	contract := stories.ReadContract(t, nodes[0].Addr(), "X-API-Key: "+key)
 	var ids []string
 	var clients []*nodetest.Client
@@ -71,12 +76,14 @@ func TestAPIWithAFrozenNode(t *testing.T) {
 	nodes[2].Freeze()
 	lists := map[string]*apiCall{}
 	var calls []*apiCall
-	for _, path := range []string{"/_api/connections", "/_api/connections?limit=1", "/_api/channels", "/_api/channels/shared/connections", "/_api/stats", "/_api/nodes", "/_api/channels/shared/presence"} {
+	for _, path := range []string{"/_api/connections", "/_api/connections?limit=1", "/_api/channels",
+		"/_api/channels/shared/connections", "/_api/stats", "/_api/nodes", "/_api/channels/shared/presence"} {
 		c := &apiCall{method: "GET", path: path}
 		lists[path], calls = c, append(calls, c)
 	}
 	gone := []*apiCall{
-		{method: "GET", path: "/_api/connections/" + ids[2]}, {method: "POST", path: "/_api/connections/" + ids[2] + "/send", body: `{"message":"sent while frozen"}`}, {method: "DELETE", path: "/_api/connections/" + ids[2]},
+		{method: "GET", path: "/_api/connections/" + ids[2]}, {method: "POST", path: "/_api/connections/" + ids[2] + "/send",
+			body: `{"message":"sent while frozen"}`}, {method: "DELETE", path: "/_api/connections/" + ids[2]},
 	}
 	askAll(t, contract, nodes[0].Addr(), append(calls, gone...))
 	for _, c := range append(calls, gone...) {
@@ -89,13 +96,16 @@ func TestAPIWithAFrozenNode(t *testing.T) {
 			t.Errorf("%s %s: %d %s", c.method, c.path, c.status, c.answer)
 		}
 	}
-	for path, items := range map[string][]string{"/_api/connections": ids[:2], "/_api/channels/shared/connections": ids[:2], "/_api/channels": {"shared", "own 0", "own 1"}, "/_api/stats": nil, "/_api/connections?limit=1": nil} {
+	for path, items := range map[string][]string{"/_api/connections": ids[:2],
+		"/_api/channels/shared/connections": ids[:2], "/_api/channels": {"shared", "own 0",
+			"own 1"}, "/_api/stats": nil, "/_api/connections?limit=1": nil} {
 		c := lists[path]
 		var got struct {
 			Connections json.RawMessage
 			Unanswered  []string
 		}
-		if err := json.Unmarshal([]byte(c.answer), &got); err != nil || c.status != http.StatusOK || !slices.Equal(got.Unanswered, []string{silent}) {
+		if err := json.Unmarshal([]byte(c.answer), &got); err != nil || c.status != http.StatusOK ||
+			!slices.Equal(got.Unanswered, []string{silent}) {
 			t.Errorf("%s: %d %s", path, c.status, c.answer)
 		}
 		for _, item := range items {
@@ -107,7 +117,8 @@ func TestAPIWithAFrozenNode(t *testing.T) {
 			t.Errorf("%s knows what the frozen node holds: %s", path, c.answer)
 		}
 	}
-	if c := lists["/_api/stats"]; !strings.Contains(c.answer, `"nodes":3`) || !strings.Contains(c.answer, `"connections":3`) || !strings.Contains(c.answer, `"channels":3`) {
+	if c := lists["/_api/stats"]; !strings.Contains(c.answer, `"nodes":3`) ||
+		!strings.Contains(c.answer, `"connections":3`) || !strings.Contains(c.answer, `"channels":3`) {
 		t.Errorf("stats: %s", c.answer)
 	}
 	if c := lists["/_api/channels/shared/presence"]; strings.Count(c.answer, `"user_id"`) != 3 {
@@ -122,7 +133,8 @@ func TestAPIWithAFrozenNode(t *testing.T) {
 	back := []*apiCall{{method: "GET", path: "/_api/connections/" + ids[0]}, {method: "GET", path: "/_api/connections"}}
 	nodetest.Eventually(t, "all answer", nodetest.Patience, func() bool {
 		askAll(t, contract, nodes[1].Addr(), back)
-		return back[0].status == http.StatusOK && strings.Contains(back[1].answer, ids[2]) == !clients[2].Over() && !strings.Contains(back[1].answer, "unanswered")
+		return back[0].status == http.StatusOK && strings.Contains(back[1].answer, ids[2]) == !clients[2].Over() &&
+			!strings.Contains(back[1].answer, "unanswered")
 	})
 }
 
@@ -139,7 +151,8 @@ func TestAPIOfOneNodeIsQuick(t *testing.T) {
 	}
 }
 
-// While Redis cannot be reached: 503 problem documents with Retry-After within 3 s, never 500; what needs no Redis answers.
+// While Redis cannot be reached: 503 problem documents with Retry-After within 3 s, never 500; what needs no Redis
+// answers.
 func TestAPIWithoutRedis(t *testing.T) {
 	for name, fault := range map[string]struct{ away, back func(*redistest.Redis) }{
 		"stopped": {(*redistest.Redis).Stop, (*redistest.Redis).Restart},
@@ -161,19 +174,30 @@ func TestAPIWithoutRedis(t *testing.T) {
 			}
 			fault.away(redis)
 			unavailable := []*apiCall{
-				{method: "POST", path: "/_api/broadcast", body: `{"message":1}`}, {method: "POST", path: "/_api/channels/room/broadcast", body: `{"message":1}`}, {method: "POST", path: "/_api/batch", body: `{"broadcasts":[{"message":1}]}`},
-				{method: "GET", path: "/_api/connections"}, {method: "GET", path: "/_api/channels"}, {method: "GET", path: "/_api/channels/room/connections"}, {method: "GET", path: "/_api/stats"},
-				{method: "GET", path: "/_api/connections/" + ids[1]}, {method: "POST", path: "/_api/connections/" + ids[1] + "/send", body: `{"message":1}`}, {method: "DELETE", path: "/_api/connections/" + ids[1]},
-				{method: "GET", path: "/_api/channels/elsewhere/presence"}, {method: "GET", path: "/_api/channels/elsewhere/presence/count"}, {method: "GET", path: "/_api/channels/elsewhere/presence/u"},
-				{method: "POST", path: "/_api/custom/away/new", body: `{"code":"return"}`}, {method: "DELETE", path: "/_api/custom/away/kept"},
+				{method: "POST", path: "/_api/broadcast", body: `{"message":1}`}, {method: "POST",
+					path: "/_api/channels/room/broadcast", body: `{"message":1}`},
+				{method: "POST", path: "/_api/batch", body: `{"broadcasts":[{"message":1}]}`},
+				{method: "GET", path: "/_api/connections"}, {method: "GET", path: "/_api/channels"}, {method: "GET",
+					path: "/_api/channels/room/connections"}, {method: "GET", path: "/_api/stats"},
+				{method: "GET", path: "/_api/connections/" + ids[1]}, {method: "POST",
+					path: "/_api/connections/" + ids[1] +
+						"/send", body: `{"message":1}`}, {method: "DELETE", path: "/_api/connections/" + ids[1]},
+				{method: "GET", path: "/_api/channels/elsewhere/presence"}, {method: "GET",
+					path: "/_api/channels/elsewhere/presence/count"}, {method: "GET", path: "/_api/channels/elsewhere/presence/u"},
+				{method: "POST", path: "/_api/custom/away/new", body: `{"code":"return"}`}, {method: "DELETE",
+					path: "/_api/custom/away/kept"},
 			}
 			answered := []*apiCall{ // of what this node holds
-				{method: "GET", path: "/_api/channels/room/presence"}, {method: "GET", path: "/_api/channels/room/presence/count"}, {method: "GET", path: "/_api/channels/room/presence/u"}, {method: "GET", path: "/_api/connections/" + ids[0]},
-				{method: "GET", path: "/_api/nodes"}, {method: "GET", path: "/_api/openapi.json"}, {method: "GET", path: "/_api/custom"}, {method: "GET", path: "/_api/custom/away/kept"},
+				{method: "GET", path: "/_api/channels/room/presence"}, {method: "GET",
+					path: "/_api/channels/room/presence/count"}, {method: "GET", path: "/_api/channels/room/presence/u"},
+				{method: "GET", path: "/_api/connections/" + ids[0]},
+				{method: "GET", path: "/_api/nodes"}, {method: "GET", path: "/_api/openapi.json"}, {method: "GET",
+					path: "/_api/custom"}, {method: "GET", path: "/_api/custom/away/kept"},
 			}
 			askAll(t, contract, nodes[0].Addr(), slices.Concat(unavailable, answered))
 			for _, c := range unavailable {
-				if c.status != http.StatusServiceUnavailable || c.head.Get("Retry-After") == "" || !strings.Contains(c.answer, "Redis") && !strings.Contains(c.answer, "did not answer") {
+				if c.status != http.StatusServiceUnavailable || c.head.Get("Retry-After") == "" ||
+					!strings.Contains(c.answer, "Redis") && !strings.Contains(c.answer, "did not answer") {
 					t.Errorf("%s %s: %d %s", c.method, c.path, c.status, c.answer)
 				}
 			}

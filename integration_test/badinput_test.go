@@ -76,8 +76,8 @@ func frame(head byte, payload string) []byte {
 	return b
 }
 
-// SPEC 4: "1002 and 1007 protocol error and text that is not UTF-8", "1009 too big"; issue: "binary, empty, oversized and
-// malformed frames … Each gets its clear error, the node and its other connections go on."
+// SPEC 4: "1002 and 1007 protocol error and text that is not UTF-8", "1009 too big"; issue: "binary, empty, oversized
+// and malformed frames … Each gets its clear error, the node and its other connections go on."
 func TestMalformedFrames(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: fast})
@@ -110,7 +110,8 @@ func TestMalformedFrames(t *testing.T) {
 		{"fragments that are not UTF-8", join(frame(0x01, "\xe2"), frame(0x80, "x")), 1007},
 		{"over the limit", frame(0x81, strings.Repeat("x", 64<<10+1)), 1009},
 		{"binary over the limit", frame(0x82, strings.Repeat("x", 64<<10+1)), 1009},
-		{"over the limit in fragments", join(frame(0x01, strings.Repeat("x", 40<<10)), frame(0x80, strings.Repeat("x", 40<<10))), 1009},
+		{"over the limit in fragments",
+			join(frame(0x01, strings.Repeat("x", 40<<10)), frame(0x80, strings.Repeat("x", 40<<10))), 1009},
 		{"claims to be huge", []byte{0x82, 0xff, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, 1009},
 		{"length with the top bit", []byte{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, 1009},
 	}
@@ -130,8 +131,11 @@ func TestMalformedFrames(t *testing.T) {
 		c := nodetest.Dial(t, n.Addr(), "/ws/do")
 		raw := c.Conn.NetConn()
 		for _, b := range [][]byte{
-			frame(0x81, ""), frame(0x01, ""), frame(0x89, "ping between"), frame(0x80, ""), frame(0x82, ""), frame(0x8a, "pong unasked"),
-			frame(0x01, `{"id":77,"acti`), frame(0x00, ""), frame(0x80, `ons":{}}`), frame(0x82, strings.Repeat("x", 64<<10)), frame(0x81, `{"id":78,"actions":{"send":"é`), // its end is missing: no JSON
+			frame(0x81, ""), frame(0x01, ""), frame(0x89, "ping between"), frame(0x80, ""), frame(0x82, ""), frame(0x8a,
+				"pong unasked"),
+			// its end is missing: no JSON
+			frame(0x01, `{"id":77,"acti`), frame(0x00, ""), frame(0x80, `ons":{}}`), frame(0x82,
+				strings.Repeat("x", 64<<10)), frame(0x81, `{"id":78,"actions":{"send":"é`),
 		} {
 			if _, err := raw.Write(b); err != nil {
 				t.Fatal(err)
@@ -157,7 +161,8 @@ func TestMalformedUpgrades(t *testing.T) {
 		{"POST", strings.Replace(good, "GET", "POST", 1), "405"},
 		{"a path that is not encoded well", strings.Replace(good, "/ws/do", "/ws/%zz", 1), "400"},
 		{"a path that is not UTF-8", strings.Replace(good, "/ws/do", "/ws/do/%ff/x", 1), "400"},
-		{"headers too large", strings.Replace(good, "Host: x", "Host: x\r\nX-Large: "+strings.Repeat("x", 100<<10), 1), "431"},
+		{"headers too large", strings.Replace(good, "Host: x", "Host: x\r\nX-Large: "+strings.Repeat("x", 100<<10), 1),
+			"431"},
 		{"no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -202,7 +207,8 @@ func TestBadHandlers(t *testing.T) {
 		{"nested", "raised", "64", true},
 		{"coroutine", "budget", "68", false},
 	} {
-		for _, kind := range []struct{ name, path, route string }{{"event", "/ws/do", "/ws/do"}, {"script", "/api/custom/test/do", "WS test/do"}} {
+		for _, kind := range []struct{ name, path, route string }{{"event", "/ws/do", "/ws/do"},
+			{"script", "/api/custom/test/do", "WS test/do"}} {
 			t.Run(tt.bad+" "+kind.name, func(t *testing.T) {
 				seen := len(n.Log.Lines())
 				// Several at a time: the bystanders do not wait until all have used up their budgets.
@@ -234,8 +240,10 @@ func TestBadHandlers(t *testing.T) {
 					return len(failures) == len(all)
 				})
 				for _, l := range failures {
-					if l.Text("reason") != tt.reason || l.Text("file") != "lib/bad.lua" || l.Text("line") != tt.line && (tt.line != "" || l.Text("line") == "0") {
-						t.Errorf("the log says reason %s at %s:%s: %s; want %s at lib/bad.lua:%s", l.Text("reason"), l.Text("file"), l.Text("line"), l.Text("error"), tt.reason, tt.line)
+					if l.Text("reason") != tt.reason || l.Text("file") != "lib/bad.lua" || l.Text("line") != tt.line &&
+						(tt.line != "" || l.Text("line") == "0") {
+						t.Errorf("the log says reason %s at %s:%s: %s; want %s at lib/bad.lua:%s", l.Text("reason"), l.Text("file"),
+							l.Text("line"), l.Text("error"), tt.reason, tt.line)
 					}
 				}
 				others.goOn()
@@ -249,35 +257,49 @@ func TestBadHandlers(t *testing.T) {
 	}
 }
 
-// SPEC 1.2: "An unknown key or a wrong type: the connection stays, the error is logged …; with --dev the client also gets
-// {"event":"error", ...}"; SPEC 6: "carry message, route, line"; "A return is validated whole before anything runs".
+// SPEC 1.2: "An unknown key or a wrong type: the connection stays, the error is logged …; with --dev the client also
+// gets {"event":"error", ...}"; SPEC 6: "carry message, route, line"; "A return is validated whole before anything
+// runs".
 func TestWrongTypesInActions(t *testing.T) {
 	t.Parallel()
-	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: append(fast[:len(fast):len(fast)], "--dev")})
+	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app,
+		Flags: append(fast[:len(fast):len(fast)], "--dev")})
 	others := standBy(t, n)
 	c := nodetest.Dial(t, n.Addr(), "/ws/do")
 	type test struct{ raw, says string }
 	tests := []test{
-		{`7`, "a handler must return a table of actions or nil"}, {`"x"`, "a handler must return"}, {`true`, "a handler must return"},
-		{`{"Send":"x"}`, `unknown action "Send"`}, {`{"send":"must not run","nope":1}`, `unknown action "nope"`}, {`[{"send":"must not run"},7]`, "element 2"}, {`[{"send":"must not run"},{"x":1}]`, "element 2"},
-		{`{"track":"x"}`, "track"}, {`{"track":{"user_id":"u"}}`, "channel"}, {`{"track":{"channel":"x"}}`, "user_id"}, {`{"track":{"channel":"x","user_id":""}}`, "user_id"}, {`{"track":{"channel":"x","user_id":true}}`, "user_id"},
+		{`7`, "a handler must return a table of actions or nil"}, {`"x"`, "a handler must return"}, {`true`,
+			"a handler must return"},
+		{`{"Send":"x"}`, `unknown action "Send"`}, {`{"send":"must not run","nope":1}`,
+			`unknown action "nope"`}, {`[{"send":"must not run"},7]`, "element 2"},
+		{`[{"send":"must not run"},{"x":1}]`, "element 2"},
+		{`{"track":"x"}`, "track"}, {`{"track":{"user_id":"u"}}`, "channel"}, {`{"track":{"channel":"x"}}`,
+			"user_id"}, {`{"track":{"channel":"x","user_id":""}}`, "user_id"},
+		{`{"track":{"channel":"x","user_id":true}}`, "user_id"},
 		{`{"track":[{"channel":"x","user_id":"must not run"},{"channel":"y"}]}`, "element 2"}, {`{"track":[7]}`, "element 1"},
-		{`{"track":{"channel":"x","user_id":"` + strings.Repeat("u", 256) + `"}}`, "255"}, {`{"track":{"channel":"x","user_id":"a\nb"}}`, "control"},
+		{`{"track":{"channel":"x","user_id":"` + strings.Repeat("u", 256) + `"}}`,
+			"255"}, {`{"track":{"channel":"x","user_id":"a\nb"}}`, "control"},
 		{`{"set_presence":7}`, "set_presence"}, {`{"set_presence":{"state":"x"}}`, "channel"},
-		{`{"broadcast_room":{"channel":7,"message":"x"}}`, "channel"}, {`{"broadcast_channel":"x"}`, "broadcast_channel"}, {`{"broadcast_channel":{"channel":"x"}}`, "exactly channel and message"},
-		{`{"broadcast_channel":{"channel":"x","message":"y","more":1}}`, "exactly channel and message"}, {`{"close":7}`, "close"}, {`{"close":{"code":1000}}`, "code"}, {`{"close":{"code":"x","reason":"y"}}`, "code"},
-		{`{"close":{"code":1005,"reason":"y"}}`, "1005"}, {`{"close":{"code":999,"reason":"y"}}`, "999"}, {`{"close":{"code":4000.5,"reason":"y"}}`, "whole number"}, {`{"close":true}`, "close"},
+		{`{"broadcast_room":{"channel":7,"message":"x"}}`, "channel"}, {`{"broadcast_channel":"x"}`,
+			"broadcast_channel"}, {`{"broadcast_channel":{"channel":"x"}}`, "exactly channel and message"},
+		{`{"broadcast_channel":{"channel":"x","message":"y","more":1}}`, "exactly channel and message"}, {`{"close":7}`,
+			"close"}, {`{"close":{"code":1000}}`, "code"}, {`{"close":{"code":"x","reason":"y"}}`, "code"},
+		{`{"close":{"code":1005,"reason":"y"}}`, "1005"}, {`{"close":{"code":999,"reason":"y"}}`,
+			"999"}, {`{"close":{"code":4000.5,"reason":"y"}}`, "whole number"}, {`{"close":true}`, "close"},
 	}
 	for _, action := range []string{"join", "leave", "untrack", "send_presence"} {
-		for value, says := range map[string]string{`7`: "must be a string", `true`: "must be a string", `""`: "1 to 255 bytes", `[7]`: "must be a string", `{"a":1}`: "array", `["x",""]`: "1 to 255 bytes",
-			`"` + strings.Repeat("x", 256) + `"`: "255", `"` + strings.Repeat("é", 128) + `"`: "255", `"a\nb"`: "control", `"\u0000"`: "control", `"\u007f"`: "control", `"\u0085"`: "control"} {
+		for value, says := range map[string]string{`7`: "must be a string", `true`: "must be a string",
+			`""`: "1 to 255 bytes", `[7]`: "must be a string", `{"a":1}`: "array", `["x",""]`: "1 to 255 bytes",
+			`"` + strings.Repeat("x", 256) + `"`: "255", `"` + strings.Repeat("é", 128) +
+				`"`: "255", `"a\nb"`: "control", `"\u0000"`: "control", `"\u007f"`: "control", `"\u0085"`: "control"} {
 			tests = append(tests, test{fmt.Sprintf(`{%q:%s}`, action, value), says})
 		}
 	}
 	for _, tt := range tests {
 		c.Send(`{"raw":` + tt.raw + `}`)
 		got := c.Next()
-		if !strings.HasPrefix(got, `{"event":"error",`) || !strings.Contains(strings.ReplaceAll(got, `\"`, `"`), tt.says) || !strings.Contains(got, `"route":"/ws/do"`) || !strings.Contains(got, `"line":`) {
+		if !strings.HasPrefix(got, `{"event":"error",`) || !strings.Contains(strings.ReplaceAll(got, `\"`, `"`), tt.says) ||
+			!strings.Contains(got, `"route":"/ws/do"`) || !strings.Contains(got, `"line":`) {
 			t.Errorf("%.100s: got %s, want an error that says %s", tt.raw, got, tt.says)
 		}
 	}
@@ -293,7 +315,8 @@ func TestWrongTypesInActions(t *testing.T) {
 	}
 	script := nodetest.Dial(t, n.Addr(), "/api/custom/test/do")
 	script.Send(`{"bad":"raise"}`)
-	if got := script.ExpectClosed(1011, "script error"); len(got) != 1 || !strings.HasPrefix(got[0], "Lua Error: lib/bad.lua:5: on purpose") {
+	if got := script.ExpectClosed(1011, "script error"); len(got) != 1 ||
+		!strings.HasPrefix(got[0], "Lua Error: lib/bad.lua:5: on purpose") {
 		t.Errorf("got %q", got)
 	}
 	if users, _ := listOf(t, n.Addr(), "x"); len(users) > 0 {
@@ -305,7 +328,8 @@ func TestWrongTypesInActions(t *testing.T) {
 // SPEC 3: --message-rate: "100/s a connection, burst twice that … 1008"; --max-message: "64 KiB; beyond: 1009".
 func TestTooManyMessages(t *testing.T) {
 	t.Parallel()
-	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: []string{"--max-message", "2000"}})
+	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app,
+		Flags: []string{"--max-message", "2000"}})
 	others := standBy(t, n)
 	for _, path := range []string{"/ws/do", "/api/custom/test/do"} {
 		c := nodetest.Dial(t, n.Addr(), path)
@@ -337,12 +361,14 @@ func TestTooManyMessages(t *testing.T) {
 // SPEC 5.5: "A slow or hostile client hurts only itself … the slow consumer is closed (1013)."
 func TestClientThatNeverReads(t *testing.T) {
 	t.Parallel()
-	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: append(fast[:len(fast):len(fast)], "--send-queue", "64KiB", "--log-level", "debug")})
+	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app,
+		Flags: append(fast[:len(fast):len(fast)], "--send-queue", "64KiB", "--log-level", "debug")})
 	others := standBy(t, n)
 	reader := nodetest.Dial(t, n.Addr(), "/ws/do")
 	reader.Act(`{"join":"room"}`)
 	slow := silent(t, n.Addr(), "/ws/do")
-	if err := slow.WriteMessage(websocket.TextMessage, []byte(`{"raw":{"join":"room","track":{"channel":"room","user_id":"slow"}}}`)); err != nil {
+	if err := slow.WriteMessage(websocket.TextMessage,
+		[]byte(`{"raw":{"join":"room","track":{"channel":"room","user_id":"slow"}}}`)); err != nil {
 		t.Fatal(err)
 	}
 	reader.AwaitUsers("room", "slow")
@@ -365,7 +391,8 @@ func TestClientThatNeverReads(t *testing.T) {
 			}
 		}
 	}
-	line := n.Log.Await(t, "of the slow client's end", func(l nodetest.Line) bool { return l.Is("connection closed", "code", "1013") })
+	line := n.Log.Await(t, "of the slow client's end",
+		func(l nodetest.Line) bool { return l.Is("connection closed", "code", "1013") })
 	if line.Text("why") != "slow" {
 		t.Errorf("log line: %v", line)
 	}
@@ -376,7 +403,8 @@ func TestClientThatNeverReads(t *testing.T) {
 	others.goOn()
 }
 
-// SPEC 4: "a plain GET on a WebSocket route: 426"; SPEC 1: a channel "1 to 255 bytes of UTF-8"; strings that no JSON can bring.
+// SPEC 4: "a plain GET on a WebSocket route: 426"; SPEC 1: a channel "1 to 255 bytes of UTF-8"; strings that no JSON
+// can bring.
 func TestStringsThatAreNoText(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: fast})
@@ -397,7 +425,8 @@ func TestStringsThatAreNoText(t *testing.T) {
 		raises("ws_join", ws_join, "\237\160\128")
 		if json.encode("\255") ~= '"\239\191\189"' then bad[#bad + 1] = "json.encode" end
 		solidb.ws.send("bad: " .. table.concat(bad, ", "))`)
-	nodetest.Eventually(t, "the script", time.Second, func() bool { return nodetest.Status(n.Addr(), "/api/custom/t/text") == http.StatusUpgradeRequired })
+	nodetest.Eventually(t, "the script", time.Second,
+		func() bool { return nodetest.Status(n.Addr(), "/api/custom/t/text") == http.StatusUpgradeRequired })
 	nodetest.Dial(t, n.Addr(), "/api/custom/t/text").Expect("bad: ", "closed 1000")
 	others.goOn()
 }

@@ -26,10 +26,11 @@ const (
 const key = "key-of-the-tests"
 
 // fast are the flags of nodes with short leases.
-var fast = []string{"--lease-ttl", lease.String(), "--heartbeat", heartbeat.String(), "--api-key", key, "--message-rate", "0", "--drain", "500ms"}
+var fast = []string{"--lease-ttl", lease.String(), "--heartbeat", heartbeat.String(), "--api-key", key,
+	"--message-rate", "0", "--drain", "500ms"}
 
-// cast are the people of most stories about faults: on each node a client that watches a channel and a script that does,
-// and users who are there with devices on one node or on several.
+// cast are the people of most stories about faults: on each node a client that watches a channel and a script that
+// does, and users who are there with devices on one node or on several.
 //
 //	on0, on1, on2   one device, on that node
 //	two0            two devices, both on node 0
@@ -120,7 +121,8 @@ func (c *cast) forget() {
 	}
 }
 
-// fence lets a user of one node come and go, and waits until these watchers were told: what came before has been told too.
+// fence lets a user of one node come and go, and waits until these watchers were told: what came before has been told
+// too.
 func (c *cast) fence(watchers []*nodetest.Client, node int) {
 	c.t.Helper()
 	began := time.Now()
@@ -134,11 +136,13 @@ func (c *cast) fence(watchers []*nodetest.Client, node int) {
 	d := nodetest.Dial(c.t, c.nodes[node].Addr(), "/ws/do")
 	d.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":%q}}`, c.channel, user))
 	for _, w := range watchers {
-		w.AwaitPresence(c.channel, "join of "+user, nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
+		w.AwaitPresence(c.channel, "join of "+user, nodetest.Patience,
+			func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
 	}
 	d.Leave(1000, "")
 	for _, w := range watchers {
-		w.AwaitPresence(c.channel, "leave of "+user, nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
+		w.AwaitPresence(c.channel, "leave of "+user, nodetest.Patience,
+			func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
 	}
 }
 
@@ -209,7 +213,8 @@ func listOf(t testing.TB, addr, channel string) (users []string, devices int) {
 func callHTTP(t testing.TB, addr, function string, args ...any) (r nodetest.Reply) {
 	t.Helper()
 	body := nodetest.JSON(map[string]any{"call": function, "args": append([]any{}, args...)})
-	status, answer, _ := nodetest.Request(context.Background(), http.MethodPost, addr, "/call", body, "Content-Type: application/json")
+	status, answer, _ := nodetest.Request(context.Background(), http.MethodPost, addr, "/call", body,
+		"Content-Type: application/json")
 	if status != http.StatusOK {
 		t.Fatalf("%s: %d %s", function, status, answer)
 	}

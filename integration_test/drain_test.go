@@ -17,7 +17,8 @@ func TestDrain(t *testing.T) {
 	t.Parallel()
 	const drain, clients = 2 * time.Second, 10
 	redis := redistest.Standalone(t)
-	nodes := nodetest.StartAll(t, 2, nodetest.Options{Redis: redis.URL(), App: app, Flags: []string{"--drain", drain.String(), "--restart-grace", "0"}})
+	nodes := nodetest.StartAll(t, 2,
+		nodetest.Options{Redis: redis.URL(), App: app, Flags: []string{"--drain", drain.String(), "--restart-grace", "0"}})
 	c := &cast{t: t, nodes: nodes, channel: "room", devices: map[string][]*nodetest.Client{}}
 	c.watchFrom(0)
 	c.watchFrom(1)
@@ -36,7 +37,8 @@ func TestDrain(t *testing.T) {
 	nodetest.Eventually(t, "/readyz answers 503 at once", 500*time.Millisecond, func() bool {
 		return nodetest.Status(nodes[0].Addr(), "/readyz") == http.StatusServiceUnavailable
 	})
-	if _, resp, err := nodetest.TryDial(t, nodes[0].Addr(), "/ws/do"); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+	if _, resp, err := nodetest.TryDial(t, nodes[0].Addr(), "/ws/do"); err == nil || resp == nil ||
+		resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("a new client on a node that drains: %v, want 503 with Retry-After", err)
 	}
 	if got := nodetest.Metric(t, nodes[0], `rollcall_upgrades_refused_total{reason="draining"}`); got != 1 {
@@ -48,7 +50,8 @@ func TestDrain(t *testing.T) {
 	var closed []time.Duration
 	for len(closed) < clients { // the leaves, as the other node tells them
 		n := len(closed) + 1
-		c.plain[1].AwaitPresence(c.channel, "leaves", drain+2*time.Second, func(p nodetest.Presence) bool { return len(p.Names()) <= len(users)-n })
+		c.plain[1].AwaitPresence(c.channel, "leaves", drain+2*time.Second,
+			func(p nodetest.Presence) bool { return len(p.Names()) <= len(users)-n })
 		closed = append(closed, time.Since(began))
 	}
 	for _, user := range users[1:] {
@@ -74,7 +77,9 @@ func TestDrain(t *testing.T) {
 func TestDrainEndsWhenAllAreGone(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
-	nodes := nodetest.StartAll(t, 2, nodetest.Options{Redis: redis.URL(), App: app, Flags: []string{"--drain", "1m", "--lease-ttl", "30s", "--restart-grace", "0"}})
+	nodes := nodetest.StartAll(t, 2,
+		nodetest.Options{Redis: redis.URL(), App: app,
+			Flags: []string{"--drain", "1m", "--lease-ttl", "30s", "--restart-grace", "0"}})
 	c := &cast{t: t, nodes: nodes, channel: "room", devices: map[string][]*nodetest.Client{}}
 	c.watchFrom(1)
 	c.enter("u", 0)
@@ -91,7 +96,8 @@ func TestDrainEndsWhenAllAreGone(t *testing.T) {
 	}
 	// The other's clients would be sent away over a minute; but they go by themselves.
 	nodes[1].Terminate()
-	nodetest.Eventually(t, "it drains", time.Second, func() bool { return nodetest.Status(nodes[1].Addr(), "/readyz") == http.StatusServiceUnavailable })
+	nodetest.Eventually(t, "it drains", time.Second,
+		func() bool { return nodetest.Status(nodes[1].Addr(), "/readyz") == http.StatusServiceUnavailable })
 	for _, w := range c.watchers() {
 		w.Drop()
 	}
@@ -103,7 +109,8 @@ func TestDrainEndsWhenAllAreGone(t *testing.T) {
 // SPEC 3: --ping: "two unanswered: dead. Time in which the node did not run does not count".
 func TestPings(t *testing.T) {
 	t.Parallel()
-	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: append(fast[:len(fast):len(fast)], "--ping", "300ms")})
+	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app,
+		Flags: append(fast[:len(fast):len(fast)], "--ping", "300ms")})
 	c := &cast{t: t, nodes: []*nodetest.Node{n}, channel: "room", devices: map[string][]*nodetest.Client{}}
 	c.watchFrom(0)
 	c.enter("alive", 0)

@@ -20,7 +20,8 @@ func with(flags ...string) []string { return append(fast[:len(fast):len(fast)], 
 func TestPresenceLinger(t *testing.T) {
 	t.Parallel()
 	const linger = 1500 * time.Millisecond
-	nodes := nodetest.StartAll(t, 2, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: with("--presence-linger", linger.String())})
+	nodes := nodetest.StartAll(t, 2,
+		nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: with("--presence-linger", linger.String())})
 	c := &cast{t: t, nodes: nodes, channel: "room", devices: map[string][]*nodetest.Client{}}
 	c.watchFrom(0)
 	c.watchFrom(1)
@@ -68,7 +69,8 @@ func TestPresenceWindow(t *testing.T) {
 		w.AwaitUsers("room", "u")
 	}
 	// "The window is for frames: scripts get every join and leave."
-	for i, want := range []string{"join brief, join u, leave brief", "join u", "join brief, join u, leave brief", "join brief, join u, leave brief"} {
+	for i, want := range []string{"join brief, join u, leave brief", "join u", "join brief, join u, leave brief",
+		"join brief, join u, leave brief"} {
 		w := []*nodetest.Client{c.plain[0], c.plain[1], c.script[0], c.script[1]}[i]
 		w.AwaitPresence("room", want, nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("join u") == 1 })
 		if got := c.told(w); got != want {
@@ -78,15 +80,16 @@ func TestPresenceWindow(t *testing.T) {
 	}
 }
 
-// SPEC 3: --trusted-proxies: "networks whose X-Forwarded-For and Forwarded are believed"; --allowed-origins: "* allows every one";
-// SPEC 1.2: "Route origins replace the global list".
+// SPEC 3: --trusted-proxies: "networks whose X-Forwarded-For and Forwarded are believed"; --allowed-origins: "* allows
+// every one"; SPEC 1.2: "Route origins replace the global list".
 func TestProxiesAndOrigins(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
 	start := func(flags ...string) string {
 		return nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: with(flags...)}).Addr()
 	}
-	plain, trusting := start("--allowed-origins", "https://one.example,https://two.example"), start("--trusted-proxies", "127.0.0.0/8,::1/128", "--allowed-origins", "*")
+	plain, trusting := start("--allowed-origins", "https://one.example,https://two.example"), start("--trusted-proxies",
+		"127.0.0.0/8,::1/128", "--allowed-origins", "*")
 	for _, tt := range []struct{ addr, header, want string }{
 		{plain, "X-Forwarded-For: 192.0.2.7", "127.0.0.1"},
 		{trusting, "X-Forwarded-For: 192.0.2.7", "192.0.2.7"},
@@ -118,9 +121,11 @@ func TestProxiesAndOrigins(t *testing.T) {
 		addr, path, origin string
 		want               int
 	}{
-		{plain, "/ws/do", "https://one.example", 0}, {plain, "/ws/do", "https://two.example", 0}, {plain, "/ws/do", "https://three.example", 403}, {plain, "/api/custom/test/do", "https://one.example", 0},
+		{plain, "/ws/do", "https://one.example", 0}, {plain, "/ws/do", "https://two.example", 0}, {plain, "/ws/do",
+			"https://three.example", 403}, {plain, "/api/custom/test/do", "https://one.example", 0},
 		{plain, "/ws/origins", "https://one.example", 403}, {plain, "/ws/origins", "https://good.example", 0},
-		{trusting, "/ws/do", "https://any.example", 0}, {trusting, "/ws/origins", "https://any.example", 403}, {trusting, "/ws/origins", "https://good.example", 0},
+		{trusting, "/ws/do", "https://any.example", 0}, {trusting, "/ws/origins", "https://any.example", 403}, {trusting,
+			"/ws/origins", "https://good.example", 0},
 	} {
 		_, resp, err := nodetest.TryDial(t, tt.addr, tt.path, "Origin: "+tt.origin)
 		got := 0
@@ -171,7 +176,8 @@ func TestRedisPrefix(t *testing.T) {
 func TestEmbeddedRedis(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t, nodetest.Options{App: app, Flags: fast})
-	n.Log.Await(t, "about the embedded Redis", func(l nodetest.Line) bool { return strings.Contains(strings.ToLower(l.Text("msg")), "embedded") })
+	n.Log.Await(t, "about the embedded Redis",
+		func(l nodetest.Line) bool { return strings.Contains(strings.ToLower(l.Text("msg")), "embedded") })
 	c := &cast{t: t, nodes: []*nodetest.Node{n}, channel: "room", devices: map[string][]*nodetest.Client{}}
 	c.watchFrom(0)
 	c.enter("u", 0)

@@ -10,9 +10,9 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// SPEC 2: "Ready means: the lease is held, the app is loaded, and a message sent through Redis came back over this node's own
-// subscription in the last heartbeats": a wedged pub/sub turns /readyz red within three heartbeats, and green after it mends.
-// SPEC 5.1: after any fault "every view is exact again in that time too".
+// SPEC 2: "Ready means: the lease is held, the app is loaded, and a message sent through Redis came back over this
+// node's own subscription in the last heartbeats": a wedged pub/sub turns /readyz red within three heartbeats, and
+// green after it mends. SPEC 5.1: after any fault "every view is exact again in that time too".
 func TestHalfOpenRedis(t *testing.T) {
 	const (
 		three   = 3 * heartbeat
@@ -39,7 +39,8 @@ func TestHalfOpenRedis(t *testing.T) {
 			proxy := redistest.NewProxy(t, redis.Addr())
 			wedged := nodetest.Start(t, nodetest.Options{Redis: proxy.URL(), App: app, Flags: flags})
 			sound := nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: flags})
-			c := &cast{t: t, nodes: []*nodetest.Node{wedged, sound}, channel: "room", devices: map[string][]*nodetest.Client{}, redisURL: redis.URL()}
+			c := &cast{t: t, nodes: []*nodetest.Node{wedged, sound}, channel: "room", devices: map[string][]*nodetest.Client{},
+				redisURL: redis.URL()}
 			c.watchFrom(0)
 			c.watchFrom(1)
 			c.enter("a", 0)
@@ -109,7 +110,8 @@ func TestForgottenSubscription(t *testing.T) {
 		}
 		return false
 	})
-	nodetest.Eventually(t, "/readyz is green", gone+3*time.Second, func() bool { return nodetest.Status(n.Addr(), "/readyz") == http.StatusOK })
+	nodetest.Eventually(t, "/readyz is green", gone+3*time.Second,
+		func() bool { return nodetest.Status(n.Addr(), "/readyz") == http.StatusOK })
 	script.Call("solidb.ws.presence.leave", "room")
 	event.AwaitUsersWithin(gone, "room", "event")
 	event.CheckPresence()

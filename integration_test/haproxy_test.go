@@ -19,8 +19,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// balance starts HAProxy with deploy/haproxy.cfg in front of one node in place of the three. It returns its address when
-// HAProxy has found the node ready.
+// balance starts HAProxy with deploy/haproxy.cfg in front of one node in place of the three. It returns its address
+// when HAProxy has found the node ready.
 func balance(t *testing.T, n *nodetest.Node) string {
 	t.Helper()
 	bin := redistest.Program(t, "haproxy")

@@ -12,8 +12,9 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// SPEC 5.5: "A slow or hostile client hurts only itself." Each change tells a user whole, so one user's sockets that come and go, or
-// change, as fast as they can must not make the others hear of more than a few changes a second (SPEC 6).
+// SPEC 5.5: "A slow or hostile client hurts only itself." Each change tells a user whole, so one user's sockets that
+// come and go, or change, as fast as they can must not make the others hear of more than a few changes a second (SPEC
+// 6).
 func TestUserWhoChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	const (
@@ -53,7 +54,8 @@ func TestUserWhoChangesAllTheTime(t *testing.T) {
 	}
 	comers.Wait()
 	took := time.Since(began).Seconds()
-	// Of the one who comes and goes 64 at once and 20 a second, of the one who changes 10 at once and 10 a second; beats and echoes besides.
+	// Of the one who comes and goes 64 at once and 20 a second, of the one who changes 10 at once and 10 a second; beats
+	// and echoes besides.
 	most := 2*(64+20*took) + 10 + 10*took + 40*took
 	if got := heard() - before; got > most {
 		t.Errorf("the others heard of %v changes in %.1f s, want %.0f at most", got, took, most)
@@ -61,7 +63,8 @@ func TestUserWhoChangesAllTheTime(t *testing.T) {
 	c.plain[0].AwaitUsers("room", "changer")
 	script := nodetest.Dial(t, nodes[1].Addr(), "/ws/do")
 	nodetest.Eventually(t, "the last change is seen", time.Second, func() bool {
-		return strings.Contains(nodetest.JSON(script.Call("ws_get_presence", "room", "changer")), fmt.Sprintf(`"n":%d`, changes))
+		return strings.Contains(nodetest.JSON(script.Call("ws_get_presence", "room", "changer")),
+			fmt.Sprintf(`"n":%d`, changes))
 	})
 	c.stillConnected(c.watchers()...)
 }

@@ -28,8 +28,8 @@ func asked(t *testing.T, n *nodetest.Node, token string) (status int, body strin
 // soonest is how long after one fetch tokens with an unknown key can bring about the next (docs/auth.md).
 const soonest = 10 * time.Second
 
-// Keys rotate while clients connect: nobody who has a token by a published key is refused, but for soonest after a fetch
-// that others brought about.
+// Keys rotate while clients connect: nobody who has a token by a published key is refused, but for soonest after a
+// fetch that others brought about.
 func TestJWKSRotation(t *testing.T) {
 	t.Parallel()
 	first, second, third := tokentest.NewIssuer(t), tokentest.NewIssuer(t), tokentest.NewIssuer(t)
@@ -99,7 +99,8 @@ func TestJWKSRotation(t *testing.T) {
 	j.Set(first.JWK("RS256", "1", nil), second.JWK("ES256", "2", nil))
 	change(signed(second, "ES256", "2"))
 	published := time.Now()
-	nodetest.Eventually(t, "the second key counts", 5*time.Second, func() bool { status, _, _ := asked(t, n, current()); return status == 101 })
+	nodetest.Eventually(t, "the second key counts", 5*time.Second,
+		func() bool { status, _, _ := asked(t, n, current()); return status == 101 })
 	if status, body, _ := asked(t, n, old); status != 101 {
 		t.Errorf("a key that is still published: %d %s", status, body)
 	}
@@ -111,7 +112,8 @@ func TestJWKSRotation(t *testing.T) {
 	afterSecond := current()
 	j.Set(third.JWK("EdDSA", "3", nil))
 	change(signed(third, "EdDSA", "3"))
-	nodetest.Eventually(t, "the third key counts", soonest+3*time.Second, func() bool { status, _, _ := asked(t, n, current()); return status == 101 })
+	nodetest.Eventually(t, "the third key counts", soonest+3*time.Second,
+		func() bool { status, _, _ := asked(t, n, current()); return status == 101 })
 	for _, r := range refused(current()) {
 		if late := r.at.Sub(published); late > soonest+2*time.Second {
 			t.Errorf("refused %v after the second key was published: %s", late, r.body)
@@ -119,7 +121,8 @@ func TestJWKSRotation(t *testing.T) {
 	}
 	// What is not published any more is refused as soon as the keys were fetched.
 	for name, gone := range map[string]string{"first": old, "second": afterSecond} {
-		if status, body, _ := asked(t, n, gone); status != 401 || !strings.Contains(body, "no configured key can check the token") {
+		if status, body, _ := asked(t, n, gone); status != 401 ||
+			!strings.Contains(body, "no configured key can check the token") {
 			t.Errorf("a token by the %s key: %d %s", name, status, body)
 		}
 	}
@@ -138,7 +141,8 @@ func TestJWKSDown(t *testing.T) {
 	t.Parallel()
 	first, second := tokentest.NewIssuer(t), tokentest.NewIssuer(t)
 	j := tokentest.NewJWKS(t, first.JWK("RS256", "1", nil))
-	n := nodetest.Start(t, nodetest.Options{App: private, Flags: []string{"--jwks-url", j.URL, "--jwt-secret", string(second.Secret)}})
+	n := nodetest.Start(t, nodetest.Options{App: private,
+		Flags: []string{"--jwks-url", j.URL, "--jwt-secret", string(second.Secret)}})
 	unknown := signed(second, "ES256", "2")
 	known := func(what string) {
 		t.Helper()
@@ -158,7 +162,8 @@ func TestJWKSDown(t *testing.T) {
 	connected := nodetest.Dial(t, n.Addr(), "/ws/private", tokentest.Bearer(signed(first, "RS256", "1")))
 	connected.Expect("ann")
 	began := time.Now()
-	nodetest.Eventually(t, "that a fetch may be asked for", soonest+5*time.Second, func() bool { return time.Since(began) > soonest })
+	nodetest.Eventually(t, "that a fetch may be asked for", soonest+5*time.Second,
+		func() bool { return time.Since(began) > soonest })
 
 	release := j.Hang()
 	defer release()
@@ -184,7 +189,8 @@ func TestJWKSDown(t *testing.T) {
 	})
 	known("an empty key set")
 	j.Set(second.JWK("ES256", "2", nil))
-	nodetest.Eventually(t, "the new key counts", 30*time.Second, func() bool { status, _, _ := asked(t, n, unknown); return status == 101 })
+	nodetest.Eventually(t, "the new key counts", 30*time.Second,
+		func() bool { status, _, _ := asked(t, n, unknown); return status == 101 })
 	connected.Send("still here?")
 	connected.Expect("ann") // its key is gone, it stays
 }
@@ -209,7 +215,8 @@ func TestJWKSDownAtStart(t *testing.T) {
 		t.Errorf("before: %d %s after %v", status, body, took)
 	}
 	j.Up()
-	nodetest.Eventually(t, "the key counts", 15*time.Second, func() bool { status, _, _ := asked(t, n, token); return status == 101 })
+	nodetest.Eventually(t, "the key counts", 15*time.Second,
+		func() bool { status, _, _ := asked(t, n, token); return status == 101 })
 	if lines := fmt.Sprint(n.Log.Lines()); strings.Contains(lines, token) {
 		t.Error("the log holds the token")
 	}

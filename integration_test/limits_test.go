@@ -32,8 +32,9 @@ func fragments(sizes ...int) []byte {
 	return b
 }
 
-// SPEC 3: --max-message: "64 KiB | beyond: 1009"; --message-rate: "100/s a connection, burst twice that; 0: none | 1008"; SPEC
-// 1.2: "{ max_message = 4096 }" of a route. Each under, at and over, with what ended the connection and its metric.
+// SPEC 3: --max-message: "64 KiB | beyond: 1009"; --message-rate: "100/s a connection, burst twice that; 0: none |
+// 1008"; SPEC 1.2: "{ max_message = 4096 }" of a route. Each under, at and over, with what ended the connection and its
+// metric.
 func TestMessageLimits(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
@@ -69,13 +70,16 @@ func TestMessageLimits(t *testing.T) {
 		{"route's own, at", plain, "/ws/small", fragments(1000), answers(1, fmt.Sprintf(size, 1000)), 0, ""},
 		{"route's own, over", plain, "/ws/small", fragments(1001), nil, 1009, "too_big"},
 		{"route's own, fragments over", plain, "/ws/small", fragments(500, 501), nil, 1009, "too_big"},
-		{"several messages at", sized, "/ws/do", bytes.Repeat(fragments(2000), 3), answers(3, fmt.Sprintf(size, 2000)), 0, ""},
+		{"several messages at", sized, "/ws/do", bytes.Repeat(fragments(2000), 3), answers(3, fmt.Sprintf(size, 2000)), 0,
+			""},
 		{"burst under", rated, "/ws/do", texts(39, ""), answers(39, `{"empty":true}`), 0, ""},
 		{"burst at", rated, "/ws/do", texts(40, ""), answers(40, `{"empty":true}`), 0, ""},
 		{"burst over", rated, "/ws/do", texts(400, ""), nil, 1008, "message_rate"},
-		{"fragments are one message", rated, "/ws/do", fragments(make([]int, 100)...), answers(1, fmt.Sprintf(size, 0)), 0, ""},
+		{"fragments are one message", rated, "/ws/do", fragments(make([]int, 100)...), answers(1, fmt.Sprintf(size, 0)), 0,
+			""},
 		{"pings count too", rated, "/ws/do", bytes.Repeat(frame(0x89, ""), 400), nil, 1008, "message_rate"},
-		{"no rate", plain, "/ws/do", texts(400, ""), answers(400, `{"empty":true}`), 0, ""}, // fast nodes have --message-rate 0
+		// fast nodes have --message-rate 0
+		{"no rate", plain, "/ws/do", texts(400, ""), answers(400, `{"empty":true}`), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := nodetest.Dial(t, tt.node.Addr(), tt.path)
@@ -105,7 +109,8 @@ func TestMessageLimits(t *testing.T) {
 				}
 				break
 			}
-			nodetest.Eventually(t, series+" is one more", nodetest.Patience, func() bool { return nodetest.Metric(t, tt.node, series) == before+1 })
+			nodetest.Eventually(t, series+" is one more", nodetest.Patience,
+				func() bool { return nodetest.Metric(t, tt.node, series) == before+1 })
 		})
 	}
 }
@@ -121,7 +126,9 @@ func TestConnectionLimits(t *testing.T) {
 	total := start("--max-connections", "3")
 	behind := start("--max-connections-per-ip", "2", "--trusted-proxies", "127.0.0.1")
 	direct := start("--max-connections-per-ip", "2")
-	both := nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: fast, Env: []string{"ROLLCALL_MAX_CONNECTIONS=3", "ROLLCALL_MAX_CONNECTIONS_PER_IP=2", "ROLLCALL_TRUSTED_PROXIES=127.0.0.1"}})
+	both := nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: fast,
+		Env: []string{"ROLLCALL_MAX_CONNECTIONS=3", "ROLLCALL_MAX_CONNECTIONS_PER_IP=2",
+			"ROLLCALL_TRUSTED_PROXIES=127.0.0.1"}})
 	const a, b, c = "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2", "X-Forwarded-For: 192.0.2.3"
 	for _, tt := range []struct {
 		name   string
@@ -138,10 +145,13 @@ func TestConnectionLimits(t *testing.T) {
 		{"address at", behind, []string{a, b, b}, a, 0, ""},
 		{"address over", behind, []string{a, a}, a, 429, "connections_per_ip"},
 		{"another address", behind, []string{a, a}, b, 0, ""},
-		{"an address it claims to come from", behind, []string{a, a}, "X-Forwarded-For: 198.51.100.7, 192.0.2.1", 429, "connections_per_ip"},
+		{"an address it claims to come from", behind, []string{a, a}, "X-Forwarded-For: 198.51.100.7, 192.0.2.1", 429,
+			"connections_per_ip"},
 		{"the same by Forwarded", behind, []string{a, a}, "Forwarded: for=192.0.2.1", 429, "connections_per_ip"},
-		{"IPv6, the same /64", behind, []string{"X-Forwarded-For: 2001:db8::1", "X-Forwarded-For: 2001:db8::2"}, "X-Forwarded-For: 2001:db8::3", 429, "connections_per_ip"},
-		{"IPv6, another /64", behind, []string{"X-Forwarded-For: 2001:db8::1", "X-Forwarded-For: 2001:db8::2"}, "X-Forwarded-For: 2001:db8:0:1::3", 0, ""},
+		{"IPv6, the same /64", behind, []string{"X-Forwarded-For: 2001:db8::1", "X-Forwarded-For: 2001:db8::2"},
+			"X-Forwarded-For: 2001:db8::3", 429, "connections_per_ip"},
+		{"IPv6, another /64", behind, []string{"X-Forwarded-For: 2001:db8::1", "X-Forwarded-For: 2001:db8::2"},
+			"X-Forwarded-For: 2001:db8:0:1::3", 0, ""},
 		{"a made-up address of an untrusted peer", direct, []string{a, b}, c, 429, "connections_per_ip"},
 		{"both limits: the address", both, []string{a, a}, a, 429, "connections_per_ip"},
 		{"both limits: in all", both, []string{a, a, b}, c, 503, "connections"},
@@ -172,7 +182,8 @@ func TestConnectionLimits(t *testing.T) {
 				t.Errorf("refused: %v", err)
 			case tt.want == 0:
 				open = append(open, c)
-			case err == nil || resp == nil || resp.StatusCode != tt.want || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json":
+			case err == nil || resp == nil || resp.StatusCode != tt.want || resp.Header.Get("Retry-After") == "" ||
+				resp.Header.Get("Content-Type") != "application/problem+json":
 				t.Errorf("%v: %+v, want %d with Retry-After", err, resp, tt.want)
 			default:
 				if after := nodetest.Metric(t, tt.node, series); after != before+1 {
@@ -192,7 +203,8 @@ func TestConnectionLimits(t *testing.T) {
 				c.Call("json.encode", 1)
 				c.Drop()
 			}
-			nodetest.Eventually(t, "all have gone", nodetest.Patience, func() bool { return nodetest.Metric(t, tt.node, "rollcall_connections") == 0 })
+			nodetest.Eventually(t, "all have gone", nodetest.Patience,
+				func() bool { return nodetest.Metric(t, tt.node, "rollcall_connections") == 0 })
 		})
 	}
 	if status := nodetest.Status(total.Addr(), "/readyz"); status != http.StatusOK {
@@ -200,14 +212,15 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-// SPEC 3: --send-queue: "1 MiB a connection | 1013"; --ping: "two unanswered: dead". What the kernel holds is not counted, so
-// that at and under are seen with a client that pauses, and over with one that never reads. Each limit has a node of its own: one
-// who pauses answers no ping.
+// SPEC 3: --send-queue: "1 MiB a connection | 1013"; --ping: "two unanswered: dead". What the kernel holds is not
+// counted, so that at and under are seen with a client that pauses, and over with one that never reads. Each limit has
+// a node of its own: one who pauses answers no ping.
 func TestQueueAndPingLimits(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
 	start := func(flags ...string) *nodetest.Node {
-		return nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app, Flags: with(append(flags, "--log-level", "debug")...)})
+		return nodetest.Start(t, nodetest.Options{Redis: redis.URL(), App: app,
+			Flags: with(append(flags, "--log-level", "debug")...)})
 	}
 	closed := func(n *nodetest.Node, why string) float64 {
 		return nodetest.Metric(t, n, fmt.Sprintf("rollcall_connections_closed_total{why=%q}", why))
@@ -234,7 +247,8 @@ func TestQueueAndPingLimits(t *testing.T) {
 	reader := nodetest.Dial(t, n.Addr(), "/ws/do")
 	reader.Act(`{"join":"room"}`)
 	large := strings.Repeat("x", 100<<10)
-	status, answer, _ := nodetest.Request(t.Context(), http.MethodPost, n.Addr(), "/_api/channels/room/broadcast", `{"message":"`+large+`"}`, "Content-Type: application/json", "X-API-Key: "+key)
+	status, answer, _ := nodetest.Request(t.Context(), http.MethodPost, n.Addr(), "/_api/channels/room/broadcast",
+		`{"message":"`+large+`"}`, "Content-Type: application/json", "X-API-Key: "+key)
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, answer)
 	}
@@ -246,14 +260,16 @@ func TestQueueAndPingLimits(t *testing.T) {
 			break
 		}
 	}
-	line := n.Log.Await(t, "of the slow client's end", func(l nodetest.Line) bool { return l.Is("connection closed", "why", "slow") })
+	line := n.Log.Await(t, "of the slow client's end",
+		func(l nodetest.Line) bool { return l.Is("connection closed", "why", "slow") })
 	if line.Text("code") != "1013" || closed(n, "slow") != slow+1 {
 		t.Errorf("%v; %v were slow", line, closed(n, "slow"))
 	}
 	others.goOn()
 	pinging := start("--ping", "500ms")
 	silent(t, pinging.Addr(), "/ws/do") // answers no ping
-	pinging.Log.Await(t, "of the dead client's end", func(l nodetest.Line) bool { return l.Is("connection closed", "why", "dead_peer") })
+	pinging.Log.Await(t, "of the dead client's end",
+		func(l nodetest.Line) bool { return l.Is("connection closed", "why", "dead_peer") })
 	if dead := closed(pinging, "dead_peer"); dead != 1 {
 		t.Errorf("%v dead peers are counted", dead)
 	}

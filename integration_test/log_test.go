@@ -8,12 +8,14 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// docs/operating.md: each line of the JSON log names its node, no name comes twice in it, and a time is text with its unit.
-// That lines are strict JSON nodetest checks of every node.
+// docs/operating.md: each line of the JSON log names its node, no name comes twice in it, and a time is text with its
+// unit. That lines are strict JSON nodetest checks of every node.
 func TestLogLines(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
-	nodes := nodetest.StartAll(t, 2, nodetest.Options{Redis: redis.URL(), App: app, Flags: with("--log-level", "debug", "--jwt-secret", "a secret of thirty-two characters")})
+	nodes := nodetest.StartAll(t, 2,
+		nodetest.Options{Redis: redis.URL(), App: app,
+			Flags: with("--log-level", "debug", "--jwt-secret", "a secret of thirty-two characters")})
 	first := nodes[0]
 	at := func(msg string, fields ...string) nodetest.Line {
 		t.Helper()

@@ -16,7 +16,8 @@ import (
 // when they have left it takes new ones.
 func TestMemoryCeiling(t *testing.T) {
 	t.Parallel()
-	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: fast, Env: []string{"GOMEMLIMIT=40MiB"}})
+	n := nodetest.Start(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: fast,
+		Env: []string{"GOMEMLIMIT=40MiB"}})
 	others := standBy(t, n)
 	garbage := fmt.Sprintf(`{"broadcast_channel":{"channel":"nobody","message":%q}}`, strings.Repeat("x", 50<<10))
 	for range 1000 { // some 200 MiB, which the collector lets lie up to the limit
@@ -36,7 +37,8 @@ func TestMemoryCeiling(t *testing.T) {
 			t.Fatalf("after %d connections: %v", i, err)
 		default:
 			refused = true
-			if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
+			if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" ||
+				resp.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("refused with %d %v", resp.StatusCode, resp.Header)
 			}
 		}
@@ -52,7 +54,8 @@ func TestMemoryCeiling(t *testing.T) {
 		return strings.HasPrefix(l.Text("msg"), "memory is short") && l.Text("level") == "WARN"
 	})
 	for range 200 { // it does not change its mind by being asked, nor by the garbage that questions make
-		if _, resp, err := nodetest.TryDial(t, n.Addr(), "/ws/do"); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		if _, resp, err := nodetest.TryDial(t, n.Addr(), "/ws/do"); err == nil || resp == nil ||
+			resp.StatusCode != http.StatusServiceUnavailable {
 			t.Fatalf("while it is full: %v", err)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// SPEC 5.1: "A killed node's users leave within lease + grace + one heartbeat + 1 s"; SPEC 1.1: "leave when the last one
-// exits".
+// SPEC 5.1: "A killed node's users leave within lease + grace + one heartbeat + 1 s"; SPEC 1.1: "leave when the last
+// one exits".
 func TestKilledNode(t *testing.T) {
 	t.Parallel()
 	c := assembleOn(t, redistest.Standalone(t))
@@ -26,8 +26,10 @@ func TestKilledNode(t *testing.T) {
 	}
 	c.expectLists(gone-time.Since(killed), 3, []int{1, 2}, "both01", "on1", "on2")
 	// SPEC 1.3, ws_send: "false when no live node can hold that connection, else true".
-	for _, tt := range []struct{ function, id, want string }{{"ws_send", dead, "false"}, {"ws_close", dead, "false"}, {"ws_send", alive, "true"}} {
-		nodetest.Eventually(t, tt.function+" says "+tt.want, gone, func() bool { return c.plain[1].Call1(tt.function, tt.id, "x") == tt.want })
+	for _, tt := range []struct{ function, id, want string }{{"ws_send", dead, "false"}, {"ws_close", dead, "false"},
+		{"ws_send", alive, "true"}} {
+		nodetest.Eventually(t, tt.function+" says "+tt.want, gone,
+			func() bool { return c.plain[1].Call1(tt.function, tt.id, "x") == tt.want })
 	}
 	c.fence(c.watchers(1, 2), 1)
 	c.expectTold("leave on0, leave two0", 1, 2)
@@ -64,8 +66,8 @@ func TestReconnectBeforeReaping(t *testing.T) {
 	c.expectTold("", 1, 2)
 }
 
-// SPEC 5.2: "frozen and thawed (SIGSTOP longer than the lease, then SIGCONT; its clients stay connected and end with the
-// right view)"; SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back".
+// SPEC 5.2: "frozen and thawed (SIGSTOP longer than the lease, then SIGCONT; its clients stay connected and end with
+// the right view)"; SPEC 5.4: "nothing a dead or fenced node still had in flight can bring a user back".
 func TestFrozenNode(t *testing.T) {
 	t.Parallel()
 	c := assembleOn(t, redistest.Standalone(t))
@@ -105,7 +107,8 @@ func TestFrozenNode(t *testing.T) {
 	}
 	for i, w := range c.watchers() {
 		p := w.Presence(c.channel)
-		if p.Count("leave on1") != 1 || p.Count("join late") != 1 || p.Count("leave on2")+p.Count("leave both01")+p.Count("leave late") != 0 {
+		if p.Count("leave on1") != 1 || p.Count("join late") != 1 ||
+			p.Count("leave on2")+p.Count("leave both01")+p.Count("leave late") != 0 {
 			t.Errorf("watcher %d was told %v", i, p.Told)
 		}
 		for _, user := range []string{"on0", "two0"} {
@@ -131,7 +134,8 @@ func TestBrieflyFrozenNode(t *testing.T) {
 	c.expectLists(gone, 7, []int{0, 1, 2}, everybody...)
 }
 
-// SPEC 5.2: a node "cut off from Redis and back". Its connections to Redis are half-open meanwhile, longer than the lease.
+// SPEC 5.2: a node "cut off from Redis and back". Its connections to Redis are half-open meanwhile, longer than the
+// lease.
 func TestCutOffNode(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t)
@@ -163,7 +167,8 @@ func TestCutOffNode(t *testing.T) {
 	c.stillConnected(append(c.watchers(0), newcomer, c.devices["on0"][0], c.devices["both01"][0])...)
 	c.expectTold("join new0, join on0, leave on0, leave two0", 1, 2)
 	for _, w := range c.watchers(0) {
-		if p := w.Presence(c.channel); p.Count("leave two0") != 1 || p.Count("join new0") != 1 || p.Count("leave both01")+p.Count("leave on1")+p.Count("leave on2") != 0 {
+		if p := w.Presence(c.channel); p.Count("leave two0") != 1 || p.Count("join new0") != 1 ||
+			p.Count("leave both01")+p.Count("leave on1")+p.Count("leave on2") != 0 {
 			t.Errorf("a watcher on the node that was cut off was told %v", p.Told)
 		}
 	}

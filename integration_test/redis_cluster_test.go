@@ -35,14 +35,16 @@ func TestSlotsMoveUnderPeople(t *testing.T) {
 		d := c.enter(user, i%3)
 		move(i) // while the join is on its way
 		for _, w := range c.plain {
-			w.AwaitPresence(c.channel, "join of "+user, gone, func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
+			w.AwaitPresence(c.channel, "join of "+user, gone,
+				func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
 		}
 		want = append(want, "join "+user)
 		if i%2 == 0 {
 			d.Leave(1000, "")
 			move(i + 1)
 			for _, w := range c.plain {
-				w.AwaitPresence(c.channel, "leave of "+user, gone, func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
+				w.AwaitPresence(c.channel, "leave of "+user, gone,
+					func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
 			}
 		}
 	}
@@ -51,8 +53,10 @@ func TestSlotsMoveUnderPeople(t *testing.T) {
 	c.expectTold(strings.Join(want, ", "))
 	// What the API publishes by a script goes the same way.
 	for i, n := range append(c.nodes, c.nodes[0]) {
-		status, answer, _ := nodetest.Request(t.Context(), http.MethodPost, n.Addr(), "/_api/channels/"+c.channel+"/broadcast",
-			`{"message":"by the API"}`, "X-API-Key: "+key, "Content-Type: application/json", fmt.Sprint("Idempotency-Key: call", i%3))
+		status, answer, _ := nodetest.Request(t.Context(), http.MethodPost, n.Addr(),
+			"/_api/channels/"+c.channel+"/broadcast",
+			`{"message":"by the API"}`, "X-API-Key: "+
+				key, "Content-Type: application/json", fmt.Sprint("Idempotency-Key: call", i%3))
 		if status != http.StatusOK {
 			t.Fatalf("broadcast: %d %s", status, answer)
 		}
@@ -66,7 +70,8 @@ func TestSlotsMoveUnderPeople(t *testing.T) {
 	c.expectRedisTruth()
 }
 
-// SPEC 5.2: "Redis … failed over to a replica". Here it is one master of a Cluster: the room's, which is killed, or asked to.
+// SPEC 5.2: "Redis … failed over to a replica". Here it is one master of a Cluster: the room's, which is killed, or
+// asked to.
 func TestShardFailsOver(t *testing.T) {
 	for name, fault := range map[string]func(t *testing.T, master, replica *redistest.Process){
 		"killed": func(_ *testing.T, master, _ *redistest.Process) { master.Kill() },

@@ -17,19 +17,21 @@ import (
 // postScript registers a connection script.
 func postScript(t *testing.T, n *nodetest.Node, path, code string) {
 	t.Helper()
-	status, answer, _ := nodetest.Request(context.Background(), http.MethodPost, n.Addr(), "/_api/custom/"+path, code, "X-API-Key: "+key)
+	status, answer, _ := nodetest.Request(context.Background(), http.MethodPost, n.Addr(), "/_api/custom/"+path, code,
+		"X-API-Key: "+key)
 	if status != http.StatusCreated {
 		t.Fatalf("register %s: %d %s", path, status, answer)
 	}
 }
 
-// recovers checks that after a fault of Redis everything is as it was: nobody was told anything, lists are whole, and new
-// joins, leaves and broadcasts work.
+// recovers checks that after a fault of Redis everything is as it was: nobody was told anything, lists are whole, and
+// new joins, leaves and broadcasts work.
 func (c *cast) recovers(within time.Duration) {
 	c.t.Helper()
 	c.expectLists(within, 7, []int{0, 1, 2}, everybody...)
 	for i, n := range c.nodes {
-		nodetest.Eventually(c.t, fmt.Sprintf("readiness of node %d", i), within, func() bool { return nodetest.Status(n.Addr(), "/readyz") == http.StatusOK })
+		nodetest.Eventually(c.t, fmt.Sprintf("readiness of node %d", i), within,
+			func() bool { return nodetest.Status(n.Addr(), "/readyz") == http.StatusOK })
 	}
 	c.fence(c.watchers(), 2)
 	time.Sleep(lease + grace) // what was held back would be told now; that it is not cannot be waited for otherwise
@@ -69,7 +71,8 @@ func TestWipedRedis(t *testing.T) {
 	postScript(t, c.nodes[0], "w/kept", `solidb.ws.send("kept")`)
 	path := "/api/custom/w/kept"
 	for _, n := range c.nodes {
-		nodetest.Eventually(t, "the script", time.Second, func() bool { return nodetest.Status(n.Addr(), path) == http.StatusUpgradeRequired })
+		nodetest.Eventually(t, "the script", time.Second,
+			func() bool { return nodetest.Status(n.Addr(), path) == http.StatusUpgradeRequired })
 	}
 	redis.FlushAll()
 	c.recovers(gone)
@@ -117,13 +120,15 @@ func TestPubSubConnectionsKilled(t *testing.T) {
 		kill()
 		d := c.enter(user, i%3)
 		for _, w := range c.plain {
-			w.AwaitPresence(c.channel, "join of "+user, gone, func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
+			w.AwaitPresence(c.channel, "join of "+user, gone,
+				func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
 		}
 		if i%2 == 0 {
 			kill()
 			d.Leave(1000, "")
 			for _, w := range c.plain {
-				w.AwaitPresence(c.channel, "leave of "+user, gone, func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
+				w.AwaitPresence(c.channel, "leave of "+user, gone,
+					func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
 			}
 		}
 	}
@@ -143,8 +148,8 @@ type call struct {
 	id             int
 }
 
-// SPEC 5.3: "While Redis can't be reached, broadcasts and store raise within 3 s; join, track and their like succeed and are
-// written when it is back; lists answer from the replica."
+// SPEC 5.3: "While Redis can't be reached, broadcasts and store raise within 3 s; join, track and their like succeed
+// and are written when it is back; lists answer from the replica."
 func TestRedisAway(t *testing.T) {
 	for name, fault := range map[string]struct{ away, back func(*redistest.Redis) }{
 		"stopped": {(*redistest.Redis).Stop, (*redistest.Redis).Restart},
@@ -159,9 +164,12 @@ func TestRedisAway(t *testing.T) {
 			event.Act(`{}`)
 			script.Call("solidb.ws.channel.list")
 			raising := []*call{ // each on a connection of its own, all at once
-				{path: "/ws/do", function: "ws_broadcast_room", args: []any{c.channel, "x"}}, {path: "/ws/do", function: "ws_broadcast", args: []any{"x"}},
-				{path: "/ws/do", function: "store.set", args: []any{"k", 1}}, {path: "/ws/do", function: "store.get", args: []any{"k"}},
-				{path: "/ws/do", function: "store.hgetall", args: []any{"k"}}, {path: "/api/custom/test/do", function: "store.incr", args: []any{"k"}},
+				{path: "/ws/do", function: "ws_broadcast_room", args: []any{c.channel, "x"}}, {path: "/ws/do",
+					function: "ws_broadcast", args: []any{"x"}},
+				{path: "/ws/do", function: "store.set", args: []any{"k", 1}}, {path: "/ws/do", function: "store.get",
+					args: []any{"k"}},
+				{path: "/ws/do", function: "store.hgetall", args: []any{"k"}}, {path: "/api/custom/test/do", function: "store.incr",
+					args: []any{"k"}},
 				{path: "/api/custom/test/do", function: "solidb.ws.channel.broadcast", args: []any{c.channel, "x"}},
 			}
 			for i, call := range raising {
@@ -178,12 +186,15 @@ func TestRedisAway(t *testing.T) {
 					t.Errorf("%s raised %q", call.function, got)
 				}
 			}
-			if took := time.Since(began); took > 3*time.Second+500*time.Millisecond { // the rest: to start and to answer, on a busy machine
+			// the rest: to start and to answer, on a busy machine
+			if took := time.Since(began); took > 3*time.Second+500*time.Millisecond {
 				t.Errorf("they raised after %v", took)
 			}
 			began = time.Now()
-			status, answer, head := nodetest.Request(context.Background(), http.MethodPost, c.nodes[0].Addr(), "/_api/channels/"+c.channel+"/broadcast", `{"message":"x"}`, "X-API-Key: "+key, "Content-Type: application/json")
-			if took := time.Since(began); status != http.StatusServiceUnavailable || head.Get("Content-Type") != "application/problem+json" || took > 3*time.Second+500*time.Millisecond {
+			status, answer, head := nodetest.Request(context.Background(), http.MethodPost, c.nodes[0].Addr(),
+				"/_api/channels/"+c.channel+"/broadcast", `{"message":"x"}`, "X-API-Key: "+key, "Content-Type: application/json")
+			if took := time.Since(began); status != http.StatusServiceUnavailable ||
+				head.Get("Content-Type") != "application/problem+json" || took > 3*time.Second+500*time.Millisecond {
 				t.Errorf("a broadcast by the API: %d %s after %v", status, answer, took)
 			}
 			event.Act(fmt.Sprintf(`{"join":%q,"track":{"channel":%q,"user_id":"late"}}`, c.channel, c.channel))
@@ -196,7 +207,9 @@ func TestRedisAway(t *testing.T) {
 				began := time.Now()
 				users, _ := listOf(t, n.Addr(), c.channel)
 				took := time.Since(began)
-				users = slices.DeleteFunc(users, func(u string) bool { return slices.Contains([]string{"late", "script", "on1", "on2"}, u) }) // who changed meanwhile
+				// who changed meanwhile
+				users = slices.DeleteFunc(users,
+					func(u string) bool { return slices.Contains([]string{"late", "script", "on1", "on2"}, u) })
 				if !slices.Equal(users, []string{"both01", "on0", "two0"}) || took > time.Second {
 					t.Errorf("while Redis is away the list of node %d is %v after %v", i, users, took)
 				}
@@ -207,7 +220,8 @@ func TestRedisAway(t *testing.T) {
 			if status := nodetest.Status(c.nodes[0].Addr(), "/healthz"); status != http.StatusOK {
 				t.Errorf("/healthz answers %d", status)
 			}
-			nodetest.Eventually(t, "nodes are not ready", gone, func() bool { return nodetest.Status(c.nodes[0].Addr(), "/readyz") == http.StatusServiceUnavailable })
+			nodetest.Eventually(t, "nodes are not ready", gone,
+				func() bool { return nodetest.Status(c.nodes[0].Addr(), "/readyz") == http.StatusServiceUnavailable })
 			fault.back(redis)
 			want := []string{"both01", "late", "on0", "script", "two0"}
 			for _, w := range c.plain {
@@ -216,7 +230,8 @@ func TestRedisAway(t *testing.T) {
 			c.expectLists(gone, 7, []int{0, 1, 2}, want...)
 			for _, n := range c.nodes {
 				nodetest.Eventually(t, "the new state in its list", gone, func() bool {
-					return strings.Contains(nodetest.JSON(callHTTP(t, n.Addr(), "ws_get_presence", c.channel, "on0").Results), `"state":"away"`)
+					return strings.Contains(nodetest.JSON(callHTTP(t, n.Addr(), "ws_get_presence", c.channel, "on0").Results),
+						`"state":"away"`)
 				})
 			}
 			c.fence(c.watchers(), 1)

@@ -10,8 +10,9 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// A Redis that has reached its maxmemory costs nobody a lease: who is there stays, leaves are told, a killed node's users
-// go, broadcasts pass, and who was there is written again when a lease was given up. Joins and store raise and say why.
+// A Redis that has reached its maxmemory costs nobody a lease: who is there stays, leaves are told, a killed node's
+// users go, broadcasts pass, and who was there is written again when a lease was given up. Joins and store raise and
+// say why.
 func TestFullRedis(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Standalone(t, "--maxmemory-policy", "noeviction")
@@ -44,7 +45,8 @@ func TestFullRedis(t *testing.T) {
 	if got := nodetest.Metric(t, c.nodes[0], `rollcall_redis_command_errors_total{reason="full"}`); got == 0 {
 		t.Error("the metrics do not say that it is full")
 	}
-	c.nodes[0].Log.Await(t, "that Redis is full", func(l nodetest.Line) bool { return strings.Contains(l.Text("msg"), "redis is full") })
+	c.nodes[0].Log.Await(t, "that Redis is full",
+		func(l nodetest.Line) bool { return strings.Contains(l.Text("msg"), "redis is full") })
 	c.nodes[2].Kill()
 	c.plain, c.script = c.plain[:2], c.script[:2]
 	for _, w := range c.plain {
@@ -60,7 +62,8 @@ func TestFullRedis(t *testing.T) {
 	if err := redis.Client().ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Eventually(t, "a new lease", gone, func() bool { return nodetest.Metric(t, c.nodes[0], `rollcall_incarnations_total`) > 1 })
+	nodetest.Eventually(t, "a new lease", gone,
+		func() bool { return nodetest.Metric(t, c.nodes[0], `rollcall_incarnations_total`) > 1 })
 	time.Sleep(lease + grace + 2*heartbeat) // until what the old one left is reaped
 	c.expectLists(gone, 5, []int{0, 1}, "both01", "on0", "two0")
 	c.expectTold("leave on1, leave on2")

@@ -14,8 +14,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// docs/operating.md says what a Redis user of Rollcall's own may be limited to: with these rules and nothing more a cluster
-// works, a node's death included.
+// docs/operating.md says what a Redis user of Rollcall's own may be limited to: with these rules and nothing more a
+// cluster works, a node's death included.
 func TestRedisUser(t *testing.T) {
 	page, err := os.ReadFile("../docs/operating.md")
 	if err != nil {
@@ -48,7 +48,8 @@ func TestRedisUser(t *testing.T) {
 			url := strings.Replace(r.URL(), "redis://", "redis://limited:word@", 1)
 			nodes := nodetest.StartAll(t, 3, nodetest.Options{Redis: url, App: app, Flags: fast})
 			c := assemble(t, nodes)
-			status, body, _ := nodetest.Request(context.Background(), http.MethodPost, nodes[0].Addr(), "/_api/custom/a/b", "solidb.ws.send('x')", "X-API-Key: "+key)
+			status, body, _ := nodetest.Request(context.Background(), http.MethodPost, nodes[0].Addr(), "/_api/custom/a/b",
+				"solidb.ws.send('x')", "X-API-Key: "+key)
 			if status != http.StatusCreated {
 				t.Errorf("register a script: %d %s", status, body)
 			}

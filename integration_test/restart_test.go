@@ -12,13 +12,15 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// restartGrace is --restart-grace of the nodes here; restartGone is SPEC 5.1's "`--restart-grace` + one heartbeat + 2 s".
+// restartGrace is --restart-grace of the nodes here; restartGone is SPEC 5.1's "`--restart-grace` + one heartbeat + 2
+// s".
 const (
 	restartGrace = 2 * time.Second
 	restartGone  = restartGrace + heartbeat + 2*time.Second
 )
 
-// roll ends a node with SIGTERM, and starts another in its place. The devices there that are to come back do so elsewhere.
+// roll ends a node with SIGTERM, and starts another in its place. The devices there that are to come back do so
+// elsewhere.
 func (c *cast) roll(node, elsewhere int, o nodetest.Options, back ...string) {
 	c.t.Helper()
 	c.nodes[node].Terminate()
@@ -35,10 +37,12 @@ func (c *cast) roll(node, elsewhere int, o nodetest.Options, back ...string) {
 	c.nodes[node] = nodetest.Start(c.t, o)
 }
 
-// SPEC 3, --restart-grace: "who is back on any node in that time was never away", though all nodes are replaced one after another.
+// SPEC 3, --restart-grace: "who is back on any node in that time was never away", though all nodes are replaced one
+// after another.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	o := nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: with("--restart-grace", restartGrace.String())}
+	o := nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app,
+		Flags: with("--restart-grace", restartGrace.String())}
 	c := &cast{t: t, nodes: nodetest.StartAll(t, 3, o), channel: "room", devices: map[string][]*nodetest.Client{}}
 	watch := nodetest.Start(t, o)
 	c.nodes = append(c.nodes, watch)
@@ -64,11 +68,12 @@ func TestRollingRestart(t *testing.T) {
 	c.expectLists(time.Second, len(everyone), []int{0, 1, 2, 3}, everyone...)
 }
 
-// SPEC 5.1: "those whom a planned restart sent away and who don't come back" leave "within `--restart-grace` + one heartbeat + 2 s",
-// once; whoever did come back and then logs out leaves at once.
+// SPEC 5.1: "those whom a planned restart sent away and who don't come back" leave "within `--restart-grace` + one
+// heartbeat + 2 s", once; whoever did come back and then logs out leaves at once.
 func TestRestartGraceIsOver(t *testing.T) {
 	t.Parallel()
-	o := nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: with("--restart-grace", restartGrace.String())}
+	o := nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app,
+		Flags: with("--restart-grace", restartGrace.String())}
 	c := &cast{t: t, nodes: nodetest.StartAll(t, 2, o), channel: "room", devices: map[string][]*nodetest.Client{}}
 	c.watchFrom(1)
 	for _, user := range []string{"away1", "away2", "back"} {
@@ -101,8 +106,8 @@ func TestRestartGraceIsOver(t *testing.T) {
 	c.expectTold("leave away1, leave away2, leave back")
 }
 
-// SPEC 3, --presence-linger: "It keeps a user, not a device": who logs out or is kicked after a reload leaves at once, whichever
-// node saw the reload, and however often the page was loaded.
+// SPEC 3, --presence-linger: "It keeps a user, not a device": who logs out or is kicked after a reload leaves at once,
+// whichever node saw the reload, and however often the page was loaded.
 func TestLingerKeepsAUserNotADevice(t *testing.T) {
 	t.Parallel()
 	o := nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: with("--presence-linger", "1m")}
@@ -127,7 +132,8 @@ func TestLingerKeepsAUserNotADevice(t *testing.T) {
 	out.Leave(1000, "")
 	event, _ := kicked.Ask(map[string]any{"event": true}).Results[0].(map[string]any)
 	id := fmt.Sprint(event["connection_id"])
-	if status, answer, _ := nodetest.Request(context.Background(), http.MethodDelete, c.nodes[0].Addr(), "/_api/connections/"+id, "", "X-API-Key: "+key); status >= 300 {
+	if status, answer, _ := nodetest.Request(context.Background(), http.MethodDelete, c.nodes[0].Addr(),
+		"/_api/connections/"+id, "", "X-API-Key: "+key); status >= 300 {
 		t.Fatalf("kick: %d %s", status, answer)
 	}
 	c.plain[0].AwaitUsersWithin(2*time.Second, c.channel, "often")
@@ -140,7 +146,8 @@ func TestLingerKeepsAUserNotADevice(t *testing.T) {
 // SPEC 3, --drain: it "exits 0 … at the latest 2 s after it, also while Redis hangs, a request hangs or a script runs".
 func TestExitTime(t *testing.T) {
 	t.Parallel()
-	const drain, latest = 500 * time.Millisecond, 2500*time.Millisecond + 2*time.Second // the last: to end a process on a busy machine
+	// the last: to end a process on a busy machine
+	const drain, latest = 500 * time.Millisecond, 2500*time.Millisecond + 2*time.Second
 	hang := func(n *nodetest.Node, how ...string) {
 		conn := silent(t, n.Addr(), how[0])
 		if err := conn.WriteMessage(1, []byte(how[1])); err != nil {
@@ -158,7 +165,8 @@ func TestExitTime(t *testing.T) {
 		},
 		"a script does not end": func(t *testing.T, n *nodetest.Node, _ *redistest.Redis) {
 			postScript(t, n, "d/deaf", `solidb.ws.send("ready") while true do pcall(solidb.ws.recv_any) end`)
-			nodetest.Eventually(t, "the script", time.Second, func() bool { return nodetest.Status(n.Addr(), "/api/custom/d/deaf") == http.StatusUpgradeRequired })
+			nodetest.Eventually(t, "the script", time.Second,
+				func() bool { return nodetest.Status(n.Addr(), "/api/custom/d/deaf") == http.StatusUpgradeRequired })
 			nodetest.Dial(t, n.Addr(), "/api/custom/d/deaf").Expect("ready")
 		},
 		"clients do not answer": func(t *testing.T, n *nodetest.Node, _ *redistest.Redis) {
@@ -172,7 +180,8 @@ func TestExitTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = conn.Close() })
-			if _, err := fmt.Fprintf(conn, "POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+			if _, err := fmt.Fprintf(conn,
+				"POST /call HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -195,8 +204,8 @@ func TestExitTime(t *testing.T) {
 	}
 }
 
-// SPEC 3, --drain: with --dev and without --drain it ends within a second, whoever is connected, and a node that is started
-// meanwhile gets the port.
+// SPEC 3, --drain: with --dev and without --drain it ends within a second, whoever is connected, and a node that is
+// started meanwhile gets the port.
 func TestDevEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	o := nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: []string{"--dev"}}

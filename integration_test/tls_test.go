@@ -105,7 +105,8 @@ func TestFanOutOverTLS(t *testing.T) {
 		all = append(all, c)
 	}
 	for i := range messages {
-		all[0].Begin(map[string]any{"call": "ws_broadcast_room", "args": []any{"room", fmt.Sprintf("message %d %s", i, strings.Repeat("x", i*50))}})
+		all[0].Begin(map[string]any{"call": "ws_broadcast_room",
+			"args": []any{"room", fmt.Sprintf("message %d %s", i, strings.Repeat("x", i*50))}})
 	}
 	for _, c := range all {
 		next := 0
@@ -129,19 +130,21 @@ func TestSlowReaderOverTLS(t *testing.T) {
 	n := startTLS(t, cert, "--send-queue", "64KiB", "--log-level", "debug")
 	reader := n.dial(t, cert, "/ws/do")
 	reader.Act(`{"join":"room"}`)
-	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: cert.Pool}, NetDial: func(network, addr string) (net.Conn, error) {
-		conn, err := net.Dial(network, addr)
-		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		return conn, err
-	}}
+	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: cert.Pool},
+		NetDial: func(network, addr string) (net.Conn, error) {
+			conn, err := net.Dial(network, addr)
+			if err == nil {
+				err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+			}
+			return conn, err
+		}}
 	slow, _, err := dialer.Dial("wss://"+n.Addr()+"/ws/do", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	if err := slow.WriteMessage(websocket.TextMessage, []byte(`{"raw":{"join":"room","track":{"channel":"room","user_id":"slow"}}}`)); err != nil {
+	if err := slow.WriteMessage(websocket.TextMessage,
+		[]byte(`{"raw":{"join":"room","track":{"channel":"room","user_id":"slow"}}}`)); err != nil {
 		t.Fatal(err)
 	}
 	reader.AwaitUsers("room", "slow")

@@ -53,7 +53,8 @@ func TestAuthRequired(t *testing.T) {
 		path, header := way.With("/ws/private", token)
 		nodetest.Dial(t, n.Addr(), path, header...).Expect("ann")
 		path, header = way.With("/private", token)
-		if status, body, _ := nodetest.Request(t.Context(), "GET", n.Addr(), path, "", header...); status != 200 || body != `{"id":"ann"}` {
+		if status, body, _ := nodetest.Request(t.Context(), "GET", n.Addr(), path, "", header...); status != 200 ||
+			body != `{"id":"ann"}` {
 			t.Errorf("by %s: %d %s", way.Name, status, body)
 		}
 	}
@@ -75,7 +76,8 @@ func TestAuthRequired(t *testing.T) {
 			},
 		} {
 			status, body, head := ask()
-			if status != 401 || !strings.Contains(body, tt.says) || head.Get("Content-Type") != "application/problem+json" || !strings.HasPrefix(head.Get("WWW-Authenticate"), "Bearer") {
+			if status != 401 || !strings.Contains(body, tt.says) || head.Get("Content-Type") != "application/problem+json" ||
+				!strings.HasPrefix(head.Get("WWW-Authenticate"), "Bearer") {
 				t.Errorf("%s at %s: %d %s %v", name, path, status, body, head)
 			}
 		}
@@ -86,8 +88,10 @@ func TestAuthRequired(t *testing.T) {
 		header []string
 		want   int
 	}{
-		{"/ws/nothing", nil, 404}, {"/ws/nothing", []string{"Authorization: Bearer garbage"}, 404}, {"/ws/private", []string{"Origin: https://evil.example"}, 403},
-		{"/ws/private", []string{"Origin: null", tokentest.Bearer(token)}, 403}, {"/ws/private", []string{"Origin: http://" + n.Addr(), tokentest.Bearer(token)}, 101},
+		{"/ws/nothing", nil, 404}, {"/ws/nothing", []string{"Authorization: Bearer garbage"}, 404}, {"/ws/private",
+			[]string{"Origin: https://evil.example"}, 403},
+		{"/ws/private", []string{"Origin: null", tokentest.Bearer(token)}, 403}, {"/ws/private",
+			[]string{"Origin: http://" + n.Addr(), tokentest.Bearer(token)}, 101},
 	} {
 		if status, body, _ := upgrade(t, n.Addr(), tt.path, tt.header...); status != tt.want {
 			t.Errorf("%s with %q: %d %s, want %d", tt.path, tt.header, status, body, tt.want)
@@ -104,7 +108,8 @@ func TestAuthRequired(t *testing.T) {
 func TestAuthWithoutKeys(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := nodetest.Command(t, nil, "serve", "--listen", "127.0.0.1:0", "--app", private)
-	if code != 1 || !strings.Contains(stderr, "/ws/private") || !strings.Contains(stderr, "GET /private ") || !strings.Contains(stderr, "--jwt-secret") {
+	if code != 1 || !strings.Contains(stderr, "/ws/private") || !strings.Contains(stderr, "GET /private ") ||
+		!strings.Contains(stderr, "--jwt-secret") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if code, stdout, stderr := nodetest.Command(t, nil, "check", private); code != 0 {
@@ -112,15 +117,16 @@ func TestAuthWithoutKeys(t *testing.T) {
 	}
 	// Where nothing asks for a token a bad one is still refused, also without any key.
 	n := nodetest.Start(t, nodetest.Options{App: app})
-	status, body, _ := upgrade(t, n.Addr(), "/ws/do", tokentest.Bearer(tokentest.NewIssuer(t).Token("ann", time.Hour, nil)))
+	status, body, _ := upgrade(t, n.Addr(), "/ws/do",
+		tokentest.Bearer(tokentest.NewIssuer(t).Token("ann", time.Hour, nil)))
 	if status != 401 || !strings.Contains(body, "no configured key can check the token") {
 		t.Errorf("a token without a key: %d %s", status, body)
 	}
 	nodetest.Dial(t, n.Addr(), "/ws/do").Act(`{}`)
 }
 
-// Secrets change without a gap: first both are in the file, later the new one alone. Every source of keys counts beside the
-// others.
+// Secrets change without a gap: first both are in the file, later the new one alone. Every source of keys counts beside
+// the others.
 func TestKeySources(t *testing.T) {
 	t.Parallel()
 	older, newer := tokentest.NewIssuer(t), tokentest.NewIssuer(t)
@@ -144,14 +150,17 @@ func TestKeySources(t *testing.T) {
 
 	secrets := file("both", fmt.Sprintf("# the new one signs\n%s\n%s\n", newer.Secret, older.Secret))
 	keys := file("keys.pem", newer.PEM("ES256")+older.PEM("RS256"))
-	n := nodetest.Start(t, nodetest.Options{App: private, Flags: []string{"--jwt-secret-file", secrets, "--jwt-public-key-file", keys}})
-	for _, token := range []string{sign(older, "HS256"), sign(newer, "HS256"), sign(newer, "ES256"), sign(older, "RS256")} {
+	n := nodetest.Start(t, nodetest.Options{App: private,
+		Flags: []string{"--jwt-secret-file", secrets, "--jwt-public-key-file", keys}})
+	for _, token := range []string{sign(older, "HS256"), sign(newer, "HS256"), sign(newer, "ES256"),
+		sign(older, "RS256")} {
 		expect(n, 101, token)
 	}
 	expect(n, 401, sign(newer, "RS256"))
 	expect(n, 401, sign(newer, "EdDSA"))
 
-	n = nodetest.Start(t, nodetest.Options{App: private, Env: []string{"ROLLCALL_JWT_SECRET_FILE=" + file("new", string(newer.Secret)+"\n")}})
+	n = nodetest.Start(t, nodetest.Options{App: private,
+		Env: []string{"ROLLCALL_JWT_SECRET_FILE=" + file("new", string(newer.Secret)+"\n")}})
 	expect(n, 101, sign(newer, "HS256"))
 	expect(n, 401, sign(older, "HS256"))
 }
@@ -166,17 +175,21 @@ func TestTokenNotLogged(t *testing.T) {
 	}
 	second := issuer.Token("ann", time.Hour, tokentest.Claims{"jti": "second"})
 	for i, alg := range tokentest.Algorithms {
-		all = append(all, issuer.Sign(alg, nil, tokentest.Good("ann", time.Hour, tokentest.Claims{"jti": fmt.Sprint("good ", i)})))
+		all = append(all, issuer.Sign(alg, nil,
+			tokentest.Good("ann", time.Hour, tokentest.Claims{"jti": fmt.Sprint("good ", i)})))
 	}
 	for _, token := range all {
 		for _, way := range tokentest.Ways {
-			for _, target := range []string{"/ws/do", "/ws/nothing", "/api/custom/test/do", "/api/custom/nothing", "/ws/origins", "/%zz"} {
+			for _, target := range []string{"/ws/do", "/ws/nothing", "/api/custom/test/do", "/api/custom/nothing", "/ws/origins",
+				"/%zz"} {
 				path, header := way.With(target, token)
-				if _, resp, err := nodetest.TryDial(t, n.Addr(), path, append(header, "Origin: http://"+n.Addr())...); err != nil && resp == nil && target != "/%zz" {
+				if _, resp, err := nodetest.TryDial(t, n.Addr(), path, append(header, "Origin: http://"+n.Addr())...); err != nil &&
+					resp == nil && target != "/%zz" {
 					t.Fatalf("%s: %v", target, err)
 				}
 			}
-			for _, target := range []string{"/echo/x", "/hello.txt", "/api/custom/test/request", "/ws/do", "/nothing", "/_api/nodes", "/readyz"} {
+			for _, target := range []string{"/echo/x", "/hello.txt", "/api/custom/test/request", "/ws/do", "/nothing",
+				"/_api/nodes", "/readyz"} {
 				path, header := way.With(target, token)
 				nodetest.Request(t.Context(), "GET", n.Addr(), path, "", header...)
 			}
@@ -219,14 +232,15 @@ func TestTokenNotLogged(t *testing.T) {
 func TestDeniedWithDev(t *testing.T) {
 	t.Parallel()
 	n, issuer := tokenNode(t, app, "--dev")
-	c := nodetest.Dial(t, n.Addr(), "/ws/claims", tokentest.Bearer(issuer.Token("ann", time.Hour, tokentest.Claims{"channels": []string{"mine"}})))
+	c := nodetest.Dial(t, n.Addr(), "/ws/claims",
+		tokentest.Bearer(issuer.Token("ann", time.Hour, tokentest.Claims{"channels": []string{"mine"}})))
 	c.Send(`{"raw":{"join":"other"}}`)
 	c.Expect(`{"event":"error","message":"join: channel \"other\" is not allowed by the token","route":"/ws/claims","line":…`)
 	c.Act(`{"join":"mine"}`)
 }
 
-// SPEC 4: "A token that expires while connected: close 4401." It is the server's close: presence goes at once, also with
-// --presence-linger, and also when the client does not answer the close frame.
+// SPEC 4: "A token that expires while connected: close 4401." It is the server's close: presence goes at once, also
+// with --presence-linger, and also when the client does not answer the close frame.
 func TestExpiryAndPresence(t *testing.T) {
 	t.Parallel()
 	n, issuer := tokenNode(t, app, "--jwt-leeway", "0s", "--presence-linger", "1m")
@@ -236,12 +250,14 @@ func TestExpiryAndPresence(t *testing.T) {
 	query = strings.NewReplacer(`"`, "%22", "{", "%7B", "}", "%7D").Replace(query)
 	const ttl = 6 * time.Second
 	polite := nodetest.Dial(t, n.Addr(), "/ws/do"+query, tokentest.Bearer(issuer.Token("polite", ttl, nil)))
-	silent, _, err := websocket.DefaultDialer.Dial("ws://"+n.Addr()+"/ws/do"+query, http.Header{"Authorization": {"Bearer " + issuer.Token("silent", ttl, nil)}})
+	silent, _, err := websocket.DefaultDialer.Dial("ws://"+n.Addr()+"/ws/do"+query,
+		http.Header{"Authorization": {"Bearer " + issuer.Token("silent", ttl, nil)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close() // it reads nothing
-	watch.AwaitPresence("room", "three users", nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Users) == 3 })
+	watch.AwaitPresence("room", "three users", nodetest.Patience,
+		func(p nodetest.Presence) bool { return len(p.Users) == 3 })
 	polite.ExpectClosed(4401, "the token has expired")
 	watch.AwaitUsersWithin(3*time.Second, "room", "watch")
 	watch.CheckPresence()
@@ -273,7 +289,8 @@ func TestManyExpireAtOnce(t *testing.T) {
 				return clients, false
 			}
 		}
-		watch.AwaitPresence("room", "all are there", time.Until(exp), func(p nodetest.Presence) bool { return len(p.Users) == many+1 })
+		watch.AwaitPresence("room", "all are there", time.Until(exp),
+			func(p nodetest.Presence) bool { return len(p.Users) == many+1 })
 		return clients, true
 	}
 	var exp time.Time

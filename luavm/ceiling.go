@@ -213,7 +213,8 @@ func (vm *VM) trySpare() bool {
 }
 
 func (vm *VM) evictedText() string {
-	return "scripts of this node hold more than " + strconv.FormatInt(vm.ceiling.limit, 10) + " bytes together, and this one the most"
+	return "scripts of this node hold more than " + strconv.FormatInt(vm.ceiling.limit, 10) +
+		" bytes together, and this one the most"
 }
 
 // Evicted is the error of a script that has to end because of the ceiling, also

@@ -53,7 +53,9 @@ func TestCeilingEndsTheLargest(t *testing.T) {
 		t.Errorf("ended: %d, %d, %d", small.Load(), large.Load(), ended3.Load())
 	}
 	e := asError(fill(b, 1))
-	if e.Kind != Memory || !strings.Contains(e.Message, "scripts of this node hold more than "+strconv.FormatInt(c.limit, 10)+" bytes together") || e.Line != 1 || !b.Broken() {
+	if e.Kind != Memory || !strings.Contains(e.Message,
+		"scripts of this node hold more than "+strconv.FormatInt(c.limit, 10)+" bytes together") || e.Line != 1 ||
+		!b.Broken() {
 		t.Errorf("%+v", e)
 	}
 	b.Close()
@@ -71,12 +73,14 @@ func TestCeilingEndsTheLargest(t *testing.T) {
 func TestCeilingWhileRunning(t *testing.T) {
 	c := NewCeiling(2 << 20)
 	vm := newVM(t, Config{Ceiling: c, End: func() {}, Limits: Limits{Budget: time.Minute, Memory: 64 << 20}})
-	if e := runError(t, vm, `t = {} while true do t[#t + 1] = {} end`); e.Kind != Memory || !strings.Contains(e.Message, "together") {
+	if e := runError(t, vm, `t = {} while true do t[#t + 1] = {} end`); e.Kind != Memory ||
+		!strings.Contains(e.Message, "together") {
 		t.Error(e)
 	}
 	pooled := newVM(t, Config{Ceiling: c, Limits: Limits{Budget: time.Minute, Memory: 64 << 20}})
 	vm.Close()
-	if e := runError(t, pooled, `t = {} while true do t[#t + 1] = {} end`); e.Kind != Memory || !strings.Contains(e.Message, "together") || !pooled.Broken() {
+	if e := runError(t, pooled, `t = {} while true do t[#t + 1] = {} end`); e.Kind != Memory ||
+		!strings.Contains(e.Message, "together") || !pooled.Broken() {
 		t.Error(e)
 	}
 	if used := c.Used(); used != 0 {

@@ -21,7 +21,8 @@ func TestBrokenMachine(t *testing.T) {
 		"no string constants":   func(p *lua.FunctionProto) { setStringConstants(p, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, source := range []string{`return x.y + nothing`, `local ok = pcall(function() return x.y end) return x.y + nothing`} {
+			for _, source := range []string{`return x.y + nothing`,
+				`local ok = pcall(function() return x.y end) return x.y + nothing`} {
 				p := compile(t, source)
 				damage(p.proto)
 				for _, f := range p.proto.FunctionPrototypes {
@@ -48,7 +49,8 @@ func TestBrokenMachine(t *testing.T) {
 func TestCrashedSaysWhat(t *testing.T) {
 	vm := newVM(t, Config{})
 	e := vm.Crashed("index out of range")
-	if e.Kind != Panic || !strings.Contains(e.Message, "internal error: index out of range") || !strings.Contains(e.Traceback, "crash_test.go") || !vm.Broken() {
+	if e.Kind != Panic || !strings.Contains(e.Message, "internal error: index out of range") ||
+		!strings.Contains(e.Traceback, "crash_test.go") || !vm.Broken() {
 		t.Errorf("%+v", e)
 	}
 }

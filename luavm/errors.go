@@ -190,7 +190,8 @@ func cutPosition(s string) (file string, line int, ok bool) {
 // firstPosition finds the innermost Lua line of a traceback.
 func firstPosition(trace string) (file string, line int) {
 	for l := range strings.Lines(trace) {
-		if file, line, ok := cutPosition(strings.TrimSpace(l)); ok && strings.HasPrefix(l, "\t") && !strings.HasPrefix(l, "\t/") {
+		if file, line, ok := cutPosition(strings.TrimSpace(l)); ok && strings.HasPrefix(l, "\t") &&
+			!strings.HasPrefix(l, "\t/") {
 			return file, line
 		}
 	}

@@ -78,12 +78,16 @@ func FuzzProgram(f *testing.F) {
 
 // arguments are values of every kind, as Lua text.
 var fuzzValues = []string{
-	"nil", "true", "false", "0", "1", "-1", "2", "3", "0.5", "-0.5", "1e308", "-1e308", "math.huge", "-math.huge", "0/0", "2^31", "2^53", "2^63", "-2^63",
-	"''", "'a'", "'abc'", "'10'", "' 0x10 '", "'%'", "'%d %s %q'", "'(.-)%1'", "'[%a'", "'[]'", "'%b'", "'%f'", "'^$'", "'%%%0'", "'\\0\\255'", "('x'):rep(300)", "'k'", "'__index'", "'*t'", "'!%c'",
-	"{}", "{1, 2, 3}", "{3, 'b', 1}", "{a = 1}", "{[1] = 1, [3] = 3}", "{[1e9] = 1}", "{{}, {}}", "json.array()", "json.null", "'[1,{\"a\":null}]'", "'{'",
+	"nil", "true", "false", "0", "1", "-1", "2", "3", "0.5", "-0.5", "1e308", "-1e308", "math.huge", "-math.huge", "0/0",
+	"2^31", "2^53", "2^63", "-2^63",
+	"''", "'a'", "'abc'", "'10'", "' 0x10 '", "'%'", "'%d %s %q'", "'(.-)%1'", "'[%a'", "'[]'", "'%b'", "'%f'", "'^$'",
+	"'%%%0'", "'\\0\\255'", "('x'):rep(300)", "'k'", "'__index'", "'*t'", "'!%c'",
+	"{}", "{1, 2, 3}", "{3, 'b', 1}", "{a = 1}", "{[1] = 1, [3] = 3}", "{[1e9] = 1}", "{{}, {}}", "json.array()",
+	"json.null", "'[1,{\"a\":null}]'", "'{'",
 	"setmetatable({}, {__index = function() return 1 end, __call = function(...) return ... end, __tostring = function() return 'T' end, __lt = function() return true end, __concat = function() return 'C' end, __len = function() return 3 end, __newindex = function() end})",
 	"setmetatable({}, {__index = string, __metatable = 'M', __tostring = function() return {} end})",
-	"print", "function(...) return ... end", "function() error('x') end", "function(a, b) return a end", "coroutine.create(function(...) coroutine.yield(...) return ... end)",
+	"print", "function(...) return ... end", "function() error('x') end", "function(a, b) return a end",
+	"coroutine.create(function(...) coroutine.yield(...) return ... end)",
 	"coroutine.wrap(function(...) return ... end)", "coroutine.running()", "string", "_G", "string.gmatch('a b', '%a')",
 }
 
@@ -123,7 +127,8 @@ func FuzzLibrary(f *testing.F) {
 		}
 		name := names[int(choice[0])%len(names)]
 		source := fmt.Sprintf([]string{"return %s(%s)", "return pcall(%s, %s)", "local r = {%s(%s)} return r[1], #r",
-			"return coroutine.resume(coroutine.create(function(...) return %s(...) end), %s)"}[int(choice[1])%4], name, strings.Join(args, ", "))
+			"return coroutine.resume(coroutine.create(function(...) return %s(...) end), %s)"}[int(
+			choice[1])%4], name, strings.Join(args, ", "))
 		if len(args) == 0 {
 			source = "return " + name + "()"
 		}

@@ -13,7 +13,8 @@ func (g *Gate) checkInvariant(t *testing.T) {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.taken < 0 || g.taken > g.places || g.taken < g.places && len(g.queue) > 0 || int(g.waiting.Load()) != len(g.queue) {
+	if g.taken < 0 || g.taken > g.places || g.taken < g.places && len(g.queue) > 0 ||
+		int(g.waiting.Load()) != len(g.queue) {
 		t.Errorf("%d places, %d taken, %d in the queue, %d waiting", g.places, g.taken, len(g.queue), g.waiting.Load())
 	}
 }

@@ -10,8 +10,8 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// ErrTooLong is what EncodeJSON returns when the text passes the limit, or the places in tables do, empty ones included, that
-// have to be looked at for it.
+// ErrTooLong is what EncodeJSON returns when the text passes the limit, or the places in tables do, empty ones
+// included, that have to be looked at for it.
 var ErrTooLong = errors.New("JSON text too long")
 
 // ErrNotUTF8 is what EncodeText returns for a string, or a key, that is not UTF-8.

@@ -153,7 +153,8 @@ func genJSON(t *rapid.T, depth int) any {
 	case 0:
 		return rapid.SampledFrom([]any{nil, true, false}).Draw(t, "word")
 	case 1:
-		f := rapid.OneOf(rapid.Float64Range(-1e30, 1e30), rapid.Map(rapid.IntRange(-1e9, 1e9), func(i int) float64 { return float64(i) })).Draw(t, "number")
+		f := rapid.OneOf(rapid.Float64Range(-1e30, 1e30),
+			rapid.Map(rapid.IntRange(-1e9, 1e9), func(i int) float64 { return float64(i) })).Draw(t, "number")
 		return f + 0 // -0, which Lua's arithmetic makes easily, is written as 0: TestJSONOfScripts
 	case 2, 3:
 		return rapid.String().Draw(t, "string")

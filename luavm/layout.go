@@ -100,7 +100,8 @@ var layout = func() offsets {
 	if upvalues.Type.Elem() != reflect.TypeFor[lua.Upvalue]() || stringConstants.Type.Elem().Kind() != reflect.String {
 		panic("luavm: gopher-lua has changed")
 	}
-	return offsets{frame.Offset, registry.Offset, upvalues.Offset, hasErrorFunc.Offset, allocator.Offset, stringConstants.Offset}
+	return offsets{frame.Offset, registry.Offset, upvalues.Offset, hasErrorFunc.Offset, allocator.Offset,
+		stringConstants.Offset}
 }()
 
 // field finds a private field, and panics when it is not there or of another kind.

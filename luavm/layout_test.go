@@ -46,7 +46,8 @@ func TestViews(t *testing.T) {
 	table.RawSetString("k", lua.LFalse)
 	table.RawSet(lua.LTrue, lua.LNumber(1))
 	v := view(table)
-	if len(v.array) != 1 || v.strdict["k"] != lua.LFalse || v.dict[lua.LTrue] != lua.LNumber(1) || len(v.keys) != 2 || len(v.k2i) != 2 {
+	if len(v.array) != 1 || v.strdict["k"] != lua.LFalse || v.dict[lua.LTrue] != lua.LNumber(1) || len(v.keys) != 2 ||
+		len(v.k2i) != 2 {
 		t.Errorf("table is %+v", v)
 	}
 }

@@ -71,7 +71,8 @@ func TestLazyField(t *testing.T) {
 // What the field takes counts for the script that looks at it.
 func TestLazyFieldIsCharged(t *testing.T) {
 	body := "[" + strings.Repeat(`{"":0},`, 100_000) + "0]"
-	for _, source := range []string{`return request.body`, `pcall(function() return request.body end)`, `return next(request)`, `return json.encode(request)`} {
+	for _, source := range []string{`return request.body`, `pcall(function() return request.body end)`,
+		`return next(request)`, `return json.encode(request)`} {
 		vm, _ := lazyVM(t, body)
 		if err := runError(t, vm, source); err.Kind != Memory {
 			t.Errorf("%s: %v", source, err)
@@ -81,7 +82,8 @@ func TestLazyFieldIsCharged(t *testing.T) {
 		}
 	}
 	vm, _ := lazyVM(t, body)
-	if text, err := EncodeJSON(vm.Global("request"), 0); err != nil || !strings.HasPrefix(string(text), `{"path":"/","body":"[{`) {
+	if text, err := EncodeJSON(vm.Global("request"), 0); err != nil ||
+		!strings.HasPrefix(string(text), `{"path":"/","body":"[{`) {
 		t.Errorf("outside of a run it is no text: %.100s %v", text, err)
 	}
 	vm, _ = lazyVM(t, body)

@@ -55,7 +55,8 @@ func cryptoBase64Encode(L *lua.LState) int {
 func cryptoBase64Decode(L *lua.LState) int {
 	vm, s := Of(L), checkString(L, 1)
 	vm.chargeString(L, len(s))
-	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding,
+		base64.RawURLEncoding} {
 		if b, err := e.DecodeString(s); err == nil {
 			L.Push(lua.LString(b))
 			return 1

@@ -33,8 +33,8 @@ func jsonEncode(L *lua.LState) int {
 	return 1
 }
 
-// EncodeText is the function EncodeText for one of the host's that the script calls on L: its work counts, and a text that is
-// longer than a value may be stops the script.
+// EncodeText is the function EncodeText for one of the host's that the script calls on L: its work counts, and a text
+// that is longer than a value may be stops the script.
 func (vm *VM) EncodeText(L *lua.LState, v lua.LValue) ([]byte, error) {
 	return vm.encode(L, encoder{strict: true}, v)
 }
@@ -66,8 +66,9 @@ func jsonDecode(L *lua.LState) int {
 	return 1
 }
 
-// DecodeJSON is the function DecodeJSON for one of the host's that the script calls on L: it stops a script that has run out of
-// time or memory. The value itself is among what the script holds only when it can be reached from its stack.
+// DecodeJSON is the function DecodeJSON for one of the host's that the script calls on L: it stops a script that has
+// run out of time or memory. The value itself is among what the script holds only when it can be reached from its
+// stack.
 func (vm *VM) DecodeJSON(L *lua.LState, text string) (lua.LValue, error) {
 	v, err := DecodeJSON(vm, text)
 	vm.raiseFatal(L)

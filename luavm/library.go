@@ -50,7 +50,8 @@ func SharedTable(functions map[string]lua.LGFunction, values map[string]lua.LVal
 // SharedTableWith is SharedTable with fields that are worked out when they are
 // read: field gives the value for a key that the table does not have, LNil for
 // none. Fields found that way are not iterated.
-func SharedTableWith(functions map[string]lua.LGFunction, values map[string]lua.LValue, field func(vm *VM, key string) lua.LValue) *lua.LTable {
+func SharedTableWith(functions map[string]lua.LGFunction, values map[string]lua.LValue,
+	field func(vm *VM, key string) lua.LValue) *lua.LTable {
 	t := SharedTable(functions, values)
 	content, _ := contentOf(t)
 	mt := frozen(map[string]lua.LValue{"__newindex": refusal, "__index": Func(func(L *lua.LState) int {

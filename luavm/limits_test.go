@@ -28,8 +28,8 @@ func TestBlockedTimeDoesNotCount(t *testing.T) {
 	}
 }
 
-// SPEC 1.4: "Each run between two blocking calls has a time budget". It is as long as it is said to be: time that passes while the
-// process has no core counts less, so of several runs the shortest tells.
+// SPEC 1.4: "Each run between two blocking calls has a time budget". It is as long as it is said to be: time that
+// passes while the process has no core counts less, so of several runs the shortest tells.
 func TestLengthOfTheBudget(t *testing.T) {
 	const budget = 100 * time.Millisecond
 	vm := newVM(t, Config{Limits: Limits{Budget: budget}})
@@ -64,8 +64,8 @@ func TestEachWaitStartsTheBudgetAnew(t *testing.T) {
 	}
 }
 
-// SPEC 6: "The budget is the time Lua runs, not the time it waits for a core". A look that gives way to others and waits for its turn
-// again counts nothing of that; the next look would see it.
+// SPEC 6: "The budget is the time Lua runs, not the time it waits for a core". A look that gives way to others and
+// waits for its turn again counts nothing of that; the next look would see it.
 func TestWaitingAtTheGateDoesNotCount(t *testing.T) {
 	gate := NewGate(1)
 	vm := newVM(t, Config{Gate: gate, Limits: Limits{Budget: time.Minute}})
@@ -161,8 +161,10 @@ func TestExitIsNoError(t *testing.T) {
 	})
 	vm := newVM(t, Config{Library: lib})
 	for _, source := range []string{
-		`send()`, `pcall(send) x = 1`, `xpcall(send, print) x = 1`, `coroutine.resume(coroutine.create(function() send() end)) x = 1`,
-		`string.gsub("a", "a", send) x = 1`, `table.sort({1, 2}, send) x = 1`, `local t = setmetatable({}, {__index = send}) pcall(function() return t.x end) x = 1`,
+		`send()`, `pcall(send) x = 1`, `xpcall(send, print) x = 1`,
+		`coroutine.resume(coroutine.create(function() send() end)) x = 1`,
+		`string.gsub("a", "a", send) x = 1`, `table.sort({1, 2}, send) x = 1`,
+		`local t = setmetatable({}, {__index = send}) pcall(function() return t.x end) x = 1`,
 	} {
 		if e := runError(t, vm, source); e.Kind != Exit || e.Kind.String() != "exit" {
 			t.Errorf("%s: %v", source, e)
@@ -178,10 +180,12 @@ func TestPanicsOfTheHost(t *testing.T) {
 	lib := NewLibrary(map[string]lua.LValue{
 		"crash": Func(func(L *lua.LState) int { panic(errors.New("disk on fire")) }),
 	})
-	for _, source := range []string{`crash()`, `pcall(crash)`, `coroutine.wrap(function() crash() end)()`, `("x"):gsub("x", crash)`} {
+	for _, source := range []string{`crash()`, `pcall(crash)`, `coroutine.wrap(function() crash() end)()`,
+		`("x"):gsub("x", crash)`} {
 		vm := newVM(t, Config{Library: lib})
 		e := runError(t, vm, source)
-		if e.Kind != Panic || e.Message != "test.lua:1: internal error: disk on fire" || !strings.Contains(e.Traceback, "limits_test.go") || !vm.Broken() {
+		if e.Kind != Panic || e.Message != "test.lua:1: internal error: disk on fire" ||
+			!strings.Contains(e.Traceback, "limits_test.go") || !vm.Broken() {
 			t.Errorf("%s: %+v", source, e)
 		}
 	}
@@ -236,10 +240,12 @@ func TestLimitsAreKept(t *testing.T) {
 	if got := run(t, vm, `return #("x"):rep(1000)`); got != lua.LNumber(1000) {
 		t.Error(got)
 	}
-	if e := runError(t, vm, `local s = ("x"):rep(1000) return s .. "x"`); e.Kind != Value || e.Message != "test.lua:1: string longer than 1000 bytes" {
+	if e := runError(t, vm, `local s = ("x"):rep(1000) return s .. "x"`); e.Kind != Value ||
+		e.Message != "test.lua:1: string longer than 1000 bytes" {
 		t.Error(e)
 	}
-	if e := runError(t, vm, `t = {} for i = 1, 5000 do t[i] = ("x"):rep(500) .. i end`); e.Kind != Memory || e.Message != "test.lua:1: more than 1048576 bytes of memory used" {
+	if e := runError(t, vm, `t = {} for i = 1, 5000 do t[i] = ("x"):rep(500) .. i end`); e.Kind != Memory ||
+		e.Message != "test.lua:1: more than 1048576 bytes of memory used" {
 		t.Error(e)
 	}
 	vm.SetGlobal("t", lua.LNil)
@@ -328,7 +334,8 @@ func TestNextInOrder(t *testing.T) {
 func TestPartsDoNotHoldTheWhole(t *testing.T) {
 	for _, part := range []string{
 		`big:sub(1, 1)`, `big:match("x")`, `big:gmatch("x")()`, `big:gsub("^(x).*$", "%1")`,
-		`json.decode('["' .. big .. '","y"]')[2]`, `(function() local p big:gsub("^x", function(m) p = m end) return p end)()`,
+		`json.decode('["' .. big .. '","y"]')[2]`,
+		`(function() local p big:gsub("^x", function(m) p = m end) return p end)()`,
 	} {
 		vm := newVM(t, Config{Limits: Limits{Budget: time.Minute}})
 		before := heap()
@@ -339,7 +346,8 @@ func TestPartsDoNotHoldTheWhole(t *testing.T) {
 	}
 }
 
-// heap is what is alive: after two collections nothing of earlier tests is left in a sync.Pool, after a third none of what that held.
+// heap is what is alive: after two collections nothing of earlier tests is left in a sync.Pool, after a third none of
+// what that held.
 func heap() uint64 {
 	for range 3 {
 		runtime.GC()
@@ -353,12 +361,14 @@ func heap() uint64 {
 func TestTracebackOfOverflowIsLuas(t *testing.T) {
 	vm := newVM(t, Config{})
 	e := runError(t, vm, "local function f(n) return 1 + f(n + 1) end\nf(0)")
-	if e.Kind != Depth || !strings.HasPrefix(e.Traceback, "stack traceback:") || strings.Contains(e.Traceback, "goroutine") {
+	if e.Kind != Depth || !strings.HasPrefix(e.Traceback, "stack traceback:") ||
+		strings.Contains(e.Traceback, "goroutine") {
 		t.Errorf("%s: %.300s", e.Kind, e.Traceback)
 	}
 }
 
-// In a synctest bubble the time of the machine stands still while Lua runs; the budget holds by the clock that it is given.
+// In a synctest bubble the time of the machine stands still while Lua runs; the budget holds by the clock that it is
+// given.
 func TestBudgetByAClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ticks := time.Duration(0)

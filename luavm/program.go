@@ -92,6 +92,6 @@ var emptyProgram = sync.OnceValue(func() *Program {
 	return p
 })
 
-// Function makes a function of the program in a VM, as Run would run it. Only tests call it: those that compare with other
-// machines, and the model of Redis.
+// Function makes a function of the program in a VM, as Run would run it. Only tests call it: those that compare with
+// other machines, and the model of Redis.
 func (p *Program) Function(vm *VM) *lua.LFunction { return vm.main.NewFunctionFromProto(p.proto) }

@@ -157,7 +157,8 @@ func TestFieldsWorkedOut(t *testing.T) {
 		})})
 	for i := range 2 {
 		vm := newVM(t, Config{Library: lib, Data: fmt.Sprint("conn", i)})
-		if got, want := run(t, vm, `return ws.id .. ws.a .. tostring(ws.b)`).String(), fmt.Sprintf("conn%d1nil", i); got != want {
+		if got, want := run(t, vm, `return ws.id .. ws.a .. tostring(ws.b)`).String(), fmt.Sprintf("conn%d1nil",
+			i); got != want {
 			t.Errorf("got %s; want %s", got, want)
 		}
 		if e := runError(t, vm, `ws.id = 1`); !strings.Contains(e.Message, "read-only table (field 'id')") {

@@ -195,7 +195,8 @@ func TestRequire(t *testing.T) {
 	run(t, vm, `a = require("lib.a") assert(a == require("lib.a") and loads == 1)`)
 	// In a turn, what a file defines is for everybody, and what the turn itself
 	// writes is not.
-	v, g, err := inTurn(t, vm, nil, `mine = 1 assert(require("lib.b") == true) a.list[1] = "x" return from_b() .. #a.list .. mine`)
+	v, g, err := inTurn(t, vm, nil,
+		`mine = 1 assert(require("lib.b") == true) a.list[1] = "x" return from_b() .. #a.list .. mine`)
 	if err != nil || v.String() != "a111" || g == nil {
 		t.Fatalf("%v, %v, %v", v, g, err)
 	}
@@ -223,7 +224,8 @@ func TestRequire(t *testing.T) {
 		}
 	}
 	run(t, vm, `require("lib.co") wrapped = coroutine.wrap(function() while true do coroutine.yield() end end)`)
-	if _, _, err := inTurn(t, vm, nil, `wrapped()`); err == nil || !strings.Contains(err.Error(), "cannot resume a coroutine made while the file was loaded") {
+	if _, _, err := inTurn(t, vm, nil, `wrapped()`); err == nil ||
+		!strings.Contains(err.Error(), "cannot resume a coroutine made while the file was loaded") {
 		t.Errorf("%v", err)
 	}
 	if v, _, err := inTurn(t, vm, nil, `local ok, why = coroutine.resume(paused) return why`); err != nil ||

@@ -24,11 +24,13 @@ type handlers struct {
 }
 
 func newHandlers(make promauto.Factory) handlers {
-	took := make.NewHistogramVec(prometheus.HistogramOpts{Name: "rollcall_handler_duration_seconds", Buckets: handlerBuckets,
-		Help: "Time of one turn of a handler, waiting for a VM, for a core and for Redis included; what it returned is carried out after it. By the event, or http, and the route as registered."},
+	took := make.NewHistogramVec(prometheus.HistogramOpts{Name: "rollcall_handler_duration_seconds",
+		Buckets: handlerBuckets,
+		Help:    "Time of one turn of a handler, waiting for a VM, for a core and for Redis included; what it returned is carried out after it. By the event, or http, and the route as registered."},
 		[]string{"kind", "route"})
-	lived := make.NewHistogramVec(prometheus.HistogramOpts{Name: "rollcall_script_duration_seconds", Buckets: scriptBuckets,
-		Help: "Time that connection scripts ran, from connect to their end, by script."}, []string{"route"})
+	lived := make.NewHistogramVec(
+		prometheus.HistogramOpts{Name: "rollcall_script_duration_seconds", Buckets: scriptBuckets,
+			Help: "Time that connection scripts ran, from connect to their end, by script."}, []string{"route"})
 	same := func(label string) string { return label }
 	return handlers{
 		kinds: newCapped(maxReasons, func(kind string) *capped[prometheus.Observer] {
@@ -38,7 +40,8 @@ func newHandlers(make promauto.Factory) handlers {
 		routes:  newCapped(maxRoutes, same),
 		reasons: newCapped(maxReasons, same),
 		failures: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_errors_total",
-			Help: "Failed runs of Lua and failed actions, by what ran, the route as registered, and why."}, []string{"kind", "route", "reason"}),
+			Help: "Failed runs of Lua and failed actions, by what ran, the route as registered, and why."},
+			[]string{"kind", "route", "reason"}),
 		denials: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_denials_total",
 			Help: "Returns and calls that were refused since the client's token does not allow a channel they name, by the event and the route."},
 			[]string{"kind", "route"}),

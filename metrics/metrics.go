@@ -36,7 +36,8 @@ func New(cfg Config) *Metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	make := promauto.With(r)
-	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_build_info", Help: "Always 1; the label is the version of the node.",
+	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_build_info",
+		Help:        "Always 1; the label is the version of the node.",
 		ConstLabels: prometheus.Labels{"version": cfg.Version}}, func() float64 { return 1 })
 	m := &Metrics{registry: r, rooms: &watched{},
 		sockets: newSockets(make, cfg), handlers: newHandlers(make), redis: newRedis(make, cfg), leases: newLeases(make),
@@ -60,7 +61,8 @@ func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 var (
 	handlerBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 	scriptBuckets  = []float64{.1, 1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600}
-	fanOutBuckets  = []float64{.000005, .00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5}
-	redisBuckets   = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
-	batchBuckets   = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
+	fanOutBuckets  = []float64{.000005, .00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .1,
+		.5}
+	redisBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
+	batchBuckets = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
 )

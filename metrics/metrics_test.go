@@ -18,7 +18,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // full is metrics of which each has a series.
 func full() *Metrics {
-	m := New(Config{Version: "1.2.3", Whys: []string{"server", "slow"}, CloseCodes: []int{1000, 1013}, Failures: []string{"timeout"}})
+	m := New(Config{Version: "1.2.3", Whys: []string{"server", "slow"}, CloseCodes: []int{1000, 1013},
+		Failures: []string{"timeout"}})
 	m.ExpectRefusals([]string{"draining"}, []string{"files"}, []string{"expired"})
 	m.Ran("message", "/ws", time.Millisecond)
 	m.ScriptRan("WS db/x", time.Second)
@@ -130,7 +131,8 @@ func TestScrape(t *testing.T) {
 		s.Gauge("rollcall_z", "Z.", Bool(false), "of", "q")
 	})
 	text := expose(t, m)
-	wantLines(t, text, "# TYPE rollcall_y_total counter", `rollcall_y_total{a="1",b="2"} 3`, `rollcall_z{of="p"} 1`, `rollcall_z{of="q"} 0`)
+	wantLines(t, text, "# TYPE rollcall_y_total counter", `rollcall_y_total{a="1",b="2"} 3`, `rollcall_z{of="p"} 1`,
+		`rollcall_z{of="q"} 0`)
 	if strings.Contains(text, "rollcall_x") {
 		t.Error("who was replaced is still asked")
 	}
@@ -152,15 +154,19 @@ func TestRoutesAreCapped(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for name, want := range map[string]int{"rollcall_handler_duration_seconds": maxRoutes + 1, "rollcall_script_duration_seconds": maxRoutes + 1, "rollcall_upgrades_refused_total": maxReasons + 1} {
+	for name, want := range map[string]int{"rollcall_handler_duration_seconds": maxRoutes + 1,
+		"rollcall_script_duration_seconds": maxRoutes + 1, "rollcall_upgrades_refused_total": maxReasons + 1} {
 		if n, err := testutil.GatherAndCount(m.Gatherer(), name); err != nil || n != want {
 			t.Errorf("%s has %d series, want %d (%v)", name, n, want, err)
 		}
 	}
-	if n, err := testutil.GatherAndCount(m.Gatherer(), "rollcall_handler_errors_total"); err != nil || n > maxRoutes+maxReasons+3 {
+	if n, err := testutil.GatherAndCount(m.Gatherer(), "rollcall_handler_errors_total"); err != nil ||
+		n > maxRoutes+maxReasons+3 {
 		t.Errorf("rollcall_handler_errors_total has %d series (%v)", n, err)
 	}
-	wantLines(t, expose(t, m), `rollcall_handler_duration_seconds_count{kind="http",route="other"} `+strconv.Itoa(2*2*maxRoutes)) // all but the first
+	// all but the first
+	wantLines(t, expose(t, m), `rollcall_handler_duration_seconds_count{kind="http",route="other"} `+
+		strconv.Itoa(2*2*maxRoutes))
 }
 
 // What is called for each message, write, batch or fan-out allocates nothing.

@@ -24,8 +24,9 @@ func newRedis(make promauto.Factory, cfg Config) redis {
 		took: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_redis_batch_duration_seconds", Buckets: redisBuckets,
 			Help: "Time from sending a pipeline until its last answer was there."}),
 		failed: newCapped(maxReasons, func(reason string) prometheus.Counter { return failed.WithLabelValues(reason) }),
-		published: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_redis_publish_duration_seconds", Buckets: redisBuckets,
-			Help: "Time from a publish until Redis had confirmed it, waiting for its pipeline included; failed ones too."}),
+		published: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_redis_publish_duration_seconds",
+			Buckets: redisBuckets,
+			Help:    "Time from a publish until Redis had confirmed it, waiting for its pipeline included; failed ones too."}),
 		echo: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_redis_echo_seconds", Buckets: redisBuckets,
 			Help: "Time of a message through Redis and back: one is published each second for each subscription connection, by the node to itself, so no clocks are compared."}),
 	}
@@ -60,7 +61,8 @@ func newLeases(make promauto.Factory) leases {
 	return leases{
 		took: make.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_heartbeat_duration_seconds", Buckets: redisBuckets,
 			Help: "Time of a heartbeat until Redis had answered it; failed ones too."}),
-		failed: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_heartbeat_errors_total", Help: "Heartbeats without an answer."}),
+		failed: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_heartbeat_errors_total",
+			Help: "Heartbeats without an answer."}),
 	}
 }
 

@@ -14,9 +14,14 @@ type refusals struct {
 }
 
 func newRefusals(make promauto.Factory) refusals {
-	upgrades := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_upgrades_refused_total", Help: "WebSocket upgrades that were refused, by reason; bad tokens are counted for themselves."}, []string{"reason"})
-	sockets := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_sockets_refused_total", Help: "Sockets that were refused before any request, by reason."}, []string{"reason"})
-	tokens := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_tokens_refused_total", Help: "Tokens that were refused, by what is wrong with them."}, []string{"code"})
+	upgrades := make.NewCounterVec(
+		prometheus.CounterOpts{Name: "rollcall_upgrades_refused_total",
+			Help: "WebSocket upgrades that were refused, by reason; bad tokens are counted for themselves."}, []string{"reason"})
+	sockets := make.NewCounterVec(
+		prometheus.CounterOpts{Name: "rollcall_sockets_refused_total",
+			Help: "Sockets that were refused before any request, by reason."}, []string{"reason"})
+	tokens := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_tokens_refused_total",
+		Help: "Tokens that were refused, by what is wrong with them."}, []string{"code"})
 	return refusals{
 		upgrades: newCapped(maxReasons, func(reason string) prometheus.Counter { return upgrades.WithLabelValues(reason) }),
 		sockets:  newCapped(maxReasons, func(reason string) prometheus.Counter { return sockets.WithLabelValues(reason) }),
@@ -54,11 +59,13 @@ type api struct {
 }
 
 func newAPI(make promauto.Factory) api {
-	took := make.NewHistogramVec(prometheus.HistogramOpts{Name: "rollcall_api_request_duration_seconds", Buckets: redisBuckets,
-		Help: "Time of a request to /_api, by operation."}, []string{"operation"})
+	took := make.NewHistogramVec(prometheus.HistogramOpts{Name: "rollcall_api_request_duration_seconds",
+		Buckets: redisBuckets,
+		Help:    "Time of a request to /_api, by operation."}, []string{"operation"})
 	return api{
 		requests: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_api_requests_total",
-			Help: "Requests to /_api, by operation as in its OpenAPI document, and class of the answer's status."}, []string{"operation", "status"}),
+			Help: "Requests to /_api, by operation as in its OpenAPI document, and class of the answer's status."},
+			[]string{"operation", "status"}),
 		took: newCapped(maxReasons, func(op string) prometheus.Observer { return took.WithLabelValues(op) }),
 		ops:  newCapped(maxReasons, func(op string) string { return op }),
 	}

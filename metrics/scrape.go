@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Scrape takes the metrics of what simply is, or is counted in a room: each is named once, where it is told. A name keeps
-// its help text and its labels.
+// Scrape takes the metrics of what simply is, or is counted in a room: each is named once, where it is told. A name
+// keeps its help text and its labels.
 type Scrape struct{ out chan<- prometheus.Metric }
 
 // Gauge tells a value that rises and falls; labels are names, each followed by its value.

@@ -19,16 +19,23 @@ type sockets struct {
 }
 
 func newSockets(make promauto.Factory, cfg Config) sockets {
-	closed := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_connections_closed_total", Help: "Connections that ended, by what ended them."}, []string{"why"})
-	codes := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_connections_close_codes_total", Help: "Connections that ended, by close code: the client's own if it began, 1005 if it gave none, 1006 if it vanished."}, []string{"code"})
+	closed := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_connections_closed_total",
+		Help: "Connections that ended, by what ended them."}, []string{"why"})
+	codes := make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_connections_close_codes_total",
+		Help: "Connections that ended, by close code: the client's own if it began, 1005 if it gave none, 1006 if it vanished."}, []string{"code"})
 	return sockets{
-		messages: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_messages_received_total", Help: "Whole messages of clients."}),
-		received: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_received_bytes_total", Help: "Bytes of the messages of clients, without framing."}),
-		frames:   make.NewCounter(prometheus.CounterOpts{Name: "rollcall_frames_sent_total", Help: "Frames written to clients, pings and close frames included."}),
-		sent:     make.NewCounter(prometheus.CounterOpts{Name: "rollcall_sent_bytes_total", Help: "Bytes written to clients, framing included, TLS not."}),
-		panics:   make.NewCounter(prometheus.CounterOpts{Name: "rollcall_panics_total", Help: "Faults of the node itself in the handling of a connection; its log has the stack."}),
-		whys:     newFixed(closed, cfg.Whys, func(why string) string { return why }),
-		codes:    newFixed(codes, cfg.CloseCodes, strconv.Itoa),
+		messages: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_messages_received_total",
+			Help: "Whole messages of clients."}),
+		received: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_received_bytes_total",
+			Help: "Bytes of the messages of clients, without framing."}),
+		frames: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_frames_sent_total",
+			Help: "Frames written to clients, pings and close frames included."}),
+		sent: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_sent_bytes_total",
+			Help: "Bytes written to clients, framing included, TLS not."}),
+		panics: make.NewCounter(prometheus.CounterOpts{Name: "rollcall_panics_total",
+			Help: "Faults of the node itself in the handling of a connection; its log has the stack."}),
+		whys:  newFixed(closed, cfg.Whys, func(why string) string { return why }),
+		codes: newFixed(codes, cfg.CloseCodes, strconv.Itoa),
 	}
 }
 

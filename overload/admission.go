@@ -19,12 +19,13 @@ type Config struct {
 	Log *slog.Logger // is told when memory gets short
 }
 
-// Admission counts who is here against the limits: sockets from when they are accepted, connections from their upgrade. Its
-// methods may be called from any goroutine.
+// Admission counts who is here against the limits: sockets from when they are accepted, connections from their upgrade.
+// Its methods may be called from any goroutine.
 //
-// Invariant: open is the number of Enters that were not refused, less the Leaves. The values of from and of users are at
-// least 1; the sum of from is open if PerAddress is set, else it is empty; users holds tokens' users alone, if PerUser is
-// set. plain is the number of Accepts that were not refused, less the Releases; plainFrom is to it as from is to open.
+// Invariant: open is the number of Enters that were not refused, less the Leaves. The values of from and of users are
+// at least 1; the sum of from is open if PerAddress is set, else it is empty; users holds tokens' users alone, if
+// PerUser is set. plain is the number of Accepts that were not refused, less the Releases; plainFrom is to it as from
+// is to open.
 type Admission struct {
 	cfg    Config
 	began  time.Time // the zero of rate
@@ -164,8 +165,8 @@ func ParseAddress(text string) netip.Prefix {
 	return Address(a)
 }
 
-// Address is what counts as one address: an IPv4 address; of an IPv6 address the first 64 bits, since one host may use all
-// of them.
+// Address is what counts as one address: an IPv4 address; of an IPv6 address the first 64 bits, since one host may use
+// all of them.
 func Address(a netip.Addr) netip.Prefix {
 	a = a.Unmap()
 	bits := 64

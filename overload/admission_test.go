@@ -11,7 +11,8 @@ import (
 
 var now = time.Now()
 
-// SPEC 3: --max-connections, --max-connections-per-ip: "0 (no limit) | 503 with Retry-After; 429"; each at, under and over.
+// SPEC 3: --max-connections, --max-connections-per-ip: "0 (no limit) | 503 with Retry-After; 429"; each at, under and
+// over.
 func TestAdmission(t *testing.T) {
 	a, b := ParseAddress("192.0.2.1"), ParseAddress("192.0.2.2")
 	for _, tt := range []struct {
@@ -58,7 +59,8 @@ func TestAdmission(t *testing.T) {
 // The counts never drift, whatever comes and goes: they are those of a plain list of who is in.
 func TestAdmissionCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ad := NewAdmission(Config{Connections: rapid.IntRange(0, 8).Draw(t, "total"), PerAddress: rapid.IntRange(0, 3).Draw(t, "per address")})
+		ad := NewAdmission(Config{Connections: rapid.IntRange(0, 8).Draw(t, "total"),
+			PerAddress: rapid.IntRange(0, 3).Draw(t, "per address")})
 		var in []netip.Prefix
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			if len(in) > 0 && rapid.Bool().Draw(t, "leave") {
@@ -147,7 +149,8 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// SPEC 3, --max-connections-per-user: "users of tokens: 429", each at, under and over; nobody's connections are not counted.
+// SPEC 3, --max-connections-per-user: "users of tokens: 429", each at, under and over; nobody's connections are not
+// counted.
 func TestPerUser(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(0, 3).Draw(t, "limit")
@@ -185,7 +188,8 @@ func TestPerUser(t *testing.T) {
 // SPEC 3: "The address counts as seen through --trusted-proxies"; one IPv6 host has a whole /64.
 func TestAddress(t *testing.T) {
 	for _, tt := range []struct{ one, other string }{
-		{"192.0.2.1", "192.0.2.1"}, {"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::2"}, {"2001:db8::1", "2001:db8:0:0:ffff:ffff:ffff:ffff"},
+		{"192.0.2.1", "192.0.2.1"}, {"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::2"}, {"2001:db8::1",
+			"2001:db8:0:0:ffff:ffff:ffff:ffff"},
 		{"fe80::1%eth0", "fe80::2%eth1"}, {"unknown", ""}, {"::1", "0:0:0:0::1"},
 	} {
 		if ParseAddress(tt.one) != ParseAddress(tt.other) {
@@ -193,7 +197,8 @@ func TestAddress(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ one, other string }{
-		{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"}, {"unknown", "192.0.2.1"}, {"0.0.0.0", ""}, {"::", ""}, {"::", "0.0.0.0"},
+		{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"}, {"unknown", "192.0.2.1"}, {"0.0.0.0", ""}, {"::",
+			""}, {"::", "0.0.0.0"},
 	} {
 		if ParseAddress(tt.one) == ParseAddress(tt.other) {
 			t.Errorf("%s and %s count as one", tt.one, tt.other)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// connectRate holds Config.ConnectRate: so many new connections a second of the node, and a tenth of it of one address, with
-// bursts of a second's worth. Who is refused takes nothing. The zero value has no limit.
+// connectRate holds Config.ConnectRate: so many new connections a second of the node, and a tenth of it of one address,
+// with bursts of a second's worth. Who is refused takes nothing. The zero value has no limit.
 //
 // What it knows of addresses is bounded: one takes part only when it was let in, and after a while its limiter is idle
 // again, as if it had never been seen. So two generations, each begun at least that long after the one before, hold all
@@ -54,5 +54,6 @@ func (c *connectRate) take(now time.Duration, from netip.Prefix) Reason {
 	return ""
 }
 
-// idleAfter is how long the limiter of an address takes to be idle again: a second, or longer when the rate is below ten.
+// idleAfter is how long the limiter of an address takes to be idle again: a second, or longer when the rate is below
+// ten.
 func (c *connectRate) idleAfter() time.Duration { return time.Duration(c.ofOne.Burst) * c.ofOne.Every }

@@ -50,8 +50,8 @@ func TestConnectRate(t *testing.T) {
 	take(3*time.Second, a(1), RateOfAddress)
 }
 
-// Whatever comes from however many addresses: no more of one in any time than its share and a burst, and what is kept of
-// addresses is bounded by what was let in, not by what came.
+// Whatever comes from however many addresses: no more of one in any time than its share and a burst, and what is kept
+// of addresses is bounded by what was let in, not by what came.
 func TestConnectRateBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		perSecond := rapid.IntRange(1, 50).Draw(t, "rate")

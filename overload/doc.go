@@ -1,4 +1,5 @@
-// Package overload says what a node refuses, so that it can serve the rest: sockets, upgrades, and what comes too often.
+// Package overload says what a node refuses, so that it can serve the rest: sockets, upgrades, and what comes too
+// often.
 //
 //	admission.go     who may come in: sockets and connections, counted against the limits
 //	reason.go        why not, and what a client is told
@@ -8,5 +9,6 @@
 //	scavenger.go     returns memory that a quiet node has no use for
 //	limiter.go       pure: how often something may happen
 //
-// It starts no goroutine (Scavenge is its caller's), closes nothing and answers nobody: it says why, its callers act. It knows no other room.
+// It starts no goroutine (Scavenge is its caller's), closes nothing and answers nobody: it says why, its callers act.
+// It knows no other room.
 package overload

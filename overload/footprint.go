@@ -72,8 +72,8 @@ func MemoryLimit() int64 {
 	return limit
 }
 
-// LimitMemory sets the memory limit to 90 % of what the container may use, when there is such a limit and GOMEMLIMIT does
-// not say otherwise.
+// LimitMemory sets the memory limit to 90 % of what the container may use, when there is such a limit and GOMEMLIMIT
+// does not say otherwise.
 func LimitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set()
 	switch {

@@ -57,10 +57,12 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// Whenever they come: in no time are there more than a burst and its share, and who waits as long as it is told is let in.
+// Whenever they come: in no time are there more than a burst and its share, and who waits as long as it is told is let
+// in.
 func TestLimiterBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := Rate{Every: time.Duration(rapid.IntRange(1, 50).Draw(t, "every")) * ms, Burst: rapid.IntRange(1, 20).Draw(t, "burst")}
+		r := Rate{Every: time.Duration(rapid.IntRange(1, 50).Draw(t, "every")) * ms,
+			Burst: rapid.IntRange(1, 20).Draw(t, "burst")}
 		var l Limiter
 		var now time.Duration
 		var in []time.Duration

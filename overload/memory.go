@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Shares of the memory limit (GOMEMLIMIT), in percent, that cannot be had back by collecting garbage. From shedAt on new
-// connections are refused, until it is less than resumeAt. What is left above shedAt is the collector's room: with less
-// it would soon do nothing but collect. The distance between the two keeps the node from flapping.
+// Shares of the memory limit (GOMEMLIMIT), in percent, that cannot be had back by collecting garbage. From shedAt on
+// new connections are refused, until it is less than resumeAt. What is left above shedAt is the collector's room: with
+// less it would soon do nothing but collect. The distance between the two keeps the node from flapping.
 const (
 	shedAt   = 85
 	resumeAt = 75
@@ -64,8 +64,8 @@ func newGuard(log *slog.Logger) *guard {
 	return &guard{read: newReader().read, collect: runtime.GC, log: log}
 }
 
-// refuses tells whether new connections are to be refused now. One caller looks, and may wait for a collection; the others
-// meanwhile get the last answer.
+// refuses tells whether new connections are to be refused now. One caller looks, and may wait for a collection; the
+// others meanwhile get the last answer.
 func (g *guard) refuses(now time.Time) bool {
 	if !g.busy.CompareAndSwap(false, true) {
 		return g.shedding.Load()

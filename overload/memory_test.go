@@ -18,7 +18,8 @@ func TestMemory(t *testing.T) {
 		use           footprint
 		want, collect bool
 	}{
-		{"no limit", false, footprint{limit: math.MaxInt64, live: math.MaxInt64 / 2, objects: math.MaxInt64 / 2, other: math.MaxInt64 / 2}, false, false},
+		{"no limit", false, footprint{limit: math.MaxInt64, live: math.MaxInt64 / 2, objects: math.MaxInt64 / 2,
+			other: math.MaxInt64 / 2}, false, false},
 		{"the limit was taken away", true, footprint{limit: math.MaxInt64, live: 1 << 30}, false, false},
 		{"empty", false, footprint{limit: 1000, live: 100, objects: 200, other: 100}, false, false},
 		{"under", false, footprint{limit: 1000, live: 649, objects: 649, other: 200}, false, false},
@@ -53,10 +54,12 @@ func TestGuard(t *testing.T) {
 		t.Helper()
 		now, use, after, looks, collections = now.Add(wait), u, a, 0, 0
 		if got := g.refuses(now); got != want || looks != wantLooks || collections != wantCollections {
-			t.Errorf("%s: %v after %d looks and %d collections, want %v after %d and %d", name, got, looks, collections, want, wantLooks, wantCollections)
+			t.Errorf("%s: %v after %d looks and %d collections, want %v after %d and %d", name, got, looks, collections, want,
+				wantLooks, wantCollections)
 		}
 	}
-	empty, garbage, full := footprint{limit: 100, live: 10, objects: 10}, footprint{limit: 100, live: 10, objects: 90}, footprint{limit: 100, live: 90, objects: 90}
+	empty, garbage, full := footprint{limit: 100, live: 10, objects: 10}, footprint{limit: 100, live: 10,
+		objects: 90}, footprint{limit: 100, live: 90, objects: 90}
 	step("empty", 0, empty, empty, false, 1, 0)
 	step("too soon", lookEvery-1, full, full, false, 0, 0)
 	step("garbage", lookEvery, garbage, empty, false, 2, 1)

@@ -18,8 +18,8 @@ const (
 )
 
 // Scavenge returns memory to the system when the node has become quiet, until ctx ends. The collector keeps room for as
-// much garbage as there are live objects. A node needs that while it takes a crowd, and not when that sits idle: then it
-// is a quarter of what 10,000 idle connections use.
+// much garbage as there are live objects. A node needs that while it takes a crowd, and not when that sits idle: then
+// it is a quarter of what 10,000 idle connections use.
 func Scavenge(ctx context.Context) {
 	s := scavenger{read: newReader().read, collect: debug.FreeOSMemory}
 	tick := time.NewTicker(scavengeTick)

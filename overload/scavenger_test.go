@@ -15,11 +15,13 @@ func TestWorthReturning(t *testing.T) {
 		before, now footprint
 		want        bool
 	}{
-		"quiet, with much free":    {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 20 * mib}, true},
+		"quiet, with much free": {crowd,
+			footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 20 * mib}, true},
 		"quiet, with much garbage": {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 70 * mib}, true},
 		"a crowd comes": {footprint{allocated: 480 * mib},
 			footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 20 * mib}, false},
-		"little free":         {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 8 * mib}, false},
+		"little free": {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 8 * mib},
+			false},
 		"a small heap":        {footprint{}, footprint{live: 2 * mib, objects: 2 * mib, free: 3 * mib}, false},
 		"collected meanwhile": {footprint{}, footprint{live: 40 * mib, objects: 39 * mib}, false},
 	} {

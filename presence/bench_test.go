@@ -11,8 +11,10 @@ func crowd(n int) *Replica {
 	s := snapshot("e", int64(n))
 	for i := range n {
 		id := fmt.Sprintf("user-%04d", i)
-		s.Users[id] = &User{ID: id, Seq: int64(i + 1), Metas: []Meta{{ConnID: fmt.Sprintf("0191e3b2-7c1a-8d4f-9a2b-%012d", i), Inc: "a1b2c3d4e5f6-1",
-			Ref: fmt.Sprintf("Zm9vYmFyYmF6%04d", i), JoinedAt: 1700000000000 + int64(i), Source: FromEvent, NoState: true, Info: `{"name":"Somebody","color":"#aabbcc"}`}}}
+		s.Users[id] = &User{ID: id, Seq: int64(i + 1),
+			Metas: []Meta{{ConnID: fmt.Sprintf("0191e3b2-7c1a-8d4f-9a2b-%012d", i), Inc: "a1b2c3d4e5f6-1",
+				Ref: fmt.Sprintf("Zm9vYmFyYmF6%04d", i), JoinedAt: 1700000000000 +
+					int64(i), Source: FromEvent, NoState: true, Info: `{"name":"Somebody","color":"#aabbcc"}`}}}
 	}
 	r := NewReplica()
 	r.Reset(s, 0)
@@ -89,7 +91,8 @@ func (quiet) PresenceState([]string, []byte) {}
 
 // A message that changes one of 1000 users, from the topic to the audience.
 func BenchmarkReceive(b *testing.B) {
-	t := NewTracker(Config{Lease: &actor{name: "n1"}, TTL: stageTTL, Window: stageWindow, Log: slog.New(slog.DiscardHandler)})
+	t := NewTracker(Config{Lease: &actor{name: "n1"}, TTL: stageTTL, Window: stageWindow,
+		Log: slog.New(slog.DiscardHandler)})
 	defer t.Close()
 	c := t.Open("C", quiet{})
 	r := crowd(1000)

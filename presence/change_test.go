@@ -36,7 +36,8 @@ func message(c Change) string {
 
 func TestParseChange(t *testing.T) {
 	meta := func(conn string, at int64) Meta {
-		return Meta{ConnID: conn, Inc: "node-1", Ref: "r" + conn, JoinedAt: at, Source: FromEvent, NoState: true, Info: `{"a b":"c:d 5:x"}`}
+		return Meta{ConnID: conn, Inc: "node-1", Ref: "r" + conn, JoinedAt: at, Source: FromEvent, NoState: true,
+			Info: `{"a b":"c:d 5:x"}`}
 	}
 	for _, c := range []struct {
 		name   string
@@ -44,9 +45,13 @@ func TestParseChange(t *testing.T) {
 	}{
 		{"a join", Change{Epoch: "e", Seq: 1, Op: OpJoin, Users: []User{{ID: "u", Seq: 1, Metas: []Meta{meta("c1", 5)}}}}},
 		{"a last leave", Change{Epoch: "e", Seq: 2, Op: OpLeave, Gone: []string{"c1"}, Users: []User{{ID: "u", Seq: 2}}}},
-		{"one of two leaves", Change{Epoch: "e", Seq: 3, Op: OpLeave, Gone: []string{"c1"}, Users: []User{{ID: "u", Seq: 3, Metas: []Meta{meta("c2", 7)}}}}},
-		{"a reaped page", Change{Epoch: "e", Seq: 4, Op: OpReap, Gone: []string{"c1", "c2", "c3"}, Users: []User{{ID: "u", Seq: 4}, {ID: "v 1:", Seq: 4, Metas: []Meta{meta("c9", 1)}}}}},
-		{"a user with text that looks like the format", Change{Epoch: "1:x", Seq: 1 << 40, Op: OpUpdate, Users: []User{{ID: "3:a b", Seq: 1 << 40, Metas: []Meta{meta("c", 0)}}}}},
+		{"one of two leaves", Change{Epoch: "e", Seq: 3, Op: OpLeave, Gone: []string{"c1"},
+			Users: []User{{ID: "u", Seq: 3, Metas: []Meta{meta("c2", 7)}}}}},
+		{"a reaped page", Change{Epoch: "e", Seq: 4, Op: OpReap, Gone: []string{"c1", "c2", "c3"},
+			Users: []User{{ID: "u", Seq: 4}, {ID: "v 1:", Seq: 4, Metas: []Meta{meta("c9", 1)}}}}},
+		{"a user with text that looks like the format",
+			Change{Epoch: "1:x", Seq: 1 << 40, Op: OpUpdate,
+				Users: []User{{ID: "3:a b", Seq: 1 << 40, Metas: []Meta{meta("c", 0)}}}}},
 		{"an empty id", Change{Epoch: "", Seq: 0, Op: OpUpdate, Users: []User{{ID: "", Seq: 0}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -257,7 +257,8 @@ func TestChannelChangesWhileReading(t *testing.T) {
 			}
 		})
 		b.c.Resubscribed()
-		b.want(stageWindow+catchUpTime, "update ann c1", "leave ann c1", "update bob c2", "leave bob c2", "diff -ann[c1] -bob[c2]")
+		b.want(stageWindow+catchUpTime, "update ann c1", "leave ann c1", "update bob c2", "leave bob c2",
+			"diff -ann[c1] -bob[c2]")
 		b.wantView("")
 		if step < 4 {
 			t.Errorf("%d steps of reading", step)

@@ -94,7 +94,8 @@ func testReapLingering(b *bench) {
 	if err := b.linger("n-2", "a", device("c1"), 0, at.Epoch); err != nil { // its node lives, and its time is over
 		b.t.Fatal(err)
 	}
-	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2"); err != nil || later != math.MaxInt64 && later > b.now() {
+	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2"); err != nil || later != math.MaxInt64 &&
+		later > b.now() {
 		b.t.Errorf("the rest is due at %d, %v", later, err)
 	}
 	for b.entries("n-2") != 0 { // within the millisecond

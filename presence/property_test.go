@@ -49,7 +49,8 @@ func testModel(t *rapid.T) {
 			m, here := w.truth[id][conn]
 			if !here {
 				w.lastRef++
-				m = Meta{ConnID: conn, Inc: "n-1", Ref: fmt.Sprintf("r%d-", w.lastRef), JoinedAt: int64(w.lastRef), Source: FromEvent, NoState: true}
+				m = Meta{ConnID: conn, Inc: "n-1", Ref: fmt.Sprintf("r%d-", w.lastRef), JoinedAt: int64(w.lastRef),
+					Source: FromEvent, NoState: true}
 			}
 			m.Info = fmt.Sprintf(`{"n":%d}`, rapid.IntRange(0, 3).Draw(t, "n"))
 			if w.truth[id] == nil {

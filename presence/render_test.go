@@ -41,9 +41,11 @@ func readFrame(t *testing.T, text []byte) (f frame) {
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 var (
-	phone = Meta{ConnID: "id-1", Inc: "n-1", Ref: "ref-1", JoinedAt: 1700000000999, Source: FromEvent, NoState: true, Info: `{"name":"A"}`}
-	desk  = Meta{ConnID: "id-2", Inc: "n-2", Ref: "ref-2", JoinedAt: 1700000001000, Source: FromEvent, Info: `{"state":"away"}`}
-	bare  = Meta{ConnID: "id-3", Inc: "n-2", Ref: "ref-3", JoinedAt: 0, Source: FromScript, NoState: true, Info: `{}`}
+	phone = Meta{ConnID: "id-1", Inc: "n-1", Ref: "ref-1", JoinedAt: 1700000000999, Source: FromEvent, NoState: true,
+		Info: `{"name":"A"}`}
+	desk = Meta{ConnID: "id-2", Inc: "n-2", Ref: "ref-2", JoinedAt: 1700000001000, Source: FromEvent,
+		Info: `{"state":"away"}`}
+	bare = Meta{ConnID: "id-3", Inc: "n-2", Ref: "ref-3", JoinedAt: 0, Source: FromScript, NoState: true, Info: `{}`}
 )
 
 const (
@@ -83,11 +85,13 @@ func TestUserInfo(t *testing.T) {
 
 // SPEC 1.2: the frames, "exactly".
 func TestRenderState(t *testing.T) {
-	if got, want := string(renderState("room:1", nil)), `{"event":"presence_state","channel":"room:1","payload":{}}`; got != want {
+	if got, want := string(renderState("room:1",
+		nil)), `{"event":"presence_state","channel":"room:1","payload":{}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	users := map[string]*User{"a": {ID: "a", Metas: []Meta{phone, desk}}}
-	want := `{"event":"presence_state","channel":"a\"b\\\u0001ü","payload":{"a":{"metas":[` + phoneText + `,` + deskText + `]}}}`
+	want := `{"event":"presence_state","channel":"a\"b\\\u0001ü","payload":{"a":{"metas":[` + phoneText + `,` + deskText +
+		`]}}}`
 	if got := string(renderState("a\"b\\\x01ü", users)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -114,10 +118,15 @@ func TestRenderDiff(t *testing.T) {
 		plain, devices string
 	}{
 		{"nothing", nil, "", ""},
-		{"a join", []told{{Transition: Transition{Before: nil, After: one}, cut: true}}, head + `"a":{"metas":[` + phoneText + `]}},"leaves":{}}}`, "same"},
-		{"a leave", []told{{Transition: Transition{Before: other, After: nil}, cut: true}}, head + `},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`, "same"},
-		{"a second device", []told{{Transition: Transition{Before: one, After: both}}}, "", head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{}}}`},
-		{"a leave and a second device", []told{{Transition: Transition{Before: one, After: both}}, {Transition: Transition{Before: other, After: nil}, cut: true}},
+		{"a join", []told{{Transition: Transition{Before: nil, After: one}, cut: true}},
+			head + `"a":{"metas":[` + phoneText + `]}},"leaves":{}}}`, "same"},
+		{"a leave", []told{{Transition: Transition{Before: other, After: nil}, cut: true}},
+			head + `},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`, "same"},
+		{"a second device", []told{{Transition: Transition{Before: one, After: both}}}, "",
+			head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{}}}`},
+		{"a leave and a second device",
+			[]told{{Transition: Transition{Before: one, After: both}},
+				{Transition: Transition{Before: other, After: nil}, cut: true}},
 			head + `},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`,
 			head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`},
 	} {
@@ -151,11 +160,13 @@ func TestEffectOf(t *testing.T) {
 		{"unchanged", u(m("1", "r", "{}")), u(m("1", "r", "{}")), true, unseen},
 		{"other metadata", u(m("1", "r", "{}")), u(m("1", "r", `{"a":1}`)), false, joins},
 		{"second device", u(m("1", "r", "{}")), u(m("1", "r", "{}"), m("2", "s", "{}")), false, devices},
-		{"second device and other metadata of the first", u(m("1", "r", "{}")), u(m("1", "r", `{"a":1}`), m("2", "s", "{}")), false, joins},
+		{"second device and other metadata of the first", u(m("1", "r", "{}")), u(m("1", "r", `{"a":1}`), m("2", "s", "{}")),
+			false, joins},
 		{"another device after an absence", u(m("1", "r", "{}")), u(m("2", "s", "{}")), true, joins},
 		{"another device without one", u(m("1", "r", "{}")), u(m("2", "s", "{}")), false, devices},
 		{"the same connection tracked anew after an absence", u(m("1", "r", "{}")), u(m("1", "s", "{}")), true, joins},
-		{"one of two tracked anew", u(m("1", "r", "{}"), m("2", "x", "{}")), u(m("1", "s", "{}"), m("2", "x", "{}")), false, devices},
+		{"one of two tracked anew", u(m("1", "r", "{}"), m("2", "x", "{}")), u(m("1", "s", "{}"), m("2", "x", "{}")), false,
+			devices},
 	} {
 		if got := outcomeOf(told{Transition{Before: c.before, After: c.after}, c.cut}); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)

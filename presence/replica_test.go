@@ -9,7 +9,8 @@ import (
 
 // device is a meta for tests: its phx_ref and time follow from the connection id.
 func device(conn string, info ...string) Meta {
-	m := Meta{ConnID: conn, Inc: "n-1", Ref: "ref-" + conn, JoinedAt: int64(conn[len(conn)-1]) * 1000, Source: FromEvent, NoState: true, Info: "{}"}
+	m := Meta{ConnID: conn, Inc: "n-1", Ref: "ref-" + conn, JoinedAt: int64(conn[len(conn)-1]) * 1000, Source: FromEvent,
+		NoState: true, Info: "{}"}
 	if len(info) > 0 {
 		m.Info = info[0]
 	}
@@ -66,7 +67,8 @@ func showUser(u *User) string {
 func showTransitions(ts []Transition) string {
 	var out []string
 	for _, t := range ts {
-		out = append(out, t.ID()+": "+strings.TrimPrefix(showUser(t.Before), t.ID())+" > "+strings.TrimPrefix(showUser(t.After), t.ID()))
+		out = append(out, t.ID()+": "+strings.TrimPrefix(showUser(t.Before), t.ID())+" > "+
+			strings.TrimPrefix(showUser(t.After), t.ID()))
 	}
 	slices.Sort(out)
 	return strings.Join(out, "; ")
@@ -98,7 +100,8 @@ func TestReplica(t *testing.T) {
 			{change: change("e", 1, "", user("a", 0, a1)), told: "a: - > [c1]", view: "a[c1]"},
 			{change: change("e", 2, "", user("a", 0, a1, a2)), told: "a: [c1] > [c1 c2]", view: "a[c1 c2]"},
 			{change: change("e", 3, "", user("b", 0, b3)), told: "b: - > [c3]", view: "a[c1 c2] b[c3]"},
-			{change: change("e", 4, "", user("a", 0, away, a2)), told: `a: [c1 c2] > [c1{"state":"away"} c2]`, view: `a[c1{"state":"away"} c2] b[c3]`},
+			{change: change("e", 4, "", user("a", 0, away, a2)), told: `a: [c1 c2] > [c1{"state":"away"} c2]`,
+				view: `a[c1{"state":"away"} c2] b[c3]`},
 			{change: change("e", 5, "c1", user("a", 0, a2)), told: `a: [c1{"state":"away"} c2] > [c2]`, view: "a[c2] b[c3]"},
 			{change: change("e", 6, "c2 c3", user("a", 0), user("b", 0)), told: "a: [c2] > -; b: [c3] > -", view: ""},
 		}},
@@ -143,11 +146,13 @@ func TestReplica(t *testing.T) {
 		}},
 		{"a reset tells the difference only", []step{
 			{reset: snapshot("e", 4, user("a", 4, a1), user("b", 3, b3)), told: "a: - > [c1]; b: - > [c3]", view: "a[c1] b[c3]"},
-			{reset: snapshot("e", 9, user("a", 9, away), user("b", 3, b3)), told: `a: [c1] > [c1{"state":"away"}]`, view: `a[c1{"state":"away"}] b[c3]`},
+			{reset: snapshot("e", 9, user("a", 9, away), user("b", 3, b3)), told: `a: [c1] > [c1{"state":"away"}]`,
+				view: `a[c1{"state":"away"}] b[c3]`},
 			{reset: snapshot("e", 12, user("b", 3, b3)), told: `a: [c1{"state":"away"}] > -`, view: "b[c3]"},
 		}},
 		{"what is missing after a loss stays for a while", []step{
-			{reset: snapshot("e", 4, user("a", 4, a1, a2), user("b", 3, b3)), told: "a: - > [c1 c2]; b: - > [c3]", view: "a[c1 c2] b[c3]"},
+			{reset: snapshot("e", 4, user("a", 4, a1, a2), user("b", 3, b3)), told: "a: - > [c1 c2]; b: - > [c3]",
+				view: "a[c1 c2] b[c3]"},
 			{reset: snapshot("", 0), hold: 100, view: "a[c1 c2] b[c3]"},
 			{change: change("f", 1, "", user("a", 0, a1)), view: "a[c1 c2] b[c3]"},
 			{change: change("f", 2, "", user("a", 0, a1, a2)), view: "a[c1 c2] b[c3]"},
@@ -183,7 +188,8 @@ func TestReplica(t *testing.T) {
 		{"written again with other metadata", []step{
 			{reset: snapshot("e", 4, user("a", 4, a1)), told: "a: - > [c1]", view: "a[c1]"},
 			{reset: snapshot("", 0), hold: 100, view: "a[c1]"},
-			{change: change("f", 1, "", user("a", 0, away)), told: `a: [c1] > [c1{"state":"away"}]`, view: `a[c1{"state":"away"}]`},
+			{change: change("f", 1, "", user("a", 0, away)), told: `a: [c1] > [c1{"state":"away"}]`,
+				view: `a[c1{"state":"away"}]`},
 			{expire: 100, view: `a[c1{"state":"away"}]`},
 		}},
 	} {
@@ -259,7 +265,8 @@ func TestReplicaHolding(t *testing.T) {
 // SPEC 1.3: "oldest user first".
 func TestReplicaListOrder(t *testing.T) {
 	r := NewReplica()
-	r.Reset(snapshot("e", 9, user("z", 1, device("c1")), user("b", 2, device("c3")), user("a", 3, device("d3")), user("y", 4, device("c2"), device("c9"))), 0)
+	r.Reset(snapshot("e", 9, user("z", 1, device("c1")), user("b", 2, device("c3")), user("a", 3, device("d3")),
+		user("y", 4, device("c2"), device("c9"))), 0)
 	if got, want := show(r.List()), "z[c1] y[c2 c9] a[d3] b[c3]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -270,8 +277,10 @@ func TestReplicaListOrder(t *testing.T) {
 func TestReplicaResetOrder(t *testing.T) {
 	for range 20 {
 		r := NewReplica()
-		r.Reset(snapshot("e", 4, user("y", 1, device("c1")), user("x", 2, device("c2")), user("w", 3, device("c3")), user("v", 4, device("c4"))), 0)
-		ts := r.Reset(snapshot("e", 9, user("b", 5, device("c5")), user("a", 6, device("c6")), user("x", 9, device("c2"), device("c9")), user("c", 8, device("c8"))), 0)
+		r.Reset(snapshot("e", 4, user("y", 1, device("c1")), user("x", 2, device("c2")), user("w", 3, device("c3")),
+			user("v", 4, device("c4"))), 0)
+		ts := r.Reset(snapshot("e", 9, user("b", 5, device("c5")), user("a", 6, device("c6")),
+			user("x", 9, device("c2"), device("c9")), user("c", 8, device("c8"))), 0)
 		got := ""
 		for _, t := range ts {
 			got += t.ID()

@@ -20,15 +20,23 @@ func TestSnapshotAdvance(t *testing.T) {
 		gone    string
 	}{
 		{"nothing came", read(), nil, true, 10, "a[c1] b[c3]", ""},
-		{"what came before is known", read(), []*Change{change("e", 9, "c1", user("a", 0)), change("e", 10, "", user("z", 0, a2))}, true, 10, "a[c1] b[c3]", ""},
-		{"a join, and a change that a page held already", read(), []*Change{change("e", 11, "", user("a", 0, a1, a2)), change("e", 12, "", user("b", 0, b3))}, true, 12, "a[c1 c2] b[c3]", ""},
-		{"a user who left before the page was read comes and goes", read(), []*Change{change("e", 11, "", user("z", 0, a2)), change("e", 12, "c2", user("z", 0))}, true, 12, "a[c1] b[c3]", "c2"},
+		{"what came before is known", read(),
+			[]*Change{change("e", 9, "c1", user("a", 0)), change("e", 10, "", user("z", 0, a2))}, true, 10, "a[c1] b[c3]", ""},
+		{"a join, and a change that a page held already", read(),
+			[]*Change{change("e", 11, "", user("a", 0, a1, a2)),
+				change("e", 12, "", user("b", 0, b3))}, true, 12, "a[c1 c2] b[c3]", ""},
+		{"a user who left before the page was read comes and goes", read(),
+			[]*Change{change("e", 11, "", user("z", 0, a2)),
+				change("e", 12, "c2", user("z", 0))}, true, 12, "a[c1] b[c3]", "c2"},
 		{"a leave", read(), []*Change{change("e", 11, "c1", user("a", 0))}, true, 11, "b[c3]", "c1"},
-		{"gone and back", read(), []*Change{change("e", 11, "c1", user("a", 0)), change("e", 12, "", user("a", 0, a1))}, true, 12, "a[c1] b[c3]", ""},
+		{"gone and back", read(), []*Change{change("e", 11, "c1", user("a", 0)), change("e", 12, "", user("a", 0, a1))}, true,
+			12, "a[c1] b[c3]", ""},
 		{"one is missing", read(), []*Change{change("e", 12, "c1", user("a", 0))}, false, 10, "a[c1] b[c3]", ""},
 		{"of another history", read(), []*Change{change("f", 11, "", user("z", 0, a2))}, false, 10, "a[c1] b[c3]", ""},
-		{"a history begins after an empty reading", snapshot("", 0), []*Change{change("f", 1, "", user("z", 0, a2)), change("f", 2, "", user("a", 0, a1))}, true, 2, "a[c1] z[c2]", ""},
-		{"a history that began before an empty reading was not read whole", snapshot("", 0), []*Change{change("f", 2, "", user("z", 0, a2))}, false, 0, "", ""},
+		{"a history begins after an empty reading", snapshot("", 0),
+			[]*Change{change("f", 1, "", user("z", 0, a2)), change("f", 2, "", user("a", 0, a1))}, true, 2, "a[c1] z[c2]", ""},
+		{"a history that began before an empty reading was not read whole", snapshot("", 0),
+			[]*Change{change("f", 2, "", user("z", 0, a2))}, false, 0, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ok := true

@@ -42,7 +42,8 @@ func onStage(t *testing.T, run func(t *testing.T, s *stage)) {
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			DisableIdentity:          true, MaxRetries: -1,
 			Dialer: func(context.Context, string, string) (net.Conn, error) { return s.m.Dial() }})
-		for _, src := range []string{messageSrc + joinSrc, messageSrc + leaveSrc, messageSrc + reapSrc, messageSrc + lingerSrc, registerSrc} {
+		for _, src := range []string{messageSrc + joinSrc, messageSrc + leaveSrc, messageSrc + reapSrc,
+			messageSrc + lingerSrc, registerSrc} {
 			if err := s.client.ScriptLoad(t.Context(), src).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +81,8 @@ func (s *stage) actor(name string) *actor {
 	a := &actor{s: s, name: name, gen: 1, dead: map[string]bool{}}
 	a.renew()
 	a.store = NewStore(a, s.keys)
-	a.t = NewTracker(Config{Store: a.store, Lease: a, TTL: stageTTL, Window: stageWindow, Log: slog.New(slog.DiscardHandler)})
+	a.t = NewTracker(Config{Store: a.store, Lease: a, TTL: stageTTL, Window: stageWindow,
+		Log: slog.New(slog.DiscardHandler)})
 	return a
 }
 

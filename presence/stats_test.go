@@ -25,7 +25,8 @@ func TestResyncsHaveLabels(t *testing.T) {
 			t.Errorf("%d reasons, want %d", lines, resyncs)
 		}
 		for _, r := range []resync{resyncFirst, resyncGap, resyncOrphan} {
-			if want := fmt.Sprintf(`rollcall_presence_resyncs_total{reason="%v"} %d`, r, r+1); !strings.Contains(w.Body.String(), want+"\n") {
+			if want := fmt.Sprintf(`rollcall_presence_resyncs_total{reason="%v"} %d`, r, r+1); !strings.Contains(w.Body.String(),
+				want+"\n") {
 				t.Errorf("no line %q", want)
 			}
 		}
@@ -37,7 +38,8 @@ func TestHeld(t *testing.T) {
 	r := NewReplica()
 	meta := func(conn string) Meta { return Meta{ConnID: conn, Ref: conn, Inc: "n-1"} }
 	r.Reset(&Snapshot{Epoch: "e", Seq: 2, Users: map[string]*User{
-		"ada": {ID: "ada", Seq: 1, Metas: []Meta{meta("1"), meta("2")}}, "bob": {ID: "bob", Seq: 2, Metas: []Meta{meta("3")}}}}, 0)
+		"ada": {ID: "ada", Seq: 1, Metas: []Meta{meta("1"), meta("2")}}, "bob": {ID: "bob", Seq: 2,
+			Metas: []Meta{meta("3")}}}}, 0)
 	if n := r.Held(); n != 0 {
 		t.Errorf("%d held at first", n)
 	}

@@ -270,7 +270,8 @@ func testWipe(b *bench) {
 	one := b.join("n-1", "a", device("c1"))
 	b.next()
 	b.redis.FlushAll()
-	if at, err := b.s.Positions(b.t.Context(), []string{room, "other"}); err != nil || at[0] != (Position{}) || at[1] != (Position{}) {
+	if at, err := b.s.Positions(b.t.Context(), []string{room, "other"}); err != nil || at[0] != (Position{}) ||
+		at[1] != (Position{}) {
 		b.t.Errorf("positions %v, %v", at, err)
 	}
 	if at := b.leave("n-1", "a", "c1"); at != (Position{}) {

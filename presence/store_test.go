@@ -217,7 +217,9 @@ func testChanges(b *bench) {
 		b.t.Errorf("%d entries of n-2, want 1", n)
 	}
 	u, err := b.s.User(b.t.Context(), room, "b")
-	if err != nil || u == nil || u.Seq != 4 || u.Metas[0] != (Meta{ConnID: "d5", Inc: "n-2", Ref: "ref-d5", JoinedAt: '5' * 1000, Source: FromEvent, NoState: true, Info: "{}"}) {
+	if err != nil || u == nil || u.Seq != 4 ||
+		u.Metas[0] != (Meta{ConnID: "d5", Inc: "n-2", Ref: "ref-d5", JoinedAt: '5' * 1000, Source: FromEvent, NoState: true,
+			Info: "{}"}) {
 		b.t.Errorf("user b is %+v, %v", u, err)
 	}
 	if u, err := b.s.User(b.t.Context(), room, "a"); u != nil || err != nil {
@@ -263,7 +265,8 @@ func testFence(b *bench) {
 	if _, err := b.s.Leave(b.t.Context(), late, room, "a", "c1", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late leave: %v", err)
 	}
-	if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), room, "a", &m, false, "another epoch", "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), room, "a", &m, false, "another epoch", "e"); !errors.Is(err,
+		errFenced) {
 		b.t.Errorf("join after a wipe: %v", err)
 	}
 	b.silent()

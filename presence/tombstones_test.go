@@ -52,7 +52,8 @@ func TestReplicaAfterALostLeave(t *testing.T) {
 		},
 		"a leave while the snapshot was read": {
 			{reset: snapshot("e", 4, user("a", 4, a1)), told: "a: - > [c1]", view: "a[c1]"},
-			{reset: advanced(snapshot("e", 4, user("a", 4, a1)), left("e", 5, "c1", user("a", 0))), told: "a: [c1] > -", view: ""},
+			{reset: advanced(snapshot("e", 4, user("a", 4, a1)), left("e", 5, "c1", user("a", 0))), told: "a: [c1] > -",
+				view: ""},
 			{reset: snapshot("e", 4, user("a", 4, a1)), hold: 100, view: ""},
 		},
 		"a leave while the snapshot was read, of one who was not known": {
@@ -65,21 +66,25 @@ func TestReplicaAfterALostLeave(t *testing.T) {
 			{reset: snapshot("e", 4, user("a", 4, a1)), hold: 100, view: ""},
 		},
 		"a leave while the snapshot was read, whose pages show that it came back": {
-			{reset: advanced(snapshot("e", 4, user("a", 6, again)), left("e", 5, "c1", user("a", 0)), change("e", 6, "", user("a", 0, again))),
+			{reset: advanced(snapshot("e", 4, user("a", 6, again)), left("e", 5, "c1", user("a", 0)),
+				change("e", 6, "", user("a", 0, again))),
 				told: "a: - > [c1]", view: "a[c1]"},
 		},
 		"a leave while the snapshot was read, and a return, both told already": {
 			{reset: snapshot("e", 4, user("a", 4, a1)), told: "a: - > [c1]", view: "a[c1]"},
 			{change: left("e", 5, "c1", user("a", 0)), told: "a: [c1] > -", view: ""},
 			{change: change("e", 6, "", user("b", 0, again)), told: "b: - > [c1]", view: "b[c1]"},
-			{reset: advanced(snapshot("e", 4, user("a", 4, a1)), left("e", 5, "c1", user("a", 0)), change("e", 6, "", user("b", 0, again))), view: "b[c1]"},
+			{reset: advanced(snapshot("e", 4, user("a", 4, a1)), left("e", 5, "c1", user("a", 0)),
+				change("e", 6, "", user("b", 0, again))), view: "b[c1]"},
 			{reset: snapshot("e", 4, user("a", 4, a1)), hold: 100, view: "b[c1]"},
 		},
 		"it tracks as another, and the leave comes last, while the snapshot was read": {
 			{reset: snapshot("e", 4, user("a", 4, a1)), told: "a: - > [c1]", view: "a[c1]"},
-			{reset: advanced(snapshot("e", 4, user("a", 4, a1)), change("e", 5, "", user("b", 0, again)), left("e", 6, "c1", user("a", 0))),
+			{reset: advanced(snapshot("e", 4, user("a", 4, a1)), change("e", 5, "", user("b", 0, again)),
+				left("e", 6, "c1", user("a", 0))),
 				told: "a: [c1] > -; b: - > [c1]", view: "b[c1]"},
-			{reset: advanced(snapshot("e", 5, user("a", 4, a1), user("b", 5, again)), left("e", 6, "c1", user("a", 0))), view: "b[c1]"},
+			{reset: advanced(snapshot("e", 5, user("a", 4, a1), user("b", 5, again)), left("e", 6, "c1", user("a", 0))),
+				view: "b[c1]"},
 		},
 		"the connection tracks again": {
 			{reset: snapshot("e", 4, user("a", 4, a1)), told: "a: - > [c1]", view: "a[c1]"},

@@ -55,7 +55,8 @@ func TestTrackWhileRedisIsAway(t *testing.T) {
 			t.Error("not pending")
 		}
 		// SPEC 1.1: "reads your own writes", each connection its own.
-		for conn, want := range map[string]string{"": "old[c0]", "c0": "", "c1": "old[c0] ann[c1{\"x\":1}]", "c2": "old[c0] bob[c2{\"x\":1}]", "c3": "old[c0]"} {
+		for conn, want := range map[string]string{"": "old[c0]", "c0": "", "c1": "old[c0] ann[c1{\"x\":1}]",
+			"c2": "old[c0] bob[c2{\"x\":1}]", "c3": "old[c0]"} {
 			if got := show(a.list(conn)); got != want {
 				t.Errorf("%q reads %s, want %s", conn, got, want)
 			}
@@ -67,7 +68,8 @@ func TestTrackWhileRedisIsAway(t *testing.T) {
 		b.wantView("ann[c1{\"x\":1}] bob[c2{\"x\":1}]")
 		a.wantView("ann[c1{\"x\":1}] bob[c2{\"x\":1}]")
 		if !slices.Contains(a.told, "state to c1: ann[c1] bob[c2]") && !slices.Contains(a.told, "state to c1: ann[c1]") &&
-			!slices.Contains(a.told, "state to c1: ann[c1] bob[c2] old[c0]") && !slices.Contains(a.told, "state to c1: ann[c1] old[c0]") {
+			!slices.Contains(a.told, "state to c1: ann[c1] bob[c2] old[c0]") &&
+			!slices.Contains(a.told, "state to c1: ann[c1] old[c0]") {
 			t.Errorf("the state that was owed did not come: %q", a.told)
 		}
 		if len(n1.disowned) != 0 {
@@ -174,7 +176,8 @@ func TestWipe(t *testing.T) {
 
 // A short lease is no measure of how long nodes take to find out that a Redis has lost its data.
 func TestHoldFor(t *testing.T) {
-	for ttl, want := range map[time.Duration]time.Duration{time.Second: leastHold, leastHold: leastHold, 6 * time.Second: 6 * time.Second} {
+	for ttl, want := range map[time.Duration]time.Duration{time.Second: leastHold, leastHold: leastHold,
+		6 * time.Second: 6 * time.Second} {
 		if got := (&Tracker{cfg: Config{TTL: ttl}}).holdFor(); got != want {
 			t.Errorf("with a lease of %v: %v, want %v", ttl, got, want)
 		}
@@ -256,7 +259,8 @@ func TestAuditRepairsOwnEntries(t *testing.T) {
 		b.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
 		stay(31*time.Second, n1, n2)
 		b.want(0, "leave ghost c9", "diff -ghost[c9]")
-		if _, _, err := n1.store.remove(t.Context(), "C", lease.Inc, removeAll, []entryRef{{"c1", "ann"}}); err != nil { // as a failover could
+		// as a failover could
+		if _, _, err := n1.store.remove(t.Context(), "C", lease.Inc, removeAll, []entryRef{{"c1", "ann"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.want(stageWindow, "leave ann c1", "diff -ann[c1]")
@@ -275,7 +279,8 @@ func TestOrphans(t *testing.T) {
 		n1 := s.actor("n1")
 		defer n1.close()
 		lost := device("c9")
-		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, false, "", "e"); err != nil {
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost,
+			false, "", "e"); err != nil {
 			t.Fatal(err)
 		}
 		a := n1.open("C")
@@ -298,7 +303,8 @@ func TestOrphanInAListing(t *testing.T) {
 		n1 := s.actor("n1")
 		defer n1.close()
 		lost := device("c9")
-		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost, false, "", "e"); err != nil {
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost,
+			false, "", "e"); err != nil {
 			t.Fatal(err)
 		}
 		list := func() string {

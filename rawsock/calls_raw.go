@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// The race detector takes what passes a socket for an order of events, and sees it only in the calls of package syscall;
-// under it those are used.
+// The race detector takes what passes a socket for an order of events, and sees it only in the calls of package
+// syscall; under it those are used.
 
 // send and recv cost less than write and read, which first find out that the file is a socket.
 
@@ -23,7 +23,8 @@ func writeNow(fd uintptr, p []byte) (int, error) {
 }
 
 func transfer(trap, fd uintptr, p []byte, flags uintptr) (int, error) {
-	n, _, errno := syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
+	n, _, errno := syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0,
+		0)
 	if errno != 0 {
 		return 0, errno
 	}

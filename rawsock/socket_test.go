@@ -90,7 +90,8 @@ func TestErrors(t *testing.T) {
 	each(t, func(t *testing.T, raw, other net.Conn) {
 		_ = raw.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
 		var timeout net.Error
-		if _, err := raw.Read(make([]byte, 8)); !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
+		if _, err := raw.Read(make([]byte, 8)); !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) ||
+			!timeout.Timeout() {
 			t.Errorf("past the deadline: %v", err)
 		}
 		_ = raw.SetReadDeadline(time.Time{})

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Direct returns the socket of nc if nothing stands between the two, so that it may be read, written and waited for past nc;
-// else nil (TLS).
+// Direct returns the socket of nc if nothing stands between the two, so that it may be read, written and waited for
+// past nc; else nil (TLS).
 func Direct(nc net.Conn) syscall.RawConn {
 	switch nc := nc.(type) {
 	case *net.TCPConn:
@@ -92,8 +92,8 @@ func (c *call) run(do func(func(uintptr) bool) error, p []byte) (int, error) {
 	return c.n, err
 }
 
-// Writer makes single writes that do not wait. The zero Writer is ready; it is used by one goroutine at a time. No other
-// may write to the same socket meanwhile.
+// Writer makes single writes that do not wait. The zero Writer is ready; it is used by one goroutine at a time. No
+// other may write to the same socket meanwhile.
 type Writer struct {
 	fn  func(fd uintptr) // w.write
 	p   []byte
@@ -225,8 +225,8 @@ type tcpConn struct {
 func (c *tcpConn) Read(p []byte) (int, error)  { return Read(c.raw, p) }
 func (c *tcpConn) Write(p []byte) (int, error) { return write(c.raw, p) }
 
-// SyscallConn lets a pool of connections look whether this one is still good, which is so as long as there is nothing to
-// read.
+// SyscallConn lets a pool of connections look whether this one is still good, which is so as long as there is nothing
+// to read.
 func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return quiet{c.raw}, nil }
 
 type unixConn struct {

@@ -117,7 +117,8 @@ type worker struct {
 }
 
 func newWorker(c *Client) *worker {
-	w := &worker{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Workers, gathering: gathering{every: c.cfg.Gather}}
+	w := &worker{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Workers,
+		gathering: gathering{every: c.cfg.Gather}}
 	w.more.L = &w.mu
 	return w
 }

@@ -50,7 +50,8 @@ func TestOverloadByBytes(t *testing.T) {
 	large, refused := strings.Repeat("x", size), 0
 	for n := 0; refused < 40 && n < 1000; n++ { // some are on their way already, in the system's buffers
 		if err := b.Submit(redis.NewCmd(t.Context(), "publish", "t", large), func(error) {}); err != nil {
-			if !errors.Is(err, redisconn.ErrOverloaded) || !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
+			if !errors.Is(err, redisconn.ErrOverloaded) || !errors.Is(err, redisconn.ErrUnavailable) ||
+				errors.Is(err, redisconn.ErrUnknown) {
 				t.Fatal(err)
 			}
 			refused++

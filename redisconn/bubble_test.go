@@ -12,7 +12,8 @@ import (
 	"rollcall/redisconn"
 )
 
-// Clients with connections of their own work in virtual time, one after another: nothing of a client outlives its bubble.
+// Clients with connections of their own work in virtual time, one after another: nothing of a client outlives its
+// bubble.
 func TestDialInside(t *testing.T) {
 	for range 20 { // a pool of all clients would give one what another has used
 		synctest.Test(t, func(t *testing.T) {

@@ -36,7 +36,8 @@ func TestWarnsOfEviction(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := new(testkit.Log)
-			open(t, redisconn.Config{URL: redistest.Standalone(t, test.args...).URL(), Log: slog.New(slog.NewTextHandler(log, nil))})
+			open(t, redisconn.Config{URL: redistest.Standalone(t, test.args...).URL(),
+				Log: slog.New(slog.NewTextHandler(log, nil))})
 			if warned := strings.Contains(log.String(), "may evict"); warned != test.warn {
 				t.Errorf("warned %v, want %v: %s", warned, test.warn, log)
 			}

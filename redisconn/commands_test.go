@@ -64,7 +64,8 @@ func testCommands(t *testing.T, p place) {
 		{[]any{"nonsense", "k"}, nil, "ERR unknown command"},
 	} {
 		got, err := b.Do(ctx, test.args...)
-		if fmt.Sprint(got) != fmt.Sprint(test.want) || (err == nil) != (test.err == "") || err != nil && !strings.HasPrefix(err.Error(), test.err) {
+		if fmt.Sprint(got) != fmt.Sprint(test.want) || (err == nil) != (test.err == "") || err != nil &&
+			!strings.HasPrefix(err.Error(), test.err) {
 			t.Errorf("%v: %v, %v; want %v, %q", test.args, got, err, test.want, test.err)
 		}
 		if errors.Is(err, redisconn.ErrUnavailable) {
@@ -113,7 +114,8 @@ func testScriptFlush(t *testing.T, p place) {
 			t.Fatal(err)
 		}
 		for i, name := range []string{0: "first", 2: "second"} {
-			if cmd, ok := cmds[i].(*redis.Cmd); ok && (cmd.Err() != nil || fmt.Sprint(cmd.Val()) != fmt.Sprintf("[%s %d]", name, total)) {
+			if cmd, ok := cmds[i].(*redis.Cmd); ok &&
+				(cmd.Err() != nil || fmt.Sprint(cmd.Val()) != fmt.Sprintf("[%s %d]", name, total)) {
 				t.Fatalf("batch: %v, %v", cmd.Val(), cmd.Err())
 			}
 		}
@@ -121,7 +123,8 @@ func testScriptFlush(t *testing.T, p place) {
 		var all sync.WaitGroup
 		for i := range 100 {
 			all.Go(func() {
-				if got, err := b.Run(ctx, addScript, []string{fmt.Sprint("many", i)}, 1); err != nil || fmt.Sprint(got) != fmt.Sprintf("[many%d %d]", i, total) {
+				if got, err := b.Run(ctx, addScript, []string{fmt.Sprint("many", i)}, 1); err != nil ||
+					fmt.Sprint(got) != fmt.Sprintf("[many%d %d]", i, total) {
 					t.Errorf("run %d: %v, %v", i, got, err)
 				}
 			})
@@ -182,7 +185,8 @@ func testBatch(t *testing.T, p place) {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := b.Batch(ended, []redis.Cmder{redis.NewStringCmd(ctx, "get", "k1")}); !errors.Is(err, redisconn.ErrUnavailable) {
+	if err := b.Batch(ended, []redis.Cmder{redis.NewStringCmd(ctx, "get", "k1")}); !errors.Is(err,
+		redisconn.ErrUnavailable) {
 		t.Errorf("batch with an ended ctx: %v", err)
 	}
 }

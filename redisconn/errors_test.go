@@ -22,7 +22,8 @@ func TestOutcomes(t *testing.T) {
 
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := b.Do(ended, "incr", "n"); !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) || !errors.Is(err, context.Canceled) {
+	if _, err := b.Do(ended, "incr", "n"); !errors.Is(err, redisconn.ErrUnavailable) ||
+		errors.Is(err, redisconn.ErrUnknown) || !errors.Is(err, context.Canceled) {
 		t.Errorf("ended before: %v", err)
 	}
 
@@ -40,11 +41,13 @@ func TestOutcomes(t *testing.T) {
 	// The one worker is busy with it: this one waits behind, and is never sent.
 	queued, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
-	if _, err := b.Do(queued, "incr", "other"); !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
+	if _, err := b.Do(queued, "incr", "other"); !errors.Is(err, redisconn.ErrUnavailable) ||
+		errors.Is(err, redisconn.ErrUnknown) {
 		t.Errorf("queued: %v, want not sent", err)
 	}
 	proxy.Resume()
-	testkit.Eventually(t, "the first arrives late", func() bool { got, err := b.Do(ctx, "get", "n"); return err == nil && got == "1" })
+	testkit.Eventually(t, "the first arrives late",
+		func() bool { got, err := b.Do(ctx, "get", "n"); return err == nil && got == "1" })
 	if _, err := b.Do(ctx, "get", "other"); err != redisconn.Nil {
 		t.Errorf("the queued command was sent: %v", err)
 	}
@@ -79,7 +82,8 @@ func TestRefusals(t *testing.T) {
 		"ERR max number of clients reached",
 	} {
 		server.Mini().SetError(answer)
-		if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
+		if _, err := b.Do(t.Context(), "incr", "n"); !errors.Is(err, redisconn.ErrUnavailable) ||
+			errors.Is(err, redisconn.ErrUnknown) {
 			t.Errorf("%q: %v, want unavailable with a known outcome", answer, err)
 		}
 	}

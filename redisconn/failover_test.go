@@ -73,7 +73,8 @@ func TestSlotMoves(t *testing.T) {
 		all.Wait()
 		var cmds []redis.Cmder
 		for i := range keys {
-			cmds = append(cmds, redis.NewIntCmd(ctx, "incrby", key(i), 0), redis.NewIntCmd(ctx, "incr", fmt.Sprint("elsewhere", i)))
+			cmds = append(cmds, redis.NewIntCmd(ctx, "incrby", key(i), 0),
+				redis.NewIntCmd(ctx, "incr", fmt.Sprint("elsewhere", i)))
 		}
 		if err := b.Batch(ctx, cmds); err != nil {
 			t.Errorf("round %d: %v", rounds, err)

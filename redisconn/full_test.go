@@ -41,7 +41,8 @@ func TestAllowOOM(t *testing.T) {
 			if want++; err != nil || got != want {
 				t.Fatalf("alone: %v, %v, want %d", got, err, want)
 			}
-			batch := []redis.Cmder{script.Command(t.Context(), []string{"n"}, 1), redis.NewCmd(t.Context(), "set", "x", "1"), plain.Command(t.Context(), []string{"n"}, 1)}
+			batch := []redis.Cmder{script.Command(t.Context(), []string{"n"}, 1), redis.NewCmd(t.Context(), "set", "x", "1"),
+				plain.Command(t.Context(), []string{"n"}, 1)}
 			if err := b.Batch(t.Context(), batch); err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +80,8 @@ func TestFull(t *testing.T) {
 			t.Skip("miniredis is never full")
 		}
 		log := &nodetest.Log{}
-		b, o := observed(t, redisconn.Config{URL: r.URL(), WatchEvery: time.Hour, Log: slog.New(slog.NewJSONHandler(log, nil))})
+		b, o := observed(t, redisconn.Config{URL: r.URL(), WatchEvery: time.Hour,
+			Log: slog.New(slog.NewJSONHandler(log, nil))})
 		write := redisconn.NewScript(`redis.call('SET', KEYS[1], ARGV[1]) return 1`)
 		lease := write.AllowOOM()
 		setMemory(t, r, "1mb")
@@ -91,7 +93,8 @@ func TestFull(t *testing.T) {
 			_, byScript := b.Run(t.Context(), write, []string{"k"}, "v")
 			batched := b.Batch(t.Context(), []redis.Cmder{write.Command(t.Context(), []string{"k"}, "v")})
 			for what, err := range map[string]error{"a command": byCommand, "a script": byScript, "a batch": batched} {
-				if !errors.Is(err, redisconn.ErrFull) || !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrUnknown) {
+				if !errors.Is(err, redisconn.ErrFull) || !errors.Is(err, redisconn.ErrUnavailable) ||
+					errors.Is(err, redisconn.ErrUnknown) {
 					t.Errorf("%s: %v, want that Redis is full, and no doubt about the outcome", what, err)
 				}
 			}

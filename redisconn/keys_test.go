@@ -38,7 +38,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	for _, name := range []string{"", "room", "rollcall:t:all", "rollcall:t:node:{x}", "rollcall:{nodes}", "rollcall:store:{x}:y", "other:t:{room}", "rollcall:t:{room}x", "rollcall:t:{room"} {
+	for _, name := range []string{"", "room", "rollcall:t:all", "rollcall:t:node:{x}", "rollcall:{nodes}",
+		"rollcall:store:{x}:y", "other:t:{room}", "rollcall:t:{room}x", "rollcall:t:{room"} {
 		if channel, ok := k.ChannelOf(name); ok {
 			t.Errorf("%q counts as a name of channel %q", name, channel)
 		}
@@ -69,7 +70,8 @@ func TestKeysOfAChannelShareASlot(t *testing.T) {
 
 func TestSlotIsRedissOwn(t *testing.T) {
 	server := redistest.Cluster(t)
-	for _, key := range []string{"", "a", "foo{bar}baz", "foo{}bar", "foo{{bar}}zap", "{a}{b}", "rollcall:t:{room}", "}{", "{x", strings.Repeat("long", 100)} {
+	for _, key := range []string{"", "a", "foo{bar}baz", "foo{}bar", "foo{{bar}}zap", "{a}{b}", "rollcall:t:{room}", "}{",
+		"{x", strings.Repeat("long", 100)} {
 		want, err := server.Nodes()[0].Client().ClusterKeySlot(t.Context(), key).Result()
 		if err != nil || int64(redisconn.Slot(key)) != want {
 			t.Errorf("slot of %q: %d, want %d (%v)", key, redisconn.Slot(key), want, err)

@@ -53,7 +53,8 @@ func TestObserver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Batch(t.Context(), []redis.Cmder{redis.NewIntCmd(t.Context(), "incr", "n"), redis.NewIntCmd(t.Context(), "incr", "n")}); err != nil {
+	if err := b.Batch(t.Context(),
+		[]redis.Cmder{redis.NewIntCmd(t.Context(), "incr", "n"), redis.NewIntCmd(t.Context(), "incr", "n")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Do(t.Context(), "get", "none"); err != redisconn.Nil {
@@ -99,7 +100,8 @@ func TestObserverOfFailures(t *testing.T) {
 	if _, err := b.Do(hasty, "ping"); err == nil {
 		t.Fatal("success over a held connection")
 	}
-	testkit.Eventually(t, "a timeout and an unknown outcome", w.seen(func() bool { return w.failures[redisconn.Timeout] == 1 && w.failures[redisconn.Unknown] > 0 }))
+	testkit.Eventually(t, "a timeout and an unknown outcome",
+		w.seen(func() bool { return w.failures[redisconn.Timeout] == 1 && w.failures[redisconn.Unknown] > 0 }))
 	p.Resume()
 
 	b, w = observed(t, fast(r.URL()))

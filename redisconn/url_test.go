@@ -28,7 +28,8 @@ func TestParseURL(t *testing.T) {
 		{"unix:///run/redis.sock", "standalone [/run/redis.sock] unix"},
 		{"unix://:secret@/run/redis.sock?db=2", "standalone [/run/redis.sock] unix db=2 password=secret"},
 		{"redis+sentinel://s1,s2:1/mymaster", "sentinel [s1:26379 s2:1] master=mymaster"},
-		{"redis+sentinel://u:p@s1/mymaster/5?sentinel_username=su&sentinel_password=sp", "sentinel [s1:26379] master=mymaster db=5 user=u password=p sentinel=su:sp"},
+		{"redis+sentinel://u:p@s1/mymaster/5?sentinel_username=su&sentinel_password=sp",
+			"sentinel [s1:26379] master=mymaster db=5 user=u password=p sentinel=su:sp"},
 		{"rediss+sentinel://s1/mymaster", "sentinel [s1:26379] master=mymaster tls=s1"},
 
 		{"", "error: want redis://host:port, no scheme given"},
@@ -50,7 +51,8 @@ func TestParseURL(t *testing.T) {
 		{"unix://", "error: no socket path"},
 		{"unix://run/redis.sock", `error: want unix:///path`},
 	} {
-		if got := describe(test.url); got != test.want && !(strings.HasPrefix(test.want, "error: ") && strings.HasPrefix(got, test.want)) {
+		if got := describe(test.url); got != test.want &&
+			!(strings.HasPrefix(test.want, "error: ") && strings.HasPrefix(got, test.want)) {
 			t.Errorf("%s: %s, want %s", test.url, got, test.want)
 		}
 	}

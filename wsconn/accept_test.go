@@ -82,7 +82,8 @@ func TestSubprotocol(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, Config{})
 			h.opt.Subprotocol = tt.option
-			resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: "+tt.offered+"\r\n\r\n", 1))
+			resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n",
+				"\r\nSec-WebSocket-Protocol: "+tt.offered+"\r\n\r\n", 1))
 			if got := resp.Header.Get("Sec-Websocket-Protocol"); resp.StatusCode != 101 || got != tt.want {
 				t.Errorf("status %d, protocol %q, want %q", resp.StatusCode, got, tt.want)
 			}
@@ -106,7 +107,8 @@ func TestHeaderFields(t *testing.T) {
 
 func TestCompressionIsNotNegotiated(t *testing.T) {
 	h := newHost(t, Config{})
-	resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1))
+	resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n",
+		"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1))
 	if got := resp.Header.Get("Sec-Websocket-Extensions"); resp.StatusCode != 101 || got != "" {
 		t.Errorf("status %d, extensions %q", resp.StatusCode, got)
 	}
@@ -225,7 +227,8 @@ func TestNeverStarted(t *testing.T) {
 	if s.Len() != 0 {
 		t.Errorf("%d connections", s.Len())
 	}
-	if _, err := io.Copy(io.Discard, nc); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+	if _, err := io.Copy(io.Discard, nc); err != nil && !errors.Is(err, net.ErrClosed) &&
+		!strings.Contains(err.Error(), "reset") {
 		t.Error(err)
 	}
 }

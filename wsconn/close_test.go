@@ -160,7 +160,8 @@ func TestSlow(t *testing.T) {
 		_, p := h.dial(t)
 		at := fill(t, p, TextString(strings.Repeat("x", 1000)))
 		receive(t, p.c.Done(), "Done")
-		if got, want := receive(t, p.closed, "Closed"), (CloseInfo{Code: 1013, Reason: "too slow", Why: WhySlow}); got != want {
+		if got, want := receive(t, p.closed,
+			"Closed"), (CloseInfo{Code: 1013, Reason: "too slow", Why: WhySlow}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		if d := time.Since(at); d > 1500*time.Millisecond {

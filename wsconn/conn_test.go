@@ -24,7 +24,8 @@ func TestEcho(t *testing.T) {
 		t.Errorf("reason %q", got)
 	}
 	c.wantEOF()
-	if got, want := receive(t, p.closed, "Closed"), (CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true, Why: WhyPeer}); got != want {
+	if got, want := receive(t, p.closed,
+		"Closed"), (CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true, Why: WhyPeer}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
@@ -45,7 +46,8 @@ func TestOrder(t *testing.T) {
 	c.wantClose(1000)
 	c.write(frame(final|opClose, closeBody(1000, "")))
 	c.wantEOF()
-	if got, want := receive(t, p.closed, "Closed"), (CloseInfo{Code: 1000, Reason: "done", Clean: true, Why: WhyServer}); got != want {
+	if got, want := receive(t, p.closed,
+		"Closed"), (CloseInfo{Code: 1000, Reason: "done", Clean: true, Why: WhyServer}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -121,9 +121,10 @@ func TestPanics(t *testing.T) {
 		code  int
 		calls string
 	}{
-		"Open":    {func(p *probe) { p.onOpen = func(*probe) { panic("in Open") } }, 1011, "open closed"},
-		"Message": {func(p *probe) { p.onMessage = func(*probe, string) { panic("in Message") } }, 1011, "open message closed"},
-		"index":   {func(p *probe) { p.onMessage = func(_ *probe, s string) { _ = s[len(s)] } }, 1011, "open message closed"},
+		"Open": {func(p *probe) { p.onOpen = func(*probe) { panic("in Open") } }, 1011, "open closed"},
+		"Message": {func(p *probe) { p.onMessage = func(*probe, string) { panic("in Message") } }, 1011,
+			"open message closed"},
+		"index": {func(p *probe) { p.onMessage = func(_ *probe, s string) { _ = s[len(s)] } }, 1011, "open message closed"},
 		"Closed": {func(p *probe) {
 			p.onMessage = func(*probe, string) { p.c.Close(1000, "") }
 			p.onClosed = func(*probe) { panic("in Closed") }

@@ -24,19 +24,21 @@ func TestInput(t *testing.T) {
 		code int    // the close code that comes, if any
 		why  Why
 	}{
-		"empty text":               {send: frame(0x81, ""), want: "text:"},
-		"empty binary":             {send: frame(0x82, ""), want: "binary:"},
-		"longest":                  {send: frame(0x81, big), want: "text:" + big},
-		"one byte fragments":       {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "b")), limit-2)), frame(0x80, "c")), want: "text:a" + strings.Repeat("b", limit-2) + "c"},
-		"unmasked":                 {send: []byte{0x81, 1, 'a'}, code: 1002, why: WhyProtocol},
-		"long ping":                {send: frame(0x89, strings.Repeat("p", 126)), code: 1002, why: WhyProtocol},
-		"text not UTF-8":           {send: frame(0x81, "\xff"), code: 1007, why: WhyBadText},
-		"surrogate in text":        {send: frame(0x81, "\xed\xa0\x80"), code: 1007, why: WhyBadText},
-		"too long":                 {send: frame(0x81, big+"x"), code: 1009, why: WhyTooBig},
-		"much too long":            {send: frame(0x81, strings.Repeat("x", 5<<20)), code: 1009, why: WhyTooBig},
-		"too long by its header":   {send: frame(0x81, strings.Repeat("x", 1<<20))[:14], code: 1009, why: WhyTooBig},
-		"too long in fragments":    {send: cat(frame(0x01, big), frame(0x80, "x")), code: 1009, why: WhyTooBig},
-		"flood of empty fragments": {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "")), 5000))), code: 1008, why: WhyRate},
+		"empty text":   {send: frame(0x81, ""), want: "text:"},
+		"empty binary": {send: frame(0x82, ""), want: "binary:"},
+		"longest":      {send: frame(0x81, big), want: "text:" + big},
+		"one byte fragments": {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "b")), limit-2)),
+			frame(0x80, "c")), want: "text:a" + strings.Repeat("b", limit-2) + "c"},
+		"unmasked":               {send: []byte{0x81, 1, 'a'}, code: 1002, why: WhyProtocol},
+		"long ping":              {send: frame(0x89, strings.Repeat("p", 126)), code: 1002, why: WhyProtocol},
+		"text not UTF-8":         {send: frame(0x81, "\xff"), code: 1007, why: WhyBadText},
+		"surrogate in text":      {send: frame(0x81, "\xed\xa0\x80"), code: 1007, why: WhyBadText},
+		"too long":               {send: frame(0x81, big+"x"), code: 1009, why: WhyTooBig},
+		"much too long":          {send: frame(0x81, strings.Repeat("x", 5<<20)), code: 1009, why: WhyTooBig},
+		"too long by its header": {send: frame(0x81, strings.Repeat("x", 1<<20))[:14], code: 1009, why: WhyTooBig},
+		"too long in fragments":  {send: cat(frame(0x01, big), frame(0x80, "x")), code: 1009, why: WhyTooBig},
+		"flood of empty fragments": {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "")), 5000))),
+			code: 1008, why: WhyRate},
 	}
 	h := newHost(t, Config{MaxMessage: limit})
 	for name, tt := range tests {

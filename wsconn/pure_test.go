@@ -14,7 +14,8 @@ import (
 func TestFrames(t *testing.T) {
 	for _, n := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20} {
 		s := strings.Repeat("x", n)
-		if f := TextString(s); string(f.Payload()) != s || f.Len() != len(f.wire) || f != Text([]byte(s)) || f == Binary([]byte(s)) {
+		if f := TextString(s); string(f.Payload()) != s || f.Len() != len(f.wire) || f != Text([]byte(s)) ||
+			f == Binary([]byte(s)) {
 			t.Errorf("frame of %d bytes: %d, % x", n, f.Len(), f.wire[:2])
 		}
 	}
@@ -92,12 +93,13 @@ func TestBucket(t *testing.T) {
 	}
 	s := time.Second
 	tests := map[string][]step{
-		"burst":                           {{n: 20}},
-		"refill":                          {{n: 20}, {at: s, n: 10}, {at: s + s/2, n: 5}},
-		"idle refills to the burst only":  {{n: 20}, {at: 100 * s, n: 20}},
-		"held up":                         {{n: 20}, {at: 5 * s, held: 5 * s}, {at: 5 * s, n: 50}},
-		"held up, then left waiting":      {{n: 20}, {at: 5 * s, held: 5 * s}, {at: 7 * s, n: 20}},
-		"held up for a day":               {{n: 20}, {at: 24 * time.Hour, held: 24 * time.Hour}, {at: 24 * time.Hour, n: 20 + 600}},
+		"burst":                          {{n: 20}},
+		"refill":                         {{n: 20}, {at: s, n: 10}, {at: s + s/2, n: 5}},
+		"idle refills to the burst only": {{n: 20}, {at: 100 * s, n: 20}},
+		"held up":                        {{n: 20}, {at: 5 * s, held: 5 * s}, {at: 5 * s, n: 50}},
+		"held up, then left waiting":     {{n: 20}, {at: 5 * s, held: 5 * s}, {at: 7 * s, n: 20}},
+		"held up for a day": {{n: 20}, {at: 24 * time.Hour, held: 24 * time.Hour},
+			{at: 24 * time.Hour, n: 20 + 600}},
 		"credit is not counted for twice": {{n: 20}, {at: s, held: s}, {at: s + s/2, n: 15}},
 	}
 	for name, steps := range tests {
@@ -224,7 +226,8 @@ func TestCloseCodes(t *testing.T) {
 			t.Errorf("codes %v, want %v", got, want)
 		}
 	}
-	for code, ok := range map[int]bool{999: false, 1000: true, 1004: false, 1005: false, 1006: false, 1014: true, 1015: false, 2999: false, 3000: true, 4999: true, 5000: false} {
+	for code, ok := range map[int]bool{999: false, 1000: true, 1004: false, 1005: false, 1006: false, 1014: true,
+		1015: false, 2999: false, 3000: true, 4999: true, 5000: false} {
 		if ValidCode(code) != ok {
 			t.Errorf("ValidCode(%d)", code)
 		}

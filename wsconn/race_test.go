@@ -117,7 +117,8 @@ func TestTLS(t *testing.T) {
 			err = p.c.Send(f)
 		}
 		at := time.Now()
-		if got := receive(t, p.closed, "Closed"); !errors.Is(err, ErrSlow) || got.Code != 1013 || time.Since(at) > 1500*time.Millisecond {
+		if got := receive(t, p.closed, "Closed"); !errors.Is(err, ErrSlow) || got.Code != 1013 ||
+			time.Since(at) > 1500*time.Millisecond {
 			t.Errorf("%v, %+v after %s", err, got, time.Since(at))
 		}
 	})
@@ -176,7 +177,8 @@ func TestCommotion(t *testing.T) {
 	for p := range h.conns {
 		n++
 		info := receive(t, p.closed, "Closed")
-		if calls := p.noted(); !strings.HasPrefix(calls, "open") || strings.Count(calls, "closed") != 1 || !strings.HasSuffix(calls, "closed") || info.Why == "" {
+		if calls := p.noted(); !strings.HasPrefix(calls, "open") || strings.Count(calls, "closed") != 1 ||
+			!strings.HasSuffix(calls, "closed") || info.Why == "" {
 			t.Errorf("%+v, calls %s", info, calls)
 		}
 		checkInvariants(t, p.c)

@@ -17,9 +17,9 @@ func (c *Conn) Send(f Frame) error {
 // Sender is whom a frame is for: a *Conn, or what stands in for one.
 type Sender interface{ Send(Frame) error }
 
-// SendAll sends frames to many, such as a broadcast to all who hear it, and is cheaper than a Send for each. With prompt,
-// somebody waits for the frames: they do not rest with others. A closed or slow connection takes care of itself, and the
-// zero Frame is skipped. The connections are of one Server.
+// SendAll sends frames to many, such as a broadcast to all who hear it, and is cheaper than a Send for each. With
+// prompt, somebody waits for the frames: they do not rest with others. A closed or slow connection takes care of
+// itself, and the zero Frame is skipped. The connections are of one Server.
 func SendAll(frames iter.Seq2[Sender, Frame], prompt bool) {
 	var b batch
 	for to, f := range frames {

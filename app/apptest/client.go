@@ -14,7 +14,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// client is a WebSocket of the case. Its reader goroutine takes what comes; the rest belongs to the goroutine of the case.
+// client is a WebSocket of the case. Its reader goroutine takes what comes; the rest belongs to the goroutine of the
+// case.
 type client struct {
 	began  time.Time // of the case
 	number int
@@ -35,10 +36,11 @@ type client struct {
 	reason string
 }
 
-// connect makes a client. A refusal is no error: it is in status and answer. It takes a millisecond, so that lists in the order
-// in which users came are always the same.
+// connect makes a client. A refusal is no error: it is in status and answer. It takes a millisecond, so that lists in
+// the order in which users came are always the same.
 func (w *world) connect(m *member, path string, header http.Header) (*client, error) {
-	c := &client{began: w.began, number: len(w.clients) + 1, what: fmt.Sprintf("%s, node %d", path, m.number), wake: make(chan struct{}, 1)}
+	c := &client{began: w.began, number: len(w.clients) + 1, what: fmt.Sprintf("%s, node %d", path, m.number),
+		wake: make(chan struct{}, 1)}
 	w.clients = append(w.clients, c)
 	time.Sleep(time.Millisecond)
 	dialer := websocket.Dialer{NetDialContext: w.dial(m), HandshakeTimeout: time.Minute}
@@ -163,7 +165,8 @@ func (c *client) send(text string, binary bool) error {
 func (c *client) close(code int) {
 	c.known = true
 	c.note("-> close %d", code)
-	_ = c.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second)) // it may be closed
+	// it may be closed
+	_ = c.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second))
 	c.waitFor(time.Second, func() bool { return c.ended })
 	_ = c.conn.Close()
 	synctest.Wait()

@@ -37,8 +37,8 @@ func (j *journal) end() []string {
 // at is the virtual time since the case began.
 func at(began time.Time) string { return fmt.Sprintf("%8.3fs", time.Since(began).Seconds()) }
 
-// nodeLog takes what a node logs, from warnings on, from its start until it is killed. What it says of its Redis when it
-// starts is none of the app's business.
+// nodeLog takes what a node logs, from warnings on, from its start until it is killed. What it says of its Redis when
+// it starts is none of the app's business.
 type nodeLog struct {
 	journal *journal
 	member  *member

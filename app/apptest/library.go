@@ -290,7 +290,8 @@ func (r *caseRun) equal(a args) int {
 	}
 	g, w := a.plain(got), a.plain(want)
 	if different := unequal(w, g); len(different) > 0 || (got == lua.LNil) != (want == lua.LNil) {
-		r.mismatch(a, nil, "they are not equal", append([]string{"expected  " + compact(w), "got       " + compact(g)}, within(different)...))
+		r.mismatch(a, nil, "they are not equal",
+			append([]string{"expected  " + compact(w), "got       " + compact(g)}, within(different)...))
 	}
 	return 0
 }

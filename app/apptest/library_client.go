@@ -83,7 +83,8 @@ func (r *caseRun) expect(a args, c *client) int {
 	want := a.value(1)
 	f := r.next(a, c, patience, "no frame", want)
 	if different := f.differences(want); len(different) > 0 {
-		r.mismatch(a, c, "the next frame does not fit", append([]string{"expected  " + compact(want), "got       " + f.String()}, within(different)...))
+		r.mismatch(a, c, "the next frame does not fit",
+			append([]string{"expected  " + compact(want), "got       " + f.String()}, within(different)...))
 	}
 	return a.frame(f)
 }
@@ -125,7 +126,8 @@ func (r *caseRun) closed(a args, c *client) int {
 	case !ended:
 		r.mismatch(a, c, "the connection is open", nil)
 	case want != 0 && c.code != want:
-		r.mismatch(a, c, "the connection was closed with another code", []string{fmt.Sprint("expected  ", want), fmt.Sprintf("got       %d %s", c.code, c.reason)})
+		r.mismatch(a, c, "the connection was closed with another code",
+			[]string{fmt.Sprint("expected  ", want), fmt.Sprintf("got       %d %s", c.code, c.reason)})
 	}
 	c.known = true
 	return a.push(lua.LString(c.reason))

@@ -11,8 +11,9 @@ import (
 
 // Values are what encoding/json knows: nil, bool, float64, string, []any, map[string]any.
 
-// differences says where a value does not fit what is wanted of it, one line each: all fields that are wanted are there and
-// fit; an empty table fits any table; an array has as many elements, and each fits; null also fits what is not there.
+// differences says where a value does not fit what is wanted of it, one line each: all fields that are wanted are there
+// and fit; an empty table fits any table; an array has as many elements, and each fits; null also fits what is not
+// there.
 func differences(want, got any) (all []string) { return appendDifferences(nil, "", want, got, true) }
 
 // unequal is differences for two values that are to be the same.
@@ -67,7 +68,8 @@ func appendFields(all []string, path string, want, got map[string]any, part bool
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		if _, ok := want[name]; !ok && !part {
-			all = append(all, fmt.Sprintf("%snot expected, got %s", place(strings.TrimPrefix(path+"."+name, ".")), compact(got[name])))
+			all = append(all, fmt.Sprintf("%snot expected, got %s", place(strings.TrimPrefix(path+"."+name, ".")),
+				compact(got[name])))
 		}
 	}
 	return all

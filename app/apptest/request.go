@@ -63,7 +63,8 @@ func (r *caseRun) request(a args) int {
 }
 
 // ask makes one request on a connection of its own, and follows no redirect.
-func ask(dial func(context.Context, string, string) (net.Conn, error), method, path string, header http.Header, body string) (*http.Response, string, error) {
+func ask(dial func(context.Context, string, string) (net.Conn, error), method, path string, header http.Header,
+	body string) (*http.Response, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, strings.NewReader(body))

@@ -103,7 +103,8 @@ func plan(cfg Config) (jobs []job, err error) {
 			jobs = append(jobs, job{file: f, broken: failure, result: make(chan Result, 1)})
 		}
 	}
-	return slices.DeleteFunc(jobs, func(j job) bool { return cfg.Match != nil && !cfg.Match.MatchString(j.file.name+"/"+j.name) }), nil
+	return slices.DeleteFunc(jobs,
+		func(j job) bool { return cfg.Match != nil && !cfg.Match.MatchString(j.file.name+"/"+j.name) }), nil
 }
 
 // names compiles a file and lists its cases; a failure: what is wrong with it.
@@ -166,8 +167,8 @@ func (cfg Config) run(j job) Result {
 // stuck stands for what did not end in time.
 var stuck = &Failure{Message: "it did not end in time"}
 
-// bubble runs body in a bubble of its own, in virtual time, and gives what it gave. A body that panics, and goroutines that
-// stay behind, are failures too. One that does not end is left behind.
+// bubble runs body in a bubble of its own, in virtual time, and gives what it gave. A body that panics, and goroutines
+// that stay behind, are failures too. One that does not end is left behind.
 func (cfg Config) bubble(body func() *Failure) *Failure {
 	done := make(chan *Failure, 1)
 	go func() {
@@ -183,7 +184,8 @@ func (cfg Config) bubble(body func() *Failure) *Failure {
 		synctest.Test(&testing.T{}, func(*testing.T) {
 			defer func() {
 				if p := recover(); p != nil {
-					failure = &Failure{Message: fmt.Sprintf("panic: %v", p), Details: strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")}
+					failure = &Failure{Message: fmt.Sprintf("panic: %v", p),
+						Details: strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")}
 				}
 			}()
 			id = bubbleID()

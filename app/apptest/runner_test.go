@@ -35,8 +35,8 @@ func appOf(t *testing.T, source string, closed func()) Config {
 	return Config{Dir: dir, Start: func(NodeConfig) (Node, error) { return noNode{closed}, nil }}
 }
 
-// testing gives no bubble to a program that is no test; a T of its own must do. An hour passes at once, failures and panics are
-// told, and what a node leaves behind is told with its stack.
+// testing gives no bubble to a program that is no test; a T of its own must do. An hour passes at once, failures and
+// panics are told, and what a node leaves behind is told with its stack.
 func TestBubble(t *testing.T) {
 	cfg := Config{}.withDefaults()
 	for range 2 { // a failure must not spoil what comes after it
@@ -59,7 +59,8 @@ func TestBubble(t *testing.T) {
 			case time.Since(began) > 20*time.Second:
 				t.Errorf("%s: it took %v", name, time.Since(began))
 			case f == nil && tt.message == "":
-			case f == nil || tt.message == "" || !strings.HasPrefix(f.Message, tt.message) || !strings.Contains(strings.Join(f.Details, "\n"), tt.details):
+			case f == nil || tt.message == "" || !strings.HasPrefix(f.Message, tt.message) ||
+				!strings.Contains(strings.Join(f.Details, "\n"), tt.details):
 				t.Errorf("%s: %+v", name, f)
 			}
 		}
@@ -79,14 +80,16 @@ func TestStuck(t *testing.T) {
 	})
 	cfg.Patience, cfg.Workers = 200*time.Millisecond, 1
 	r, err := Run(cfg)
-	if !errors.Is(err, ErrStuck) || len(r.Results) != 1 || r.Results[0].Name != "sticks" || r.Results[0].Failure.Message != "it did not end in 200ms of real time" {
+	if !errors.Is(err, ErrStuck) || len(r.Results) != 1 || r.Results[0].Name != "sticks" ||
+		r.Results[0].Failure.Message != "it did not end in 200ms of real time" {
 		t.Errorf("%v %+v", err, r)
 	}
 }
 
 // Results come in the order of the file, whoever is ready first.
 func TestOrder(t *testing.T) {
-	cfg := appOf(t, `for i = 1, 20 do test("case " .. i, function() if i % 3 == 0 then error("three") end end) end`, func() {})
+	cfg := appOf(t, `for i = 1, 20 do test("case " .. i, function() if i % 3 == 0 then error("three") end end) end`,
+		func() {})
 	var names []string
 	cfg.Workers, cfg.Done = 5, func(r Result) { names = append(names, r.Name) }
 	r, err := Run(cfg)
@@ -102,7 +105,8 @@ func TestOrder(t *testing.T) {
 func TestJUnitIsXML(t *testing.T) {
 	nasty := "]]> <&\"' \x00\x1b[31m \xff é\n"
 	report := Report{Took: time.Second, Results: []Result{
-		{File: "test/a_test.lua", Name: nasty, Took: 1500 * time.Millisecond, Failure: &Failure{Message: nasty, Details: []string{nasty}}},
+		{File: "test/a_test.lua", Name: nasty, Took: 1500 * time.Millisecond,
+			Failure: &Failure{Message: nasty, Details: []string{nasty}}},
 		{File: "test/b_test.lua", Name: "fine"},
 	}}
 	var out bytes.Buffer
@@ -114,7 +118,8 @@ func TestJUnitIsXML(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	c := back.Suites[0].Cases[0]
-	if back.Tests != 2 || back.Failures != 1 || len(back.Suites) != 2 || c.Time != "1.500" || c.Failure == nil || !strings.HasPrefix(c.Name, "]]> <&\"' \uFFFD\uFFFD[31m \uFFFD é") {
+	if back.Tests != 2 || back.Failures != 1 || len(back.Suites) != 2 || c.Time != "1.500" || c.Failure == nil ||
+		!strings.HasPrefix(c.Name, "]]> <&\"' \uFFFD\uFFFD[31m \uFFFD é") {
 		t.Errorf("%+v", back)
 	}
 }

@@ -27,7 +27,8 @@ const (
 // secret signs the tokens of this run.
 var secret = []byte(rand.Text() + rand.Text())
 
-// world is what a case has for itself: a Redis, nodes, clients. It lives in a bubble, and belongs to the goroutine of the case.
+// world is what a case has for itself: a Redis, nodes, clients. It lives in a bubble, and belongs to the goroutine of
+// the case.
 type world struct {
 	start   func(NodeConfig) (Node, error)
 	redis   *miniredis.Miniredis
@@ -73,7 +74,8 @@ func (w *world) grow(n int) error {
 		m.listener = m.sockets.Listen(address(6744 + m.number))
 		server := w.redis.Server()
 		node, err := w.start(NodeConfig{
-			Listener: m.listener, Clock: clock, Secret: secret, APIKey: apiKey, Log: slog.New(nodeLog{journal: w.journal, member: m}),
+			Listener: m.listener, Clock: clock, Secret: secret, APIKey: apiKey, Log: slog.New(
+				nodeLog{journal: w.journal, member: m}),
 			Redis: func(context.Context) (net.Conn, error) {
 				here, there, err := m.redis.Dial(address(1), address(6379))
 				if err == nil {

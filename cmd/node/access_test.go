@@ -14,14 +14,15 @@ import (
 	"rollcall/testkit/nodetest"
 )
 
-// SPEC 2: "--dev without a key opens it to loopback peers that carry no forwarding header and no foreign Origin"; "No key
-// configured: 403; wrong or no key: 401"; "Errors are RFC 9457 problem documents".
+// SPEC 2: "--dev without a key opens it to loopback peers that carry no forwarding header and no foreign Origin"; "No
+// key configured: 403; wrong or no key: 401"; "Errors are RFC 9457 problem documents".
 func TestAPIAccess(t *testing.T) {
 	nodes := map[string]*inProcess{
-		"dev":          startHere(t, "--app", testApp, "--drain", "0s", "--dev"),
-		"nothing":      startHere(t, "--app", testApp, "--drain", "0s"),
-		"key":          startHere(t, "--app", testApp, "--drain", "0s", "--api-key", "right"),
-		"key file":     startHere(t, "--app", testApp, "--drain", "0s", "--api-key-file", write(t, map[string]string{"key": "right\n"})+"/key"),
+		"dev":     startHere(t, "--app", testApp, "--drain", "0s", "--dev"),
+		"nothing": startHere(t, "--app", testApp, "--drain", "0s"),
+		"key":     startHere(t, "--app", testApp, "--drain", "0s", "--api-key", "right"),
+		"key file": startHere(t, "--app", testApp, "--drain", "0s", "--api-key-file",
+			write(t, map[string]string{"key": "right\n"})+"/key"),
 		"dev with key": startHere(t, "--app", testApp, "--drain", "0s", "--dev", "--api-key", "right"),
 	}
 	_, port, _ := strings.Cut(nodes["dev"].addr, ":")
@@ -62,7 +63,8 @@ func TestAPIAccess(t *testing.T) {
 		{"key", []string{"X-API-Key: right"}, 200},
 		{"key", []string{"Authorization: Bearer right"}, 200},
 		{"key", []string{"Authorization: bearer right"}, 200},
-		{"key", []string{"X-API-Key: right", "Origin: https://evil.example", "X-Forwarded-For: 192.0.2.1"}, 200}, // who has the key may come from anywhere
+		// who has the key may come from anywhere
+		{"key", []string{"X-API-Key: right", "Origin: https://evil.example", "X-Forwarded-For: 192.0.2.1"}, 200},
 		{"key file", []string{"X-API-Key: right"}, 200},
 		{"key file", nil, 401},
 		{"dev with key", nil, 401},
@@ -70,9 +72,11 @@ func TestAPIAccess(t *testing.T) {
 		{"dev with key", []string{"X-API-Key: right"}, 200},
 	} {
 		for _, r := range []struct{ method, path, body string }{
-			{"GET", "/_api/custom", ""}, {"POST", "/_api/custom/db/x", "-- x"}, {"GET", "/_api/custom/db/x", ""}, {"DELETE", "/_api/custom/db/x", ""}, {"GET", "/_api/nothing", ""}, {"GET", "/_api", ""},
+			{"GET", "/_api/custom", ""}, {"POST", "/_api/custom/db/x", "-- x"}, {"GET", "/_api/custom/db/x", ""}, {"DELETE",
+				"/_api/custom/db/x", ""}, {"GET", "/_api/nothing", ""}, {"GET", "/_api", ""},
 		} {
-			status, body, head := nodetest.Request(context.Background(), r.method, nodes[tt.node].addr, r.path, r.body, tt.header...)
+			status, body, head := nodetest.Request(context.Background(), r.method, nodes[tt.node].addr, r.path, r.body,
+				tt.header...)
 			switch {
 			case tt.want == 200 && (status == 401 || status == 403), tt.want != 200 && status != tt.want:
 				t.Errorf("%s: %s %s with %q: %d %s, want %d", tt.node, r.method, r.path, tt.header, status, body, tt.want)
@@ -83,7 +87,8 @@ func TestAPIAccess(t *testing.T) {
 			}
 		}
 	}
-	if _, body, _ := nodetest.Request(context.Background(), "GET", nodes["nothing"].addr, "/_api/custom", ""); !strings.Contains(body, "--api-key") {
+	if _, body, _ := nodetest.Request(context.Background(), "GET", nodes["nothing"].addr, "/_api/custom",
+		""); !strings.Contains(body, "--api-key") {
 		t.Errorf("without a key it says %s", body)
 	}
 	for name, n := range nodes {
@@ -97,8 +102,10 @@ func TestAPIAccess(t *testing.T) {
 
 // SPEC 2: only "loopback peers": the same for a peer of another machine, which a test on loopback cannot be.
 func TestAPIAccessOfAnotherMachine(t *testing.T) {
-	s := api.New(api.Config{Keys: func() auth.Keys { return auth.Keys{} }, Dev: true, Ready: func() error { return errors.New("no") }, Log: slog.New(slog.DiscardHandler)})
-	for peer, want := range map[string]int{"192.0.2.1:4711": 403, "[2001:db8::1]:4711": 403, "10.0.0.1:1": 403, "": 403, "127.0.0.1:1": 404, "[::1]:1": 404, "127.9.9.9:1": 404} {
+	s := api.New(api.Config{Keys: func() auth.Keys { return auth.Keys{} }, Dev: true,
+		Ready: func() error { return errors.New("no") }, Log: slog.New(slog.DiscardHandler)})
+	for peer, want := range map[string]int{"192.0.2.1:4711": 403, "[2001:db8::1]:4711": 403, "10.0.0.1:1": 403, "": 403,
+		"127.0.0.1:1": 404, "[::1]:1": 404, "127.9.9.9:1": 404} {
 		r := httptest.NewRequest("GET", "http://localhost:6745/_api/nothing", nil)
 		r.RemoteAddr = peer
 		w := httptest.NewRecorder()

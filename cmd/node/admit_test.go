@@ -23,7 +23,8 @@ func TestAdmitByAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{cfg: &Config{proxies: proxies}, metrics: newMetrics(), admission: overload.NewAdmission(overload.Config{PerAddress: 1})}
+	n := &node{cfg: &Config{proxies: proxies}, metrics: newMetrics(),
+		admission: overload.NewAdmission(overload.Config{PerAddress: 1})}
 	told := 0
 	for _, tt := range []struct {
 		name, peer, forwarded string
@@ -56,16 +57,18 @@ func TestAdmitByAddress(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	n.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	if want := fmt.Sprintf(`rollcall_upgrades_refused_total{reason="connections_per_ip"} %d`, told); !strings.Contains(w.Body.String(), want) {
+	if want := fmt.Sprintf(`rollcall_upgrades_refused_total{reason="connections_per_ip"} %d`,
+		told); !strings.Contains(w.Body.String(), want) {
 		t.Errorf("the metrics lack %s", want)
 	}
 }
 
-// SPEC 3: --max-connections holds when all come at once: exactly so many are let in, and others after they have gone. What
-// was taken is given back however a connection ends, and when it comes to none.
+// SPEC 3: --max-connections holds when all come at once: exactly so many are let in, and others after they have gone.
+// What was taken is given back however a connection ends, and when it comes to none.
 func TestManyAtTheLimit(t *testing.T) {
 	const limit, clients = 50, 200
-	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--max-connections", strconv.Itoa(limit), "--max-connections-per-ip", "1000"), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--max-connections", strconv.Itoa(limit),
+		"--max-connections-per-ip", "1000"), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +87,8 @@ func TestManyAtTheLimit(t *testing.T) {
 				switch {
 				case err == nil && path != "/ws/do?raise=1":
 					open = append(open, c)
-				case err != nil && (resp == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json"):
+				case err != nil && (resp == nil || resp.StatusCode != http.StatusServiceUnavailable ||
+					resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json"):
 					t.Errorf("refused with %v, %v", err, resp)
 				}
 			})
@@ -117,7 +121,8 @@ func TestManyAtTheLimit(t *testing.T) {
 		nodetest.Eventually(t, "all have gone", nodetest.Patience, func() bool { return connections(n) == 0 })
 		for range clients {
 			all.Go(func() {
-				status, _, _ := nodetest.Request(context.Background(), "GET", addr, "/ws/do", "", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short")
+				status, _, _ := nodetest.Request(context.Background(), "GET", addr, "/ws/do", "", "Upgrade: websocket",
+					"Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short")
 				if status != http.StatusBadRequest && status != http.StatusServiceUnavailable {
 					t.Errorf("a handshake without a key: %d", status)
 				}
@@ -145,7 +150,9 @@ func connections(n *node) int {
 // Both limits at a node's upgrades, and in its metrics.
 func TestRateAndUsersOfNode(t *testing.T) {
 	begin := func(flags ...string) (*node, string) {
-		n, err := start(t.Context(), configOf(t, append(flags, "--app", testApp, "--drain", "0s", "--jwt-secret", tokenSecret)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+		n, err := start(t.Context(), configOf(t,
+			append(flags, "--app", testApp, "--drain", "0s", "--jwt-secret", tokenSecret)...), cluster.NewProcess(), slog.New(
+			slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +166,8 @@ func TestRateAndUsersOfNode(t *testing.T) {
 			t.Fatalf("%v, %v", err, resp)
 		}
 		series := `rollcall_upgrades_refused_total{reason="` + reason + `"} 1` + "\n"
-		if _, text, _ := nodetest.Request(t.Context(), "GET", addr, "/metrics", ""); !strings.Contains(text, series) || !strings.Contains(text, `{reason="connect_rate"} 0`) {
+		if _, text, _ := nodetest.Request(t.Context(), "GET", addr, "/metrics", ""); !strings.Contains(text, series) ||
+			!strings.Contains(text, `{reason="connect_rate"} 0`) {
 			t.Errorf("the metrics lack %s", series)
 		}
 	}

@@ -17,8 +17,9 @@ const (
 
 const restartReason = "the node restarts; connect again"
 
-// close sends the clients away and closes everything, at the latest afterDrain after --drain. What then still waits for a Redis,
-// a request or a script that hangs is left behind: the process ends, and others find what it held by its lease.
+// close sends the clients away and closes everything, at the latest afterDrain after --drain. What then still waits for
+// a Redis, a request or a script that hangs is left behind: the process ends, and others find what it held by its
+// lease.
 func (n *node) close() {
 	n.draining.Store(true)
 	n.log.Info("draining", "connections", n.sockets.Len(), "over", n.cfg.drain)

@@ -184,7 +184,8 @@ func (c *Config) validate() error {
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"--message-rate", c.MessageRate}, {"--max-connections", c.MaxConnections}, {"--max-connections-per-ip", c.MaxConnectionsPerIP},
+	}{{"--message-rate", c.MessageRate}, {"--max-connections", c.MaxConnections}, {"--max-connections-per-ip",
+		c.MaxConnectionsPerIP},
 		{"--max-connections-per-user", c.MaxConnectionsPerUser}, {"--connect-rate", c.ConnectRate}} {
 		if n.value < 0 {
 			return usagef("%s: %d is negative: give 0 for no limit", n.flag, n.value)

@@ -40,8 +40,8 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// SPEC 3: "Bad configuration: exit 2 and one line that names the flag and the mend"; "flag (env ROLLCALL_…)": each is tried as
-// flag and from the environment.
+// SPEC 3: "Bad configuration: exit 2 and one line that names the flag and the mend"; "flag (env ROLLCALL_…)": each is
+// tried as flag and from the environment.
 func TestBadConfiguration(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -118,7 +118,8 @@ func TestBadConfiguration(t *testing.T) {
 		check := func(t *testing.T, code int, stdout, stderr string) {
 			t.Helper()
 			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-			if code != 2 || len(lines) != 1 || !strings.Contains(lines[0], tt.flag) || !strings.Contains(lines[0], tt.says) || stdout != "" {
+			if code != 2 || len(lines) != 1 || !strings.Contains(lines[0], tt.flag) || !strings.Contains(lines[0], tt.says) ||
+				stdout != "" {
 				t.Errorf("exit code %d, and it says\n%swant 2 and one line with %s and %q", code, stderr, tt.flag, tt.says)
 			}
 		}
@@ -150,10 +151,13 @@ func TestBadFlags(t *testing.T) {
 		"unknown flag":         {[]string{"--nonsense"}, "--nonsense"},
 		"unknown command":      {[]string{"nonsense"}, "nonsense"},
 		"flag without a value": {[]string{"--lease-ttl"}, "--lease-ttl"},
-		"key and file":         {[]string{"--app", testApp, "--api-key", "k", "--api-key-file", filepath.Join(dir, "key")}, "--api-key-file: give a key or a file with keys"},
-		"secret and file":      {[]string{"--app", testApp, "--jwt-secret", strings.Repeat("s", 32), "--jwt-secret-file", filepath.Join(dir, "key")}, "--jwt-secret-file: give --jwt-secret or a file"},
-		"public key and file":  {[]string{"--app", testApp, "--jwt-public-key", "k", "--jwt-public-key-file", filepath.Join(dir, "key")}, "--jwt-public-key-file: give --jwt-public-key or a file"},
-		"check of nothing":     {[]string{"check"}, "<app>"},
+		"key and file": {[]string{"--app", testApp, "--api-key", "k", "--api-key-file", filepath.Join(dir, "key")},
+			"--api-key-file: give a key or a file with keys"},
+		"secret and file": {[]string{"--app", testApp, "--jwt-secret", strings.Repeat("s", 32), "--jwt-secret-file",
+			filepath.Join(dir, "key")}, "--jwt-secret-file: give --jwt-secret or a file"},
+		"public key and file": {[]string{"--app", testApp, "--jwt-public-key", "k", "--jwt-public-key-file",
+			filepath.Join(dir, "key")}, "--jwt-public-key-file: give --jwt-public-key or a file"},
+		"check of nothing": {[]string{"check"}, "<app>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, stderr := runNode(t, tt.args...)
@@ -203,7 +207,7 @@ func TestNoSecretInMessages(t *testing.T) {
 func brokenApp(t *testing.T) (dir string, errors []string) {
 	t.Helper()
 	return write(t, map[string]string{
-		"config/routes.lua": `
+			"config/routes.lua": `
 router_websocket("/ws/a/:x", "chat#missing")
 router_websocket("/ws/a/:y", "chat#chat")
 router_websocket("/ws/b", "nofile#chat")
@@ -212,15 +216,16 @@ router_websocket("/ws/d", "chat#chat", { colour = "red" })
 router_websocket("no slash", "chat#chat")
 router_get("/e", "no hash")
 `,
-		"handlers/chat.lua":        "function chat(event) end",
-		"handlers/broken.lua":      "function chat(event)\n  return {\nend",
-		"scripts/db/bad.ws.lua":    "local x =\n",
-		"scripts/db/what.nope.lua": "-- no method",
-	}), []string{`/ws/a/:x`, `missing`, `/ws/a/:y`, `nofile`, `handlers/broken.lua`, `colour`, `no slash`, `no hash`, `scripts/db/bad.ws.lua`, `scripts/db/what.nope.lua`}
+			"handlers/chat.lua":        "function chat(event) end",
+			"handlers/broken.lua":      "function chat(event)\n  return {\nend",
+			"scripts/db/bad.ws.lua":    "local x =\n",
+			"scripts/db/what.nope.lua": "-- no method",
+		}), []string{`/ws/a/:x`, `missing`, `/ws/a/:y`, `nofile`, `handlers/broken.lua`, `colour`, `no slash`, `no hash`,
+			`scripts/db/bad.ws.lua`, `scripts/db/what.nope.lua`}
 }
 
-// SPEC 3: "node check APP (loads an app, reports every error, exit 1)"; SPEC 6: "A missing app folder is bad configuration (exit 2);
-// an app with errors: exit 1, all of them listed"; SPEC 1.2: errors name the route and file.
+// SPEC 3: "node check APP (loads an app, reports every error, exit 1)"; SPEC 6: "A missing app folder is bad
+// configuration (exit 2); an app with errors: exit 1, all of them listed"; SPEC 1.2: errors name the route and file.
 func TestCheck(t *testing.T) {
 	code, stdout, stderr := runNode(t, "check", testApp)
 	if code != 0 || !strings.Contains(stdout, "is right: 16 routes, 5 scripts") || stderr != "" {
@@ -246,7 +251,8 @@ func TestCheck(t *testing.T) {
 
 // SPEC 1.2: auth = true; SPEC 4: "A route with auth = true and no key source: an error at start".
 func TestAuthRouteWithoutKeys(t *testing.T) {
-	dir := write(t, map[string]string{"config/routes.lua": `router_websocket("/ws/a", "chat#chat", { auth = true })`, "handlers/chat.lua": "function chat(event) end"})
+	dir := write(t, map[string]string{"config/routes.lua": `router_websocket("/ws/a", "chat#chat", { auth = true })`,
+		"handlers/chat.lua": "function chat(event) end"})
 	code, _, stderr := runNode(t, "--listen", "127.0.0.1:0", "--app", dir)
 	if code != 1 || !strings.Contains(stderr, "/ws/a") || !strings.Contains(stderr, "auth") {
 		t.Errorf("serve: %d %s", code, stderr)
@@ -266,13 +272,17 @@ func TestVersionAndHelp(t *testing.T) {
 		t.Errorf("help: exit code %d: %s", code, stdout)
 	}
 	for _, args := range [][]string{{"--no-such-flag"}, {"--lease-ttl", "1ms"}} {
-		if code, _, stderr := runNode(t, args...); code != 2 || !strings.HasPrefix(stderr, "rollcall: --") && !strings.HasPrefix(stderr, "rollcall: unknown") {
+		if code, _, stderr := runNode(t, args...); code != 2 || !strings.HasPrefix(stderr, "rollcall: --") &&
+			!strings.HasPrefix(stderr, "rollcall: unknown") {
 			t.Errorf("%v: exit code %d: %s", args, code, stderr)
 		}
 	}
-	for _, flag := range []string{"listen", "health-listen", "tls-cert", "tls-key", "redis", "app", "dev", "api-key", "api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
-		"presence-linger", "max-message", "message-rate", "send-queue", "max-connections", "max-connections-per-ip", "ping", "script-budget", "drain", "redis-prefix"} {
-		if !strings.Contains(stdout, "--"+flag) || !strings.Contains(stdout, "$ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) {
+	for _, flag := range []string{"listen", "health-listen", "tls-cert", "tls-key", "redis", "app", "dev", "api-key",
+		"api-key-file", "allowed-origins", "trusted-proxies", "lease-ttl", "heartbeat", "presence-window",
+		"presence-linger", "max-message", "message-rate", "send-queue", "max-connections", "max-connections-per-ip", "ping",
+		"script-budget", "drain", "redis-prefix"} {
+		if !strings.Contains(stdout, "--"+flag) ||
+			!strings.Contains(stdout, "$ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) {
 			t.Errorf("help does not tell of --%s and its variable", flag)
 		}
 	}
@@ -295,13 +305,15 @@ func TestHealth(t *testing.T) {
 	if code, _, stderr := runNode(t, "health", "--listen", n.addr); code != 1 || stderr == "" {
 		t.Errorf("a node that is down: %d %s", code, stderr)
 	}
-	if code, _, stderr := runNode(t, "health", "--listen", "nonsense"); code != 2 || !strings.Contains(stderr, "--listen") {
+	if code, _, stderr := runNode(t, "health", "--listen", "nonsense"); code != 2 ||
+		!strings.Contains(stderr, "--listen") {
 		t.Errorf("no address: %d %s", code, stderr)
 	}
 }
 
 func TestSize(t *testing.T) {
-	for text, want := range map[string]Size{"0": 0, "1": 1, "64KiB": 64 << 10, "64k": 64 << 10, "1MiB": 1 << 20, "2M": 2 << 20, "1GiB": 1 << 30, "1G": 1 << 30, "10 KiB": 10 << 10, " 7B ": 7} {
+	for text, want := range map[string]Size{"0": 0, "1": 1, "64KiB": 64 << 10, "64k": 64 << 10, "1MiB": 1 << 20,
+		"2M": 2 << 20, "1GiB": 1 << 30, "1G": 1 << 30, "10 KiB": 10 << 10, " 7B ": 7} {
 		var s Size
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
 			t.Errorf("%q is %d (%v), want %d", text, s, err, want)

@@ -31,7 +31,8 @@ func (c *Config) guardDev(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// ownHost tells that a Host field can mean this node alone, or that the configuration names it. Browsers always send one.
+// ownHost tells that a Host field can mean this node alone, or that the configuration names it. Browsers always send
+// one.
 func (c *Config) ownHost(host string) bool {
 	if host == "" || auth.IsLocalHost(host) || auth.IsAddress(host) {
 		return true

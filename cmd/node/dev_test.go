@@ -52,7 +52,8 @@ func TestDevRefusesForeignHosts(t *testing.T) {
 		"public/file.txt":   "file",
 	})
 	run := func(args ...string) string {
-		n, err := start(t.Context(), configOf(t, append([]string{"--app", dir, "--drain", "0s"}, args...)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+		n, err := start(t.Context(), configOf(t, append([]string{"--app", dir, "--drain", "0s"}, args...)...),
+			cluster.NewProcess(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +92,8 @@ func TestDevRefusesForeignHosts(t *testing.T) {
 			}
 			for _, path := range []string{"/route", "/file.txt", "/metrics"} {
 				status, body, _ := nodetest.Request(t.Context(), "GET", tt.addr, path, "", "Host: "+tt.host)
-				if tt.refused && (status != http.StatusForbidden || !strings.Contains(body, "--allowed-origins")) || !tt.refused && status != http.StatusOK {
+				if tt.refused && (status != http.StatusForbidden || !strings.Contains(body, "--allowed-origins")) || !tt.refused &&
+					status != http.StatusOK {
 					t.Errorf("%s: %d %.200s", path, status, body)
 				}
 			}

@@ -29,8 +29,8 @@ const (
 // door is the node's listener. Sockets count against the limits from the moment they are accepted, and one that is too
 // many is refused before it has said a word. No error of accepting ends or spins it, but that it is closed.
 //
-// It keeps a file in reserve. When there are no more files it gives that one up for the socket that waits, which is told
-// so and closed, and takes it back: so nobody is left to wait for an answer that never comes.
+// It keeps a file in reserve. When there are no more files it gives that one up for the socket that waits, which is
+// told so and closed, and takes it back: so nobody is left to wait for an answer that never comes.
 type door struct {
 	net.Listener
 	admission *overload.Admission
@@ -53,9 +53,12 @@ type door struct {
 	refused map[net.Conn]struct{} // being told; nil: closed
 }
 
-func newDoor(ln net.Listener, a *overload.Admission, f files, cfg *Config, onRefuse func(overload.Reason), log *slog.Logger) *door {
-	d := &door{Listener: ln, admission: a, proxies: cfg.proxies, patient: f.refused, speaksTLS: cfg.TLSCert != "", onRefuse: onRefuse, log: log,
-		open: func() (io.Closer, error) { return os.Open(os.DevNull) }, shut: make(chan struct{}), refused: map[net.Conn]struct{}{}}
+func newDoor(ln net.Listener, a *overload.Admission, f files, cfg *Config, onRefuse func(overload.Reason),
+	log *slog.Logger) *door {
+	d := &door{Listener: ln, admission: a, proxies: cfg.proxies, patient: f.refused, speaksTLS: cfg.TLSCert != "",
+		onRefuse: onRefuse, log: log,
+		open: func() (io.Closer, error) { return os.Open(os.DevNull) }, shut: make(
+			chan struct{}), refused: map[net.Conn]struct{}{}}
 	d.holdReserve()
 	return d
 }

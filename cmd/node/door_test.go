@@ -70,17 +70,20 @@ func TestAcceptErrors(t *testing.T) {
 		refused int // of the sockets that come
 		serves  int
 	}{
-		{"the network's errors", []func() (net.Conn, error){fail(syscall.ECONNABORTED), fail(syscall.EPERM), fail(syscall.ENOBUFS), fail(syscall.ENOMEM), comes}, 9, 4, 0, 1},
+		{"the network's errors", []func() (net.Conn, error){fail(syscall.ECONNABORTED), fail(syscall.EPERM),
+			fail(syscall.ENOBUFS), fail(syscall.ENOMEM), comes}, 9, 4, 0, 1},
 		{"no file for one", []func() (net.Conn, error){fail(syscall.EMFILE), comes, comes}, 0, 0, 2, 0},
 		{"no file of the system", []func() (net.Conn, error){fail(syscall.ENFILE), comes}, 0, 0, 1, 0},
 		{"files are back", []func() (net.Conn, error){fail(syscall.EMFILE), comes, comes}, 1, 0, 0, 2},
-		{"the reserve was taken by others", []func() (net.Conn, error){fail(syscall.EMFILE), fail(syscall.EMFILE), fail(syscall.EMFILE), comes}, 0, 2, 1, 0},
+		{"the reserve was taken by others",
+			[]func() (net.Conn, error){fail(syscall.EMFILE), fail(syscall.EMFILE), fail(syscall.EMFILE), comes}, 0, 2, 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clients = nil
 			ln := &scripted{turns: tt.turns, done: make(chan struct{})}
 			refused := 0
-			d := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, func(overload.Reason) { refused++ }, slog.New(slog.DiscardHandler))
+			d := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, func(overload.Reason) { refused++ },
+				slog.New(slog.DiscardHandler))
 			_ = d.reserve.Close()
 			free := tt.files
 			d.reserve = fakeFile{func() {}}
@@ -141,12 +144,15 @@ func (c *rawClient) told(t *testing.T, status int, reason string) {
 		t.Fatalf("the socket ends without a word: %v", err)
 	}
 	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != status || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(body), reason) || !resp.Close {
+	if resp.StatusCode != status || resp.Header.Get("Retry-After") == "" ||
+		resp.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(body), reason) ||
+		!resp.Close {
 		t.Errorf("%s %v %s", resp.Status, resp.Header, body)
 	}
 }
 
-// SPEC 3, --max-connections, --max-connections-per-ip: silent sockets count before any handshake; they go, and others come in.
+// SPEC 3, --max-connections, --max-connections-per-ip: silent sockets count before any handshake; they go, and others
+// come in.
 func TestSilentSockets(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -204,10 +210,13 @@ func waiting(n *node) int {
 func TestRefusedSockets(t *testing.T) {
 	cert := nodetest.NewCertificate(t)
 	dir := write(t, map[string]string{"crt": string(cert.Cert), "key": string(cert.Key)})
-	for name, flags := range map[string][]string{"plain": nil, "tls": {"--tls-cert", filepath.Join(dir, "crt"), "--tls-key", filepath.Join(dir, "key")}} {
+	for name, flags := range map[string][]string{"plain": nil,
+		"tls": {"--tls-cert", filepath.Join(dir, "crt"), "--tls-key", filepath.Join(dir, "key")}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, err := start(t.Context(), configOf(t, append([]string{"--app", testApp, "--drain", "0s", "--max-connections", "1"}, flags...)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+			n, err := start(t.Context(), configOf(t,
+				append([]string{"--app", testApp, "--drain", "0s", "--max-connections", "1"},
+					flags...)...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -225,8 +234,8 @@ func TestRefusedSockets(t *testing.T) {
 	}
 }
 
-// SPEC 16, last row: a node without files for more sockets refuses them with 503, says so in its metrics, keeps Redis and
-// those who are there, and serves again when sockets have gone.
+// SPEC 16, last row: a node without files for more sockets refuses them with 503, says so in its metrics, keeps Redis
+// and those who are there, and serves again when sockets have gone.
 func TestOutOfFiles(t *testing.T) {
 	for _, files := range []int{64, 256} { // with 64 accept itself finds none
 		t.Run(fmt.Sprint(files), func(t *testing.T) {
@@ -277,7 +286,8 @@ func TestPeerOfDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &door{proxies: proxies}
-	for addr, proxy := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "2001:db8::7": true, "192.0.2.1": false, "::1": false} {
+	for addr, proxy := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "2001:db8::7": true,
+		"192.0.2.1": false, "::1": false} {
 		from, got := d.peer(peerConn{addr: &net.TCPAddr{IP: net.ParseIP(addr), Port: 9}})
 		if got != proxy || from != overload.ParseAddress(addr) {
 			t.Errorf("%s: %v, %v", addr, from, got)

@@ -13,7 +13,8 @@ func raiseFiles() (int, bool) {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
 		return 0, false
 	}
-	if raised := (syscall.Rlimit{Cur: l.Max, Max: l.Max}); l.Cur < l.Max && syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised) == nil {
+	if raised := (syscall.Rlimit{Cur: l.Max, Max: l.Max}); l.Cur < l.Max &&
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised) == nil {
 		l = raised
 	}
 	return int(min(uint64(l.Cur), 1<<30)), true

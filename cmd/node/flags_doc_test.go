@@ -15,7 +15,8 @@ func TestFlagsAreInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z0-9-]+)` \\| ([^|]*) \\| [^|]+ \\|$").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z0-9-]+)` \\| ([^|]*) \\| [^|]+ \\|$").FindAllStringSubmatch(
+		string(text), -1) {
 		rows[m[1]] = m[2]
 	}
 	parser, err := kong.New(&cli{})

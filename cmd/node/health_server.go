@@ -27,10 +27,12 @@ func openHealth(addr string, h http.Handler, onRefuse func(overload.Reason), log
 	if err != nil {
 		return nil, usagef("--health-listen: %v: give a free address", err)
 	}
-	door := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, onRefuse, log) // no limit but that of files
+	// no limit but that of files
+	door := newDoor(ln, overload.NewAdmission(overload.Config{}), files{}, &Config{}, onRefuse, log)
 	s := &healthServer{ln: door, served: make(chan struct{})}
 	s.serve(h)
-	s.http = newHTTP(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }, door, timeouts{request: 10 * time.Second, answer: 30 * time.Second}, log)
+	s.http = newHTTP(func(w http.ResponseWriter, r *http.Request) { (*s.handler.Load()).ServeHTTP(w, r) }, door,
+		timeouts{request: 10 * time.Second, answer: 30 * time.Second}, log)
 	go func() {
 		defer close(s.served)
 		if err := s.http.Serve(door); err != http.ErrServerClosed {
@@ -66,7 +68,8 @@ func (n *node) startingHealth(w http.ResponseWriter, r *http.Request) {
 
 // starting answers for the app and the API while the node waits for Redis.
 func starting(w http.ResponseWriter, _ *http.Request) {
-	(&app.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Detail: "not ready: waiting for Redis"}).Write(w)
+	(&app.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+		Detail: "not ready: waiting for Redis"}).Write(w)
 }
 
 // openHealth begins to serve health on its own listener, if there is to be one. It gives what the node's listener
@@ -76,7 +79,8 @@ func (n *node) openHealth() (http.HandlerFunc, error) {
 		return n.startingHealth, nil
 	}
 	var err error
-	if n.health, err = openHealth(n.cfg.HealthListen, http.HandlerFunc(n.startingHealth), n.socketRefused, n.log); err != nil {
+	if n.health, err = openHealth(n.cfg.HealthListen, http.HandlerFunc(n.startingHealth), n.socketRefused,
+		n.log); err != nil {
 		return nil, err
 	}
 	n.log.Info("health is served apart", "address", n.health.ln.Addr().String())

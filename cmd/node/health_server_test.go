@@ -39,7 +39,8 @@ func TestHealthOfItsOwn(t *testing.T) {
 	if code, _, stderr := runNode(t, "health"); code != 0 {
 		t.Errorf("rollcall health by the node's own variable: %d %s", code, stderr)
 	}
-	if code, _, stderr := runNode(t, "health", "--health-listen", "nonsense"); code != 2 || !strings.Contains(stderr, "--health-listen") {
+	if code, _, stderr := runNode(t, "health", "--health-listen", "nonsense"); code != 2 ||
+		!strings.Contains(stderr, "--health-listen") {
 		t.Errorf("rollcall health without an address: %d %s", code, stderr)
 	}
 	if err := n.stop(); err != nil {
@@ -55,7 +56,8 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 	for _, apart := range []bool{false, true} {
 		listen := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
 		health := listen
-		cfg := &Config{Listen: listen, Redis: fmt.Sprint("redis://127.0.0.1:", redistest.FreePort(t)), App: "../../examples/echo", RedisPrefix: "rollcall"}
+		cfg := &Config{Listen: listen, Redis: fmt.Sprint("redis://127.0.0.1:", redistest.FreePort(t)),
+			App: "../../examples/echo", RedisPrefix: "rollcall"}
 		if apart {
 			health = fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
 			cfg.HealthListen = health
@@ -67,12 +69,14 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 			_, err := start(ctx, cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			ended <- err
 		}()
-		nodetest.Eventually(t, "health", nodetest.Patience, func() bool { return nodetest.Status(health, "/healthz") == http.StatusOK })
+		nodetest.Eventually(t, "health", nodetest.Patience,
+			func() bool { return nodetest.Status(health, "/healthz") == http.StatusOK })
 		if status := nodetest.Status(health, "/readyz"); status != http.StatusServiceUnavailable {
 			t.Errorf("apart %v: /readyz: %d", apart, status)
 		}
 		status, text, _ := nodetest.Request(ctx, "GET", health, "/metrics", "")
-		if status != http.StatusOK || !strings.Contains(text, "\nrollcall_ready 0\n") || !strings.Contains(text, "\nrollcall_lease_state{state=\"lost\"} 1\n") {
+		if status != http.StatusOK || !strings.Contains(text, "\nrollcall_ready 0\n") ||
+			!strings.Contains(text, "\nrollcall_lease_state{state=\"lost\"} 1\n") {
 			t.Errorf("apart %v: /metrics: %d %s", apart, status, text)
 		}
 		if apart {

@@ -69,7 +69,8 @@ func misplaced(pkg, imported string, inTest bool) string {
 // imports are pairs of a package of ours and another that it imports; field is go list's for them.
 func imports(t *testing.T, field string) (all [][2]string) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}}{{range ."+field+"}} {{.}}{{end}}", "rollcall/...").Output()
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}}{{range ."+field+"}} {{.}}{{end}}",
+		"rollcall/...").Output()
 	if err != nil {
 		t.Fatalf("list packages: %v", err)
 	}
@@ -84,8 +85,8 @@ func imports(t *testing.T, field string) (all [][2]string) {
 	return all
 }
 
-// DESIGN 1: "A package imports only packages on lower floors; packages on one floor do not see each other"; its tests "may
-// also import testkit and rooms on their own floor".
+// DESIGN 1: "A package imports only packages on lower floors; packages on one floor do not see each other"; its tests
+// "may also import testkit and rooms on their own floor".
 func TestHouse(t *testing.T) {
 	for field, least := range map[string]int{"Imports": 20, "TestImports": 10, "XTestImports": 10} {
 		all := imports(t, field)

@@ -13,8 +13,8 @@ import (
 	"rollcall/rawsock"
 )
 
-// timeouts are how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields take
-// the defaults.
+// timeouts are how long the node waits for a client that speaks HTTP; a WebSocket has bounds of its own. Zero fields
+// take the defaults.
 type timeouts struct {
 	header  time.Duration // for the header of a request, and for a TLS handshake: 5 s
 	request time.Duration // for header and body: 30 s
@@ -37,7 +37,8 @@ func (t timeouts) withDefaults() timeouts {
 // maxHeader bounds the header of a request, in bytes; net/http lets some 4 KiB more pass. Beyond: 431.
 const maxHeader = 64 << 10
 
-// newHTTP makes a server that tells a door how its sockets go on. Its bounds end with the upgrade: they do not touch WebSockets.
+// newHTTP makes a server that tells a door how its sockets go on. Its bounds end with the upgrade: they do not touch
+// WebSockets.
 func newHTTP(h http.HandlerFunc, d *door, t timeouts, log *slog.Logger) *http.Server {
 	t = t.withDefaults()
 	return &http.Server{
@@ -56,8 +57,9 @@ func newHTTP(h http.HandlerFunc, d *door, t timeouts, log *slog.Logger) *http.Se
 func (n *node) bind() error {
 	cfg := n.cfg
 	n.files = openFiles()
-	n.admission = overload.NewAdmission(overload.Config{Connections: cfg.MaxConnections, PerAddress: cfg.MaxConnectionsPerIP,
-		PerUser: cfg.MaxConnectionsPerUser, ConnectRate: cfg.ConnectRate, Sockets: n.files.sockets, Log: n.log})
+	n.admission = overload.NewAdmission(
+		overload.Config{Connections: cfg.MaxConnections, PerAddress: cfg.MaxConnectionsPerIP,
+			PerUser: cfg.MaxConnectionsPerUser, ConnectRate: cfg.ConnectRate, Sockets: n.files.sockets, Log: n.log})
 	ln, err := listen(cfg)
 	if err != nil {
 		return usagef("--listen: %v: give a free address", err)
@@ -80,14 +82,15 @@ func listen(cfg *Config) (net.Listener, error) {
 		how.KeepAlive = -1 // the pings do more, and HTTP has its bounds; four system calls less for each connection
 	}
 	ln, err := how.Listen(context.Background(), "tcp", cfg.Listen)
-	for end := time.Now().Add(devEnd); cfg.Dev && errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(devEnd); cfg.Dev && errors.Is(err, syscall.EADDRINUSE) &&
+		time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		ln, err = how.Listen(context.Background(), "tcp", cfg.Listen) // the one that was ended a moment ago may still have it
 	}
 	return ln, err
 }
 
-// files is how many open files there are for sockets. The rest is for Redis, the app and what handlers fetch: a node that
-// could not come back to Redis would lose all its users.
+// files is how many open files there are for sockets. The rest is for Redis, the app and what handlers fetch: a node
+// that could not come back to Redis would lose all its users.
 type files struct {
 	limit   int // 0: none is known
 	sockets int // 0: no limit
@@ -114,14 +117,16 @@ func (f files) log(maxConnections int, log *slog.Logger) {
 	}
 	log.Info("open files", "limit", f.limit, "sockets", f.sockets)
 	if maxConnections > f.sockets {
-		log.Warn("there are too few files for --max-connections: raise their limit (ulimit -n)", "max_connections", maxConnections, "sockets", f.sockets)
+		log.Warn("there are too few files for --max-connections: raise their limit (ulimit -n)", "max_connections",
+			maxConnections, "sockets", f.sockets)
 	}
 }
 
 // listen begins to serve HTTP. Until the rooms are built the node only says that it is alive, and not ready.
 func (n *node) listen(meanwhile http.HandlerFunc) {
 	n.serveWith(meanwhile)
-	n.http = newHTTP(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }, n.door, n.cfg.timeouts, n.log)
+	n.http = newHTTP(func(w http.ResponseWriter, r *http.Request) { (*n.handler.Load())(w, r) }, n.door, n.cfg.timeouts,
+		n.log)
 	n.served = make(chan error, 1)
 	go func() {
 		n.served <- n.http.Serve(n.ln)

@@ -22,7 +22,8 @@ import (
 )
 
 // short is for tests.
-var short = timeouts{header: 300 * time.Millisecond, request: 600 * time.Millisecond, answer: 7 * time.Second, idle: 500 * time.Millisecond}
+var short = timeouts{header: 300 * time.Millisecond, request: 600 * time.Millisecond, answer: 7 * time.Second,
+	idle: 500 * time.Millisecond}
 
 // rawClient is a TCP connection to a node.
 type rawClient struct {
@@ -228,7 +229,8 @@ func TestSlowHeaders(t *testing.T) {
 // SPEC 3 has no row for it, docs/operating.md has: a header of 64 KiB is taken, a longer one answered with 431.
 func TestHeaderSize(t *testing.T) {
 	n := startHere(t, "--app", testApp, "--drain", "0s")
-	for size, want := range map[int]int{maxHeader: http.StatusOK, maxHeader + 8<<10: http.StatusRequestHeaderFieldsTooLarge, 1 << 20: http.StatusRequestHeaderFieldsTooLarge} {
+	for size, want := range map[int]int{maxHeader: http.StatusOK,
+		maxHeader + 8<<10: http.StatusRequestHeaderFieldsTooLarge, 1 << 20: http.StatusRequestHeaderFieldsTooLarge} {
 		var head bytes.Buffer
 		head.WriteString("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: ")
 		head.Write(bytes.Repeat([]byte("x"), size-head.Len()-4))
@@ -244,14 +246,17 @@ func TestHeaderSize(t *testing.T) {
 // What is not said is as documented.
 func TestTimeoutDefaults(t *testing.T) {
 	s := newHTTP(nil, &door{}, timeouts{}, slog.New(slog.DiscardHandler))
-	if s.ReadHeaderTimeout != 5*time.Second || s.ReadTimeout != 30*time.Second || s.WriteTimeout != 2*time.Minute || s.IdleTimeout != time.Minute || s.MaxHeaderBytes != 64<<10 {
+	if s.ReadHeaderTimeout != 5*time.Second || s.ReadTimeout != 30*time.Second || s.WriteTimeout != 2*time.Minute ||
+		s.IdleTimeout != time.Minute || s.MaxHeaderBytes != 64<<10 {
 		t.Errorf("%+v", s)
 	}
 	text, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, row := range []string{"header of a request | 64 KiB | 431", "time for a header | 5 s |", "time for a header and its body | 30 s, of `/_api` 5 s |", "time for a TLS handshake | 5 s |", "time for an answer to be taken | 2 min |", "an idle HTTP connection | 60 s |"} {
+	for _, row := range []string{"header of a request | 64 KiB | 431", "time for a header | 5 s |",
+		"time for a header and its body | 30 s, of `/_api` 5 s |", "time for a TLS handshake | 5 s |",
+		"time for an answer to be taken | 2 min |", "an idle HTTP connection | 60 s |"} {
 		if !strings.Contains(string(text), row) {
 			t.Errorf("docs/operating.md lacks %q", row)
 		}

@@ -1,5 +1,5 @@
-// Command node is one node of Rollcall: it takes WebSockets, runs the app's handlers, and knows who is present in the whole
-// cluster. See README.md.
+// Command node is one node of Rollcall: it takes WebSockets, runs the app's handlers, and knows who is present in the
+// whole cluster. See README.md.
 package main
 
 import (
@@ -57,11 +57,13 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is main with its surroundings as arguments; it gives the exit code: 1 what went wrong at work, 2 bad configuration.
+// run is main with its surroundings as arguments; it gives the exit code: 1 what went wrong at work, 2 bad
+// configuration.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	exited := -1
 	var c cli
-	parser, err := kong.New(&c, kong.Name(program), kong.Description("Rollcall: presence and real-time messages over WebSockets."),
+	parser, err := kong.New(&c, kong.Name(program),
+		kong.Description("Rollcall: presence and real-time messages over WebSockets."),
 		kong.DefaultEnvars("ROLLCALL"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {

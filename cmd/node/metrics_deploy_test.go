@@ -28,8 +28,8 @@ var (
 	grouping = regexp.MustCompile(`by \(([^)]*)\)`)
 )
 
-// checkExpression fails when an expression names a metric or label that does not exist, or takes the rate of a gauge, or a
-// counter as it is.
+// checkExpression fails when an expression names a metric or label that does not exist, or takes the rate of a gauge,
+// or a counter as it is.
 func checkExpression(t *testing.T, expr string, all map[string]string) {
 	t.Helper()
 	var groups []string
@@ -64,7 +64,8 @@ func checkExpression(t *testing.T, expr string, all map[string]string) {
 			}
 		}
 	}
-	if !metricName.MatchString(expr) && !strings.HasPrefix(expr, "up{") && !strings.Contains(expr, "process_") && !strings.Contains(expr, "go_") {
+	if !metricName.MatchString(expr) && !strings.HasPrefix(expr, "up{") && !strings.Contains(expr, "process_") &&
+		!strings.Contains(expr, "go_") {
 		t.Errorf("%s names no metric", expr)
 	}
 	if strings.Count(expr, "(") != strings.Count(expr, ")") || strings.Count(expr, "{") != strings.Count(expr, "}") {
@@ -114,8 +115,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// docs/operating.md has a row for each alert, with its severity, in the order of alerts.yml. The row of a metric names the
-// alerts that look at it, and no alert is named that does not exist.
+// docs/operating.md has a row for each alert, with its severity, in the order of alerts.yml. The row of a metric names
+// the alerts that look at it, and no alert is named that does not exist.
 func TestAlertsAreDocumented(t *testing.T) {
 	text := string(deployed(t, "../docs/operating.md"))
 	var want, rows, names []string
@@ -166,7 +167,8 @@ func TestPrometheusConfig(t *testing.T) {
 	if _, err := yaml.Unmarshal(deployed(t, "prometheus/prometheus.yml"), &file, yaml.DecodeOpts{}); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(file.RuleFiles, []string{"alerts.yml"}) || len(file.ScrapeConfigs) != 1 || file.ScrapeConfigs[0].JobName != "rollcall" {
+	if !slices.Equal(file.RuleFiles, []string{"alerts.yml"}) || len(file.ScrapeConfigs) != 1 ||
+		file.ScrapeConfigs[0].JobName != "rollcall" {
 		t.Fatalf("%+v", file)
 	}
 	var compose struct {

@@ -21,7 +21,8 @@ import (
 // allMetrics are the metrics of a node that has all, and of each a series.
 func allMetrics(t *testing.T) prometheus.Gatherer {
 	t.Helper()
-	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--jwks-url", tokentest.NewJWKS(t).URL), cluster.NewProcess(), slog.New(slog.DiscardHandler))
+	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--jwks-url", tokentest.NewJWKS(t).URL),
+		cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 			name := strings.Trim(strings.TrimPrefix(cells[0], "| "), "`")
 			labels := strings.Split(strings.TrimSpace(cells[2]), ", ")
 			slices.Sort(labels)
-			rows[name] = strings.TrimSpace(strings.TrimPrefix(cells[0], "| ") + " | " + cells[1] + " | " + strings.Join(labels, ", "))
+			rows[name] = strings.TrimSpace(strings.TrimPrefix(cells[0], "| ") + " | " + cells[1] + " | " +
+				strings.Join(labels, ", "))
 		}
 	}
 	all := known(t)

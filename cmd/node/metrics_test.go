@@ -101,7 +101,8 @@ func closeCode(code string) string {
 
 // Each way in which a connection can end, and what clients and handlers do, moves its metric.
 func TestMetricsOfConnections(t *testing.T) {
-	n := startHere(t, "--app", testApp, "--drain", "0s", "--dev", "--send-queue", "64KiB", "--max-connections", "8", "--ping", "500ms", "--message-rate", "50", "--health-listen", "127.0.0.1:0")
+	n := startHere(t, "--app", testApp, "--drain", "0s", "--dev", "--send-queue", "64KiB", "--max-connections", "8",
+		"--ping", "500ms", "--message-rate", "50", "--health-listen", "127.0.0.1:0")
 	o := observed{n, t}
 	dial := func(t *testing.T) *nodetest.Client { return nodetest.Dial(t, n.addr, "/ws/do") }
 	o.moves("connect", func(o observed) {
@@ -110,7 +111,9 @@ func TestMetricsOfConnections(t *testing.T) {
 		o.is("rollcall_connections", 1)
 		c.Leave(1001, "")
 		o.is("rollcall_connections", 0)
-	}, "rollcall_connections_opened_total", closedBy("peer"), closeCode("1001"), `rollcall_handler_duration_seconds_count{kind="connect",route="/ws/do"}`, `rollcall_handler_duration_seconds_count{kind="disconnect",route="/ws/do"}`)
+	}, "rollcall_connections_opened_total", closedBy("peer"), closeCode(
+		"1001"), `rollcall_handler_duration_seconds_count{kind="connect",route="/ws/do"}`,
+		`rollcall_handler_duration_seconds_count{kind="disconnect",route="/ws/do"}`)
 	o.moves("messages", func(o observed) {
 		t := o.t
 		c := dial(t)
@@ -118,16 +121,22 @@ func TestMetricsOfConnections(t *testing.T) {
 		o.is("rollcall_channels", 1)
 		c.Act(`{"broadcast_room":"hello"}`)
 		c.Until("hello")
-	}, "rollcall_messages_received_total", "rollcall_received_bytes_total", "rollcall_frames_sent_total", "rollcall_sent_bytes_total",
-		"rollcall_broadcasts_published_total", "rollcall_broadcasts_received_total", "rollcall_deliveries_total", "rollcall_fanout_duration_seconds_count",
-		"rollcall_redis_publish_duration_seconds_count", "rollcall_redis_batch_commands_count", "rollcall_redis_messages_received_total",
+	}, "rollcall_messages_received_total", "rollcall_received_bytes_total", "rollcall_frames_sent_total",
+		"rollcall_sent_bytes_total",
+		"rollcall_broadcasts_published_total", "rollcall_broadcasts_received_total", "rollcall_deliveries_total",
+		"rollcall_fanout_duration_seconds_count",
+		"rollcall_redis_publish_duration_seconds_count", "rollcall_redis_batch_commands_count",
+		"rollcall_redis_messages_received_total",
 		`rollcall_handler_duration_seconds_count{kind="message",route="/ws/do"}`)
-	o.moves("bad handler", func(o observed) { dial(o.t).Send(`{"bad":"raise"}`) }, `rollcall_handler_errors_total{kind="message",reason="raised",route="/ws/do"}`)
-	o.moves("handler without end", func(o observed) { dial(o.t).Send(`{"bad":"loop"}`) }, `rollcall_handler_errors_total{kind="message",reason="budget",route="/ws/do"}`, closedBy("server"), closeCode("1011"))
+	o.moves("bad handler", func(o observed) { dial(o.t).Send(`{"bad":"raise"}`) },
+		`rollcall_handler_errors_total{kind="message",reason="raised",route="/ws/do"}`)
+	o.moves("handler without end", func(o observed) { dial(o.t).Send(`{"bad":"loop"}`) },
+		`rollcall_handler_errors_total{kind="message",reason="budget",route="/ws/do"}`, closedBy("server"), closeCode("1011"))
 	o.moves("HTTP handler", func(o observed) {
 		t := o.t
 		nodetest.Request(t.Context(), "POST", n.addr, "/answer/raise", "")
-	}, `rollcall_handler_duration_seconds_count{kind="http",route="/answer/:kind"}`, `rollcall_handler_errors_total{kind="http",reason="raised",route="/answer/:kind"}`, "rollcall_lua_vms")
+	}, `rollcall_handler_duration_seconds_count{kind="http",route="/answer/:kind"}`,
+		`rollcall_handler_errors_total{kind="http",reason="raised",route="/answer/:kind"}`, "rollcall_lua_vms")
 	o.moves("connection script", func(o observed) {
 		t := o.t
 		c := nodetest.Dial(t, n.addr, "/api/custom/test/do")
@@ -159,19 +168,25 @@ func TestMetricsOfConnections(t *testing.T) {
 		}
 	}, closedBy("message_rate"), closeCode("1008"))
 	o.moves("dead", func(o observed) { deaf(o.t, n.addr, "/ws/do") }, closedBy("dead_peer"))
-	patient := startHere(t, "--app", testApp, "--drain", "0s", "--dev", "--send-queue", "64KiB", "--health-listen", "127.0.0.1:0") // pings end nobody here
+	// pings end nobody here
+	patient := startHere(t, "--app", testApp, "--drain", "0s", "--dev", "--send-queue", "64KiB", "--health-listen",
+		"127.0.0.1:0")
 	observed{patient, t}.moves("too slow", func(o observed) {
 		t := o.t
 		deaf(t, o.addr, `/ws/do?first={"join":"slow"}`)
 		nodetest.Eventually(t, "that the slow one is closed", nodetest.Patience, func() bool {
 			for range 20 {
-				if s, _, _ := nodetest.Request(t.Context(), "POST", o.addr, "/_api/channels/slow/broadcast", `{"message":"`+strings.Repeat("x", 50_000)+`"}`); s/100 != 2 {
+				if s, _, _ := nodetest.Request(t.Context(), "POST", o.addr, "/_api/channels/slow/broadcast",
+					`{"message":"`+strings.Repeat("x", 50_000)+`"}`); s/100 != 2 {
 					t.Fatalf("broadcast: %d", s)
 				}
 			}
 			return scrape(t, o.health)[closedBy("slow")] > 0
 		})
-	}, closedBy("slow"), closeCode("1013"), "rollcall_frames_dropped_total", `rollcall_api_requests_total{operation="broadcast-to-channel",status="2xx"}`, `rollcall_api_request_duration_seconds_count{operation="broadcast-to-channel"}`)
+	}, closedBy("slow"), closeCode(
+		"1013"), "rollcall_frames_dropped_total",
+		`rollcall_api_requests_total{operation="broadcast-to-channel",status="2xx"}`,
+		`rollcall_api_request_duration_seconds_count{operation="broadcast-to-channel"}`)
 	o.moves("API error", func(o observed) {
 		t := o.t
 		nodetest.Request(t.Context(), "GET", n.addr, "/_api/connections/nonsense", "")
@@ -184,7 +199,8 @@ func TestMetricsOfConnections(t *testing.T) {
 	}, `rollcall_tokens_refused_total{code="malformed"}`)
 	o.moves("foreign origin", func(o observed) {
 		t := o.t
-		if _, resp, err := nodetest.TryDial(t, n.addr, "/ws/do", "Origin: https://evil.example"); err == nil || resp.StatusCode != 403 {
+		if _, resp, err := nodetest.TryDial(t, n.addr, "/ws/do", "Origin: https://evil.example"); err == nil ||
+			resp.StatusCode != 403 {
 			t.Fatalf("%v", resp)
 		}
 	}, `rollcall_upgrades_refused_total{reason="origin"}`)
@@ -207,7 +223,8 @@ func TestMetricsOfConnections(t *testing.T) {
 func TestMetricsOfRedis(t *testing.T) {
 	server := redistest.Mini(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	n := startHere(t, "--redis", proxy.URL(), "--app", testApp, "--drain", "0s", "--lease-ttl", "900ms", "--heartbeat", "150ms", "--health-listen", "127.0.0.1:0")
+	n := startHere(t, "--redis", proxy.URL(), "--app", testApp, "--drain", "0s", "--lease-ttl", "900ms", "--heartbeat",
+		"150ms", "--health-listen", "127.0.0.1:0")
 	o := observed{n, t}
 	held := func(state string) string { return `rollcall_lease_state{state="` + state + `"}` }
 	resync := func(reason string) string { return `rollcall_presence_resyncs_total{reason="` + reason + `"}` }
@@ -227,7 +244,8 @@ func TestMetricsOfRedis(t *testing.T) {
 		o.is("rollcall_presence_entries", 1)
 		o.is("rollcall_presence_channels", 1)
 		o.is("rollcall_presence_pending_entries", 0)
-	}, resync("first"), "rollcall_presence_snapshots_total", "rollcall_redis_topics", "rollcall_heartbeat_duration_seconds_count", "rollcall_redis_echo_seconds_count")
+	}, resync("first"), "rollcall_presence_snapshots_total", "rollcall_redis_topics",
+		"rollcall_heartbeat_duration_seconds_count", "rollcall_redis_echo_seconds_count")
 	o.moves("a missed change", func(o observed) {
 		t := o.t
 		if err := server.Client().HIncrBy(t.Context(), "rollcall:p:{room}", "seq", 1).Err(); err != nil {
@@ -238,11 +256,13 @@ func TestMetricsOfRedis(t *testing.T) {
 	}, "rollcall_presence_gaps_total", resync("gap"))
 	o.moves("a dead node", func(o observed) {
 		t := o.t
-		if err := server.Client().ZAdd(t.Context(), "rollcall:{nodes}", redis.Z{Score: 1, Member: "000000000000-1"}).Err(); err != nil {
+		if err := server.Client().ZAdd(t.Context(), "rollcall:{nodes}",
+			redis.Z{Score: 1, Member: "000000000000-1"}).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}, "rollcall_reaped_incarnations_total")
-	o.moves("cut connections", func(observed) { proxy.Cut() }, "rollcall_redis_subscription_breaks_total", "rollcall_redis_breaks_total", "rollcall_incarnations_total", resync("resubscribed"), resync("incarnation"))
+	o.moves("cut connections", func(observed) { proxy.Cut() }, "rollcall_redis_subscription_breaks_total",
+		"rollcall_redis_breaks_total", "rollcall_incarnations_total", resync("resubscribed"), resync("incarnation"))
 	o.is("rollcall_redis_subscription_connections", 2)
 	o.is("rollcall_presence_users", 2)
 	o.moves("Redis away", func(o observed) {

@@ -81,7 +81,8 @@ func serve(ctx context.Context, cfg *Config, process string, log *slog.Logger) e
 	return err
 }
 
-// start builds a node, whose connections name process, and lets it listen. What was built is closed again when it fails.
+// start builds a node, whose connections name process, and lets it listen. What was built is closed again when it
+// fails.
 func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: newMetrics()}
 	n.watch(func() error { return errStarting }, (*cluster.Cluster)(nil).Measure)
@@ -121,22 +122,29 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.broker = broker.New(broker.Config{Redis: n.redis, Observer: n.metrics, Log: log})
 	n.store = presence.NewStore(n.redis, n.redis.Keys())
 	n.cluster = cluster.New(cluster.Config{
-		Redis: n.redis, Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store, Observer: n.metrics, Log: log,
+		Redis: n.redis, Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store,
+		Observer: n.metrics, Log: log,
 		Node: cluster.Node{Address: n.ln.Addr().String(), Version: versionText(), PID: os.Getpid(), StartedAt: time.Now()},
 		Load: func() cluster.Load { return n.hub.Load() },
 	})
-	n.tracker = presence.NewTracker(presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
-	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker, Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, Observer: n.metrics, Log: log})
+	n.tracker = presence.NewTracker(
+		presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
+	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker,
+		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, Observer: n.metrics, Log: log})
 	n.wire()
-	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue), Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
-	if n.scripts, err = app.OpenScripts(ctx, app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
+	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue),
+		Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
+	if n.scripts, err = app.OpenScripts(ctx,
+		app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
 	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(cfg))
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
-		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(),
+		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(
+			cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
+		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
+		Clock:      cfg.clock(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
@@ -206,7 +214,8 @@ func openStoreQuota(cfg *Config, b *redisconn.Client, name string, log *slog.Log
 	case b.Cluster():
 		return nil, usagef("--store-quota: a Redis Cluster cannot count what is spread over its nodes: leave it out")
 	}
-	return app.NewStoreQuota(app.StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: name, MaxKeys: q.keys, MaxBytes: q.bytes, Log: log}), nil
+	return app.NewStoreQuota(app.StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: name, MaxKeys: q.keys, MaxBytes: q.bytes,
+		Log: log}), nil
 }
 
 // wire lets the rooms hear of each other and starts them.
@@ -227,10 +236,13 @@ func (n *node) wire() {
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Keys: n.keys.Keys, RemoteAddr: n.remoteAddr,
-		Dev: n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(), Log: n.log})
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Keys: n.keys.Keys,
+		RemoteAddr: n.remoteAddr,
+		Dev:        n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
+		Log: n.log})
 	health := apiServer.Health()
-	n.watch(n.ready, n.sockets.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure, n.tracker.Measure, n.app.Measure,
+	n.watch(n.ready, n.sockets.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure,
+		n.tracker.Measure, n.app.Measure,
 		n.measureJWKS)
 	if n.health != nil {
 		n.health.serve(health)

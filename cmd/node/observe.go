@@ -66,7 +66,8 @@ func (n *node) measureJWKS(s metrics.Scrape) {
 	s.Gauge("rollcall_jwks_keys", "Keys of the JWKS that are in use.", float64(status.Keys))
 	s.Gauge("rollcall_jwks_last_success_timestamp_seconds",
 		"When the JWKS was last fetched, in Unix time; 0: never.", fetched)
-	s.Gauge("rollcall_jwks_failures", "Fetches of the JWKS that failed in a row since the last success.", float64(status.Failures))
+	s.Gauge("rollcall_jwks_failures", "Fetches of the JWKS that failed in a row since the last success.",
+		float64(status.Failures))
 }
 
 // socketObserver counts and logs what sockets have to say.

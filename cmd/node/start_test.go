@@ -18,7 +18,8 @@ import (
 // A node that waits for Redis is alive, so that nobody restarts it, and not ready, so that no client is sent to it.
 func TestHealthWhileWaitingForRedis(t *testing.T) {
 	listen := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	cfg := &Config{Listen: listen, Redis: fmt.Sprint("redis://127.0.0.1:", redistest.FreePort(t)), App: "../../examples/echo", RedisPrefix: "rollcall"}
+	cfg := &Config{Listen: listen, Redis: fmt.Sprint("redis://127.0.0.1:", redistest.FreePort(t)),
+		App: "../../examples/echo", RedisPrefix: "rollcall"}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)

@@ -77,12 +77,15 @@ func startHere(t *testing.T, args ...string) *inProcess {
 			t.Logf("log of node %s:\n%s", n.addr, n.log.Text())
 		}
 	})
-	n.addr = n.log.Await(t, "that the node is up", func(l nodetest.Line) bool { return l.Is("node is up") }).Text("address")
+	n.addr = n.log.Await(t, "that the node is up",
+		func(l nodetest.Line) bool { return l.Is("node is up") }).Text("address")
 	n.health = n.addr
 	if cfg.HealthListen != "" {
-		n.health = n.log.Await(t, "the address of health", func(l nodetest.Line) bool { return l.Is("health is served apart") }).Text("address")
+		n.health = n.log.Await(t, "the address of health",
+			func(l nodetest.Line) bool { return l.Is("health is served apart") }).Text("address")
 	}
-	nodetest.Eventually(t, "readiness", nodetest.Patience, func() bool { return nodetest.Status(n.health, "/readyz") == http.StatusOK })
+	nodetest.Eventually(t, "readiness", nodetest.Patience,
+		func() bool { return nodetest.Status(n.health, "/readyz") == http.StatusOK })
 	return n
 }
 
@@ -91,7 +94,8 @@ func TestStories(t *testing.T) {
 	redis := redistest.Mini(t)
 	redis.Mini().ClockTTL(true) // as the embedded one: else nothing would ever expire
 	issuer := tokentest.NewIssuer(t)
-	args := append([]string{"--redis", redis.URL(), "--app", "../../integration_test/testdata/app"}, stories.Flags(issuer)...)
+	args := append([]string{"--redis", redis.URL(), "--app", "../../integration_test/testdata/app"},
+		stories.Flags(issuer)...)
 	c := &stories.Cluster{Issuer: issuer}
 	var nodes []*inProcess
 	begin := func(t *testing.T) {

@@ -40,7 +40,8 @@ func masked(text string) string {
 	return text
 }
 
-// SPEC 11, `rollcall test`: all of t and c, cases that would see what others left, a killed node, time that only advance lets pass.
+// SPEC 11, `rollcall test`: all of t and c, cases that would see what others left, a killed node, time that only
+// advance lets pass.
 func TestTestsThatPass(t *testing.T) {
 	code, stdout, stderr := rollcall("test", "testdata/passing")
 	if code != 0 || stderr != "" || !regexp.MustCompile(`^ok: \d\d tests in 3 files, [0-9.]+ s\n$`).MatchString(stdout) {
@@ -48,7 +49,8 @@ func TestTestsThatPass(t *testing.T) {
 	}
 }
 
-// SPEC 11: "a failure shows the frames that came; exit 1". What it shows, word for word: go test ./cmd/node -run TestTestsThatFail -update.
+// SPEC 11: "a failure shows the frames that came; exit 1". What it shows, word for word: go test ./cmd/node -run
+// TestTestsThatFail -update.
 func TestTestsThatFail(t *testing.T) {
 	const golden = "testdata/failing/output.txt"
 	code, stdout, stderr := rollcall("test", "testdata/failing")
@@ -82,7 +84,8 @@ func TestRunFlag(t *testing.T) {
 		{"(", "", "rollcall: --run: error parsing regexp: missing closing ): `(`\n", 2},
 	} {
 		code, stdout, stderr := rollcall("test", "testdata/failing", "--run", tt.pattern)
-		if code != tt.code || !strings.HasSuffix(masked(stdout), tt.summary) || stderr != tt.stderr || tt.summary == "" && stdout != "" {
+		if code != tt.code || !strings.HasSuffix(masked(stdout), tt.summary) || stderr != tt.stderr || tt.summary == "" &&
+			stdout != "" {
 			t.Errorf("--run %s: exit code %d\n%s%s", tt.pattern, code, stdout, stderr)
 		}
 	}
@@ -91,7 +94,8 @@ func TestRunFlag(t *testing.T) {
 // SPEC 11: "--junit FILE". It is XML with what was printed in it.
 func TestJUnitFlag(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.xml")
-	if code, stdout, stderr := rollcall("test", "testdata/failing", "--run", "syntax|differs|passes", "--junit", file); code != 1 {
+	if code, stdout, stderr := rollcall("test", "testdata/failing", "--run", "syntax|differs|passes", "--junit",
+		file); code != 1 {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	text, err := os.ReadFile(file)
@@ -123,7 +127,8 @@ func TestJUnitFlag(t *testing.T) {
 		differs.Failure.Message != "test/expect_test.lua:9: c.expect: the next frame does not fit" || passes.Failure != nil {
 		t.Errorf("%+v", report.Suites)
 	}
-	if code, _, stderr := rollcall("test", "testdata/failing", "--run", "passes", "--junit", filepath.Join(file, "below")); code != 2 || !strings.HasPrefix(stderr, "rollcall: --junit: ") {
+	if code, _, stderr := rollcall("test", "testdata/failing", "--run", "passes", "--junit",
+		filepath.Join(file, "below")); code != 2 || !strings.HasPrefix(stderr, "rollcall: --junit: ") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
@@ -136,9 +141,11 @@ func TestTestCommandSaysNo(t *testing.T) {
 	for dir, want := range map[string]string{
 		filepath.Join(empty, "nowhere"): "2 rollcall: the app folder does not exist: ",
 		empty:                           "1 rollcall: there are no tests: write a file " + empty + "/test/app_test.lua\n",
-		broken:                          "1 rollcall: " + broken + " has 1 errors:\nconfig/routes.lua:1: GET /a: the file handlers/none.lua does not exist\n",
+		broken: "1 rollcall: " + broken +
+			" has 1 errors:\nconfig/routes.lua:1: GET /a: the file handlers/none.lua does not exist\n",
 	} {
-		if code, stdout, stderr := rollcall("test", dir); !strings.HasPrefix(fmt.Sprint(code, " ", stderr), want) || stdout != "" {
+		if code, stdout, stderr := rollcall("test", dir); !strings.HasPrefix(fmt.Sprint(code, " ", stderr), want) ||
+			stdout != "" {
 			t.Errorf("%s: %d %s%s, want %s", dir, code, stderr, stdout, want)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // lookAtCertificate is the least time between two looks at the files of a certificate.
 const lookAtCertificate = time.Second
 
-// listenTLS makes a listener one for TLS. There is no HTTP/2: a WebSocket is an upgrade of HTTP/1.1. On an error ln is closed.
+// listenTLS makes a listener one for TLS. There is no HTTP/2: a WebSocket is an upgrade of HTTP/1.1. On an error ln is
+// closed.
 func listenTLS(ln net.Listener, certFile, keyFile string, log *slog.Logger) (net.Listener, error) {
 	c, err := openCertificate(certFile, keyFile, log)
 	if err != nil {
@@ -26,9 +27,9 @@ func listenTLS(ln net.Listener, certFile, keyFile string, log *slog.Logger) (net
 	}), nil
 }
 
-// certificate is a certificate and its key, in files that may change while the node runs: written anew, renamed into place,
-// or behind a symbolic link that is led elsewhere. It looks at them when somebody connects, and needs no goroutine.
-// Files that are wrong change nothing, and are logged once.
+// certificate is a certificate and its key, in files that may change while the node runs: written anew, renamed into
+// place, or behind a symbolic link that is led elsewhere. It looks at them when somebody connects, and needs no
+// goroutine. Files that are wrong change nothing, and are logged once.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -53,8 +54,8 @@ func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	return c, c.read()
 }
 
-// get is the certificate for a client that connects now. Who comes first looks at the files; the others meanwhile get the
-// one that is known.
+// get is the certificate for a client that connects now. Who comes first looks at the files; the others meanwhile get
+// the one that is known.
 func (c *certificate) get(now time.Time) *tls.Certificate {
 	if c.busy.CompareAndSwap(false, true) {
 		if now.Sub(c.looked) >= lookAtCertificate {

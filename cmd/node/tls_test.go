@@ -48,7 +48,8 @@ func swap(t *testing.T, link, target string) {
 	}
 }
 
-// A certificate is read again when its files change, in whatever way; a pair that is wrong changes nothing and is told once.
+// A certificate is read again when its files change, in whatever way; a pair that is wrong changes nothing and is told
+// once.
 func TestCertificateReload(t *testing.T) {
 	dir := t.TempDir()
 	certs := []*nodetest.Certificate{nodetest.NewCertificate(t), nodetest.NewCertificate(t)}
@@ -120,7 +121,8 @@ func TestCertificateReload(t *testing.T) {
 func startTLS(t *testing.T, c *nodetest.Certificate, args ...string) (n *node, dir string) {
 	t.Helper()
 	dir = write(t, map[string]string{"crt": string(c.Cert), "key": string(c.Key)})
-	args = append([]string{"--app", testApp, "--drain", "0s", "--tls-cert", filepath.Join(dir, "crt"), "--tls-key", filepath.Join(dir, "key")}, args...)
+	args = append([]string{"--app", testApp, "--drain", "0s", "--tls-cert", filepath.Join(dir, "crt"), "--tls-key",
+		filepath.Join(dir, "key")}, args...)
 	n, err := start(t.Context(), configOf(t, args...), cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +150,8 @@ func TestTLSListener(t *testing.T) {
 		{"a browser", 0, 0, []string{"h2", "http/1.1"}, "http/1.1"},
 		{"HTTP/2 alone", 0, 0, []string{"h2"}, "error"},
 	} {
-		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: cert.Pool, MinVersion: tt.min, MaxVersion: tt.max, NextProtos: tt.protos})
+		conn, err := tls.Dial("tcp", addr,
+			&tls.Config{RootCAs: cert.Pool, MinVersion: tt.min, MaxVersion: tt.max, NextProtos: tt.protos})
 		got := "error"
 		if err == nil {
 			got = conn.ConnectionState().NegotiatedProtocol
@@ -182,7 +185,8 @@ func TestTLSListener(t *testing.T) {
 // SPEC 3: "Bad configuration: exit 2 and one line that names the flag and the mend".
 func TestBadTLSFlags(t *testing.T) {
 	one, other := nodetest.NewCertificate(t), nodetest.NewCertificate(t)
-	dir := write(t, map[string]string{"crt": string(one.Cert), "key": string(one.Key), "other": string(other.Key), "none": "no PEM"})
+	dir := write(t, map[string]string{"crt": string(one.Cert), "key": string(one.Key), "other": string(other.Key),
+		"none": "no PEM"})
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, tt := range []struct {
 		name, cert, key string
@@ -199,9 +203,12 @@ func TestBadTLSFlags(t *testing.T) {
 		{"swapped", in("key"), in("crt"), "--tls-cert", "PEM"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			code, stdout, stderr := runNode(t, "--app", testApp, "--listen", "127.0.0.1:0", "--tls-cert", tt.cert, "--tls-key", tt.key)
-			if code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tt.flag) || !strings.Contains(stderr, tt.says) || stdout != "" {
-				t.Errorf("exit code %d, and it says\n%s%swant 2 and one line with %s and %q", code, stdout, stderr, tt.flag, tt.says)
+			code, stdout, stderr := runNode(t, "--app", testApp, "--listen", "127.0.0.1:0", "--tls-cert", tt.cert, "--tls-key",
+				tt.key)
+			if code != 2 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tt.flag) ||
+				!strings.Contains(stderr, tt.says) || stdout != "" {
+				t.Errorf("exit code %d, and it says\n%s%swant 2 and one line with %s and %q", code, stdout, stderr, tt.flag,
+					tt.says)
 			}
 		})
 	}

@@ -42,7 +42,8 @@ func minted(t *testing.T, cfg auth.Config, args ...string) (auth.Identity, strin
 
 // SPEC 3: "node token --user … (mints a development token)".
 func TestToken(t *testing.T) {
-	files := write(t, map[string]string{"one": tokenSecret + "\n", "two": "# new, then old\n\n " + tokenSecret + " \r\n" + secondSecret + "\n"})
+	files := write(t, map[string]string{"one": tokenSecret + "\n",
+		"two": "# new, then old\n\n " + tokenSecret + " \r\n" + secondSecret + "\n"})
 	for _, tt := range []struct {
 		name string
 		env  map[string]string
@@ -52,20 +53,29 @@ func TestToken(t *testing.T) {
 	}{
 		{"a user alone", nil, []string{"--user", "42", "--jwt-secret", tokenSecret}, auth.Config{RequireExpiry: true},
 			`{"authenticated":true,"claims":{"sub":"42"},"id":"42","roles":[],"username":"42"}`},
-		{"all", nil, []string{"--user", "42", "--name", "Ann; the 2nd", "--roles", "a,b", "--channels", "room:*,x", "--ttl", "5m", "--audience", "app", "--issuer", "dev",
-			"--claim", `team="blue; or, green"`, "--claim", `big=9007199254740993`, "--claim", `o={"a":[1,null]}`, "--jwt-secret", tokenSecret},
+		{"all", nil, []string{"--user", "42", "--name", "Ann; the 2nd", "--roles", "a,b", "--channels", "room:*,x", "--ttl",
+			"5m", "--audience", "app", "--issuer", "dev",
+			"--claim", `team="blue; or, green"`, "--claim", `big=9007199254740993`, "--claim", `o={"a":[1,null]}`,
+			"--jwt-secret", tokenSecret},
 			auth.Config{Audience: []string{"app"}, Issuer: "dev", RequireExpiry: true},
 			`{"authenticated":true,"claims":{"aud":"app","big":9007199254740993,"channels":["room:*","x"],"iss":"dev","o":{"a":[1,null]},"preferred_username":"Ann; the 2nd",` +
 				`"roles":["a","b"],"sub":"42","team":"blue; or, green"},"id":"42","roles":["a","b"],"username":"Ann; the 2nd"}`},
-		{"repeated lists", nil, []string{"--user", "u", "--roles", "a", "--roles", "b", "--channels", "x", "--channels", "y", "--jwt-secret", tokenSecret}, auth.Config{},
+		{"repeated lists", nil, []string{"--user", "u", "--roles", "a", "--roles", "b", "--channels", "x", "--channels", "y",
+			"--jwt-secret", tokenSecret}, auth.Config{},
 			`{"authenticated":true,"claims":{"channels":["x","y"],"roles":["a","b"],"sub":"u"},"id":"u","roles":["a","b"],"username":"u"}`},
 		{"a file", nil, []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "one")}, auth.Config{}, ""},
-		{"the first of a file", nil, []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "two")}, auth.Config{}, ""},
-		{"the environment", map[string]string{"JWT_SECRET": tokenSecret, "JWT_AUDIENCE": "app,other", "JWT_ISSUER": "dev"}, []string{"--user", "u"},
+		{"the first of a file", nil, []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "two")}, auth.Config{},
+			""},
+		{"the environment", map[string]string{"JWT_SECRET": tokenSecret, "JWT_AUDIENCE": "app,other", "JWT_ISSUER": "dev"},
+			[]string{"--user", "u"},
 			auth.Config{Audience: []string{"app"}, Issuer: "dev"}, ""},
-		{"a file from the environment", map[string]string{"JWT_SECRET_FILE": filepath.Join(files, "one")}, []string{"--user", "u"}, auth.Config{}, ""},
-		{"no other variable", map[string]string{"USER": "env", "NAME": "env", "ROLES": "env", "CHANNELS": "env", "TTL": "-1h", "CLAIM": "env=1"},
-			[]string{"--user", "u", "--jwt-secret", tokenSecret}, auth.Config{RequireExpiry: true}, `{"authenticated":true,"claims":{"sub":"u"},"id":"u","roles":[],"username":"u"}`},
+		{"a file from the environment", map[string]string{"JWT_SECRET_FILE": filepath.Join(files, "one")},
+			[]string{"--user", "u"}, auth.Config{}, ""},
+		{"no other variable", map[string]string{"USER": "env", "NAME": "env", "ROLES": "env", "CHANNELS": "env", "TTL": "-1h",
+			"CLAIM": "env=1"},
+			[]string{"--user", "u", "--jwt-secret",
+				tokenSecret}, auth.Config{RequireExpiry: true},
+			`{"authenticated":true,"claims":{"sub":"u"},"id":"u","roles":[],"username":"u"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for name, value := range tt.env {
@@ -103,7 +113,8 @@ func TestTokenTime(t *testing.T) {
 		{"for ever", []string{"--ttl", "0"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			id, _ := minted(t, auth.Config{Leeway: -1}, append([]string{"--user", "u", "--jwt-secret", tokenSecret}, tt.ttl...)...)
+			id, _ := minted(t, auth.Config{Leeway: -1},
+				append([]string{"--user", "u", "--jwt-secret", tokenSecret}, tt.ttl...)...)
 			left := time.Until(id.Until)
 			switch {
 			case tt.want == 0 && !id.Until.IsZero():
@@ -126,21 +137,29 @@ func TestBadToken(t *testing.T) {
 	}{
 		{"no user", []string{"--jwt-secret", tokenSecret}, []string{"--user"}},
 		{"an empty user", []string{"--user=", "--jwt-secret", tokenSecret}, []string{"--user", "1 to 255 bytes"}},
-		{"a user with a line end", []string{"--user=a\nb", "--jwt-secret", tokenSecret}, []string{"--user", "control characters"}},
+		{"a user with a line end", []string{"--user=a\nb", "--jwt-secret", tokenSecret},
+			[]string{"--user", "control characters"}},
 		{"no secret", []string{"--user", "u"}, []string{"--jwt-secret", "ROLLCALL_JWT_SECRET"}},
 		{"a short secret", []string{"--user", "u", "--jwt-secret", "short"}, []string{"--jwt-secret", "at least 32"}},
-		{"a short secret in a file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "short")}, []string{"--jwt-secret-file", "at least 32"}},
-		{"secret and file", append([]string{"--jwt-secret-file", filepath.Join(files, "empty")}, good...), []string{"--jwt-secret-file", "not both"}},
-		{"no file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "none")}, []string{"--jwt-secret-file", "can be read"}},
-		{"an empty file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "empty")}, []string{"--jwt-secret-file", "no secret"}},
-		{"a claim without value", append([]string{"--claim", "team"}, good...), []string{"--claim", "a name and a JSON value"}},
+		{"a short secret in a file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "short")},
+			[]string{"--jwt-secret-file", "at least 32"}},
+		{"secret and file", append([]string{"--jwt-secret-file", filepath.Join(files, "empty")}, good...),
+			[]string{"--jwt-secret-file", "not both"}},
+		{"no file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "none")},
+			[]string{"--jwt-secret-file", "can be read"}},
+		{"an empty file", []string{"--user", "u", "--jwt-secret-file", filepath.Join(files, "empty")},
+			[]string{"--jwt-secret-file", "no secret"}},
+		{"a claim without value", append([]string{"--claim", "team"}, good...),
+			[]string{"--claim", "a name and a JSON value"}},
 		{"a claim without name", append([]string{"--claim", "=1"}, good...), []string{"--claim", "a name and a JSON value"}},
-		{"a claim that is no JSON", append([]string{"--claim", "team=blue"}, good...), []string{"--claim", "team", "in quotes"}},
+		{"a claim that is no JSON", append([]string{"--claim", "team=blue"}, good...),
+			[]string{"--claim", "team", "in quotes"}},
 		{"a claim of two values", append([]string{"--claim", "team=1 2"}, good...), []string{"--claim", "team", "no JSON"}},
 		{"sub as a claim", append([]string{"--claim", `sub="root"`}, good...), []string{"--claim", "--user"}},
 		{"iat as a claim", append([]string{"--claim", `iat=1`}, good...), []string{"--claim", "minting"}},
 		{"exp as a claim and a flag", append([]string{"--claim", `exp=1`}, good...), []string{"--claim", "--ttl"}},
-		{"roles as a claim and a flag", append([]string{"--claim", `roles="a"`, "--roles", "b"}, good...), []string{"--claim", "--roles"}},
+		{"roles as a claim and a flag", append([]string{"--claim", `roles="a"`, "--roles", "b"}, good...),
+			[]string{"--claim", "--roles"}},
 		{"a time that is none", append([]string{"--ttl", "soon"}, good...), []string{"--ttl", "duration"}},
 		{"too long", append([]string{"--name", strings.Repeat("x", auth.MaxToken)}, good...), []string{"fewer claims"}},
 	} {

@@ -24,7 +24,8 @@ type tokenFlags struct {
 }
 
 // fieldFlags names the flag behind each field of auth.Config.
-var fieldFlags = map[string]string{"Secrets": "--jwt-secret", "PublicKeys": "--jwt-public-key", "JWKSURL": "--jwks-url", "Audience": "--jwt-audience", "Leeway": "--jwt-leeway"}
+var fieldFlags = map[string]string{"Secrets": "--jwt-secret", "PublicKeys": "--jwt-public-key", "JWKSURL": "--jwks-url",
+	"Audience": "--jwt-audience", "Leeway": "--jwt-leeway"}
 
 // config reads the flags and their files.
 func (f *tokenFlags) config() (auth.Config, error) {
@@ -50,8 +51,8 @@ func (f *tokenFlags) config() (auth.Config, error) {
 	return c, nil
 }
 
-// jwtSecrets are the secrets of --jwt-secret or --jwt-secret-file; none when neither is given. The file has one a line, and
-// several while they are changed; empty lines and those that begin with # do not count.
+// jwtSecrets are the secrets of --jwt-secret or --jwt-secret-file; none when neither is given. The file has one a line,
+// and several while they are changed; empty lines and those that begin with # do not count.
 func jwtSecrets(text, file string) (secrets [][]byte, err error) {
 	if file == "" && text != "" {
 		return [][]byte{[]byte(text)}, nil

@@ -88,7 +88,8 @@ func (b *browser) tab(name string) *page {
 	if err := chromedp.Do(p.ctx); err != nil { // without a bound: its end would be the tab's
 		b.t.Fatalf("open a tab for %s: %v", name, err)
 	}
-	p.run("be looked at", command(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}))
+	p.run("be looked at", command(emulation.SetFocusEmulationEnabled,
+		emulation.SetFocusEmulationEnabledParams{Enabled: true}))
 	return p
 }
 

@@ -105,7 +105,8 @@ func TestNodeKilled(t *testing.T) {
 	bob.await("both people", people("ada", "bob"))
 
 	s.nodes[0].Kill()
-	ada.await("that the connection is lost", `["waiting", "connecting"].includes(document.getElementById("connection").dataset.phase)`)
+	ada.await("that the connection is lost",
+		`["waiting", "connecting"].includes(document.getElementById("connection").dataset.phase)`)
 	ada.say("written without a connection")
 	ada.await("the message, waiting", `document.querySelectorAll("#messages [data-pending]").length === 1`)
 	s.fronts[0].Retarget(s.nodes[1].Addr())
@@ -207,7 +208,8 @@ func TestSentAway(t *testing.T) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	path := "/_api/connections/" + list.Connections[0].ID + "?reason=enough"
-	if status, text, _ := nodetest.Request(t.Context(), http.MethodDelete, n.Addr(), path, ""); status != http.StatusNoContent {
+	if status, text, _ := nodetest.Request(t.Context(), http.MethodDelete, n.Addr(), path,
+		""); status != http.StatusNoContent {
 		t.Fatalf("status %d: %s", status, text)
 	}
 	ada.await("why", shown("connection-text", "enough"))

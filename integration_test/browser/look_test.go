@@ -28,7 +28,8 @@ var looks = []struct {
 }
 
 // The page is readable in every look: text contrasts with what is behind it, nothing is wider than the screen, and all
-// that can be used has a name. With ROLLCALL_SHOT=FILE.png a picture of each look is written; the first is the README's.
+// that can be used has a name. With ROLLCALL_SHOT=FILE.png a picture of each look is written; the first is the
+// README's.
 func TestLook(t *testing.T) {
 	b := startBrowser(t)
 	s := startStage(t)
@@ -70,12 +71,13 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// scene fills the lobby: people on both nodes, on devices of all kinds, a talk, somebody who writes. A colour follows from
-// an id; these ids have colours that can be told apart.
+// scene fills the lobby: people on both nodes, on devices of all kinds, a talk, somebody who writes. A colour follows
+// from an id; these ids have colours that can be told apart.
 func scene(t *testing.T, s *stage, ada *page) {
 	t.Helper()
 	enter := func(node int, user, name, device, client, state string) *nodetest.Client {
-		q := url.Values{"room": {"lobby"}, "user": {user}, "name": {name}, "device": {device}, "client": {client}, "state": {state}}
+		q := url.Values{"room": {"lobby"}, "user": {user}, "name": {name}, "device": {device}, "client": {client},
+			"state": {state}}
 		return nodetest.Dial(t, s.nodes[node].Addr(), "/ws/chat?"+q.Encode())
 	}
 	said := func(c *nodetest.Client, user, text string) {

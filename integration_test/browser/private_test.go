@@ -15,7 +15,8 @@ import (
 func TestPrivatePage(t *testing.T) {
 	b := startBrowser(t)
 	issuer := tokentest.NewIssuer(t)
-	n := nodetest.Start(t, nodetest.Options{App: "../../examples/private", Flags: append(issuer.Flags(), "--dev", "--jwt-leeway", "0s")})
+	n := nodetest.Start(t, nodetest.Options{App: "../../examples/private",
+		Flags: append(issuer.Flags(), "--dev", "--jwt-leeway", "0s")})
 	token := func(user string, ttl time.Duration) string {
 		return issuer.Token(user, ttl, tokentest.Claims{"preferred_username": user + "!", "channels": []string{"room:green"}})
 	}
@@ -35,14 +36,16 @@ func TestPrivatePage(t *testing.T) {
 
 	renew := func(token string) {
 		t.Helper()
-		bob.do(`document.querySelector("#renew input").value = ` + nodetest.JSON(token) + `; document.getElementById("renew").requestSubmit()`)
+		bob.do(`document.querySelector("#renew input").value = ` + nodetest.JSON(token) +
+			`; document.getElementById("renew").requestSubmit()`)
 	}
 	renew(token("ada", time.Hour))
 	bob.await("why not", `document.getElementById("token").textContent === "Not renewed: the token is for another user."`)
 	renew(token("bob", 12*time.Second))
 	bob.await("the new time", `document.getElementById("token").textContent.startsWith("Renewed until")`)
 	bob.await("the end", `document.getElementById("status").textContent === "The token has expired: give a new one."`)
-	ada.await("that Bob has gone", `[...document.querySelectorAll("#people li")].map((li) => li.textContent).join() === "ada!online"`)
+	ada.await("that Bob has gone",
+		`[...document.querySelectorAll("#people li")].map((li) => li.textContent).join() === "ada!online"`)
 	renew(token("bob", time.Hour))
 	ada.await("that Bob is back", `document.querySelectorAll("#people li").length === 2`)
 

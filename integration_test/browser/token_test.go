@@ -9,12 +9,13 @@ import (
 	"rollcall/testkit/tokentest"
 )
 
-// The client in docs/auth.md gives its token as a subprotocol, renews it while connected, and comes back with a new one when
-// the old one has expired.
+// The client in docs/auth.md gives its token as a subprotocol, renews it while connected, and comes back with a new one
+// when the old one has expired.
 func TestTokenClient(t *testing.T) {
 	b := startBrowser(t)
 	issuer := tokentest.NewIssuer(t)
-	node := nodetest.Start(t, nodetest.Options{App: "../testdata/private", Flags: append(issuer.Flags(), "--jwt-leeway", "0s")})
+	node := nodetest.Start(t, nodetest.Options{App: "../testdata/private",
+		Flags: append(issuer.Flags(), "--jwt-leeway", "0s")})
 	p := b.tab("Ann")
 	p.load("http://" + node.Addr() + "/open")
 	p.do(snippet(t, "protocol.md", "// stay_connected.js") + snippet(t, "auth.md", "// stay_signed_in.js") + `
@@ -47,12 +48,15 @@ func TestTokenClient(t *testing.T) {
 	p.await("the first frame", `got.length === 1 && got[0] === "ann"`)
 	p.await("a renewal", `sent.length === 1 && JSON.parse(sent[0]).event === "token"`)
 	began := time.Now()
-	nodetest.Eventually(t, "the first token expires", time.Minute, func() bool { return time.Since(began) > 3*time.Second })
-	p.await("the same connection, still open", `opened.length === 1 && opened[0].readyState === 1 && got.length === 1 && opened[0].protocol === "rollcall"`)
+	nodetest.Eventually(t, "the first token expires", time.Minute,
+		func() bool { return time.Since(began) > 3*time.Second })
+	p.await("the same connection, still open",
+		`opened.length === 1 && opened[0].readyState === 1 && got.length === 1 && opened[0].protocol === "rollcall"`)
 	p.do(`client.end()`)
 	p.await("the end", `codes.join() === "1000"`)
 
-	start(soon(), "", "", "", "", issuer.Token("ann", time.Hour, nil)) // the login is away when a renewal is due, for longer than the token lives
+	// the login is away when a renewal is due, for longer than the token lives
+	start(soon(), "", "", "", "", issuer.Token("ann", time.Hour, nil))
 	p.await("closed", `codes[0] === 4401`)
 	p.await("another connection", `opened.length === 2 && opened[1].readyState === 1 && got.length === 2`)
 	p.do(`client.end()`)

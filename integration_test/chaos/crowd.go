@@ -111,7 +111,8 @@ func (p *person) live(ctx context.Context) {
 	}
 }
 
-// look drops devices whose connection has ended. Who was sent away from a node that is being replaced comes back elsewhere.
+// look drops devices whose connection has ended. Who was sent away from a node that is being replaced comes back
+// elsewhere.
 func (p *person) look(ctx context.Context) {
 	var left []*device
 	var back []*host

@@ -36,12 +36,16 @@ type device struct {
 	frames int
 }
 
-var paths = map[history.Route]string{history.Plain: "/ws/do", history.Devices: "/ws/devices", history.Script: "/api/custom/test/do"}
+var paths = map[history.Route]string{history.Plain: "/ws/do", history.Devices: "/ws/devices",
+	history.Script: "/api/custom/test/do"}
 
 // dial connects a device to a node. It may be refused or time out: then it is no device, and leaves no history.
-func (r *run) dial(ctx context.Context, h *host, user string, route history.Route, rooms []string, within time.Duration) (*device, error) {
-	d := &device{run: r, host: h, rooms: rooms, hist: &history.Client{Name: r.name(), User: user, Route: route, Node: h.name},
-		states: map[string]string{}, labels: map[string]string{}, seen: map[string]bool{}, views: map[string]*history.View{}, said: map[string]int{}, asked: map[int]string{}}
+func (r *run) dial(ctx context.Context, h *host, user string, route history.Route, rooms []string,
+	within time.Duration) (*device, error) {
+	d := &device{run: r, host: h, rooms: rooms,
+		hist:   &history.Client{Name: r.name(), User: user, Route: route, Node: h.name},
+		states: map[string]string{}, labels: map[string]string{}, seen: map[string]bool{}, views: map[string]*history.View{},
+		said: map[string]int{}, asked: map[int]string{}}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	d.mu.Lock() // nothing is heard before the history says that it is connected
@@ -215,10 +219,12 @@ func (d *device) say(room string, padding string) {
 		d.call("solidb.ws.channel.broadcast", room, message)
 		return
 	}
-	d.sendLocked(map[string]any{"raw": map[string]any{"broadcast_channel": map[string]any{"channel": room, "message": message}}})
+	d.sendLocked(map[string]any{"raw": map[string]any{"broadcast_channel": map[string]any{"channel": room,
+		"message": message}}})
 }
 
-// leave ends the connection: with a close frame of a code, or without one (0). From now on its user does not count with it.
+// leave ends the connection: with a close frame of a code, or without one (0). From now on its user does not count with
+// it.
 func (d *device) leave(code int) {
 	d.mu.Lock()
 	if d.left = true; !d.over {
@@ -270,12 +276,14 @@ func (d *device) differs(truth map[string]map[string]string) string {
 		for user, metas := range truth[room] {
 			has, here := v.Users[user]
 			if !v.Ignores(user) && (!here || d.hist.Route == history.Devices && has != metas) {
-				return fmt.Sprintf("%s (%s on %s) in %s has %q of %s, not %q", d.hist.Name, d.hist.Route, d.host.name, room, has, user, metas)
+				return fmt.Sprintf("%s (%s on %s) in %s has %q of %s, not %q", d.hist.Name, d.hist.Route, d.host.name, room, has,
+					user, metas)
 			}
 		}
 		for user := range v.Users {
 			if _, here := truth[room][user]; !here && !v.Ignores(user) {
-				return fmt.Sprintf("%s (%s on %s) in %s has %s, who is not there", d.hist.Name, d.hist.Route, d.host.name, room, user)
+				return fmt.Sprintf("%s (%s on %s) in %s has %s, who is not there", d.hist.Name, d.hist.Route, d.host.name, room,
+					user)
 			}
 		}
 	}

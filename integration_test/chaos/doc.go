@@ -1,5 +1,5 @@
-// Package chaos lets a cluster live through faults while a crowd of clients comes and goes, and has the package history judge
-// what the clients were told: real node processes, real Redis servers, real WebSockets.
+// Package chaos lets a cluster live through faults while a crowd of clients comes and goes, and has the package history
+// judge what the clients were told: real node processes, real Redis servers, real WebSockets.
 //
 //	run.go       one run: the rounds of unrest, fault, rest
 //	site.go      Redis, the nodes, and the proxies between them
@@ -9,6 +9,6 @@
 //	report.go    what came out, for a reader
 //	watchdog.go  notes when this process itself did not run
 //
-// Only its tests use it. A run starts a goroutine for each person, each client's reader, each node's lists and the watchdog,
-// and waits for all. What people and faults do comes from the seed; when exactly it happens does not.
+// Only its tests use it. A run starts a goroutine for each person, each client's reader, each node's lists and the
+// watchdog, and waits for all. What people and faults do comes from the seed; when exactly it happens does not.
 package chaos

@@ -33,9 +33,11 @@ func (d *device) hearPresence(f nodetest.Frame) {
 	for _, fault := range f.Faults {
 		switch fault.Kind {
 		case roster.Again:
-			d.noteLocked(history.Event{Kind: history.Again, Room: d.run.intern(f.Channel), User: d.run.intern(fault.User), Frame: d.frames})
+			d.noteLocked(history.Event{Kind: history.Again, Room: d.run.intern(f.Channel), User: d.run.intern(fault.User),
+				Frame: d.frames})
 		case roster.Malformed:
-			d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault.String(), Frame: d.frames})
+			d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault.String(),
+				Frame: d.frames})
 		case roster.Stranger: // the checker finds that itself
 		}
 	}
@@ -186,6 +188,7 @@ func (d *device) hearBroadcast(text string) {
 		s = m.Event.Data
 	}
 	if s.Say != "" {
-		d.noteLocked(history.Event{Kind: history.Heard, Room: d.run.intern(s.Room), Device: d.run.intern(s.Say), Number: s.N, Frame: d.frames})
+		d.noteLocked(history.Event{Kind: history.Heard, Room: d.run.intern(s.Room), Device: d.run.intern(s.Say), Number: s.N,
+			Frame: d.frames})
 	}
 }

@@ -44,7 +44,8 @@ func readMutation(t *testing.T, path string) mutation {
 	return m
 }
 
-// build makes a node of a copy of the source with the patch in it; it fails when the patch does not fit the code any more.
+// build makes a node of a copy of the source with the patch in it; it fails when the patch does not fit the code any
+// more.
 func (m mutation) build(t *testing.T) (node string) {
 	t.Helper()
 	dir := t.TempDir()

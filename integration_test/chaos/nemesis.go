@@ -101,8 +101,8 @@ type struck struct {
 	index int
 }
 
-// strike does one fault, or two together, while the crowd goes on; then the crowd rests and the faults end. It returns how
-// many there were.
+// strike does one fault, or two together, while the crowd goes on; then the crowd rests and the faults end. It returns
+// how many there were.
 func (n *nemesis) strike(ctx context.Context) int {
 	count := 1
 	if n.rng.IntN(100) < n.run.plan.Mixed {

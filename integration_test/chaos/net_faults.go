@@ -11,11 +11,17 @@ var proxied = []string{"standalone"}
 // netFaults are what can become of the ways between a node and Redis, and between clients and a node.
 func netFaults() []kind {
 	return []kind{
-		{"node-cut", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).Refuse, (*redistest.Proxy).Resume) }},
+		{"node-cut", proxied, func(n *nemesis) *blow {
+			return cutOff(n, (*redistest.Proxy).Refuse,
+				(*redistest.Proxy).Resume)
+		}},
 		{"node-half-open", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).Drop, reset) }},
 		{"node-deaf", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).DropAnswers, reset) }},
 		{"node-dumb", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).DropRequests, reset) }},
-		{"node-late", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).Hold, (*redistest.Proxy).Resume) }},
+		{"node-late", proxied, func(n *nemesis) *blow {
+			return cutOff(n, (*redistest.Proxy).Hold,
+				(*redistest.Proxy).Resume)
+		}},
 		{"node-slow", proxied, slowNode},
 		{"node-unheard", proxied, func(n *nemesis) *blow { return cutOff(n, (*redistest.Proxy).DropSubscriptions, reset) }},
 		{"node-kill-late", proxied, killLate},
@@ -67,7 +73,8 @@ func slowNode(n *nemesis) *blow {
 	}
 	by := n.between(5*time.Millisecond, 150*time.Millisecond)
 	h.redis.Slow(by)
-	return &blow{hosts: []*host{h}, note: note("by %v", by), lasts: n.between(time.Second, 3*time.Second), end: h.redis.Resume}
+	return &blow{hosts: []*host{h}, note: note("by %v", by), lasts: n.between(time.Second, 3*time.Second),
+		end: h.redis.Resume}
 }
 
 // silenceClients lets a node's clients vanish without a word: nothing reaches it from them, and no end of a connection.
@@ -82,5 +89,6 @@ func silenceClients(n *nemesis) *blow {
 			d.leave(0)
 		}
 	}
-	return &blow{hosts: []*host{h}, lasts: 3*n.run.plan.Times.Ping + n.run.plan.Times.Ping/2, end: func() { reset(h.front) }}
+	return &blow{hosts: []*host{h}, lasts: 3*n.run.plan.Times.Ping + n.run.plan.Times.Ping/2,
+		end: func() { reset(h.front) }}
 }

@@ -71,8 +71,8 @@ func freezeNode(n *nemesis, lasts time.Duration) *blow {
 	return &blow{hosts: []*host{h}, note: note("for %v", lasts), lasts: lasts, end: h.node.Thaw}
 }
 
-// starveNode lets a node run out of memory: it gets no more, and is then made to want some. Where the limit can't be set, or
-// the node contrives to live without, it is killed, as the kernel would.
+// starveNode lets a node run out of memory: it gets no more, and is then made to want some. Where the limit can't be
+// set, or the node contrives to live without, it is killed, as the kernel would.
 func starveNode(n *nemesis) *blow {
 	h := n.host()
 	if h == nil {
@@ -81,7 +81,8 @@ func starveNode(n *nemesis) *blow {
 	limited := h.node.Starve()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	body := nodetest.JSON(map[string]any{"call": "json.encode", "args": []any{map[string]any{"$repeat": "x", "times": 1 << 19}}})
+	body := nodetest.JSON(map[string]any{"call": "json.encode",
+		"args": []any{map[string]any{"$repeat": "x", "times": 1 << 19}}})
 	for limited && !h.node.Exited() && ctx.Err() == nil {
 		done := make(chan struct{})
 		const callers = 16

@@ -13,8 +13,10 @@ import (
 
 // short are the leases of most runs: many faults fit into a minute. defaults are those of SPEC 3.
 var (
-	short    = history.Times{Lease: 2 * time.Second, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: 1500 * time.Millisecond, Restart: 2 * time.Second}
-	defaults = history.Times{Lease: 6 * time.Second, Grace: time.Second, Heartbeat: 2 * time.Second, Ping: 1500 * time.Millisecond, Restart: 5 * time.Second}
+	short = history.Times{Lease: 2 * time.Second, Grace: time.Second, Heartbeat: 500 * time.Millisecond,
+		Ping: 1500 * time.Millisecond, Restart: 2 * time.Second}
+	defaults = history.Times{Lease: 6 * time.Second, Grace: time.Second, Heartbeat: 2 * time.Second,
+		Ping: 1500 * time.Millisecond, Restart: 5 * time.Second}
 )
 
 // freeze is the longest that Redis is frozen, mostly.
@@ -22,7 +24,8 @@ const freeze = 3 * time.Second
 
 // String is the plan as plansFrom reads it.
 func (p Plan) String() string {
-	text := fmt.Sprintf("redis=%s seed=%d faults=%d nodes=%d people=%d mixed=%d", p.Redis, p.Seed, p.Faults, p.Nodes, p.People, p.Mixed)
+	text := fmt.Sprintf("redis=%s seed=%d faults=%d nodes=%d people=%d mixed=%d", p.Redis, p.Seed, p.Faults, p.Nodes,
+		p.People, p.Mixed)
 	if p.Times == defaults {
 		text += " defaults=1"
 	}
@@ -35,8 +38,8 @@ func (p Plan) String() string {
 	return text
 }
 
-// plansFrom reads ROLLCALL_CHAOS: nothing is the short form, with fixed seeds; "full" is make chaos; words like those of
-// Plan.String are one run.
+// plansFrom reads ROLLCALL_CHAOS: nothing is the short form, with fixed seeds; "full" is make chaos; words like those
+// of Plan.String are one run.
 func plansFrom(t *testing.T) (plans []Plan, full bool) {
 	t.Helper()
 	base := Plan{Redis: "standalone", Seed: 1, Faults: 20, Nodes: 3, People: 60, Rooms: 6, Mixed: 25,
@@ -87,7 +90,8 @@ func readPlan(t *testing.T, p *Plan, text string) {
 		case "freeze":
 			p.Freeze, err = time.ParseDuration(value)
 		case "seed", "faults", "nodes", "people", "mixed":
-			into := map[string]any{"seed": &p.Seed, "faults": &p.Faults, "nodes": &p.Nodes, "people": &p.People, "mixed": &p.Mixed}[name]
+			into := map[string]any{"seed": &p.Seed, "faults": &p.Faults, "nodes": &p.Nodes, "people": &p.People,
+				"mixed": &p.Mixed}[name]
 			_, err = fmt.Sscan(value, into)
 		default:
 			err = fmt.Errorf("unknown")

@@ -21,7 +21,8 @@ func redisFaults() []kind {
 		{"redis-kill-normal", everywhere, func(n *nemesis) *blow { return killClients(n, "normal") }},
 		{"redis-overflow", everywhere, overflow},
 		{"redis-failover", sentinel, func(n *nemesis) *blow { return failover(n, 0) }},
-		{"redis-failover-lossy", sentinel, func(n *nemesis) *blow { return failover(n, n.between(200*time.Millisecond, time.Second)) }},
+		{"redis-failover-lossy", sentinel,
+			func(n *nemesis) *blow { return failover(n, n.between(200*time.Millisecond, time.Second)) }},
 	}
 }
 
@@ -45,7 +46,8 @@ func restart(n *nemesis, again func(*redistest.Process)) *blow {
 	}}
 }
 
-// freezeRedis stops Redis for a time. A master that is watched by Sentinel is only stopped for less than makes a failover.
+// freezeRedis stops Redis for a time. A master that is watched by Sentinel is only stopped for less than makes a
+// failover.
 func freezeRedis(n *nemesis) *blow {
 	p := n.victim()
 	longest := n.run.plan.Freeze
@@ -130,8 +132,8 @@ func failover(n *nemesis, lossy time.Duration) *blow {
 	}}
 }
 
-// awaitInSync waits until the replica has what its master has now: an earlier fault may have broken their link, and then a
-// failover would lose all since, not the time that it is to lose.
+// awaitInSync waits until the replica has what its master has now: an earlier fault may have broken their link, and
+// then a failover would lose all since, not the time that it is to lose.
 func (n *nemesis) awaitInSync(master *redistest.Process) {
 	n.run.t.Helper()
 	const patience = 20 * time.Second

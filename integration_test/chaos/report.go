@@ -70,8 +70,9 @@ func leases(times history.Times) string {
 	return ""
 }
 
-// Missed says which aims were not reached, over all faults of runs with these leases: at the 99th percentile views are exact within history.Back, but
-// for users of killed nodes and removals that are held back for a lease time, which may take Times.Gone.
+// Missed says which aims were not reached, over all faults of runs with these leases: at the 99th percentile views are
+// exact within history.Back, but for users of killed nodes and removals that are held back for a lease time, which may
+// take Times.Gone.
 func (t *Tally) Missed(times history.Times) (texts []string) {
 	var all []history.Measure
 	for name, list := range t.times {

@@ -52,7 +52,8 @@ type run struct {
 // Run lets a cluster live through a plan and gives what happened. It ends early at a point of rest that does not come.
 func Run(t testing.TB, plan Plan) *history.Record {
 	t.Helper()
-	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times}, lists: map[string]*history.Client{},
+	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times},
+		lists: map[string]*history.Client{},
 		texts: map[string]string{}, devices: map[*device]bool{}}
 	r.site = newSite(t, startRedis(t, plan.Redis), plan.Times)
 	r.crowd = newCrowd(r)
@@ -99,7 +100,8 @@ func (r *run) join(ctx context.Context) {
 	r.t.Helper()
 	h := r.site.add()
 	r.mu.Lock()
-	list := &history.Client{Name: "list-" + h.name, Route: history.List, Node: h.name, Events: []history.Event{{At: r.clock.now(), Kind: history.Opened}}}
+	list := &history.Client{Name: "list-" + h.name, Route: history.List, Node: h.name,
+		Events: []history.Event{{At: r.clock.now(), Kind: history.Opened}}}
 	r.lists[h.name] = list
 	r.rec.Clients = append(r.rec.Clients, list)
 	r.mu.Unlock()
@@ -155,7 +157,8 @@ func (r *run) rounds(ctx context.Context, n *nemesis) {
 	}
 }
 
-// rest waits until every view is exact, and notes a point of rest. The crowd rests already. False when it does not come.
+// rest waits until every view is exact, and notes a point of rest. The crowd rests already. False when it does not
+// come.
 func (r *run) rest(over time.Duration) bool {
 	quiet := r.clock.now()
 	limit := max(quiet, over) + r.plan.Times.Gone() + 3*r.plan.Times.Ping + 5*time.Second
@@ -246,7 +249,8 @@ func (r *run) list(h *host, room string) (map[string]string, error) {
 			} `json:"metas"`
 		}
 	}
-	if status != http.StatusOK || json.Unmarshal([]byte(answer), &reply) != nil || reply.Error != "" || len(reply.Results) != 1 {
+	if status != http.StatusOK || json.Unmarshal([]byte(answer), &reply) != nil || reply.Error != "" ||
+		len(reply.Results) != 1 {
 		return nil, fmt.Errorf("%d %s", status, answer)
 	}
 	users := map[string][]string{}

@@ -85,7 +85,8 @@ func (s *site) all() []*host {
 	return s.hosts[:len(s.hosts):len(s.hosts)]
 }
 
-// some picks a node, another one than but if there is one; nil when there is none. A balancer gives clients none that is replaced.
+// some picks a node, another one than but if there is one; nil when there is none. A balancer gives clients none that
+// is replaced.
 func (s *site) some(rng *rand.Rand, but *host) *host {
 	all := slices.DeleteFunc(slices.Clone(s.all()), func(h *host) bool { return h.rolls.Load() })
 	if len(all) == 0 {

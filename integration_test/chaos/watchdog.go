@@ -9,8 +9,8 @@ import (
 
 const (
 	watchEvery = 20 * time.Millisecond
-	// stallAfter is the lateness of a tick that counts: the machine had no time for this process, and so likely none for the
-	// nodes either.
+	// stallAfter is the lateness of a tick that counts: the machine had no time for this process, and so likely none for
+	// the nodes either.
 	stallAfter = 100 * time.Millisecond
 )
 

@@ -26,7 +26,8 @@ func TestUsersSeeEachOtherAndSurviveAKilledNode(t *testing.T) {
 	defer cancel()
 	const room = "lobby"
 
-	for path, want := range map[string]int{"/metrics": 404, "/readyz": 404, "/healthz": 404, "/_api/nodes": 403} { // not for the outside
+	// not for the outside
+	for path, want := range map[string]int{"/metrics": 404, "/readyz": 404, "/healthz": 404, "/_api/nodes": 403} {
 		if got := s.status(t, path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}

@@ -23,7 +23,8 @@ func TestMintSnippets(t *testing.T) {
 		t.Fatal(err)
 	}
 	const secret = "the secret of this test, long enough"
-	v, err := auth.New(t.Context(), auth.Config{Secrets: [][]byte{[]byte(secret)}, RequireExpiry: true, Log: slog.New(slog.DiscardHandler)})
+	v, err := auth.New(t.Context(),
+		auth.Config{Secrets: [][]byte{[]byte(secret)}, RequireExpiry: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,8 @@ func TestMintSnippets(t *testing.T) {
 	} {
 		t.Run(tt.lang, func(t *testing.T) {
 			need(t, tt.run[0])
-			begin := regexp.MustCompile("(?s)```" + tt.lang + "\n((?://|#) " + regexp.QuoteMeta(tt.file) + ".*?)```").FindSubmatch(page)
+			begin := regexp.MustCompile("(?s)```" + tt.lang + "\n((?://|#) " + regexp.QuoteMeta(tt.file) +
+				".*?)```").FindSubmatch(page)
 			if begin == nil {
 				t.Fatalf("no snippet of %s", tt.file)
 			}
@@ -57,7 +59,8 @@ func TestMintSnippets(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			left := time.Until(id.Until)
-			if id.ID != "42" || !strings.Contains(string(id.User), `"username":"ann"`) || !id.Permissions.Allows("room:1") || left < 14*time.Minute || left > 16*time.Minute {
+			if id.ID != "42" || !strings.Contains(string(id.User), `"username":"ann"`) || !id.Permissions.Allows("room:1") ||
+				left < 14*time.Minute || left > 16*time.Minute {
 				t.Errorf("it is for %s, until %v", id.User, id.Until)
 			}
 		})

@@ -20,11 +20,12 @@ var operatingPage = Page{File: "operating.md"}
 var pages = []Page{apiPage, authPage, handlersPage, operatingPage, testingPage}
 
 // handlersPage is docs/handlers.md: how scripts are registered.
-var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"}, Before: func(t *testing.T, _ []string, dir string) {
-	if err := os.WriteFile(filepath.Join(dir, "chat.ws.lua"), []byte("solidb.ws.send('hello')\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}}
+var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"},
+	Before: func(t *testing.T, _ []string, dir string) {
+		if err := os.WriteFile(filepath.Join(dir, "chat.ws.lua"), []byte("solidb.ws.send('hello')\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}}
 
 // testingPage is docs/testing.md: each of its listings is the file that its first line names.
 var testingPage = Page{File: "testing.md", Before: func(t *testing.T, _ []string, dir string) {
@@ -123,7 +124,8 @@ func TestRunnerSaysNo(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
-	if got, err := blocksOf("a\n```sh\nx\n```\n\n  ```json example\n{}\n  ```\n"); err != nil || len(got) != 2 || got[0].text != "x\n" || got[1].lang != "json example" {
+	if got, err := blocksOf("a\n```sh\nx\n```\n\n  ```json example\n{}\n  ```\n"); err != nil || len(got) != 2 ||
+		got[0].text != "x\n" || got[1].lang != "json example" {
 		t.Errorf("blocks are %v, %v", got, err)
 	}
 	if _, err := blocksOf("```sh\nx\n"); err == nil || !strings.Contains(err.Error(), "no end") {

@@ -61,7 +61,8 @@ func TestPagesNameTargets(t *testing.T) {
 // CI checks nothing that cannot be run by make: after the machine is set up, each section is a target.
 func TestCIRunsTargets(t *testing.T) {
 	all, run := targets(t), 0
-	for _, m := range regexp.MustCompile(`(?m)^section "([^"]+)" (.*)$`).FindAllStringSubmatch(readRoot(t, ".ci/run"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^section "([^"]+)" (.*)$`).FindAllStringSubmatch(readRoot(t, ".ci/run"),
+		-1) {
 		words := strings.Fields(m[2])
 		switch words[0] {
 		case "install_packages", ".ci/dockerd":

@@ -1,19 +1,21 @@
-// Package docs_test runs the commands of the pages in docs/ as a reader would type them, and compares what they print with
-// what the page shows.
+// Package docs_test runs the commands of the pages in docs/ as a reader would type them, and compares what they print
+// with what the page shows.
 //
 // A page joins by an entry in pages_test.go. Then:
 //
-//   - Every block ```sh is run by bash, in the order of the page and as if in one shell: variables, functions' results kept in
-//     variables, files and the folder stay from block to block. It fails the test when a command in it fails, in a pipe too.
-//   - `rollcall` is the built program. localhost:6745 is the address of the page's first node, :6746 and :6747 of its second and
-//     third one. With Page.Nodes = 0 nothing is started: the page starts its own node, in a block ```sh background.
-//   - ```sh background is a block that does not end (`rollcall --dev`). The next one is run when the node that it starts is
-//     ready; all of them are ended, by SIGTERM, after the page.
+//   - Every block ```sh is run by bash, in the order of the page and as if in one shell: variables, functions' results
+//     kept in variables, files and the folder stay from block to block. It fails the test when a command in it fails,
+//     in a pipe too.
+//   - `rollcall` is the built program. localhost:6745 is the address of the page's first node, :6746 and :6747 of its
+//     second and third one. With Page.Nodes = 0 nothing is started: the page starts its own node, in a block ```sh
+//     background.
+//   - ```sh background is a block that does not end (`rollcall --dev`). The next one is run when the node that it
+//     starts is ready; all of them are ended, by SIGTERM, after the page.
 //   - Variables such as $KEY come from Page.Env.
-//   - When the next block of the page is ```json or ```text, it is what the commands print. ```json compares documents, one
-//     after another, whatever their spacing; ```text compares lines. "…" stands for anything inside a string or a line, a
-//     member "…" for any further members of an object, an element "…" for any further elements of an array. Ids, times and
-//     versions (UUIDs, node ids, RFC 3339 times, numbers from 10^9) need only be of the same kind.
+//   - When the next block of the page is ```json or ```text, it is what the commands print. ```json compares documents,
+//     one after another, whatever their spacing; ```text compares lines. "…" stands for anything inside a string or a
+//     line, a member "…" for any further members of an object, an element "…" for any further elements of an array.
+//     Ids, times and versions (UUIDs, node ids, RFC 3339 times, numbers from 10^9) need only be of the same kind.
 //   - curl is silent and fails on 4xx and 5xx, except where the page shows a problem document as the answer.
 //   - ```json example and ```text example show something that is not compared.
 package docs_test
@@ -40,13 +42,14 @@ import (
 
 // Page is one page of docs/ with what its reader has.
 type Page struct {
-	File  string   // "api.md"
-	Nodes int      // how many nodes run already; several share a Redis
-	App   string   // the app folder of the nodes and of blocks, from the root of the project; "": integration_test/testdata/app
+	File  string // "api.md"
+	Nodes int    // how many nodes run already; several share a Redis
+	// the app folder of the nodes and of blocks, from the root of the project; "": integration_test/testdata/app
+	App   string
 	Flags []string // of the nodes
 	Env   []string // NAME=value, for the nodes and the blocks
-	// Before is called when the nodes are ready: clients that the page speaks of come in here, and files are written into the
-	// folder in which the first block runs.
+	// Before is called when the nodes are ready: clients that the page speaks of come in here, and files are written into
+	// the folder in which the first block runs.
 	Before func(t *testing.T, addrs []string, dir string)
 }
 
@@ -153,7 +156,8 @@ func (p Page) shell(t *testing.T) *shell {
 		t.Fatal(err)
 	}
 	home := t.TempDir()
-	s := &shell{t: t, dir: filepath.Join(home, "work"), state: filepath.Join(home, "state"), own: fmt.Sprint("127.0.0.1:", redistest.FreePort(t))}
+	s := &shell{t: t, dir: filepath.Join(home, "work"), state: filepath.Join(home, "state"),
+		own: fmt.Sprint("127.0.0.1:", redistest.FreePort(t))}
 	bin := filepath.Join(home, "bin")
 	for _, dir := range []string{s.dir, bin} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -163,10 +167,12 @@ func (p Page) shell(t *testing.T) *shell {
 	if err := os.Symlink(nodetest.Binary(t), filepath.Join(bin, "rollcall")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nshow-error\nmax-time = 20\nnoproxy = \"*\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nshow-error\nmax-time = 20\nnoproxy = \"*\"\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "CURL_HOME="+home, "HOME="+home, "ROLLCALL_LISTEN="+s.own, "ROLLCALL_APP="+app)
+	s.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "CURL_HOME="+home, "HOME="+home,
+		"ROLLCALL_LISTEN="+s.own, "ROLLCALL_APP="+app)
 	s.env = append(s.env, p.Env...)
 	addrs := p.nodes(t, app)
 	pairs := []string{"localhost:6745", s.own}
@@ -262,7 +268,8 @@ func (s *shell) start(b block) error {
 			<-done
 		}
 	})
-	for end := time.Now().Add(nodetest.Patience); nodetest.Status(s.own, "/readyz") != 200; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(nodetest.Patience); nodetest.Status(s.own,
+		"/readyz") != 200; time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-done:
 			return fmt.Errorf("it ended:\n%s\n%s", b.text, log.Text())

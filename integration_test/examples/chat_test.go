@@ -20,7 +20,8 @@ func TestChat(t *testing.T) {
 	n := start(t, "chat")
 	ada, state, history := enter(t, n, "user=ada&name=Ada&named_at=5&device=phone&client=Safari+on+iPhone")
 	state.expect(t, `"chat:lobby"`, "channel")
-	for field, want := range map[string]string{"name": `"Ada"`, "named_at": "5", "device": `"phone"`, "client": `"Safari on iPhone"`, "state": `"online"`} {
+	for field, want := range map[string]string{"name": `"Ada"`, "named_at": "5", "device": `"phone"`,
+		"client": `"Safari on iPhone"`, "state": `"online"`} {
 		state.expect(t, want, "payload", "ada", "metas", field)
 	}
 	history.expect(t, "[]", "messages")
@@ -35,7 +36,8 @@ func TestChat(t *testing.T) {
 	typing.expect(t, "true", "on")
 	bob.Send(`{"type":"message","id":"m1","text":"  two\nlines \u0007 "}`)
 	message := next(t, ada, "message")
-	for field, want := range map[string]string{"id": `"m1"`, "user_id": `"bob"`, "name": `"Bob"`, "text": `"two\nlines"`, "room": `"lobby"`, "n": "1"} {
+	for field, want := range map[string]string{"id": `"m1"`, "user_id": `"bob"`, "name": `"Bob"`, "text": `"two\nlines"`,
+		"room": `"lobby"`, "n": "1"} {
 		message.expect(t, want, field)
 	}
 	next(t, bob, "message", "typing").expect(t, `"m1"`, "id")
@@ -92,7 +94,8 @@ func TestChatBadInput(t *testing.T) {
 	next(t, ada, "presence_diff")
 	bad := []string{
 		``, `nonsense`, `null`, `7`, `"text"`, `[]`, `{}`, `{"type":7}`, `{"type":"nothing"}`, `{"type":["message"]}`,
-		`{"type":"message"}`, `{"type":"message","id":"x"}`, `{"type":"message","id":7,"text":"x"}`, `{"type":"message","id":"x","text":"   "}`,
+		`{"type":"message"}`, `{"type":"message","id":"x"}`, `{"type":"message","id":7,"text":"x"}`,
+		`{"type":"message","id":"x","text":"   "}`,
 		`{"type":"message","id":"x","text":{}}`, `{"type":"message","id":"x","text":"` + strings.Repeat("x", 4001) + `"}`,
 		`{"type":"state","state":"dead"}`, `{"type":"state","state":{}}`, `{"type":"name"}`, `{"type":"name","name":"  "}`,
 		`{"type":"name","name":"` + strings.Repeat("x", 121) + `"}`,
@@ -108,7 +111,8 @@ func TestChatBadInput(t *testing.T) {
 	}
 
 	// At connect, too: what cannot be used is replaced.
-	_, state, history := enter(t, n, "user="+strings.Repeat("u", 101)+"&name=%00%0a&room=a/b&device="+strings.Repeat("d", 99)+"&state=x&named_at=nan")
+	_, state, history := enter(t, n,
+		"user="+strings.Repeat("u", 101)+"&name=%00%0a&room=a/b&device="+strings.Repeat("d", 99)+"&state=x&named_at=nan")
 	history.expect(t, `"lobby"`, "room")
 	var id string
 	payload, _ := state["payload"].(map[string]any)
@@ -117,7 +121,8 @@ func TestChatBadInput(t *testing.T) {
 			id = user
 		}
 	}
-	for field, want := range map[string]string{"name": `"Guest"`, "device": `"desktop"`, "state": `"online"`, "named_at": "0"} {
+	for field, want := range map[string]string{"name": `"Guest"`, "device": `"desktop"`, "state": `"online"`,
+		"named_at": "0"} {
 		state.expect(t, want, "payload", id, "metas", field)
 	}
 	state.expect(t, nodetest.JSON(id), "payload", id, "metas", "connection_id")

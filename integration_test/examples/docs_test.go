@@ -147,7 +147,8 @@ func TestDocsCloseCodes(t *testing.T) {
 		t.Fatalf("docs/protocol.md lists %d codes, there are %d", len(rows), len(codes))
 	}
 	for i, c := range codes {
-		want := wsconn.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning, Client: wsconn.Advice(strings.TrimPrefix(string(c.Client), "do "))}
+		want := wsconn.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning,
+			Client: wsconn.Advice(strings.TrimPrefix(string(c.Client), "do "))}
 		got := wsconn.CloseCode{Code: c.Code, Name: rows[i][2], Meaning: rows[i][3], Client: wsconn.Advice(rows[i][4])}
 		if got != want {
 			t.Errorf("docs/protocol.md has %v, the code %v", got, want)

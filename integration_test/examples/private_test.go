@@ -23,12 +23,14 @@ func token(t *testing.T, args ...string) string {
 }
 
 func TestPrivate(t *testing.T) {
-	n := nodetest.Start(t, nodetest.Options{App: filepath.Join(dir, "private"), Flags: []string{"--dev", "--jwt-leeway", "0s"}, Env: []string{secretOfPrivate}})
+	n := nodetest.Start(t, nodetest.Options{App: filepath.Join(dir, "private"),
+		Flags: []string{"--dev", "--jwt-leeway", "0s"}, Env: []string{secretOfPrivate}})
 	come := func(room, token string) *nodetest.Client {
 		t.Helper()
 		return nodetest.Dial(t, n.Addr(), "/ws/room/"+room, "Sec-WebSocket-Protocol: rollcall, "+token)
 	}
-	if _, resp, err := nodetest.TryDial(t, n.Addr(), "/ws/room/green"); err == nil || resp.StatusCode != http.StatusUnauthorized {
+	if _, resp, err := nodetest.TryDial(t, n.Addr(), "/ws/room/green"); err == nil ||
+		resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a token: %v", err)
 	}
 	adas := token(t, "--user", "ada", "--name", "Ada", "--channels", "room:green", "--ttl", "5m")
@@ -46,13 +48,15 @@ func TestPrivate(t *testing.T) {
 	blue := come("blue", token(t, "--user", "bob", "--channels", "room:*"))
 	next(t, blue, "welcome", "presence_state")
 	list := func(room, token string) (int, string) {
-		status, body, _ := nodetest.Request(t.Context(), http.MethodGet, n.Addr(), "/rooms/"+room+"/users", "", "Authorization: Bearer "+token)
+		status, body, _ := nodetest.Request(t.Context(), http.MethodGet, n.Addr(), "/rooms/"+room+"/users", "",
+			"Authorization: Bearer "+token)
 		return status, body
 	}
 	if status, body := list("green", adas); status != http.StatusOK || !strings.Contains(body, `"count":2`) {
 		t.Errorf("the list of her room: %d %s", status, body)
 	}
-	if status, body := list("blue", adas); status != http.StatusForbidden || !strings.Contains(body, "not allowed by the token") {
+	if status, body := list("blue", adas); status != http.StatusForbidden ||
+		!strings.Contains(body, "not allowed by the token") {
 		t.Errorf("the list of another room: %d %s", status, body)
 	}
 	if status, _ := list("green", ""); status != http.StatusUnauthorized {

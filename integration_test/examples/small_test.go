@@ -108,7 +108,8 @@ func TestNotifications(t *testing.T) {
 	phone := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=ada")
 	bob := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=bob")
 	nodetest.Eventually(t, "both devices are there", nodetest.Patience, func() bool {
-		return call(t, n, http.MethodPost, "/notify/ada", `{"title":"are you there?"}`, http.StatusAccepted).at("devices") == "2"
+		return call(t, n, http.MethodPost, "/notify/ada", `{"title":"are you there?"}`,
+			http.StatusAccepted).at("devices") == "2"
 	})
 	call(t, n, http.MethodPost, "/notify/ada", `{"title":"Hello","text":"…"}`, http.StatusAccepted)
 	for _, c := range []*nodetest.Client{laptop, phone} {
@@ -123,7 +124,8 @@ func TestNotifications(t *testing.T) {
 	call(t, n, http.MethodPost, "/notify/eve", `{"title":"One"}`, http.StatusAccepted).expect(t, "0", "devices")
 	call(t, n, http.MethodPost, "/notify/eve", `{"title":"Two"}`, http.StatusAccepted)
 	eve := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=eve")
-	titles := map[string]bool{next(t, eve, "notification").at("title"): true, next(t, eve, "notification").at("title"): true}
+	titles := map[string]bool{next(t, eve, "notification").at("title"): true,
+		next(t, eve, "notification").at("title"): true}
 	if !titles[`"One"`] || !titles[`"Two"`] {
 		t.Errorf("what waited: %v", titles)
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A process may not open files without end. So a crowd too large for this one is spread over children: this program once more,
-// each with a part of it.
+// A process may not open files without end. So a crowd too large for this one is spread over children: this program
+// once more, each with a part of it.
 
 // apartEnv is set for a child.
 const apartEnv = "ROLLCALL_LOAD_APART"
@@ -27,7 +27,8 @@ type part struct {
 	First, N int
 }
 
-// serveApart is a child: it reads its part, says "ready" when all of it is in, and when its input ends, how many it has lost.
+// serveApart is a child: it reads its part, says "ready" when all of it is in, and when its input ends, how many it has
+// lost.
 func serveApart(in io.Reader, out io.Writer) error {
 	lines := bufio.NewReader(in)
 	line, err := lines.ReadBytes('\n')
@@ -66,8 +67,8 @@ func serveApart(in io.Reader, out io.Writer) error {
 	}
 }
 
-// joinApart connects n clients in children of at most most clients each and returns when all are in. lost ends the children
-// and tells how many clients they had lost.
+// joinApart connects n clients in children of at most most clients each and returns when all are in. lost ends the
+// children and tells how many clients they had lost.
 func (s *stage) joinApart(n, most, channels int, present bool) (lost func() int) {
 	s.t.Helper()
 	type child struct {
@@ -90,7 +91,8 @@ func (s *stage) joinApart(n, most, channels int, present bool) (lost func() int)
 		})
 		s.children = append(s.children, cmd.Process.Pid)
 		children = append(children, child{cmd, in, bufio.NewReader(out)})
-		s.check(json.NewEncoder(in).Encode(part{Addrs: s.addrs(), Route: s.route, Channels: channels, Present: present, First: first, N: min(most, n-first)}))
+		s.check(json.NewEncoder(in).Encode(
+			part{Addrs: s.addrs(), Route: s.route, Channels: channels, Present: present, First: first, N: min(most, n-first)}))
 	}
 	answer := func(c child) string {
 		s.t.Helper()

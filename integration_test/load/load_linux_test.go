@@ -38,8 +38,8 @@ func lasting(d time.Duration) time.Duration {
 	return max(time.Duration(float64(d)**size), 500*time.Millisecond)
 }
 
-// measure makes the runs of one scenario, each on two fresh nodes and Redis, and reports the median of each figure. With floorOf,
-// the floor is measured before each run, and cpu-s/M told as a multiple of it too.
+// measure makes the runs of one scenario, each on two fresh nodes and Redis, and reports the median of each figure.
+// With floorOf, the floor is measured before each run, and cpu-s/M told as a multiple of it too.
 func measure(b *testing.B, route string, floorOf int, run func(s *stage) result) {
 	b.Helper()
 	measureOn(b, 2, route, floorOf, run)
@@ -129,7 +129,8 @@ func mayOpen(b *testing.B, n int) int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		b.Fatal(err)
 	}
-	if limit.Cur < uint64(n) && syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(n), Max: max(uint64(n), limit.Max)}) == nil {
+	if limit.Cur < uint64(n) && syscall.Setrlimit(syscall.RLIMIT_NOFILE,
+		&syscall.Rlimit{Cur: uint64(n), Max: max(uint64(n), limit.Max)}) == nil {
 		return n
 	}
 	return int(min(limit.Cur, math.MaxInt32))
@@ -147,7 +148,8 @@ func needFiles(b *testing.B, n int) {
 func BenchmarkFanout(b *testing.B) {
 	for _, route := range []string{"plain", "json", "state", "script"} {
 		b.Run(route, func(b *testing.B) {
-			measure(b, route, scaled(1000), func(s *stage) result { return broadcasts(s, 1, scaled(1000), 50, lasting(10*time.Second)) })
+			measure(b, route, scaled(1000),
+				func(s *stage) result { return broadcasts(s, 1, scaled(1000), 50, lasting(10*time.Second)) })
 		})
 	}
 }
@@ -156,7 +158,8 @@ func BenchmarkFanout(b *testing.B) {
 func BenchmarkFanoutHighest(b *testing.B) {
 	for _, route := range []string{"plain", "script"} {
 		b.Run(route, func(b *testing.B) {
-			measure(b, route, scaled(1000), func(s *stage) result { return highest(s, 1, scaled(1000), 50, lasting(3*time.Second)) })
+			measure(b, route, scaled(1000),
+				func(s *stage) result { return highest(s, 1, scaled(1000), 50, lasting(3*time.Second)) })
 		})
 	}
 }
@@ -211,7 +214,8 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
-// Memory under slow consumers, floods and a huge room, for as long as -soak says; -plot names a file for a picture of it.
+// Memory under slow consumers, floods and a huge room, for as long as -soak says; -plot names a file for a picture of
+// it.
 func BenchmarkSoak(b *testing.B) {
 	s := newStage(b, "plain", "--message-rate", "100")
 	defer s.close()
@@ -305,7 +309,8 @@ func TestRoster(t *testing.T) {
 	r := newRoster(2, 3)
 	r.frame(0, []byte(`{"event":"presence_state","payload":{"user-000000":{"metas":[{}]},"user-000001":{"metas":[{}]}}}`))
 	r.frame(0, []byte(`{"event":"presence_diff","payload":{"joins":{"user-000002":{}},"leaves":{"user-000001":{}}}}`))
-	r.frame(0, []byte(`{"event":"presence_diff","payload":{"joins":{"user-000002":{}},"leaves":{"user-000009":{}}}}`)) // known already; of nobody
+	// known already; of nobody
+	r.frame(0, []byte(`{"event":"presence_diff","payload":{"joins":{"user-000002":{}},"leaves":{"user-000009":{}}}}`))
 	if r.count[0] != 2 || r.count[1] != 0 {
 		t.Errorf("counts %v", r.count)
 	}
@@ -348,7 +353,8 @@ func TestLatencies(t *testing.T) {
 	for ms := range 1000 {
 		l.add(time.Duration(ms+1) * time.Millisecond)
 	}
-	for q, want := range map[float64]time.Duration{.5: 500 * time.Millisecond, .99: 990 * time.Millisecond, 1: time.Second} {
+	for q, want := range map[float64]time.Duration{.5: 500 * time.Millisecond, .99: 990 * time.Millisecond,
+		1: time.Second} {
 		if got := l.at(q); got < want || float64(got) > bucketWidth*float64(want) {
 			t.Errorf("at %v: %v, want about %v", q, got, want)
 		}

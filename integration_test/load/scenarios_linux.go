@@ -56,7 +56,8 @@ func (tr *traffic) run(s *stage, d time.Duration) {
 	began := time.Now()
 	for {
 		now := time.Now()
-		for due := began.Add(time.Duration(tr.published) * gap); !due.After(now) && due.Sub(began) < d; due = began.Add(time.Duration(tr.published) * gap) {
+		for due := began.Add(time.Duration(tr.published) * gap); !due.After(now) &&
+			due.Sub(began) < d; due = began.Add(time.Duration(tr.published) * gap) {
 			tr.lag = max(tr.lag, now.Sub(due))
 			if from := tr.publisher(s); !s.crowd.Gone(from) { // what one who was sent away does not send is missing
 				s.check(s.crowd.Send(from, text(due, messageSize)))
@@ -118,8 +119,8 @@ func stretch(s *stage, channels, members int, rate float64, d, warm time.Duratio
 	}
 }
 
-// highest searches the highest rate that loses nothing and keeps p99 below 100 ms: it rises by 1.5 until that fails, then
-// halves the step three times, or ends if a client was sent away. Figures are those of the best stretch.
+// highest searches the highest rate that loses nothing and keeps p99 below 100 ms: it rises by 1.5 until that fails,
+// then halves the step three times, or ends if a client was sent away. Figures are those of the best stretch.
 func highest(s *stage, channels, members int, from float64, d time.Duration) result {
 	s.t.Helper()
 	s.join(channels*members, channels, false, ignore)
@@ -146,8 +147,8 @@ func highest(s *stage, channels, members int, from float64, d time.Duration) res
 	return best
 }
 
-// idle measures memory for each connection with presence, and CPU and commands to Redis while nothing happens. most is how many
-// clients one process may have; 0: this one has all.
+// idle measures memory for each connection with presence, and CPU and commands to Redis while nothing happens. most is
+// how many clients one process may have; 0: this one has all.
 func idle(s *stage, n, channels, most int, settle, d time.Duration) result {
 	s.t.Helper()
 	before, err := memoryOf(s.pids()...)
@@ -183,8 +184,8 @@ func connects(s *stage, n, channels int, present bool) result {
 		"conns/s": float64(n) / took.Seconds(), "others-core": others}
 }
 
-// roster is what each client knows of the users of one channel, by scanning frames for their names: package roster would
-// cost the driver more than the nodes that it measures.
+// roster is what each client knows of the users of one channel, by scanning frames for their names: package roster
+// would cost the driver more than the nodes that it measures.
 type roster struct {
 	users, clients int
 	here           [][]uint64 // by client: a bit for each user
@@ -259,11 +260,13 @@ func storm(s *stage, n int) result {
 	r := newRoster(n, n)
 	m := s.meter()
 	s.join(n, 1, true, r.frame)
-	s.await("that all have seen all", time.Minute, func() bool { return r.all(n, func(int) bool { return true }) }, r.frame)
+	s.await("that all have seen all", time.Minute, func() bool { return r.all(n, func(int) bool { return true }) },
+		r.frame)
 	took := time.Since(m.began)
 	s.serve(500*time.Millisecond, r.frame)
 	nodes, _, others := m.used()
-	out := result{"join-s": took.Seconds(), "join-cpu-s": nodes.Seconds(), "join-frames": float64(s.crowd.Frames), "join-MB": float64(s.crowd.Bytes) / 1e6}
+	out := result{"join-s": took.Seconds(), "join-cpu-s": nodes.Seconds(), "join-frames": float64(s.crowd.Frames),
+		"join-MB": float64(s.crowd.Bytes) / 1e6}
 
 	frames := s.crowd.Frames
 	m = s.meter()
@@ -279,19 +282,21 @@ func storm(s *stage, n int) result {
 	took = time.Since(m.began)
 	s.serve(500*time.Millisecond, r.frame)
 	nodes, _, moreOthers := m.used()
-	out["leave-s"], out["leave-cpu-s"], out["leave-frames"] = took.Seconds(), nodes.Seconds(), float64(s.crowd.Frames-frames)
+	out["leave-s"], out["leave-cpu-s"], out["leave-frames"] = took.Seconds(), nodes.Seconds(), float64(
+		s.crowd.Frames-frames)
 	out["others-core"] = max(others, moreOthers)
 	return out
 }
 
-// crash kills the last node with its n users (kill -9) and measures until the others have seen them all leave, and until
-// the API's list is right.
+// crash kills the last node with its n users (kill -9) and measures until the others have seen them all leave, and
+// until the API's list is right.
 func crash(s *stage, n int) result {
 	s.t.Helper()
 	total := n * len(s.nodes)
 	r := newRoster(total, total)
 	s.join(total, 1, true, r.frame)
-	s.await("that all have seen all", time.Minute, func() bool { return r.all(total, func(int) bool { return true }) }, r.frame)
+	s.await("that all have seen all", time.Minute, func() bool { return r.all(total, func(int) bool { return true }) },
+		r.frame)
 	last := len(s.nodes) - 1
 	stay := func(client int) bool { return client%len(s.nodes) != last }
 	s.nodes[last].Kill()
@@ -314,7 +319,8 @@ func crash(s *stage, n int) result {
 
 // presentCount asks a node for the number of users in channel c0.
 func presentCount(addr string) int {
-	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr, "/_api/channels/c0/presence/count", "", "X-API-Key: "+apiKey)
+	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr, "/_api/channels/c0/presence/count", "",
+		"X-API-Key: "+apiKey)
 	var answer struct{ Count int }
 	if json.Unmarshal([]byte(body), &answer) != nil {
 		return -1
@@ -322,8 +328,8 @@ func presentCount(addr string) int {
 	return answer.Count
 }
 
-// floor is one 150-byte write for each delivery: CPU seconds for each million writes of the goroutine that makes them, to
-// so many sockets.
+// floor is one 150-byte write for each delivery: CPU seconds for each million writes of the goroutine that makes them,
+// to so many sockets.
 func floor(members int, d time.Duration) (float64, error) {
 	l, err := net.Listen("tcp", hostPort(0))
 	if err != nil {

@@ -26,7 +26,8 @@ type sample struct {
 	bytes int64
 }
 
-// soak runs slow consumers, floods, comings and goings in a huge room, and ordinary traffic for d, and watches the memory.
+// soak runs slow consumers, floods, comings and goings in a huge room, and ordinary traffic for d, and watches the
+// memory.
 func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 	s.t.Helper()
 	some := func(n int) int { return max(int(float64(n)*size), 2) }
@@ -83,7 +84,8 @@ func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 			s.check(s.crowd.Send(i, text(time.Now(), messageSize)))
 		}
 		for range 40 { // what fills the sockets of those who do not read
-			status, answer, err := nodetest.Request(s.t.Context(), http.MethodPost, s.nodes[0].Addr(), "/_api/channels/loud/broadcast", loud,
+			status, answer, err := nodetest.Request(s.t.Context(), http.MethodPost, s.nodes[0].Addr(),
+				"/_api/channels/loud/broadcast", loud,
 				"Content-Type: application/json", "X-API-Key: "+apiKey)
 			if status != http.StatusOK {
 				s.t.Fatalf("broadcast: %d %s %v", status, answer, err)
@@ -101,8 +103,9 @@ func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 		}
 		s.serve(time.Until(due.Add(time.Second)), ignore)
 	}
-	return result{"MiB-middle": middle(samples, 1), "MiB-end": middle(samples, 2), "silent": float64(mutes), "silent-sent-away": s.closed("slow"),
-		"flooders": float64(floods), "flooders-sent-away": s.closed("message_rate")}, samples
+	return result{"MiB-middle": middle(samples, 1), "MiB-end": middle(samples, 2), "silent": float64(mutes),
+		"silent-sent-away": s.closed("slow"),
+		"flooders":         float64(floods), "flooders-sent-away": s.closed("message_rate")}, samples
 }
 
 // closed is how many connections the nodes have closed for a reason.
@@ -137,11 +140,13 @@ func plot(samples []sample) string {
 	x := func(at time.Duration) float64 { return left + float64(width-left-10)*float64(at)/float64(total) }
 	y := func(mib float64) float64 { return 10 + float64(height-bottom-10)*(1-mib/top) }
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+"\n", width, height)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+
+		"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
 	for i := range 6 {
 		mib := top * float64(i) / 5
-		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.0f MiB</text>`+"\n", left, y(mib), width-10, left-5, y(mib)+4, mib)
+		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.0f MiB</text>`+"\n",
+			left, y(mib), width-10, left-5, y(mib)+4, mib)
 	}
 	step := max(time.Minute, (total / 10).Round(time.Minute))
 	for at := time.Duration(0); at <= total; at += step {

@@ -175,7 +175,8 @@ func (m *meter) read() (nodes, redis, self, total time.Duration) {
 	return nodes, redis, self, total
 }
 
-// used is the CPU time since then: of the nodes, of Redis, and, as share of one core, of everything that is no part of the test.
+// used is the CPU time since then: of the nodes, of Redis, and, as share of one core, of everything that is no part of
+// the test.
 func (m *meter) used() (nodes, redis time.Duration, others float64) {
 	m.s.t.Helper()
 	n, r, self, total := m.read()

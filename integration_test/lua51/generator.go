@@ -140,7 +140,8 @@ func (g *generator) statement() {
 	case 23:
 		g.objects()
 	case 24, 25:
-		g.line("out(P(function() return %s end))", g.inner(func() string { return g.one(g.odd(), g.coerced(), g.ranges(), g.sorting()) }))
+		g.line("out(P(function() return %s end))",
+			g.inner(func() string { return g.one(g.odd(), g.coerced(), g.ranges(), g.sorting()) }))
 	case 26:
 		// A local written after an error that was caught.
 		n := g.fresh()
@@ -148,7 +149,8 @@ func (g *generator) statement() {
 		g.declare(n)
 		g.made++
 		g.line("local function f%d() return %s end", g.made, n)
-		g.line("out(P(%s))", g.one("error, 'E:x'", "error", "string.rep", "f0", "function() local a = nil; return a.b end", "function() error({1}) end"))
+		g.line("out(P(%s))", g.one("error, 'E:x'", "error", "string.rep", "f0", "function() local a = nil; return a.b end",
+			"function() error({1}) end"))
 		g.line("%s = %s out(%s, f%d())", n, g.expr(1), n, g.made)
 	default:
 		g.line("%s(%s)", g.one("out", "type", "tostring", "f1", "G2"), g.list(2))
@@ -206,7 +208,8 @@ func (g *generator) assignment() {
 		values = strings.Join(shuffled, ", ")
 	case g.chance(20):
 		v := targets[0]
-		values = fmt.Sprintf(g.one("%s and %s", "%s or %s", "not %s and %s", "%s == %s", "(%s and %s) or false"), v, g.inner(func() string { return g.expr(1) }))
+		values = fmt.Sprintf(g.one("%s and %s", "%s or %s", "not %s and %s", "%s == %s", "(%s and %s) or false"), v,
+			g.inner(func() string { return g.expr(1) }))
 	}
 	if caught {
 		g.line("out(P(function() %s = %s end)) out(%s)", strings.Join(targets, ", "), values, g.variable())
@@ -252,7 +255,8 @@ func (g *generator) loop() {
 		g.line("for %s = %s, %s do", i, g.one("1", "2", "'1'", "-1"), g.one("3", "4", "'3'", "0"))
 		ends = "end"
 	case 1:
-		g.line("for %s = %s, %s, %s do", i, g.one("1", "5", "3.5"), g.one("5", "1", "0.5"), g.one("1", "-1", "2", "-0.5", "'1'"))
+		g.line("for %s = %s, %s, %s do", i, g.one("1", "5", "3.5"), g.one("5", "1", "0.5"),
+			g.one("1", "-1", "2", "-0.5", "'1'"))
 		ends = "end"
 	case 2:
 		g.made++
@@ -283,7 +287,8 @@ func (g *generator) loop() {
 		g.line("for %s in (function(s, c) if c < s then return c + 1 end end), %d, 0 do", i, 1+g.rng.IntN(3))
 		ends = "end"
 	default:
-		g.line("for %s, w in string.gmatch(%q, %q) do", i, g.one("key=value", "a1b22", "", "x y z"), g.one("%w+", "(%a)(%d*)", "()", "."))
+		g.line("for %s, w in string.gmatch(%q, %q) do", i, g.one("key=value", "a1b22", "", "x y z"),
+			g.one("%w+", "(%a)(%d*)", "()", "."))
 		ends = "end"
 	}
 	g.loops--
@@ -308,7 +313,8 @@ func (g *generator) loopBody(name, ends string) {
 		}
 		if g.chance(25) {
 			c := g.fresh()
-			g.line("if %s then local %s = %s; G2 = function() return %s end %s end", g.condition(), c, g.expr(1), c, g.one("break", ""))
+			g.line("if %s then local %s = %s; G2 = function() return %s end %s end", g.condition(), c, g.expr(1), c,
+				g.one("break", ""))
 		}
 		if g.chance(15) {
 			g.line("if %s then break end", g.expr(1))
@@ -402,7 +408,8 @@ func (g *generator) coroutine() {
 			case 1:
 				g.line("for i = 1, 2 do coroutine.yield(i, %s) end", g.expr(1))
 			case 2:
-				g.line("out(P(function(...) %s end, %s))", g.one("return ...", "error('E:in', 2)", "coroutine.yield(1)", "return #nil"), g.list(2))
+				g.line("out(P(function(...) %s end, %s))",
+					g.one("return ...", "error('E:in', 2)", "coroutine.yield(1)", "return #nil"), g.list(2))
 			default:
 				g.small()
 			}
@@ -419,7 +426,8 @@ func (g *generator) coroutine() {
 		if wrap {
 			g.line("out(P(%s, %s))", co, g.list(2))
 		} else {
-			g.line("out((function(ok, a, ...) if ok then return ok, a, ... end return ok, L(a) end)(coroutine.resume(%s, %s)))", co, g.list(2))
+			g.line("out((function(ok, a, ...) if ok then return ok, a, ... end return ok, L(a) end)(coroutine.resume(%s, %s)))",
+				co, g.list(2))
 			g.line("out(coroutine.status(%s))", co)
 		}
 	}
@@ -444,7 +452,8 @@ func (g *generator) metatable() {
 		case event == "__unm": // the machine gives it its operand once
 			g.line("%s.__unm = function(a) fuel() return type(a) end", mt)
 		default:
-			g.line("%s.%s = function(a, b, ...) fuel() return %s end", mt, event, g.one("1", "type(a) .. type(b)", "type(a) == type(b)", "nil", "a, b", "select('#', ...)"))
+			g.line("%s.%s = function(a, b, ...) fuel() return %s end", mt, event,
+				g.one("1", "type(a) .. type(b)", "type(a) == type(b)", "nil", "a, b", "select('#', ...)"))
 		}
 	}
 	a := g.fresh()
@@ -452,12 +461,14 @@ func (g *generator) metatable() {
 	g.declare(a)
 	b := g.inner(func() string { return g.expr(2) })
 	for range 2 + g.rng.IntN(3) {
-		e := g.one("%s + %s", "%s - %s", "%s * %s", "%s / %s", "%s %% %s", "%s ^ %s", "%s .. %s", "%s == %s", "%s < %s", "%s <= %s", "%s > %s", "- %s, %s", "%s.a, %s", "%s(%s, 2)", "tostring(%s), %s", "%s[%s]", "%s.k, %s")
+		e := g.one("%s + %s", "%s - %s", "%s * %s", "%s / %s", "%s %% %s", "%s ^ %s", "%s .. %s", "%s == %s", "%s < %s",
+			"%s <= %s", "%s > %s", "- %s, %s", "%s.a, %s", "%s(%s, 2)", "tostring(%s), %s", "%s[%s]", "%s.k, %s")
 		x, y := a, b
 		if g.chance(40) {
 			y = fmt.Sprintf("setmetatable({2}, %s)", mt)
 		}
-		if g.chance(30) && !strings.Contains(e, "[") && !strings.Contains(e, ".a") && !strings.Contains(e, ".k") && !strings.Contains(e, "(") {
+		if g.chance(30) && !strings.Contains(e, "[") && !strings.Contains(e, ".a") && !strings.Contains(e, ".k") &&
+			!strings.Contains(e, "(") {
 			x, y = y, x
 		}
 		g.line("out(P(function() return "+e+" end))", x, y)

@@ -85,7 +85,8 @@ func (g *generator) ranges() string {
 	case 2:
 		return fmt.Sprintf("select('#', %s)", g.list(3))
 	case 3:
-		return fmt.Sprintf("table.concat({1, 'b', 3, [-1] = 'm', [0] = 'z'}, %s, %d, %d)", g.one("','", "''", "5", "nil"), i, j)
+		return fmt.Sprintf("table.concat({1, 'b', 3, [-1] = 'm', [0] = 'z'}, %s, %d, %d)", g.one("','", "''", "5", "nil"), i,
+			j)
 	case 4:
 		return fmt.Sprintf("(function(t) table.insert(t, %d, 'i') return t end)({1, 2, 3})", i)
 	default:
@@ -95,13 +96,16 @@ func (g *generator) ranges() string {
 
 // sorting sorts, with what decides who is first failing now and then.
 func (g *generator) sorting() string {
-	list := g.one("3, 1, 2", "'b', 'a', 'c', 'B', ''", "9, 8, 7, 6, 5, 4, 3, 2, 1, 0", "2, 'x', 1", "{}, {}", "true, false", "1", "", "0.5, -1, 1e10, -1e-3")
-	less := g.one("", "", ", nil", ", function(a, b) return a > b end", ", function(a, b) return tostring(a) < tostring(b) end",
+	list := g.one("3, 1, 2", "'b', 'a', 'c', 'B', ''", "9, 8, 7, 6, 5, 4, 3, 2, 1, 0", "2, 'x', 1", "{}, {}",
+		"true, false", "1", "", "0.5, -1, 1e10, -1e-3")
+	less := g.one("", "", ", nil", ", function(a, b) return a > b end",
+		", function(a, b) return tostring(a) < tostring(b) end",
 		", function(a) return a.x.y end", ", function() error('E:less') end", ", function() error({7}) end",
 		", function(a) return coroutine.yield(a) end", ", 5")
 	if g.chance(25) {
 		return fmt.Sprintf("(function(m) local t = {} for i, v in ipairs({%s}) do t[i] = setmetatable({v}, m) end table.sort(t) return t end)({%s})",
-			list, g.one("__lt = function(a, b) return a[1] < b[1] end", "__lt = function(a, b) return b[1] < a[1] end", "__lt = function() error('E:lt') end", ""))
+			list, g.one("__lt = function(a, b) return a[1] < b[1] end", "__lt = function(a, b) return b[1] < a[1] end",
+				"__lt = function() error('E:lt') end", ""))
 	}
 	return fmt.Sprintf("(function(t) table.sort(t%s) return t end)({%s})", less, list)
 }
@@ -115,7 +119,8 @@ func (g *generator) count() {
 	g.names, g.varg = append(g.names, []string{i}), append(g.varg, false)
 	g.line("local %s = 0", n)
 	g.line("for %s = %s, %s%s do", i,
-		g.one("1", "0", "0.1", "1e15", "2^53", "-2", "'3'", "1 / 3", "-math.huge", "math.huge", "0 / 0", "' 0x10 '", "nil", "{}", "''"),
+		g.one("1", "0", "0.1", "1e15", "2^53", "-2", "'3'", "1 / 3", "-math.huge", "math.huge", "0 / 0", "' 0x10 '", "nil",
+			"{}", "''"),
 		g.one("3", "1.05", "1e15 + 2", "2^53 + 3", "math.huge", "-3", "'5'", "0 / 0", "'x'", "-math.huge", "G2"),
 		g.one("", "", ", 1", ", 0.25", ", -0.5", ", 0", ", 1e-3", ", 0 / 0", ", math.huge", ", '2'", ", -1", ", 3", ", {}"))
 	g.line("%s = %s + 1 out(%s, %s)", n, n, n, i)
@@ -157,7 +162,8 @@ func (g *generator) nested() {
 	g.made++
 	a, b := fmt.Sprintf("ca%d", g.made), fmt.Sprintf("cb%d", g.made)
 	last := func() string {
-		return g.one("error('E:n')", "error({2})", "error('E:n', 2)", "local z = nil + 1", "do return 7, nil end", "coroutine.yield('last')", "")
+		return g.one("error('E:n')", "error({2})", "error('E:n', 2)", "local z = nil + 1", "do return 7, nil end",
+			"coroutine.yield('last')", "")
 	}
 	g.line("local %s, %s", a, b)
 	g.line("%s = coroutine.create(function(...)", a)
@@ -175,11 +181,13 @@ func (g *generator) nested() {
 	})
 	g.line("end)")
 	for range 2 + g.rng.IntN(2) {
-		g.line("out((function(ok, e, ...) if ok then return ok, e, ... end return ok, L(e) end)(coroutine.resume(%s, %s)))", a, g.list(1))
+		g.line("out((function(ok, e, ...) if ok then return ok, e, ... end return ok, L(e) end)(coroutine.resume(%s, %s)))",
+			a, g.list(1))
 	}
 	g.line("out(coroutine.status(%s), P(%s or type, 3))", a, b)
 	g.line("out(P(function()")
-	g.line("for x, y in coroutine.wrap(function(...) for i = 1, 3 do coroutine.yield(i, ...) end %s end)%s do", last(), g.one("", ", 's'", ", 's', 'c'"))
+	g.line("for x, y in coroutine.wrap(function(...) for i = 1, 3 do coroutine.yield(i, ...) end %s end)%s do", last(),
+		g.one("", ", 's'", ", 's', 'c'"))
 	g.line("out(x, y) %s", g.one("", "if x == 2 then break end", "if x == 'last' then return y end"))
 	g.line("end end))")
 }
@@ -190,15 +198,18 @@ func (g *generator) objects() {
 	e := fmt.Sprintf("e%d", g.made)
 	g.line("local %s = setmetatable({%s}, {__tostring = function() return %s end})", e, g.list(1),
 		g.inner(func() string { return g.one("'EO'", "5", "nil", g.expr(2)) }))
-	raise := g.one("error("+e+")", "error("+e+", 2)", "assert(false, "+e+")", "coroutine.wrap(function() error("+e+") end)()", "error(tostring("+e+"))")
+	raise := g.one("error("+e+")", "error("+e+", 2)", "assert(false, "+e+")",
+		"coroutine.wrap(function() error("+e+") end)()", "error(tostring("+e+"))")
 	g.line("local ok%d, r%d = pcall(function() %s end)", g.made, g.made, raise)
 	g.line("out(ok%d, r%d == %s, P(tostring, %s))", g.made, g.made, e, e)
-	g.line("out(xpcall(function() %s end, %s))", raise, g.one("function(x) return x == "+e+", 2 end", "type", "function(x) error('E:again', 0) end", "nil"))
+	g.line("out(xpcall(function() %s end, %s))", raise,
+		g.one("function(x) return x == "+e+", 2 end", "type", "function(x) error('E:again', 0) end", "nil"))
 }
 
 // text literals with each kind of escape.
 func (g *generator) literal() string {
-	return g.one(`"\a\b\f\n\r\t\v\\\"\'"`, `'\10\065\0z'`, `'\q\z'`, `[[a\n]]`, "[==[a]]b]=]c]==]", `'\195\169'`, `"'"`, `'"'`, `"\0651"`)
+	return g.one(`"\a\b\f\n\r\t\v\\\"\'"`, `'\10\065\0z'`, `'\q\z'`, `[[a\n]]`, "[==[a]]b]=]c]==]", `'\195\169'`, `"'"`,
+		`'"'`, `"\0651"`)
 }
 
 // broken breaks a line where no token that ends an expression is left behind.

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-var mutantsFlag = flag.Int("mutants", 0, "build the product with one mistake at a time, and let each be found in so many steps; 0: not")
+var mutantsFlag = flag.Int("mutants", 0,
+	"build the product with one mistake at a time, and let each be found in so many steps; 0: not")
 
 // mutant is one mistake in one file of the product.
 type mutant struct {
@@ -54,7 +55,8 @@ func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			binary := m.build(t)
-			run := exec.CommandContext(t.Context(), binary, "-test.run=^TestSimulation$", "-steps="+strconv.Itoa(*mutantsFlag), "-shrink=0")
+			run := exec.CommandContext(t.Context(), binary, "-test.run=^TestSimulation$", "-steps="+strconv.Itoa(*mutantsFlag),
+				"-shrink=0")
 			out, err := run.CombinedOutput()
 			switch i := bytes.Index(out, []byte(" fails: ")); {
 			case err == nil:
@@ -84,7 +86,8 @@ func (m mutant) build(t *testing.T) (binary string) {
 		t.Fatalf("%s has %d times %q: say anew what the mistake is", m.file, n, m.old)
 	}
 	dir := t.TempDir()
-	wrong, overlay, binary := filepath.Join(dir, "wrong.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "test")
+	wrong, overlay, binary := filepath.Join(dir, "wrong.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir,
+		"test")
 	source = bytes.Replace(source, []byte(m.old), []byte(m.new), 1)
 	if err := os.WriteFile(wrong, source, 0o600); err != nil {
 		t.Fatal(err)

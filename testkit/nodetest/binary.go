@@ -45,7 +45,8 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-// Main is TestMain for packages that use Binary: it runs the tests, removes the binary, and fails on goroutines that are left.
+// Main is TestMain for packages that use Binary: it runs the tests, removes the binary, and fails on goroutines that
+// are left.
 func Main(m *testing.M) {
 	code := m.Run()
 	if dir, err := folder(); err == nil {

@@ -18,8 +18,9 @@ import (
 	"rollcall/testkit/roster"
 )
 
-// Client is a WebSocket client. A goroutine reads all that comes: every text frame goes into what it knows of presence, and into a queue
-// that the test takes from. How the connection ended is the queue's last entry, "closed <code> <reason>".
+// Client is a WebSocket client. A goroutine reads all that comes: every text frame goes into what it knows of presence,
+// and into a queue that the test takes from. How the connection ended is the queue's last entry, "closed <code>
+// <reason>".
 type Client struct {
 	t    testing.TB
 	Conn *websocket.Conn
@@ -46,15 +47,16 @@ type Frame struct {
 	Users   map[string][]roster.Meta // the roster after it; not to be kept
 }
 
-// Record connects a client that keeps no frames but hands each to take, on the reader's goroutine, which take holds up. It is
-// for crowds: nothing fails a test, and the caller Drops it. Of the other methods only Close works.
+// Record connects a client that keeps no frames but hands each to take, on the reader's goroutine, which take holds up.
+// It is for crowds: nothing fails a test, and the caller Drops it. Of the other methods only Close works.
 func Record(ctx context.Context, addr, path string, take func(Frame)) (*Client, error) {
 	dialer := websocket.Dialer{HandshakeTimeout: Patience}
 	conn, resp, err := dialer.DialContext(ctx, "ws://"+addr+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", path, err)
 	}
-	c := &Client{Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), presence: map[string]*channelPresence{}, record: take}
+	c := &Client{Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}),
+		presence: map[string]*channelPresence{}, record: take}
 	go c.read()
 	return c, nil
 }
@@ -90,8 +92,10 @@ func TryDial(t testing.TB, addr, path string, header ...string) (*Client, *http.
 }
 
 // TryDialTLS is TryDial for wss, with a certificate that pool trusts.
-func TryDialTLS(t testing.TB, pool *x509.CertPool, addr, path string, header ...string) (*Client, *http.Response, error) {
-	return dial(t, &websocket.Dialer{HandshakeTimeout: Patience, TLSClientConfig: &tls.Config{RootCAs: pool}}, "wss://"+addr+path, header)
+func TryDialTLS(t testing.TB, pool *x509.CertPool, addr, path string, header ...string) (*Client, *http.Response,
+	error) {
+	return dial(t, &websocket.Dialer{HandshakeTimeout: Patience, TLSClientConfig: &tls.Config{RootCAs: pool}},
+		"wss://"+addr+path, header)
 }
 
 func dial(t testing.TB, dialer *websocket.Dialer, url string, header []string) (*Client, *http.Response, error) {
@@ -104,7 +108,8 @@ func dial(t testing.TB, dialer *websocket.Dialer, url string, header []string) (
 	if err != nil {
 		return nil, resp, err
 	}
-	c := &Client{t: t, Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}), presence: map[string]*channelPresence{}}
+	c := &Client{t: t, Conn: conn, Node: resp.Header.Get("X-Rollcall-Node"), done: make(chan struct{}),
+		presence: map[string]*channelPresence{}}
 	go c.read()
 	t.Cleanup(c.Drop)
 	return c, resp, nil
@@ -119,7 +124,8 @@ func (c *Client) Drop() {
 // Leave closes with a code and waits for the server's answer.
 func (c *Client) Leave(code int, reason string) {
 	c.t.Helper()
-	if err := c.Conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(Patience)); err != nil {
+	if err := c.Conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason),
+		time.Now().Add(Patience)); err != nil {
 		c.t.Fatalf("close: %v", err)
 	}
 	select {

@@ -37,8 +37,8 @@ type Node struct {
 	addr string
 }
 
-// Start starts a node and returns when it is ready. It is killed at the test's end, which fails if the node has panicked
-// or raced.
+// Start starts a node and returns when it is ready. It is killed at the test's end, which fails if the node has
+// panicked or raced.
 func Start(t testing.TB, o Options) *Node {
 	t.Helper()
 	n := Launch(t, o)
@@ -75,7 +75,8 @@ func Launch(t testing.TB, o Options) *Node {
 	}
 	n := &Node{t: t, cmd: exec.Command(program, args...), Log: &Log{}, done: make(chan struct{})}
 	n.cmd.Stderr, n.cmd.SysProcAttr = n.Log, attributes()
-	n.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), o.Env...) // the race detector would wait a second at the end
+	// the race detector would wait a second at the end
+	n.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), o.Env...)
 	if err := n.cmd.Start(); err != nil {
 		t.Fatalf("start a node: %v", err)
 	}
@@ -108,7 +109,8 @@ func (n *Node) Addr() string {
 	if addr := n.known(); addr != "" {
 		return addr
 	}
-	line := n.Log.Await(n.t, "that the node is up", func(l Line) bool { return l.Is("node is up") || l.Text("raw") != "" && n.Exited() })
+	line := n.Log.Await(n.t, "that the node is up",
+		func(l Line) bool { return l.Is("node is up") || l.Text("raw") != "" && n.Exited() })
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.addr = line.Text("address"); n.addr == "" {
@@ -123,7 +125,8 @@ func (n *Node) Pid() int { return n.cmd.Process.Pid }
 // AwaitReady waits until /readyz answers 200.
 func (n *Node) AwaitReady() {
 	n.t.Helper()
-	Eventually(n.t, "readiness of "+n.Addr(), Patience, func() bool { return Status(n.Addr(), "/readyz") == http.StatusOK })
+	Eventually(n.t, "readiness of "+n.Addr(), Patience,
+		func() bool { return Status(n.Addr(), "/readyz") == http.StatusOK })
 }
 
 // Kill ends the process with SIGKILL and waits.
@@ -148,8 +151,8 @@ func (n *Node) signal(sig syscall.Signal) {
 	}
 }
 
-// Starve lets the process get no more memory: the next time its heap grows it ends, as it says, out of memory. False where
-// that can't be done.
+// Starve lets the process get no more memory: the next time its heap grows it ends, as it says, out of memory. False
+// where that can't be done.
 func (n *Node) Starve() bool {
 	n.Log.forgive("out of memory", "cannot allocate memory", "failed to create new OS thread")
 	return starve(n.cmd.Process.Pid) == nil
@@ -213,7 +216,8 @@ func Status(addr, path string) int {
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 
 // Request makes a request; header is "Name: value" lines.
-func Request(ctx context.Context, method, addr, path, body string, header ...string) (status int, answer string, head http.Header) {
+func Request(ctx context.Context, method, addr, path, body string, header ...string) (status int, answer string,
+	head http.Header) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, strings.NewReader(body))
 	if err != nil {
 		return 0, err.Error(), nil

@@ -11,8 +11,8 @@ import (
 	"rollcall/testkit/roster"
 )
 
-// channelPresence is what a client knows of one channel's presence, and what it was told. Scripts' events are noted too,
-// where the script passes them on as {"type":"presence","event":…}.
+// channelPresence is what a client knows of one channel's presence, and what it was told. Scripts' events are noted
+// too, where the script passes them on as {"type":"presence","event":…}.
 type channelPresence struct {
 	roster roster.Roster
 	told   []string // "state", "join u", "update u", "leave u"
@@ -116,7 +116,8 @@ func (c *Client) AwaitUsers(channel string, users ...string) Presence {
 func (c *Client) AwaitUsersWithin(within time.Duration, channel string, users ...string) Presence {
 	c.t.Helper()
 	slices.Sort(users)
-	return c.AwaitPresence(channel, fmt.Sprintf("users %v", users), within, func(p Presence) bool { return slices.Equal(p.Names(), users) })
+	return c.AwaitPresence(channel, fmt.Sprintf("users %v", users), within,
+		func(p Presence) bool { return slices.Equal(p.Names(), users) })
 }
 
 // Forget lets the client forget what it was told, and keep who is there.

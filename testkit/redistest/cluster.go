@@ -61,8 +61,9 @@ func ClusterOf(t testing.TB, shape Shape) *Redis {
 		}
 	}
 	r.url = "redis://" + strings.Join(addrs, ",")
-	r.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true, DialerRetries: 1,
-		DialTimeout: time.Second, ClusterStateReloadInterval: time.Second})
+	r.client = redis.NewClusterClient(
+		&redis.ClusterOptions{Addrs: addrs, Protocol: 2, DisableIdentity: true, DialerRetries: 1,
+			DialTimeout: time.Second, ClusterStateReloadInterval: time.Second})
 	r.closeWithTest()
 	r.WaitReady()
 	if shape.Replicas {
@@ -150,7 +151,8 @@ func (r *Redis) Owner(slot int) *Process {
 			continue
 		}
 		for _, shard := range shards {
-			if !slices.ContainsFunc(shard.Slots, func(s redis.SlotRange) bool { return s.Start <= int64(slot) && int64(slot) <= s.End }) {
+			if !slices.ContainsFunc(shard.Slots,
+				func(s redis.SlotRange) bool { return s.Start <= int64(slot) && int64(slot) <= s.End }) {
 				continue
 			}
 			for _, n := range shard.Nodes {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// When another process was faster to take the port of the Cluster's bus, the server that starts with the next ports is asked there.
+// When another process was faster to take the port of the Cluster's bus, the server that starts with the next ports is
+// asked there.
 func TestPortTaken(t *testing.T) {
 	taken := Standalone(t).Nodes()[0].port
 	var ports []int

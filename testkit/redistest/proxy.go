@@ -283,7 +283,8 @@ func (p *Proxy) mayPass(c *pair, w way, subscribes bool) bool {
 	for p.mode == hold && !p.closed {
 		p.change.Wait()
 	}
-	if p.mode == drop && (c.subscribes || !p.loss.subscriptions) && (w == request || !p.loss.requests) && (w == answer || !p.loss.answers) {
+	if p.mode == drop && (c.subscribes || !p.loss.subscriptions) && (w == request || !p.loss.requests) &&
+		(w == answer || !p.loss.answers) {
 		c.deaf[w] = true
 	}
 	return !c.deaf[w]

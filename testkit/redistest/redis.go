@@ -33,7 +33,8 @@ func Standalone(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	p := newProcess(t, "redis", func(p *Process) []string { return append(serverArgs(p), args...) })
 	r := &Redis{t: t, kind: "standalone", url: "redis://" + p.Addr(), nodes: []*Process{p}}
-	r.client = redis.NewClient(&redis.Options{Addr: p.Addr(), Protocol: 2, DisableIdentity: true, DialerRetries: 1, DialTimeout: time.Second})
+	r.client = redis.NewClient(&redis.Options{Addr: p.Addr(), Protocol: 2, DisableIdentity: true, DialerRetries: 1,
+		DialTimeout: time.Second})
 	r.closeWithTest()
 	return r
 }
@@ -45,7 +46,8 @@ func serverArgs(p *Process) []string {
 	}
 }
 
-// Sentinel starts a master, a replica, and one sentinel, with a quorum of one, that fails over within about two seconds.
+// Sentinel starts a master, a replica, and one sentinel, with a quorum of one, that fails over within about two
+// seconds.
 func Sentinel(t testing.TB) *Redis {
 	t.Helper()
 	r := &Redis{t: t, kind: "sentinel"}
@@ -66,8 +68,9 @@ func Sentinel(t testing.TB) *Redis {
 	})
 	r.sentinels = []*Process{sentinel}
 	r.url = "redis+sentinel://" + sentinel.Addr() + "/" + masterName
-	r.client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: masterName, SentinelAddrs: []string{sentinel.Addr()},
-		Protocol: 2, DisableIdentity: true, DialerRetries: 1, DialTimeout: time.Second})
+	r.client = redis.NewFailoverClient(
+		&redis.FailoverOptions{MasterName: masterName, SentinelAddrs: []string{sentinel.Addr()},
+			Protocol: 2, DisableIdentity: true, DialerRetries: 1, DialTimeout: time.Second})
 	r.closeWithTest()
 	r.WaitReady()
 	return r
@@ -83,7 +86,8 @@ func Mini(t testing.TB) *Redis {
 	}
 	t.Cleanup(m.Close)
 	r := &Redis{t: t, kind: "mini", url: "redis://" + m.Addr(), mini: m}
-	r.client = redis.NewClient(&redis.Options{Addr: m.Addr(), Protocol: 2, DisableIdentity: true, DialerRetries: 1, DialTimeout: time.Second})
+	r.client = redis.NewClient(&redis.Options{Addr: m.Addr(), Protocol: 2, DisableIdentity: true, DialerRetries: 1,
+		DialTimeout: time.Second})
 	r.closeWithTest()
 	return r
 }
@@ -99,7 +103,8 @@ func (r *Redis) URL() string { return r.url }
 // Client is a client of the whole; closed with the test.
 func (r *Redis) Client() redis.UniversalClient { return r.client }
 
-// Nodes are the processes that hold data: the masters of a Cluster, then their replicas; with Sentinel the first master, then its replica. Empty for Mini.
+// Nodes are the processes that hold data: the masters of a Cluster, then their replicas; with Sentinel the first
+// master, then its replica. Empty for Mini.
 func (r *Redis) Nodes() []*Process { return r.nodes }
 
 // Sentinels are the sentinel processes.
@@ -211,7 +216,8 @@ func (r *Redis) WaitReady() {
 		r.waitUntil("all nodes of the cluster agree", func(ctx context.Context) bool {
 			for _, p := range r.nodes {
 				info, err := p.Client().ClusterInfo(ctx).Result()
-				if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(r.nodes))) {
+				if err != nil || !strings.Contains(info, "cluster_state:ok") ||
+					!strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(r.nodes))) {
 					return false
 				}
 			}

@@ -1,5 +1,5 @@
-// Package roster is the client of presence that all tests share: what one client knows of one channel, kept as SPEC 1.2 tells
-// clients to. It says what each frame told, and what no right server tells.
+// Package roster is the client of presence that all tests share: what one client knows of one channel, kept as SPEC 1.2
+// tells clients to. It says what each frame told, and what no right server tells.
 //
 // It starts no goroutine and knows no socket; only tests import it.
 package roster
@@ -48,8 +48,8 @@ type Frame struct {
 	Leaves  map[string][]Meta
 }
 
-// Roster is what one client knows of one channel: a presence_state is all, joins replace users, leaves delete them. The zero
-// value is that of a client that was told nothing yet.
+// Roster is what one client knows of one channel: a presence_state is all, joins replace users, leaves delete them. The
+// zero value is that of a client that was told nothing yet.
 type Roster struct {
 	Users map[string][]Meta // nil before the first frame
 	whole bool              // there was a presence_state: whoever leaves must have been there
@@ -60,8 +60,8 @@ type users map[string]struct {
 	Metas []json.RawMessage `json:"metas"`
 }
 
-// Read reads a frame; nil when it is none of presence. faults are what is wrong with the frame itself; of a payload that
-// cannot be read nothing else is taken.
+// Read reads a frame; nil when it is none of presence. faults are what is wrong with the frame itself; of a payload
+// that cannot be read nothing else is taken.
 func Read(text []byte) (f *Frame, faults []Fault) {
 	if !bytes.HasPrefix(text, []byte("{")) {
 		return nil, nil
@@ -122,7 +122,8 @@ func metas(user string, raw []json.RawMessage) (all []Meta, faults []Fault) {
 	all = make([]Meta, len(raw))
 	for i, text := range raw {
 		m := &all[i]
-		if err := json.Unmarshal(text, m); err != nil || m.PhxRef == "" || m.ConnectionID == "" || m.State == "" || m.OnlineAt == 0 {
+		if err := json.Unmarshal(text, m); err != nil || m.PhxRef == "" || m.ConnectionID == "" || m.State == "" ||
+			m.OnlineAt == 0 {
 			faults = append(faults, malformed(user, " has the meta %s", text))
 		}
 		m.All = string(text)

@@ -32,7 +32,8 @@ func state(all string) string {
 }
 
 func diff(joins, leaves string) string {
-	return `{"event":"presence_diff","channel":"c","payload":{"joins":` + written(joins) + `,"leaves":` + written(leaves) + `}}`
+	return `{"event":"presence_diff","channel":"c","payload":{"joins":` + written(joins) + `,"leaves":` + written(leaves) +
+		`}}`
 }
 
 // SPEC 1.2: "a client that replaces users on joins and deletes them on leaves is always right".
@@ -46,17 +47,24 @@ func TestRoster(t *testing.T) {
 		{"a state", []string{state("bob:2 ann:1,3")}, "ann:1,3 bob:2", "state", ""},
 		{"a state replaces all", []string{state("ann:1"), state("bob:2")}, "bob:2", "state, state", ""},
 		{"an empty state", []string{state("ann:1"), state("")}, "", "state, state", ""},
-		{"joins, leaves", []string{state("ann:1"), diff("bob:2 cat:3", "ann:1")}, "bob:2 cat:3", "state, join bob, join cat, leave ann", ""},
+		{"joins, leaves", []string{state("ann:1"), diff("bob:2 cat:3", "ann:1")}, "bob:2 cat:3",
+			"state, join bob, join cat, leave ann", ""},
 		{"an update", []string{state("ann:1"), diff("ann:1,2", "")}, "ann:1,2", "state, update ann", ""},
-		{"nothing new", []string{state("ann:1"), diff("ann:1", "")}, "ann:1", "state", "ann was told again, with nothing new"},
-		{"a leave of nobody", []string{state(""), diff("", "ann:1")}, "", "state, leave ann", "ann leaves, who was not there"},
+		{"nothing new", []string{state("ann:1"), diff("ann:1", "")}, "ann:1", "state",
+			"ann was told again, with nothing new"},
+		{"a leave of nobody", []string{state(""), diff("", "ann:1")}, "", "state, leave ann",
+			"ann leaves, who was not there"},
 		{"without a state nobody need be known", []string{diff("bob:2", "ann:1")}, "bob:2", "join bob, leave ann", ""},
-		{"both halves", []string{state("ann:1"), diff("ann:2", "ann:1")}, "", "state, update ann, leave ann", "ann in both halves of a diff"},
+		{"both halves", []string{state("ann:1"), diff("ann:2", "ann:1")}, "", "state, update ann, leave ann",
+			"ann in both halves of a diff"},
 		{"an empty diff", []string{diff("", "")}, "", "", "an empty presence_diff"},
-		{"no metas", []string{`{"event":"presence_state","channel":"c","payload":{"ann":{"metas":[]}}}`}, "ann:", "state", "ann without metas"},
+		{"no metas", []string{`{"event":"presence_state","channel":"c","payload":{"ann":{"metas":[]}}}`}, "ann:", "state",
+			"ann without metas"},
 		{"half a meta", []string{`{"event":"presence_state","channel":"c","payload":{"ann":{"metas":[{"connection_id":"1"}]}}}`}, "ann:1", "state", `ann has the meta {"connection_id":"1"}`},
-		{"a half is missing", []string{`{"event":"presence_diff","channel":"c","payload":{"joins":{}}}`}, "", "", `presence_diff with payload {"joins":{}}`},
-		{"no payload", []string{state("ann:1"), `{"event":"presence_state","channel":"c","payload":[]}`}, "ann:1", "state", "presence_state with payload []"},
+		{"a half is missing", []string{`{"event":"presence_diff","channel":"c","payload":{"joins":{}}}`}, "", "",
+			`presence_diff with payload {"joins":{}}`},
+		{"no payload", []string{state("ann:1"), `{"event":"presence_state","channel":"c","payload":[]}`}, "ann:1", "state",
+			"presence_state with payload []"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var r Roster
@@ -94,7 +102,8 @@ func TestRoster(t *testing.T) {
 }
 
 func TestOtherFrames(t *testing.T) {
-	for _, text := range []string{"", "text", "{", `{"event":"message"}`, `{"event":{"a":1}}`, `[1]`, `{"type":"presence","event":{}}`} {
+	for _, text := range []string{"", "text", "{", `{"event":"message"}`, `{"event":{"a":1}}`, `[1]`,
+		`{"type":"presence","event":{}}`} {
 		if f, faults := Read([]byte(text)); f != nil || faults != nil {
 			t.Errorf("%q is read as %v, %v", text, f, faults)
 		}

@@ -11,11 +11,12 @@ import (
 	"rollcall/testkit/nodetest"
 )
 
-// apiStories are the rows of SPEC 2, asked on nodes that do not hold the connection. Every answer is held against the OpenAPI
-// document (see Contract).
+// apiStories are the rows of SPEC 2, asked on nodes that do not hold the connection. Every answer is held against the
+// OpenAPI document (see Contract).
 var apiStories = []entry{
 	{"broadcast", "POST /_api/broadcast {message}", (*story).apiBroadcast},
-	{"channel-broadcast", "POST /_api/channels/{channel}/broadcast; channels percent-encoded as one segment (%2F)", (*story).apiChannelBroadcast},
+	{"channel-broadcast", "POST /_api/channels/{channel}/broadcast; channels percent-encoded as one segment (%2F)",
+		(*story).apiChannelBroadcast},
 	{"batch", "issue: POST /_api/batch for many broadcasts in one call", (*story).apiBatch},
 	{"batch-whole", "issue: POST /_api/batch: all is checked before anything is sent", (*story).apiBatchWhole},
 	{"once", "issue: an idempotency key makes a repeated broadcast one", (*story).apiOnce},
@@ -98,7 +99,8 @@ func (s *story) apiBroadcast() {
 	for node := range s.Addrs {
 		mine := s.name("m")
 		for _, tt := range []struct{ message, want string }{
-			{nodetest.JSON(mine), mine}, {`{ "b" : [1, 2.50, {"a":null}] }`, `{"b":[1,2.50,{"a":null}]}`}, {"[]", "[]"}, {"null", "null"}, {"true", "true"}, {"1e2", "1e2"},
+			{nodetest.JSON(mine), mine}, {`{ "b" : [1, 2.50, {"a":null}] }`, `{"b":[1,2.50,{"a":null}]}`}, {"[]", "[]"}, {"null",
+				"null"}, {"true", "true"}, {"1e2", "1e2"},
 			{`"\u00e9\n"`, "é\n"}, {`""`, ""}, {`"{\"x\":1}"`, `{"x":1}`},
 		} {
 			s.sent(1)(s.apiPost(node, "/_api/broadcast", `{"message":`+tt.message+`}`))
@@ -110,7 +112,8 @@ func (s *story) apiBroadcast() {
 }
 
 func (s *story) apiChannelBroadcast() {
-	for i, channel := range []string{s.name("plain"), s.name("a/b/c"), s.name("é ☃ 50% {x} }{ %2F ?&=#+"), strings.Repeat("c", 255), "..", "%", ":id", "presence"} {
+	for i, channel := range []string{s.name("plain"), s.name("a/b/c"), s.name("é ☃ 50% {x} }{ %2F ?&=#+"),
+		strings.Repeat("c", 255), "..", "%", ":id", "presence"} {
 		clients := s.members(channel)
 		outside := s.events(i % 3)
 		message := s.name("m")
@@ -122,7 +125,8 @@ func (s *story) apiChannelBroadcast() {
 				continue
 			}
 			got := c.Next()
-			s.same("what a script gets", s.field(got, "event", "data")+s.field(got, "event", "channel"), `{"text":`+nodetest.JSON(message)+`}`+nodetest.JSON(channel))
+			s.same("what a script gets", s.field(got, "event", "data")+s.field(got, "event", "channel"),
+				`{"text":`+nodetest.JSON(message)+`}`+nodetest.JSON(channel))
 			s.same("its sender", s.field(got, "event", "sender_id"), "nothing")
 		}
 		outside.Act(`{}`)
@@ -146,7 +150,8 @@ func (s *story) apiBatch() {
 	in1.Expect(want[one]...)
 	in2.Expect(want[two]...)
 	// Without a channel: everyone.
-	s.sent(2)(s.apiPost(2, "/_api/batch", fmt.Sprintf(`{"broadcasts":[{"message":%s},{"channel":%s,"message":[]}]}`, nodetest.JSON(one), nodetest.JSON(two))))
+	s.sent(2)(s.apiPost(2, "/_api/batch",
+		fmt.Sprintf(`{"broadcasts":[{"message":%s},{"channel":%s,"message":[]}]}`, nodetest.JSON(one), nodetest.JSON(two))))
 	in1.Expect(one)
 	got := []string{in2.Next(), in2.Next()}
 	slices.Sort(got) // they travel on different topics
@@ -159,14 +164,19 @@ func (s *story) apiBatchWhole() {
 	c.Act(`{"join":` + nodetest.JSON(channel) + `}`)
 	good := fmt.Sprintf(`{"channel":%s,"message":"must not come"}`, nodetest.JSON(channel))
 	for bad, location := range map[string]string{
-		`{"channel":"","message":1}`: "body.broadcasts[2].channel", `{"channel":"a\u0000","message":1}`: "body.broadcasts[2].channel", `{"channel":"x"}`: "body.broadcasts[2].message",
-		`{"channel":null,"message":1}`: "body.broadcasts[2].channel", `{"channel":"` + strings.Repeat("x", 256) + `","message":1}`: "body.broadcasts[2].channel",
-		`{"message":"` + strings.Repeat("x", 1<<20) + `"}`: "body.broadcasts[2].message", `{"message":1,"to":"x"}`: "body.broadcasts[2].to", `7`: "body.broadcasts[2]",
+		`{"channel":"","message":1}`:        "body.broadcasts[2].channel",
+		`{"channel":"a\u0000","message":1}`: "body.broadcasts[2].channel", `{"channel":"x"}`: "body.broadcasts[2].message",
+		`{"channel":null,"message":1}`: "body.broadcasts[2].channel", `{"channel":"` + strings.Repeat("x", 256) +
+			`","message":1}`: "body.broadcasts[2].channel",
+		`{"message":"` + strings.Repeat("x", 1<<20) +
+			`"}`: "body.broadcasts[2].message", `{"message":1,"to":"x"}`: "body.broadcasts[2].to", `7`: "body.broadcasts[2]",
 	} {
-		s.refused(http.StatusUnprocessableEntity, location)(s.apiPost(1, "/_api/batch", `{"broadcasts":[`+good+`,`+good+`,`+bad+`]}`))
+		s.refused(http.StatusUnprocessableEntity,
+			location)(s.apiPost(1, "/_api/batch", `{"broadcasts":[`+good+`,`+good+`,`+bad+`]}`))
 	}
 	s.refused(http.StatusUnprocessableEntity, "body.broadcasts")(s.apiPost(1, "/_api/batch", `{"broadcasts":[]}`))
-	s.refused(http.StatusUnprocessableEntity, "body.broadcasts")(s.apiPost(1, "/_api/batch", `{"broadcasts":[`+good+strings.Repeat(","+good, 1000)+`]}`))
+	s.refused(http.StatusUnprocessableEntity,
+		"body.broadcasts")(s.apiPost(1, "/_api/batch", `{"broadcasts":[`+good+strings.Repeat(","+good, 1000)+`]}`))
 	s.same("heard", s.heard(channel, c), "[[]]")
 }
 
@@ -182,7 +192,8 @@ func (s *story) apiOnce() {
 		for node := range s.Addrs {
 			for range 2 {
 				all.Go(func() {
-					status, answer, head := s.call("POST", node, path, fmt.Sprintf(`{"message":"round %d"}`, round), jsonBody, "X-API-Key: "+Key, fmt.Sprintf("Idempotency-Key: %s %d", channel, round))
+					status, answer, head := s.call("POST", node, path, fmt.Sprintf(`{"message":"round %d"}`, round), jsonBody,
+						"X-API-Key: "+Key, fmt.Sprintf("Idempotency-Key: %s %d", channel, round))
 					mu.Lock()
 					defer mu.Unlock()
 					if status != 200 || answer != `{"sent":1}` {
@@ -206,7 +217,8 @@ func (s *story) apiOnce() {
 	s.refused(422, "header.Idempotency-Key")(s.apiPost(1, path, `{"message":"another"}`, key))
 	s.refused(422, "header.Idempotency-Key")(s.apiPost(2, "/_api/broadcast", `{"message":"round 0"}`, key))
 	s.refused(422, "header.Idempotency-Key")(s.apiPost(2, "/_api/channels/other/broadcast", `{"message":"round 0"}`, key))
-	s.refused(422, "header.Idempotency-Key")(s.apiPost(2, path, `{"message":"x"}`, "Idempotency-Key: "+strings.Repeat("k", 256)))
+	s.refused(422, "header.Idempotency-Key")(s.apiPost(2, path, `{"message":"x"}`,
+		"Idempotency-Key: "+strings.Repeat("k", 256)))
 	s.sent(1)(s.apiPost(2, path, `{"message":"without a key"}`))
 	s.sent(1)(s.apiPost(2, path, `{"message":"without a key"}`))
 	// A call that was refused has not used its key up.
@@ -231,7 +243,8 @@ func (s *story) apiOnceBatch() {
 	var all sync.WaitGroup
 	for node := range s.Addrs {
 		all.Go(func() {
-			s.sent(40)(s.apiPost(node, "/_api/batch", `{"broadcasts":[`+strings.Join(body, ",")+`]}`, "Idempotency-Key: batch "+channels[0]))
+			s.sent(40)(s.apiPost(node, "/_api/batch", `{"broadcasts":[`+strings.Join(body, ",")+`]}`,
+				"Idempotency-Key: batch "+channels[0]))
 		})
 	}
 	all.Wait()
@@ -242,7 +255,8 @@ func (s *story) apiOnceBatch() {
 		}
 		s.same(channels[i], s.heard(channels[i], c), [][]string{want})
 	}
-	s.refused(422, "header.Idempotency-Key")(s.apiPost(0, "/_api/batch", `{"broadcasts":[`+body[0]+`]}`, "Idempotency-Key: batch "+channels[0]))
+	s.refused(422, "header.Idempotency-Key")(s.apiPost(0, "/_api/batch", `{"broadcasts":[`+body[0]+`]}`,
+		"Idempotency-Key: batch "+channels[0]))
 }
 
 func (s *story) apiAudit() {
@@ -251,15 +265,18 @@ func (s *story) apiAudit() {
 	channel := s.name("room")
 	s.sent(1)(s.apiPost(1, "/_api/channels/"+url.PathEscape(channel)+"/broadcast", `{"message":"secret text"}`))
 	s.sent(1)(s.apiPost(1, "/_api/broadcast", `{"message":"secret text"}`))
-	s.sent(2)(s.apiPost(1, "/_api/batch", `{"broadcasts":[{"message":1},{"channel":`+nodetest.JSON(channel)+`,"message":1}]}`))
+	s.sent(2)(s.apiPost(1, "/_api/batch",
+		`{"broadcasts":[{"message":1},{"channel":`+nodetest.JSON(channel)+`,"message":1}]}`))
 	s.same("send", first(s.apiPost(1, "/_api/connections/"+id+"/send", `{"message":"secret text"}`)), 204)
 	s.same("close", first(s.api("DELETE", 1, "/_api/connections/"+id+"?reason=enough", "")), 204)
 	s.same("register", first(s.api("POST", 1, "/_api/custom/audit/x", "-- secret text")), 201)
 	s.same("remove", first(s.api("DELETE", 1, "/_api/custom/audit/x", "")), 204)
 	for _, want := range []map[string]string{
-		{"what": "broadcast", "channels": "[" + channel + "]", "messages": "1"}, {"what": "broadcast", "channels": "[*]", "messages": "1"}, {"what": "broadcast", "channels": "[* " + channel + "]", "messages": "2"},
+		{"what": "broadcast", "channels": "[" + channel + "]", "messages": "1"}, {"what": "broadcast", "channels": "[*]",
+			"messages": "1"}, {"what": "broadcast", "channels": "[* " + channel + "]", "messages": "2"},
 		{"what": "send", "connection": id}, {"what": "close", "connection": id, "reason": "enough"},
-		{"what": "register script", "db": "audit", "path": "x", "method": "WS"}, {"what": "remove script", "db": "audit", "path": "x", "method": "WS"},
+		{"what": "register script", "db": "audit", "path": "x", "method": "WS"}, {"what": "remove script", "db": "audit",
+			"path": "x", "method": "WS"},
 	} {
 		want["key"], want["from"], want["outcome"] = "default", "127.0.0.1", "done"
 		s.Logs[1].Await(s, fmt.Sprint("of ", want), func(l nodetest.Line) bool {
@@ -292,16 +309,22 @@ func (s *story) apiMethods() {
 		want         int
 		allow        string
 	}{
-		{"GET", "/_api/broadcast", 405, "POST"}, {"PUT", "/_api/broadcast", 405, "POST"}, {"OPTIONS", "/_api/broadcast", 405, "POST"}, {"HEAD", "/_api/broadcast", 405, "POST"},
-		{"POST", "/_api/connections", 405, "GET, HEAD"}, {"PATCH", "/_api/connections/x", 405, "GET, HEAD, DELETE"}, {"POST", "/_api/nodes", 405, "GET, HEAD"}, {"OPTIONS", "/_api/channels/a%2Fb/presence/c", 405, "GET, HEAD"},
-		{"PUT", "/_api/custom/a/b/c", 405, "GET, HEAD, POST, DELETE"}, {"TRACE", "/_api/stats", 405, "GET, HEAD"}, {"DELETE", "/_api/openapi.json", 405, "GET, HEAD"},
-		{"GET", "/_api", 404, ""}, {"GET", "/_api/", 404, ""}, {"GET", "/_api/nothing", 404, ""}, {"POST", "/_api/nothing", 404, ""}, {"GET", "/_api/nodes/", 404, ""}, {"GET", "/_api//nodes", 404, ""},
-		{"GET", "/_api/./nodes", 404, ""}, {"GET", "/_api/x/../nodes", 404, ""}, {"GET", "/_api%2Fnodes", 404, ""}, {"GET", "/_api/channels//presence", 404, ""}, {"GET", "/_api/connections/", 404, ""},
+		{"GET", "/_api/broadcast", 405, "POST"}, {"PUT", "/_api/broadcast", 405, "POST"}, {"OPTIONS", "/_api/broadcast", 405,
+			"POST"}, {"HEAD", "/_api/broadcast", 405, "POST"},
+		{"POST", "/_api/connections", 405, "GET, HEAD"}, {"PATCH", "/_api/connections/x", 405, "GET, HEAD, DELETE"}, {"POST",
+			"/_api/nodes", 405, "GET, HEAD"}, {"OPTIONS", "/_api/channels/a%2Fb/presence/c", 405, "GET, HEAD"},
+		{"PUT", "/_api/custom/a/b/c", 405, "GET, HEAD, POST, DELETE"}, {"TRACE", "/_api/stats", 405, "GET, HEAD"}, {"DELETE",
+			"/_api/openapi.json", 405, "GET, HEAD"},
+		{"GET", "/_api", 404, ""}, {"GET", "/_api/", 404, ""}, {"GET", "/_api/nothing", 404, ""}, {"POST", "/_api/nothing",
+			404, ""}, {"GET", "/_api/nodes/", 404, ""}, {"GET", "/_api//nodes", 404, ""},
+		{"GET", "/_api/./nodes", 404, ""}, {"GET", "/_api/x/../nodes", 404, ""}, {"GET", "/_api%2Fnodes", 404, ""}, {"GET",
+			"/_api/channels//presence", 404, ""}, {"GET", "/_api/connections/", 404, ""},
 		{"HEAD", "/_api/nodes", 200, ""}, {"HEAD", "/_api/openapi.json", 200, ""}, {"HEAD", "/_api/connections/x", 404, ""},
 	} {
 		status, answer, head := s.call(tt.method, 0, tt.path, "", "X-API-Key: "+Key)
 		if status != tt.want || head.Get("Allow") != tt.allow {
-			s.Errorf("%s %s: %d, Allow %q, %s; want %d, %q", tt.method, tt.path, status, head.Get("Allow"), answer, tt.want, tt.allow)
+			s.Errorf("%s %s: %d, Allow %q, %s; want %d, %q", tt.method, tt.path, status, head.Get("Allow"), answer, tt.want,
+				tt.allow)
 		}
 		if head.Get("Access-Control-Allow-Origin") != "" || head.Get("Cache-Control") != "no-store" {
 			s.Errorf("%s %s: headers %v", tt.method, tt.path, head)

@@ -12,7 +12,8 @@ import (
 // apiBadStories are requests that are wrong. Issue: "bad bodies, unknown fields, huge bodies, wrong types: 4xx problem
 // documents that name the field, never 500".
 var apiBadStories = []entry{
-	{"bodies", "bad bodies, unknown fields, huge bodies, wrong types: 4xx problem documents that name the field", (*story).apiBadBodies},
+	{"bodies", "bad bodies, unknown fields, huge bodies, wrong types: 4xx problem documents that name the field",
+		(*story).apiBadBodies},
 	{"batches", "the same of batches", (*story).apiBadBatches},
 	{"scripts", "the same of scripts", (*story).apiBadScripts},
 	{"queries", "the same of queries", (*story).apiBadQueries},
@@ -70,7 +71,8 @@ func (s *story) badBodies(path string, table []badBody) {
 
 func (s *story) apiBadBodies() {
 	c := s.events(0)
-	paths := []string{"/_api/broadcast", "/_api/channels/" + url.PathEscape(s.name("room")) + "/broadcast", "/_api/connections/" + s.id(c) + "/send"}
+	paths := []string{"/_api/broadcast", "/_api/channels/" + url.PathEscape(s.name("room")) + "/broadcast",
+		"/_api/connections/" + s.id(c) + "/send"}
 	for _, path := range paths {
 		s.badBodies(path, noJSON)
 		s.badBodies(path, []badBody{
@@ -83,14 +85,16 @@ func (s *story) apiBadBodies() {
 			{"huge", `{"message":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "body"},
 			{"huge and no JSON", strings.Repeat("x", 9<<20), 413, "body"},
 		})
-		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "application/cbor", "text/json", "x", "/", "application/json, text/plain"} {
+		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+			"application/xml", "application/cbor", "text/json", "x", "/", "application/json, text/plain"} {
 			s.refused(http.StatusUnsupportedMediaType, "body")(s.api("POST", 0, path, `{"message":1}`, "Content-Type: "+kind))
 		}
 	}
 	c.Act(`{}`)
 	s.same("what came of it", c.Pending(), "[]")
 	for _, kind := range []string{"application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"} {
-		if status, answer, _ := nodetest.Request(s.Context(), "POST", s.Addrs[1], paths[2], `{"message":1}`, "X-API-Key: "+Key, "Content-Type: "+kind); status != 204 {
+		if status, answer, _ := nodetest.Request(s.Context(), "POST", s.Addrs[1], paths[2], `{"message":1}`,
+			"X-API-Key: "+Key, "Content-Type: "+kind); status != 204 {
 			s.Errorf("%s: %d %s", kind, status, answer)
 		}
 		c.Expect("1")
@@ -102,10 +106,17 @@ func (s *story) apiBadBodies() {
 
 func (s *story) apiBadBatches() {
 	table := []badBody{
-		{"empty object", `{}`, 422, "body.broadcasts"}, {"null", `{"broadcasts":null}`, 422, "body.broadcasts"}, {"object", `{"broadcasts":{}}`, 422, "body.broadcasts"}, {"string", `{"broadcasts":"x"}`, 422, "body.broadcasts"},
-		{"unknown field", `{"broadcasts":[{"message":1}],"more":1}`, 422, "body.more"}, {"nulls", `{"broadcasts":[null]}`, 422, "body.broadcasts[0]"}, {"arrays", `{"broadcasts":[[]]}`, 422, "body.broadcasts[0]"},
-		{"channel is a number", `{"broadcasts":[{"channel":7,"message":1}]}`, 422, "body.broadcasts[0].channel"}, {"channel is an array", `{"broadcasts":[{"channel":["x"],"message":1}]}`, 422, "body.broadcasts[0].channel"},
-		{"channel is true", `{"broadcasts":[{"channel":true,"message":1}]}`, 422, "body.broadcasts[0].channel"}, {"a name twice", `{"broadcasts":[{"message":1},{"channel":"x","channel":"y","message":1}]}`, 400, "body.broadcasts[1].channel"},
+		{"empty object", `{}`, 422, "body.broadcasts"}, {"null", `{"broadcasts":null}`, 422, "body.broadcasts"}, {"object",
+			`{"broadcasts":{}}`, 422, "body.broadcasts"}, {"string", `{"broadcasts":"x"}`, 422, "body.broadcasts"},
+		{"unknown field", `{"broadcasts":[{"message":1}],"more":1}`, 422, "body.more"}, {"nulls", `{"broadcasts":[null]}`,
+			422, "body.broadcasts[0]"}, {"arrays", `{"broadcasts":[[]]}`, 422, "body.broadcasts[0]"},
+		{"channel is a number", `{"broadcasts":[{"channel":7,"message":1}]}`, 422,
+			"body.broadcasts[0].channel"},
+		{"channel is an array", `{"broadcasts":[{"channel":["x"],"message":1}]}`, 422, "body.broadcasts[0].channel"},
+		{"channel is true", `{"broadcasts":[{"channel":true,"message":1}]}`, 422,
+			"body.broadcasts[0].channel"},
+		{"a name twice", `{"broadcasts":[{"message":1},{"channel":"x","channel":"y","message":1}]}`, 400,
+			"body.broadcasts[1].channel"},
 		{"huge", `{"broadcasts":["` + strings.Repeat("x", 8<<20) + `"]}`, 413, "body"},
 	}
 	for _, tt := range noJSON {
@@ -119,10 +130,15 @@ func (s *story) apiBadBatches() {
 func (s *story) apiBadScripts() {
 	path := "/_api/custom/bad/bodies"
 	table := []badBody{
-		{"empty object", `{}`, 422, "body.code"}, {"code is a number", `{"code":1}`, 422, "body.code"}, {"code is null", `{"code":null}`, 422, "body.code"}, {"no code", `{"code":""}`, 422, "body.code"},
-		{"method is a number", `{"method":1,"code":"--"}`, 422, "body.method"}, {"method is null", `{"method":null,"code":"--"}`, 422, "body.method"}, {"an unknown field", `{"code":"--","version":1}`, 422, "body.version"},
-		{"an unknown method", `{"method":"FETCH","code":"--"}`, 422, "query.method"}, {"a name twice", `{"code":"--","code":"-- 2"}`, 400, "body.code"}, {"no Lua", `{"code":"local ="}`, 422, "body.code"},
-		{"huge", `{"code":"` + strings.Repeat("-", 1<<20+1) + `"}`, 413, "body.code"}, {"too huge to read", strings.Repeat("-", 8<<20+1), 413, "body"},
+		{"empty object", `{}`, 422, "body.code"}, {"code is a number", `{"code":1}`, 422, "body.code"}, {"code is null",
+			`{"code":null}`, 422, "body.code"}, {"no code", `{"code":""}`, 422, "body.code"},
+		{"method is a number", `{"method":1,"code":"--"}`, 422, "body.method"}, {"method is null",
+			`{"method":null,"code":"--"}`, 422, "body.method"},
+		{"an unknown field", `{"code":"--","version":1}`, 422, "body.version"},
+		{"an unknown method", `{"method":"FETCH","code":"--"}`, 422, "query.method"}, {"a name twice",
+			`{"code":"--","code":"-- 2"}`, 400, "body.code"}, {"no Lua", `{"code":"local ="}`, 422, "body.code"},
+		{"huge", `{"code":"` + strings.Repeat("-", 1<<20+1) + `"}`, 413, "body.code"}, {"too huge to read",
+			strings.Repeat("-", 8<<20+1), 413, "body"},
 	}
 	for _, tt := range noJSON {
 		if !strings.Contains(tt.location, ".") {
@@ -144,7 +160,8 @@ func (s *story) apiBadScripts() {
 }
 
 func (s *story) apiBadQueries() {
-	for _, path := range []string{"/_api/connections", "/_api/channels", "/_api/channels/x/connections", "/_api/channels/x/presence"} {
+	for _, path := range []string{"/_api/connections", "/_api/channels", "/_api/channels/x/connections",
+		"/_api/channels/x/presence"} {
 		for _, limit := range []string{"0", "-1", "10001", "x", "1.5", "1e3", "%20", "99999999999999999999", "0x10", "null"} {
 			s.refused(422, "query.limit")(s.api("GET", 0, path+"?limit="+limit, ""))
 		}
@@ -155,27 +172,36 @@ func (s *story) apiBadQueries() {
 			s.refused(400, "query")(s.api("GET", 0, path+"?"+query, ""))
 		}
 	}
-	for _, path := range []string{"/_api/nodes", "/_api/stats", "/_api/custom", "/_api/openapi.json", "/_api/channels/x/presence/count", "/_api/channels/x/presence/u", "/_api/connections/x"} {
+	for _, path := range []string{"/_api/nodes", "/_api/stats", "/_api/custom", "/_api/openapi.json",
+		"/_api/channels/x/presence/count", "/_api/channels/x/presence/u", "/_api/connections/x"} {
 		s.refused(422, "query.limit")(s.api("GET", 0, path+"?limit=1", ""))
 	}
 	s.refused(422, "query.channel")(s.apiPost(0, "/_api/broadcast?channel=x", `{"message":1}`))
 	s.refused(422, "query.reasons")(s.api("DELETE", 0, "/_api/connections/x?reasons=y", ""))
 	// net/http itself refuses a path that is not encoded well, before it is ours.
-	if status, _, _ := nodetest.Request(s.Context(), "GET", s.Addrs[0], "/_api/channels/x/presence", "", "X-API-Key: "+Key); status != 200 {
+	if status, _, _ := nodetest.Request(s.Context(), "GET", s.Addrs[0], "/_api/channels/x/presence", "",
+		"X-API-Key: "+Key); status != 200 {
 		s.Errorf("a good one: %d", status)
 	}
 }
 
 func (s *story) apiBadKeys() {
 	for _, tt := range []struct{ method, path, body string }{
-		{"POST", "/_api/broadcast", `{"message":1}`}, {"POST", "/_api/batch", `{"broadcasts":[{"message":1}]}`}, {"GET", "/_api/connections", ""}, {"GET", "/_api/connections/x", ""}, {"POST", "/_api/connections/x/send", `{"message":1}`},
-		{"DELETE", "/_api/connections/x", ""}, {"GET", "/_api/channels", ""}, {"GET", "/_api/channels/x/connections", ""}, {"POST", "/_api/channels/x/broadcast", `{"message":1}`}, {"GET", "/_api/channels/x/presence", ""},
-		{"GET", "/_api/channels/x/presence/count", ""}, {"GET", "/_api/channels/x/presence/u", ""}, {"GET", "/_api/nodes", ""}, {"GET", "/_api/stats", ""}, {"GET", "/_api/openapi.json", ""}, {"GET", "/_api/custom", ""},
-		{"POST", "/_api/custom/a/b", "return"}, {"GET", "/_api/custom/a/b", ""}, {"DELETE", "/_api/custom/a/b", ""}, {"OPTIONS", "/_api/nodes", ""}, {"PUT", "/_api/nodes", ""}, {"GET", "/_api/nothing", ""}, {"POST", "/_api/broadcast", "{"}, {"GET", "/_api/nodes?limit=%zz", ""},
+		{"POST", "/_api/broadcast", `{"message":1}`}, {"POST", "/_api/batch", `{"broadcasts":[{"message":1}]}`}, {"GET",
+			"/_api/connections", ""}, {"GET", "/_api/connections/x", ""}, {"POST", "/_api/connections/x/send", `{"message":1}`},
+		{"DELETE", "/_api/connections/x", ""}, {"GET", "/_api/channels", ""}, {"GET", "/_api/channels/x/connections",
+			""}, {"POST", "/_api/channels/x/broadcast", `{"message":1}`}, {"GET", "/_api/channels/x/presence", ""},
+		{"GET", "/_api/channels/x/presence/count", ""}, {"GET", "/_api/channels/x/presence/u", ""}, {"GET", "/_api/nodes",
+			""}, {"GET", "/_api/stats", ""}, {"GET", "/_api/openapi.json", ""}, {"GET", "/_api/custom", ""},
+		{"POST", "/_api/custom/a/b", "return"}, {"GET", "/_api/custom/a/b", ""}, {"DELETE", "/_api/custom/a/b",
+			""}, {"OPTIONS", "/_api/nodes", ""}, {"PUT", "/_api/nodes", ""}, {"GET", "/_api/nothing", ""},
+		{"POST", "/_api/broadcast", "{"}, {"GET", "/_api/nodes?limit=%zz", ""},
 	} {
-		for i, header := range [][]string{nil, {"X-API-Key: " + Key + "x"}, {"X-API-Key: " + Key[1:]}, {"Authorization: Basic " + Key}, {"Authorization: Bearer"}, {"X-API-Key: wrong", "Authorization: Bearer " + Key}} {
+		for i, header := range [][]string{nil, {"X-API-Key: " + Key + "x"}, {"X-API-Key: " + Key[1:]},
+			{"Authorization: Basic " + Key}, {"Authorization: Bearer"}, {"X-API-Key: wrong", "Authorization: Bearer " + Key}} {
 			status, answer, head := s.call(tt.method, i%3, tt.path, tt.body, append(header, jsonBody)...)
-			if status != http.StatusUnauthorized || !strings.HasPrefix(head.Get("WWW-Authenticate"), "Bearer") || strings.Contains(answer, Key) {
+			if status != http.StatusUnauthorized || !strings.HasPrefix(head.Get("WWW-Authenticate"), "Bearer") ||
+				strings.Contains(answer, Key) {
 				s.Errorf("%s %s with %q: %d %s", tt.method, tt.path, header, status, answer)
 			}
 		}

@@ -68,7 +68,8 @@ func (s *story) connectionIDs(path string, limit int) (ids []string) {
 	return ids
 }
 
-// alone waits until the clients of the stories before have gone, on every node: what counts everybody cannot tell them apart.
+// alone waits until the clients of the stories before have gone, on every node: what counts everybody cannot tell them
+// apart.
 func (s *story) alone() {
 	s.Helper()
 	nodetest.Eventually(s, "nobody is left of the story before", nodetest.Patience, func() bool {
@@ -96,7 +97,8 @@ func (s *story) apiConnections() {
 	began := time.Now()
 	mine := map[string]string{}
 	for i, c := range s.members(channel) {
-		mine[s.id(c)] = fmt.Sprint(c.Node, []string{" /ws/do", " /api/custom/test/do"}[i%2], " [", channel, "] map[authenticated:false username:]")
+		mine[s.id(c)] = fmt.Sprint(c.Node, []string{" /ws/do", " /api/custom/test/do"}[i%2], " [", channel,
+			"] map[authenticated:false username:]")
 	}
 	for _, limit := range []int{1, 2, 3, 7, 1000} {
 		var ids []string
@@ -108,7 +110,8 @@ func (s *story) apiConnections() {
 					continue // of another story
 				}
 				seen[c.ID] = fmt.Sprint(c.Node, " ", c.Route, " ", c.Channels, " ", c.User)
-				if c.ConnectedAt.Before(began.Add(-2*time.Second)) || c.ConnectedAt.After(time.Now().Add(2*time.Second)) || c.ConnectedAt.Location() != time.UTC {
+				if c.ConnectedAt.Before(began.Add(-2*time.Second)) || c.ConnectedAt.After(time.Now().Add(2*time.Second)) ||
+					c.ConnectedAt.Location() != time.UTC {
 					s.Errorf("connected at %v", c.ConnectedAt)
 				}
 			}
@@ -195,7 +198,8 @@ func (s *story) apiConnection() {
 			s.same("channels", s.field(answer, "channels"), "[]")
 		}
 		c.Leave(1000, "")
-		nodetest.Eventually(s, "404", nodetest.Patience, func() bool { return first(s.api("GET", other, "/_api/connections/"+id, "")) == 404 })
+		nodetest.Eventually(s, "404", nodetest.Patience,
+			func() bool { return first(s.api("GET", other, "/_api/connections/"+id, "")) == 404 })
 	}
 	s.unknownConnections("GET", "", "")
 }
@@ -204,7 +208,10 @@ func (s *story) apiConnection() {
 func (s *story) unknownConnections(method, suffix, body string) {
 	s.Helper()
 	process := s.events(0).Node
-	for _, id := range []string{"ffffffff-ffff-8fff-bfff-ffffffffffff", process[:8] + "-" + process[8:] + "-8fff-bfff-ffffffffffff", "x", "a%2Fb", strings.Repeat("x", 64), "%00", "%ff", "urn:uuid:ffffffff-ffff-8fff-bfff-ffffffffffff"} {
+	for _, id := range []string{"ffffffff-ffff-8fff-bfff-ffffffffffff",
+		process[:8] + "-" + process[8:] +
+			"-8fff-bfff-ffffffffffff", "x", "a%2Fb", strings.Repeat("x",
+			64), "%00", "%ff", "urn:uuid:ffffffff-ffff-8fff-bfff-ffffffffffff"} {
 		for node := range s.Addrs {
 			s.refused(404, "path.id")(s.api(method, node, "/_api/connections/"+id+suffix, body, jsonBody))
 		}
@@ -216,7 +223,8 @@ func (s *story) apiSend() {
 	for i, c := range s.members(s.name("room")) {
 		id := s.id(c)
 		for node := range s.Addrs {
-			for _, tt := range []struct{ message, want string }{{`"a  b\n"`, "a  b\n"}, {`{"a": [ ]}`, `{"a":[]}`}, {"7", "7"}, {"null", "null"}, {`""`, ""}} {
+			for _, tt := range []struct{ message, want string }{{`"a  b\n"`, "a  b\n"}, {`{"a": [ ]}`, `{"a":[]}`}, {"7", "7"},
+				{"null", "null"}, {`""`, ""}} {
 				status, answer := s.apiPost(node, "/_api/connections/"+id+"/send", `{"message":`+tt.message+`}`)
 				s.same(fmt.Sprint("send to ", i), fmt.Sprint(status, answer), "204")
 				c.Expect(tt.want)
@@ -308,7 +316,8 @@ func (s *story) apiNodes() {
 			good := 0
 			for _, n := range list.Nodes {
 				i := slices.Index(s.Addrs, n.Address)
-				if i < 0 || len(n.ID) != 12 || n.Version == "" || n.PID == 0 || time.Since(n.StartedAt) > time.Hour || n.StartedAt.Location() != time.UTC {
+				if i < 0 || len(n.ID) != 12 || n.Version == "" || n.PID == 0 || time.Since(n.StartedAt) > time.Hour ||
+					n.StartedAt.Location() != time.UTC {
 					s.Fatalf("a node is %+v", n)
 				}
 				if n.Connections >= []int{2, 2, 0}[i] && n.Channels >= []int{2, 2, 0}[i] {

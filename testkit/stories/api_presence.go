@@ -15,7 +15,8 @@ var apiPresenceStories = []entry{
 	{"list", "GET .../presence: {users:[{user_id,metas}],next} with ?limit=&cursor=", (*story).apiPresence},
 	{"count", "GET .../presence/count: {count}", (*story).apiPresenceCount},
 	{"user", "GET .../presence/{user_id}: one user as {user_id,metas} or 404", (*story).apiPresenceUser},
-	{"paging-under-churn", "issue: paging with cursors that stay right while connections come and go", (*story).apiPresenceChurn},
+	{"paging-under-churn", "issue: paging with cursors that stay right while connections come and go",
+		(*story).apiPresenceChurn},
 	{"bad-names", "Bad channel name: 422", (*story).apiBadNames},
 }
 
@@ -74,7 +75,8 @@ func (s *story) apiPresenceCount() {
 		s.present(i%2, channel, fmt.Sprint("u", i/2), "")
 	}
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "users are counted once", nodetest.Patience, func() bool { return s.get200(node, path) == `{"count":3}` })
+		nodetest.Eventually(s, "users are counted once", nodetest.Patience,
+			func() bool { return s.get200(node, path) == `{"count":3}` })
 	}
 }
 
@@ -89,13 +91,15 @@ func (s *story) apiPresenceUser() {
 				Metas  []map[string]any
 			}
 			s.decode(s.get200(node, path+url.PathEscape(name)), &u)
-			if u.UserID != name || len(u.Metas) != 1 || u.Metas[0]["mood"] != "fine" || u.Metas[0]["connection_id"] != s.id(c) || u.Metas[0]["phx_ref"] == "" {
+			if u.UserID != name || len(u.Metas) != 1 || u.Metas[0]["mood"] != "fine" || u.Metas[0]["connection_id"] != s.id(c) ||
+				u.Metas[0]["phx_ref"] == "" {
 				s.Errorf("%s is %+v", name, u)
 			}
 		}
 		c.Leave(1000, "")
 		for node := range s.Addrs {
-			nodetest.Eventually(s, "404", nodetest.Patience, func() bool { return first(s.api("GET", node, path+url.PathEscape(name), "")) == 404 })
+			nodetest.Eventually(s, "404", nodetest.Patience,
+				func() bool { return first(s.api("GET", node, path+url.PathEscape(name), "")) == 404 })
 			s.refused(404, "path.user_id")(s.api("GET", node, path+url.PathEscape(name), ""))
 		}
 	}
@@ -115,7 +119,8 @@ func (s *story) apiPresenceChurn() {
 		s.present((i+1)%2, channel, stay[i], "") // the second device stays
 	}
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "all are there", nodetest.Patience, func() bool { return s.get200(node, path+"/count") == `{"count":12}` })
+		nodetest.Eventually(s, "all are there", nodetest.Patience,
+			func() bool { return s.get200(node, path+"/count") == `{"count":12}` })
 	}
 	stop := make(chan struct{})
 	var all sync.WaitGroup
@@ -150,7 +155,8 @@ func (s *story) apiPresenceChurn() {
 }
 
 func (s *story) apiBadNames() {
-	for _, name := range []string{"%00", "a%0Ab", "%7F", "%C2%85", "%ff", "%e2%82", strings.Repeat("x", 256), strings.Repeat("%C3%A9", 128)} {
+	for _, name := range []string{"%00", "a%0Ab", "%7F", "%C2%85", "%ff", "%e2%82", strings.Repeat("x", 256),
+		strings.Repeat("%C3%A9", 128)} {
 		for _, rest := range []string{"/connections", "/presence", "/presence/count", "/presence/u"} {
 			s.refused(422, "path.channel")(s.api("GET", 0, "/_api/channels/"+name+rest, ""))
 		}

@@ -48,7 +48,8 @@ func ReadContract(t testing.TB, addr string, header ...string) *Contract {
 	if err != nil {
 		t.Fatalf("the OpenAPI document: %v", err)
 	}
-	if err := doc.Validate(context.Background(), openapi3.EnableSchemaPatternValidation(), openapi3.EnableExamplesValidation()); err != nil {
+	if err := doc.Validate(context.Background(), openapi3.EnableSchemaPatternValidation(),
+		openapi3.EnableExamplesValidation()); err != nil {
 		t.Fatalf("the OpenAPI document: %v", err)
 	}
 	if !doc.IsOpenAPI31OrLater() {
@@ -59,7 +60,8 @@ func ReadContract(t testing.TB, addr string, header ...string) *Contract {
 		pattern := strings.ReplaceAll(regexp.QuoteMeta(path), `\{path\}`, ".+")
 		pattern = parameter.ReplaceAllString(pattern, "[^/]+")
 		for method, spec := range item.Operations() {
-			c.ops = append(c.ops, operation{spec.OperationID, method, regexp.MustCompile("^" + pattern + "$"), strings.Count(path, "{"), spec})
+			c.ops = append(c.ops, operation{spec.OperationID, method, regexp.MustCompile("^" + pattern + "$"),
+				strings.Count(path, "{"), spec})
 		}
 	}
 	slices.SortFunc(c.ops, func(a, b operation) int { return a.params - b.params }) // "count" before {user_id}
@@ -81,7 +83,8 @@ func (c *Contract) find(method, path string) *operation {
 }
 
 // Check says what of a request and its answer is not as the document has it; nil when all is.
-func (c *Contract) Check(method, path, body string, sent http.Header, status int, answer string, head http.Header) error {
+func (c *Contract) Check(method, path, body string, sent http.Header, status int, answer string,
+	head http.Header) error {
 	if status >= 400 {
 		if err := checkProblem(method, status, answer, head); err != nil {
 			return err

@@ -21,13 +21,17 @@ var eventStories = []entry{
 	{"broadcast_room-nowhere", "in no room: no effect, logged", (*story).broadcastNowhere},
 	{"broadcast_channel", "to all in that channel", (*story).broadcastChannel},
 	{"broadcast", "to every connection of the cluster", (*story).broadcastAll},
-	{"broadcast-order", "Broadcasts are in the same order for all subscribers of a channel from one sender", (*story).broadcastOrder},
-	{"values", "a string leaves as it is and anything else JSON-encoded; connection scripts get the value itself", (*story).values},
+	{"broadcast-order", "Broadcasts are in the same order for all subscribers of a channel from one sender",
+		(*story).broadcastOrder},
+	{"values", "a string leaves as it is and anything else JSON-encoded; connection scripts get the value itself",
+		(*story).values},
 	{"close", "closes after the other actions; without a code: 1000", (*story).closeAction},
-	{"refuse", "A connect handler that raises, or returns close, refuses the connection (close 1011, or the given code)", (*story).refuse},
+	{"refuse", "A connect handler that raises, or returns close, refuses the connection (close 1011, or the given code)",
+		(*story).refuse},
 	{"disconnect", "disconnect actions still go out, and rooms and presence are released after them", (*story).disconnect},
 	{"nothing", "{} or nil: no action", (*story).noAction},
-	{"invalid", "An unknown key or a wrong type: the connection stays, the error is logged with route, line and event", (*story).invalid},
+	{"invalid", "An unknown key or a wrong type: the connection stays, the error is logged with route, line and event",
+		(*story).invalid},
 	{"max_message", "{ max_message = 4096 }", (*story).maxMessage},
 	{"origins", `{ origins = {"https://example.com"} }; Route origins replace the global list; same host is always allowed; null: 403`, (*story).origins},
 	{"upgrade", "Unknown path: 404; a plain GET on a WebSocket route: 426", (*story).upgrade},
@@ -35,7 +39,8 @@ var eventStories = []entry{
 }
 
 func (s *story) eventFields() {
-	c := s.on(1, "/ws/do/a%2Fb/%C3%A9?x=1&x=2&first="+strings.ReplaceAll(`{"send":"$type_$connection_id"}`, `"`, "%22"), "X-Two: a", "X-Two: b")
+	c := s.on(1, "/ws/do/a%2Fb/%C3%A9?x=1&x=2&first="+strings.ReplaceAll(`{"send":"$type_$connection_id"}`, `"`, "%22"),
+		"X-Two: a", "X-Two: b")
 	c.Next()
 	text := nodetest.JSON(c.Ask(map[string]any{"event": true}).Results[0])
 	for want, got := range map[string]string{
@@ -91,7 +96,8 @@ func (s *story) joinLeave() {
 		s.Helper()
 		// Broadcasts of one channel are in order, those of two need not be: each is waited for.
 		for _, w := range want {
-			nodetest.Eventually(s, w, nodetest.Patience, func() bool { return strings.Contains(strings.Join(c.Pending(), "|"), w) })
+			nodetest.Eventually(s, w, nodetest.Patience,
+				func() bool { return strings.Contains(strings.Join(c.Pending(), "|"), w) })
 		}
 		got := map[string]bool{}
 		for range c.Pending() {
@@ -133,15 +139,18 @@ func (s *story) orderInTable() {
 	c := s.events(1)
 	c.Act(fmt.Sprintf(`[{"join":%q},{"track":{"channel":%q,"user_id":"u"}}]`, old, old))
 	c.Expect(`{"event":"presence_state"…`) // of the old channel
-	// In this order: leave, join, untrack, track, set_presence, send, send_presence, broadcast_room, broadcast_channel, broadcast, close.
+	// In this order: leave, join, untrack, track, set_presence, send, send_presence, broadcast_room, broadcast_channel,
+	// broadcast, close.
 	c.Send(nodetest.JSON(map[string]any{"raw": map[string]any{
-		"close": "bye", "broadcast_channel": map[string]any{"channel": ch, "message": "to the channel"}, "broadcast_room": "to the room",
+		"close": "bye", "broadcast_channel": map[string]any{"channel": ch,
+			"message": "to the channel"}, "broadcast_room": "to the room",
 		"send_presence": ch, "send": "sent", "set_presence": map[string]any{"channel": ch, "state": "busy"},
 		"track": map[string]any{"channel": ch, "user_id": "u"}, "untrack": old, "join": ch, "leave": old,
 	}}))
 	got := c.ExpectClosed(1000, "bye")
 	begin := frames(append([]string(nil), got...))
-	if !strings.HasPrefix(begin, "presence_state ") || strings.Index(begin, "sent") > strings.LastIndex(begin, "presence_state") {
+	if !strings.HasPrefix(begin, "presence_state ") ||
+		strings.Index(begin, "sent") > strings.LastIndex(begin, "presence_state") {
 		s.Errorf("frames: %s", begin)
 	}
 	// The second presence_state was sent after set_presence.
@@ -284,11 +293,12 @@ func (s *story) values() {
 
 func (s *story) closeAction() {
 	for actions, want := range map[string]string{
-		`{"close":"bye","send":"first"}`:                                                     "closed 1000 bye",
-		`{"close":{"code":4321,"reason":"own"},"send":"first"}`:                              "closed 4321 own",
-		`[{"close":"bye"},{"send":"first"}]`:                                                 "closed 1000 bye",
-		`[{"close":{"code":1000,"reason":""}},{"send":"first"}]`:                             "closed 1000",
-		`{"close":{"code":4999,"reason":"` + strings.Repeat("r", 123) + `"},"send":"first"}`: "closed 4999 " + strings.Repeat("r", 123),
+		`{"close":"bye","send":"first"}`:                         "closed 1000 bye",
+		`{"close":{"code":4321,"reason":"own"},"send":"first"}`:  "closed 4321 own",
+		`[{"close":"bye"},{"send":"first"}]`:                     "closed 1000 bye",
+		`[{"close":{"code":1000,"reason":""}},{"send":"first"}]`: "closed 1000",
+		`{"close":{"code":4999,"reason":"` + strings.Repeat("r", 123) + `"},"send":"first"}`: "closed 4999 " +
+			strings.Repeat("r", 123),
 	} {
 		c := s.events(0)
 		c.Send(`{"raw":` + actions + `}`)
@@ -308,14 +318,17 @@ func (s *story) refuse() {
 	}{
 		{[]string{"first", `{"close":"no"}`}, []string{"closed 4403 no"}},
 		{[]string{"first", `{"close":{"code":4001,"reason":"full"},"send":"sorry"}`}, []string{"sorry", "closed 4001 full"}},
-		{[]string{"first", fmt.Sprintf(`{"close":"no","join":%q,"broadcast_channel":{"channel":%q,"message":"of a refused one"},"send":"sorry"}`, room, room)}, []string{"sorry", "closed 4403 no"}},
+		{[]string{"first", fmt.Sprintf(
+			`{"close":"no","join":%q,"broadcast_channel":{"channel":%q,"message":"of a refused one"},"send":"sorry"}`, room,
+			room)}, []string{"sorry", "closed 4403 no"}},
 		{[]string{"raise", "1"}, []string{"closed 1011…"}},
 	} {
 		c := s.events(0, append(tt.query, "last", last)...)
 		c.Expect(tt.want...)
 	}
 	s.Logs[0].Await(s, "of the raise", func(l nodetest.Line) bool {
-		return l.Is("handler failed", "kind", "connect", "route", "/ws/do") && strings.Contains(l.Text("error"), "connect raises") && l.Text("line") != "0"
+		return l.Is("handler failed", "kind", "connect", "route", "/ws/do") &&
+			strings.Contains(l.Text("error"), "connect raises") && l.Text("line") != "0"
 	})
 	watch.Act(fmt.Sprintf(`{"broadcast_room":%q}`, key))
 	watch.Expect(key) // and nothing of the refused ones before
@@ -340,7 +353,8 @@ func (s *story) disconnect() {
 	id = s.id(c)
 	c.Drop()
 	watch.Expect(id + " went with 1006: ")
-	watch.Expect(`{"event":"presence_diff","channel":` + nodetest.JSON(ch) + `,"payload":{"joins":{},"leaves":{"u":{"metas":[…`)
+	watch.Expect(`{"event":"presence_diff","channel":` + nodetest.JSON(ch) +
+		`,"payload":{"joins":{},"leaves":{"u":{"metas":[…`)
 }
 
 func (s *story) noAction() {
@@ -352,13 +366,15 @@ func (s *story) noAction() {
 
 func (s *story) invalid() {
 	c := s.events(1)
-	for _, raw := range []string{`{"nonsense":1}`, `"text"`, `{"join":7}`, `{"join":"x","send":"must not run","unknown":true}`, `{"track":{"channel":"x"}}`, `[{"send":"must not run"},5]`} {
+	for _, raw := range []string{`{"nonsense":1}`, `"text"`, `{"join":7}`,
+		`{"join":"x","send":"must not run","unknown":true}`, `{"track":{"channel":"x"}}`, `[{"send":"must not run"},5]`} {
 		c.Send(`{"raw":` + raw + `}`)
 	}
 	c.Act(`{}`)
 	s.same("frames", c.Pending(), []string{})
 	line := s.Logs[1].Await(s, "about the unknown action", func(l nodetest.Line) bool {
-		return l.Is("handler failed", "kind", "message", "route", "/ws/do") && strings.Contains(l.Text("error"), `unknown action "nonsense"`)
+		return l.Is("handler failed", "kind", "message", "route", "/ws/do") &&
+			strings.Contains(l.Text("error"), `unknown action "nonsense"`)
 	})
 	if line.Text("line") == "0" || line.Text("line") == "" {
 		s.Errorf("the log line names no line: %v", line)
@@ -413,7 +429,8 @@ func (s *story) origins() {
 }
 
 func (s *story) upgrade() {
-	for path, want := range map[string]int{"/ws/do": 426, "/ws/nothing": 404, "/": 404, "/hello.txt": 200, "/api/custom/test/do": 426, "/../config/routes.lua": 404,
+	for path, want := range map[string]int{"/ws/do": 426, "/ws/nothing": 404, "/": 404, "/hello.txt": 200,
+		"/api/custom/test/do": 426, "/../config/routes.lua": 404,
 		"/%2e%2e/config/routes.lua": 404, "/config/routes.lua": 404} {
 		status, _ := s.get(0, path)
 		s.same(path, status, want)

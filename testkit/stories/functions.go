@@ -14,17 +14,21 @@ import (
 
 // functionStories are the rows of SPEC 1.3, for both kinds of handler.
 var functionStories = []entry{
-	{"ws_send", "false when no live node can hold that connection, else true; raises on something that is no UUID", (*story).wsSend},
+	{"ws_send", "false when no live node can hold that connection, else true; raises on something that is no UUID",
+		(*story).wsSend},
 	{"ws_close", "ws_close(connection_id, reason): as ws_send", (*story).wsClose},
 	{"ws_broadcast", "ws_broadcast(message), ws_broadcast_room(channel, message): true", (*story).wsBroadcast},
 	{"ws_count", "connections in the cluster, as of each node's last heartbeat", (*story).wsCount},
-	{"ws_join", "ws_join(channel), ws_leave(channel): true; for the current connection, an error elsewhere", (*story).wsJoin},
+	{"ws_join", "ws_join(channel), ws_leave(channel): true; for the current connection, an error elsewhere",
+		(*story).wsJoin},
 	{"ws_clients", "ws_clients(), ws_clients_in(channel): arrays of connection ids, cluster-wide", (*story).wsClients},
-	{"ws_list_presence", "array of {user_id, metas}, oldest user first; unique users; {user_id, metas} or nil", (*story).wsPresence},
+	{"ws_list_presence", "array of {user_id, metas}, oldest user first; unique users; {user_id, metas} or nil",
+		(*story).wsPresence},
 	{"json", "one implementation under all names; arrays stay arrays through a round trip, also empty; encoding a function, a cycle or NaN raises", (*story).json},
 	{"log", "structured log lines that name route and connection", (*story).log},
 	{"crypto", "crypto.uuid, sha256, hmac_sha256, base64", (*story).crypto},
-	{"store", "shared state in Redis under the app's own prefix; values are JSON; set(key, value, {ttl = ms, nx = true})", (*story).store},
+	{"store", "shared state in Redis under the app's own prefix; values are JSON; set(key, value, {ttl = ms, nx = true})",
+		(*story).store},
 	{"sandbox", "nothing else of os; no io, debug, load* of bytecode, no files, no processes", (*story).sandbox},
 	{"wrong-types", "wrong types in every function: a clear error", (*story).wrongTypes},
 	{"in-http", "Functions for both kinds, and for HTTP handlers", (*story).inHTTP},
@@ -125,7 +129,8 @@ func (s *story) wsJoin() {
 	}
 	for _, function := range []string{"ws_join", "ws_leave"} {
 		for _, path := range []string{"/call", "/api/custom/test/call"} {
-			_, body := s.api("POST", 0, path, fmt.Sprintf(`{"call":%q,"args":["x"]}`, function), "Content-Type: application/json")
+			_, body := s.api("POST", 0, path, fmt.Sprintf(`{"call":%q,"args":["x"]}`, function),
+				"Content-Type: application/json")
 			s.contains(body, "no current connection")
 		}
 	}
@@ -236,7 +241,8 @@ func (s *story) crypto() {
 		if _, err := uuid.Parse(id); err != nil {
 			s.Error(err)
 		}
-		s.same("sha256", c.Call1("crypto.sha256", "abc"), `"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"`)
+		s.same("sha256", c.Call1("crypto.sha256", "abc"),
+			`"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"`)
 		s.same("hmac_sha256", c.Call1("crypto.hmac_sha256", "key", "The quick brown fox jumps over the lazy dog"),
 			`"f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"`)
 		s.same("base64_encode", c.Call1("crypto.base64_encode", "a?>"), `"YT8+"`)
@@ -262,10 +268,12 @@ func (s *story) store() {
 		s.same("incr", c.Call1("store.incr", key), "6")
 		s.same("incr by", other.Call1("store.incr", key, -4), "2")
 		s.same("expire", c.Call1("store.expire", key, 60), "true")
-		nodetest.Eventually(s, "it expires", nodetest.Patience, func() bool { return other.Call1("store.get", key) == "null" })
+		nodetest.Eventually(s, "it expires", nodetest.Patience,
+			func() bool { return other.Call1("store.get", key) == "null" })
 		s.same("expire of nothing", c.Call1("store.expire", key, 60), "false")
 		s.same("set with ttl", c.Call1("store.set", key, "x", map[string]any{"ttl": 50}), "true")
-		nodetest.Eventually(s, "it expires", nodetest.Patience, func() bool { return other.Call1("store.get", key) == "null" })
+		nodetest.Eventually(s, "it expires", nodetest.Patience,
+			func() bool { return other.Call1("store.get", key) == "null" })
 		s.same("hset", c.Call1("store.hset", key, "f", map[string]any{"n": 1}), "true")
 		s.same("hset", c.Call1("store.hset", key, "g", []any{}), "true")
 		s.same("hget", other.Call1("store.hget", key, "f"), `{"n":1}`)
@@ -311,32 +319,49 @@ func (s *story) wrongTypes() {
 		says     string
 	}
 	calls := []call{
-		{"ws_send", nil, "connection_id"}, {"ws_send", []any{7, "x"}, "connection_id"}, {"ws_send", []any{no, "x"}, "connection_id"}, {"ws_send", []any{noConnection}, "message"},
-		{"ws_send", []any{noConnection, fn}, "function"}, {"ws_close", []any{no}, "connection_id"}, {"ws_close", []any{noConnection, no}, "reason"},
-		{"ws_broadcast", nil, "message"}, {"ws_broadcast", []any{fn}, "function"}, {"ws_broadcast_room", []any{"x"}, "message"},
-		{"ws_get_presence", []any{"x"}, "user_id"}, {"ws_get_presence", []any{"x", no}, "user_id"}, {"ws_get_presence", []any{"x", long}, "255"},
-		{"json.encode", []any{fn}, "function"}, {"json.decode", []any{no}, "string"}, {"json.decode", nil, ""}, {"json.array", []any{"x"}, "table"},
-		{"crypto.sha256", []any{no}, "string"}, {"crypto.hmac_sha256", []any{"x"}, ""}, {"crypto.base64_decode", []any{no}, "string"},
-		{"store.get", nil, "key"}, {"store.get", []any{""}, "key"}, {"store.set", []any{"k"}, "value"}, {"store.set", []any{"k", fn}, "function"},
-		{"store.set", []any{"k", 1, "x"}, "options"}, {"store.set", []any{"k", 1, map[string]any{"ttl": -1}}, "ttl"}, {"store.set", []any{"k", 1, map[string]any{"ttl": "x"}}, "ttl"},
-		{"store.set", []any{"k", 1, map[string]any{"px": 1}}, "px"}, {"store.set", []any{"k", 1, map[string]any{"nx": 1}}, "nx"}, {"store.incr", []any{"k", "x"}, "by"},
-		{"store.expire", []any{"k"}, "ttl"}, {"store.expire", []any{"k", -1}, "ttl"}, {"store.hget", []any{"k"}, "field"}, {"store.hset", []any{"k", "f"}, "value"}, {"store.hdel", []any{"k"}, "field"},
+		{"ws_send", nil, "connection_id"}, {"ws_send", []any{7, "x"}, "connection_id"}, {"ws_send", []any{no, "x"},
+			"connection_id"}, {"ws_send", []any{noConnection}, "message"},
+		{"ws_send", []any{noConnection, fn}, "function"}, {"ws_close", []any{no}, "connection_id"}, {"ws_close",
+			[]any{noConnection, no}, "reason"},
+		{"ws_broadcast", nil, "message"}, {"ws_broadcast", []any{fn}, "function"}, {"ws_broadcast_room", []any{"x"},
+			"message"},
+		{"ws_get_presence", []any{"x"}, "user_id"}, {"ws_get_presence", []any{"x", no}, "user_id"}, {"ws_get_presence",
+			[]any{"x", long}, "255"},
+		{"json.encode", []any{fn}, "function"}, {"json.decode", []any{no}, "string"}, {"json.decode", nil, ""}, {"json.array",
+			[]any{"x"}, "table"},
+		{"crypto.sha256", []any{no}, "string"}, {"crypto.hmac_sha256", []any{"x"}, ""}, {"crypto.base64_decode", []any{no},
+			"string"},
+		{"store.get", nil, "key"}, {"store.get", []any{""}, "key"}, {"store.set", []any{"k"}, "value"}, {"store.set",
+			[]any{"k", fn}, "function"},
+		{"store.set", []any{"k", 1, "x"}, "options"}, {"store.set", []any{"k", 1, map[string]any{"ttl": -1}},
+			"ttl"}, {"store.set", []any{"k", 1, map[string]any{"ttl": "x"}}, "ttl"},
+		{"store.set", []any{"k", 1, map[string]any{"px": 1}}, "px"}, {"store.set", []any{"k", 1, map[string]any{"nx": 1}},
+			"nx"}, {"store.incr", []any{"k", "x"}, "by"},
+		{"store.expire", []any{"k"}, "ttl"}, {"store.expire", []any{"k", -1}, "ttl"}, {"store.hget", []any{"k"},
+			"field"}, {"store.hset", []any{"k", "f"}, "value"}, {"store.hdel", []any{"k"}, "field"},
 		{"log.info", []any{"x", "fields"}, "fields"},
 	}
-	for _, function := range []string{"ws_join", "ws_leave", "ws_clients_in", "ws_list_presence", "ws_presence_count", "ws_broadcast_room", "ws_get_presence"} {
+	for _, function := range []string{"ws_join", "ws_leave", "ws_clients_in", "ws_list_presence", "ws_presence_count",
+		"ws_broadcast_room", "ws_get_presence"} {
 		for _, channel := range []any{nil, 7, no, "", long, "a\nb", "a\x7fb"} {
 			calls = append(calls, call{function, []any{channel, "u"}, "channel"})
 		}
 	}
 	script := []call{
-		{"solidb.ws.send", nil, "data"}, {"solidb.ws.send", []any{fn}, "function"}, {"solidb.ws.send_binary", []any{no}, "data"}, {"solidb.ws.recv_any", []any{"x"}, "timeout_ms"},
-		{"solidb.ws.recv_any", []any{-1}, "timeout_ms"}, {"solidb.ws.close", []any{"x"}, "code"}, {"solidb.ws.close", []any{1005}, "1005"}, {"solidb.ws.close", []any{7}, "7"},
-		{"solidb.ws.close", []any{4000, no}, "reason"}, {"solidb.ws.channel.broadcast", []any{"x"}, "data"}, {"solidb.ws.channel.broadcast", []any{"x", fn}, "function"},
-		{"solidb.ws.presence.join", []any{"x"}, "user_info"}, {"solidb.ws.presence.join", []any{"x", "u"}, "user_info"}, {"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": no}}, "user_id"},
-		{"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": strings.Repeat("u", 256)}}, "255"}, {"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": "a\nb"}}, "control"},
+		{"solidb.ws.send", nil, "data"}, {"solidb.ws.send", []any{fn}, "function"}, {"solidb.ws.send_binary", []any{no},
+			"data"}, {"solidb.ws.recv_any", []any{"x"}, "timeout_ms"},
+		{"solidb.ws.recv_any", []any{-1}, "timeout_ms"}, {"solidb.ws.close", []any{"x"}, "code"}, {"solidb.ws.close",
+			[]any{1005}, "1005"}, {"solidb.ws.close", []any{7}, "7"},
+		{"solidb.ws.close", []any{4000, no}, "reason"}, {"solidb.ws.channel.broadcast", []any{"x"},
+			"data"}, {"solidb.ws.channel.broadcast", []any{"x", fn}, "function"},
+		{"solidb.ws.presence.join", []any{"x"}, "user_info"}, {"solidb.ws.presence.join", []any{"x", "u"},
+			"user_info"}, {"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": no}}, "user_id"},
+		{"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": strings.Repeat("u", 256)}},
+			"255"}, {"solidb.ws.presence.join", []any{"x", map[string]any{"user_id": "a\nb"}}, "control"},
 		{"solidb.ws.presence.join", []any{"x", map[string]any{"v": strings.Repeat("v", 5000)}}, "4096"},
 	}
-	for _, function := range []string{"channel.subscribe", "channel.unsubscribe", "channel.broadcast", "presence.join", "presence.leave", "presence.list"} {
+	for _, function := range []string{"channel.subscribe", "channel.unsubscribe", "channel.broadcast", "presence.join",
+		"presence.leave", "presence.list"} {
 		for _, channel := range []any{nil, 7, no, "", strings.Repeat("x", 256), "a\x00b", "\u0085"} {
 			script = append(script, call{"solidb.ws." + function, []any{channel, map[string]any{}}, "channel"})
 		}
@@ -348,8 +373,11 @@ func (s *story) wrongTypes() {
 		}
 		for _, tt := range list {
 			got := c.CallError(tt.function, tt.args...)
-			if !strings.Contains(got, tt.says) || !strings.Contains(got, tt.function[strings.LastIndexByte(tt.function, '.')+1:]) && !strings.HasPrefix(tt.function, "json.") && !strings.HasPrefix(tt.function, "crypto.") {
-				s.Errorf("%s%.80s raised %q, which does not name the function and %q", tt.function, nodetest.JSON(tt.args), got, tt.says)
+			if !strings.Contains(got, tt.says) ||
+				!strings.Contains(got, tt.function[strings.LastIndexByte(tt.function, '.')+1:]) &&
+					!strings.HasPrefix(tt.function, "json.") && !strings.HasPrefix(tt.function, "crypto.") {
+				s.Errorf("%s%.80s raised %q, which does not name the function and %q", tt.function, nodetest.JSON(tt.args), got,
+					tt.says)
 			}
 		}
 		s.same("the connection goes on", c.Call1("crypto.base64_encode", ""), `""`)
@@ -385,7 +413,8 @@ func (s *story) inHTTP() {
 		in.Until("from HTTP")
 		s.same("ws_broadcast_room", call("ws_broadcast_room", ch, "room"), "true")
 		in.Until("room")
-		if got := script.Next(); s.field(got, "event", "data") != `"room"` || s.field(got, "event", "sender_id") != "nothing" {
+		if got := script.Next(); s.field(got, "event", "data") != `"room"` ||
+			s.field(got, "event", "sender_id") != "nothing" {
 			s.Errorf("a script got %s; sender_id is nil when sent by HTTP", got)
 		}
 		s.same("ws_presence_count", call("ws_presence_count", ch), "1")

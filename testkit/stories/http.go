@@ -19,26 +19,33 @@ var httpStories = []entry{
 
 func (s *story) request() {
 	for _, method := range []string{"GET", "PUT", "PATCH", "DELETE"} {
-		status, body, _ := nodetest.Request(context.Background(), method, s.Addrs[1], "/echo/a%2Fb?x=1&x=2", `{"n":[1]}`, "Content-Type: application/json", "X-Two: a", "X-Two: b")
+		status, body, _ := nodetest.Request(context.Background(), method, s.Addrs[1], "/echo/a%2Fb?x=1&x=2", `{"n":[1]}`,
+			"Content-Type: application/json", "X-Two: a", "X-Two: b")
 		s.same("status", status, 200)
 		s.same("as argument and as global", s.field(body, "global"), "true")
-		for name, want := range map[string]string{"method": nodetest.JSON(method), "path": `"/echo/a/b"`, "params": `{"x":"a/b"}`, "query": `{"x":"2"}`, "body": `{"n":[1]}`,
+		for name, want := range map[string]string{"method": nodetest.JSON(method), "path": `"/echo/a/b"`,
+			"params": `{"x":"a/b"}`, "query": `{"x":"2"}`, "body": `{"n":[1]}`,
 			"user": `{"authenticated":false,"username":""}`, "remote_addr": `"127.0.0.1"`, "is_websocket": "false"} {
 			s.same(name, s.field(body, "request", name), want)
 		}
 		s.same("headers", s.field(body, "request", "headers", "x-two"), `"a, b"`)
 	}
-	for contentType, want := range map[string]string{"text/plain": `"{\"n\":[1]}"`, "application/json": `{"n":[1]}`, "application/problem+json": `{"n":[1]}`} {
-		_, body, _ := nodetest.Request(context.Background(), "PUT", s.Addrs[1], "/echo/x", `{"n":[1]}`, "Content-Type: "+contentType)
+	for contentType, want := range map[string]string{"text/plain": `"{\"n\":[1]}"`, "application/json": `{"n":[1]}`,
+		"application/problem+json": `{"n":[1]}`} {
+		_, body, _ := nodetest.Request(context.Background(), "PUT", s.Addrs[1], "/echo/x", `{"n":[1]}`,
+			"Content-Type: "+contentType)
 		s.same(contentType, s.field(body, "request", "body"), want)
 	}
 }
 
 func (s *story) answers() {
 	for kind, want := range map[string]string{
-		"string": "200 text/plain; charset=utf-8 text", "table": `200 application/json {"a":1}`, "array": "200 application/json []", "full": `201 application/json {"b":2}`,
-		"more-keys": `200 application/json {"other":true,"status":201}`, "no-status": `200 application/json {"status":99}`, "nil": "204  ", "null": "204  ",
-		"raise": "500 application/problem+json …", "loop": "500 application/problem+json …", "function": "500 application/problem+json …", "unknown": "204  ",
+		"string": "200 text/plain; charset=utf-8 text", "table": `200 application/json {"a":1}`,
+		"array": "200 application/json []", "full": `201 application/json {"b":2}`,
+		"more-keys": `200 application/json {"other":true,"status":201}`, "no-status": `200 application/json {"status":99}`,
+		"nil": "204  ", "null": "204  ",
+		"raise": "500 application/problem+json …", "loop": "500 application/problem+json …",
+		"function": "500 application/problem+json …", "unknown": "204  ",
 	} {
 		status, body, head := nodetest.Request(context.Background(), "POST", s.Addrs[2], "/answer/"+kind, "")
 		if strings.HasPrefix(body, "{") && status == 200 {
@@ -69,7 +76,8 @@ func (s *story) returnedFunctions() {
 func (s *story) scriptRequest() {
 	c := s.on(2, "/api/custom/test/do?x=1", "X-Two: a")
 	text := nodetest.JSON(c.Ask(map[string]any{"request": true}).Results[0])
-	for name, want := range map[string]string{"method": `"GET"`, "path": `"/api/custom/test/do"`, "params": "{}", "query": `{"x":"1"}`, "user": `{"authenticated":false,"username":""}`,
+	for name, want := range map[string]string{"method": `"GET"`, "path": `"/api/custom/test/do"`, "params": "{}",
+		"query": `{"x":"1"}`, "user": `{"authenticated":false,"username":""}`,
 		"remote_addr": `"127.0.0.1"`, "is_websocket": "true"} {
 		s.same(name, s.field(text, name), want)
 	}

@@ -15,15 +15,17 @@ import (
 	"rollcall/testkit/tokentest"
 )
 
-// identityStories are SPEC 4: who the user is, on every kind of route. Their test app asks for no token; what asks for one is
-// in integration_test/token_test.go.
+// identityStories are SPEC 4: who the user is, on every kind of route. Their test app asks for no token; what asks for
+// one is in integration_test/token_test.go.
 var identityStories = []entry{
 	{"ways", "in Authorization: Bearer, in ?token=, or as the subprotocol pair rollcall, <token>", (*story).ways},
 	{"algorithms", "A JWT (HS256, RS256, ES256, EdDSA)", (*story).algorithms},
-	{"user", "user is always a table: with one id and username (from sub, preferred_username), roles, and claims", (*story).userTable},
+	{"user", "user is always a table: with one id and username (from sub, preferred_username), roles, and claims",
+		(*story).userTable},
 	{"never-shown", "handlers never see the token", (*story).tokenNeverShown},
 	{"subprotocol", "the subprotocol rollcall is answered when it was offered", (*story).subprotocol},
-	{"faults", "A bad or expired token, or one that no configured key can check: 401 before the upgrade", (*story).tokenFaults},
+	{"faults", "A bad or expired token, or one that no configured key can check: 401 before the upgrade",
+		(*story).tokenFaults},
 	{"times", "exp, nbf checked: with a leeway of 10 s", (*story).tokenTimes},
 	{"expiry", "A token that expires while connected: close 4401", (*story).expiry},
 	{"renewal", "token_renewal: a new token before the old one expires, for the same user", (*story).renewal},
@@ -90,15 +92,18 @@ func (s *story) ways() {
 		path, header := tokentest.Ways[1].With(k.path, token)
 		s.same(k.name, s.field(k.about(s, i%3, path, append(header, tokentest.Bearer(token))...), "user", "id"), `"ann"`)
 		// These carry none.
-		for _, line := range []string{"Authorization: Basic YTpi", "Authorization: Bearer", "Authorization: " + token, "Sec-WebSocket-Protocol: other, rollcall", "X-Token: " + token} {
-			s.same(k.name+" with "+line, s.field(k.about(s, i%3, k.path+"?token=&Token=x", line), "user"), `{"authenticated":false,"username":""}`)
+		for _, line := range []string{"Authorization: Basic YTpi", "Authorization: Bearer", "Authorization: " + token,
+			"Sec-WebSocket-Protocol: other, rollcall", "X-Token: " + token} {
+			s.same(k.name+" with "+line, s.field(k.about(s, i%3, k.path+"?token=&Token=x", line), "user"),
+				`{"authenticated":false,"username":""}`)
 		}
 	}
 }
 
 func (s *story) algorithms() {
 	for i, alg := range tokentest.Algorithms {
-		for _, header := range []tokentest.Claims{nil, {"kid": "any"}, {"typ": "at+jwt"}} { // keys of the configuration have no kid
+		// keys of the configuration have no kid
+		for _, header := range []tokentest.Claims{nil, {"kid": "any"}, {"typ": "at+jwt"}} {
 			token := s.Issuer.Sign(alg, header, tokentest.Good(alg, time.Hour, nil))
 			for _, k := range kinds {
 				s.same(alg, s.field(k.about(s, i%3, k.path, tokentest.Bearer(token)), "user", "id"), nodetest.JSON(alg))
@@ -115,15 +120,24 @@ func (s *story) userTable() {
 		claims tokentest.Claims
 		want   string
 	}{
-		{"sub alone", tokentest.Claims{"sub": "42"}, `{"authenticated":true,"claims":{` + base + `,"sub":"42"},"id":"42","roles":[],"username":"42"}`},
-		{"all", tokentest.Claims{"sub": "42", "preferred_username": "änn", "roles": []string{"a", "b"}, "more": tokentest.Claims{"n": []any{nil, 1.5}}},
-			`{"authenticated":true,"claims":{` + base + `,"more":{"n":[null,1.5]},"preferred_username":"änn","roles":["a","b"],"sub":"42"},"id":"42","roles":["a","b"],"username":"änn"}`},
-		{"one role as text", tokentest.Claims{"sub": "42", "roles": "admin"}, `{"authenticated":true,"claims":{` + base + `,"roles":"admin","sub":"42"},"id":"42","roles":["admin"],"username":"42"}`},
+		{"sub alone", tokentest.Claims{"sub": "42"},
+			`{"authenticated":true,"claims":{` + base + `,"sub":"42"},"id":"42","roles":[],"username":"42"}`},
+		{"all", tokentest.Claims{"sub": "42", "preferred_username": "änn", "roles": []string{"a", "b"},
+			"more": tokentest.Claims{"n": []any{nil, 1.5}}},
+			`{"authenticated":true,"claims":{` + base +
+				`,"more":{"n":[null,1.5]},"preferred_username":"änn","roles":["a","b"],"sub":"42"},"id":"42","roles":["a","b"],"username":"änn"}`},
+		{"one role as text", tokentest.Claims{"sub": "42", "roles": "admin"},
+			`{"authenticated":true,"claims":{` + base +
+				`,"roles":"admin","sub":"42"},"id":"42","roles":["admin"],"username":"42"}`},
 		{"roles of another shape", tokentest.Claims{"sub": "42", "roles": []any{1}, "preferred_username": 7},
-			`{"authenticated":true,"claims":{` + base + `,"preferred_username":7,"roles":[1],"sub":"42"},"id":"42","roles":[],"username":"42"}`},
-		{"a number as sub", tokentest.Claims{"sub": 42}, `{"authenticated":true,"claims":{` + base + `,"sub":42},"id":"42","roles":[],"username":"42"}`},
-		{"a claim called authenticated", tokentest.Claims{"sub": "42", "authenticated": false, "id": "root", "username": "root"},
-			`{"authenticated":true,"claims":{` + base[:strings.Index(base, `,"exp"`)] + `,"authenticated":false` + base[strings.Index(base, `,"exp"`):] + `,"sub":"42","username":"root"},"id":"42","roles":[],"username":"42"}`},
+			`{"authenticated":true,"claims":{` + base +
+				`,"preferred_username":7,"roles":[1],"sub":"42"},"id":"42","roles":[],"username":"42"}`},
+		{"a number as sub", tokentest.Claims{"sub": 42},
+			`{"authenticated":true,"claims":{` + base + `,"sub":42},"id":"42","roles":[],"username":"42"}`},
+		{"a claim called authenticated",
+			tokentest.Claims{"sub": "42", "authenticated": false, "id": "root", "username": "root"},
+			`{"authenticated":true,"claims":{` + base[:strings.Index(base, `,"exp"`)] + `,"authenticated":false` +
+				base[strings.Index(base, `,"exp"`):] + `,"sub":"42","username":"root"},"id":"42","roles":[],"username":"42"}`},
 	} {
 		claims := tokentest.Good("", 0, tt.claims)
 		claims["exp"] = exp
@@ -193,7 +207,8 @@ func (s *story) notInLogs(token string) {
 func (s *story) subprotocol() {
 	token := s.Issuer.Token("ann", time.Hour, nil)
 	for offer, want := range map[string]string{
-		"": "", "rollcall": "rollcall", "rollcall, " + token: "rollcall", "other, rollcall, " + token: "rollcall", "rollcall, " + token + ", other": "rollcall", "other": "", "ROLLCALL": "",
+		"": "", "rollcall": "rollcall", "rollcall, " + token: "rollcall", "other, rollcall, " +
+			token: "rollcall", "rollcall, " + token + ", other": "rollcall", "other": "", "ROLLCALL": "",
 	} {
 		for i, k := range kinds[:2] {
 			var header []string
@@ -235,14 +250,17 @@ func (s *story) tokenFaults() {
 		} {
 			s.unauthorized(k.name+": "+name, "two different tokens", i%3, k, k.path, header...)
 		}
-		s.unauthorized(k.name+": header and query", "two different tokens", i%3, k, k.path+"?token="+second, tokentest.Bearer(good))
+		s.unauthorized(k.name+": header and query", "two different tokens", i%3, k, k.path+"?token="+second,
+			tokentest.Bearer(good))
 		s.unauthorized(k.name+": twice in the query", "two different tokens", i%3, k, k.path+"?token="+good+"&token="+second)
 	}
 	s.Logs[0].Await(s, "about a refused token", func(l nodetest.Line) bool {
-		return l.Is("token refused", "route", "/ws/do", "address", "127.0.0.1") && strings.HasPrefix(l.Text("error"), "expired: since ")
+		return l.Is("token refused", "route", "/ws/do", "address", "127.0.0.1") &&
+			strings.HasPrefix(l.Text("error"), "expired: since ")
 	})
 	// What is no handler does not ask.
-	status, _, _ := nodetest.Request(context.Background(), http.MethodGet, s.Addrs[0], "/hello.txt", "", tokentest.Bearer("garbage"))
+	status, _, _ := nodetest.Request(context.Background(), http.MethodGet, s.Addrs[0], "/hello.txt", "",
+		tokentest.Bearer("garbage"))
 	s.same("a static file", status, http.StatusOK)
 }
 
@@ -349,7 +367,8 @@ func (s *story) renewal() {
 	}
 	s.contains(user(), `"roles":["a"]`)
 	exp := time.Now().Add(time.Hour).Unix()
-	s.same("answer", s.renew(c, s.Issuer.Token("ann", 0, tokentest.Claims{"exp": exp, "roles": "b", "preferred_username": "Ann"})),
+	s.same("answer", s.renew(c, s.Issuer.Token("ann", 0,
+		tokentest.Claims{"exp": exp, "roles": "b", "preferred_username": "Ann"})),
 		fmt.Sprintf(`{"event":"token","expires_at":%d}`, exp+10))
 	s.contains(user(), `"roles":["b"]`, `"username":"Ann"`)
 	s.contains(second(s.api("GET", 2, "/_api/connections/"+s.id(c), "")), `"username":"Ann"`)
@@ -380,7 +399,8 @@ func (s *story) renewalRefused() {
 		if len(f.Token) >= 64<<10 {
 			continue // longer than any message: 1009
 		}
-		if got := s.renew(c, f.Token); !strings.HasPrefix(got, `{"event":"token","error":"`) || !strings.Contains(got, f.Says) {
+		if got := s.renew(c, f.Token); !strings.HasPrefix(got, `{"event":"token","error":"`) ||
+			!strings.Contains(got, f.Says) {
 			s.Errorf("%s: answered %s, want %q", f.Name, got, f.Says)
 		}
 		if len(f.Token) > 20 {
@@ -395,7 +415,8 @@ func (s *story) renewalRefused() {
 	})
 
 	nobody := s.on(0, "/ws/renew")
-	s.same("somebody without a token", s.renew(nobody, s.Issuer.Token("ann", time.Hour, nil)), `{"event":"token","error":"the token is for another user"}`)
+	s.same("somebody without a token", s.renew(nobody, s.Issuer.Token("ann", time.Hour, nil)),
+		`{"event":"token","error":"the token is for another user"}`)
 	about = nodetest.JSON(nobody.Ask(map[string]any{"event": true}).Results[0])
 	s.same("user", s.field(about, "user"), `{"authenticated":false,"username":""}`)
 
@@ -423,7 +444,8 @@ func (s *story) renewalElsewhere() {
 
 	// What is not quite a renewal reaches the handler also where renewals are taken.
 	c := s.on(2, "/ws/renew", tokentest.Bearer(token))
-	for _, m := range []map[string]any{{"event": "token"}, {"event": "token", "token": 7}, {"event": "tokens", "token": token}, {"token": token}} {
+	for _, m := range []map[string]any{{"event": "token"}, {"event": "token", "token": 7},
+		{"event": "tokens", "token": token}, {"token": token}} {
 		m["id"] = 1
 		if m["event"] == nil {
 			m["event"] = true

@@ -11,14 +11,15 @@ import (
 	"rollcall/testkit/tokentest"
 )
 
-// permissionStories are routes with permissions = "claims": the token's claim channels says where a handler may join, track
-// and broadcast. (docs/auth.md; SPEC leaves it open.)
+// permissionStories are routes with permissions = "claims": the token's claim channels says where a handler may join,
+// track and broadcast. (docs/auth.md; SPEC leaves it open.)
 var permissionStories = []entry{
 	{"actions", "join, track and broadcasts must be allowed by the token's claim channels; a return with one that is not is refused whole", (*story).deniedActions},
 	{"functions", "functions raise, and pcall sees it", (*story).deniedFunctions},
 	{"patterns", "in a pattern * stands for any text", (*story).patterns},
 	{"nothing-allowed", "no token, or one without the claim, allows no channel", (*story).nothingAllowed},
-	{"other-routes", "routes without the option, scripts and HTTP handlers do not look at the claim", (*story).notLookedAt},
+	{"other-routes", "routes without the option, scripts and HTTP handlers do not look at the claim",
+		(*story).notLookedAt},
 	{"connect", "in a connect event the connection is closed with 4403 and the error as reason", (*story).deniedConnect},
 	{"disconnect", "the actions of a disconnect event are checked, too", (*story).deniedDisconnect},
 	{"renewal", "new permissions hold from a renewal on; memberships already held stay", (*story).permissionsAfterRenewal},
@@ -27,7 +28,8 @@ var permissionStories = []entry{
 // claims connects to the handler that goes by the claims, with a token that allows these patterns.
 func (s *story) claims(node int, patterns ...string) *nodetest.Client {
 	s.Helper()
-	return s.on(node, "/ws/claims", tokentest.Bearer(s.Issuer.Token("ann", time.Hour, tokentest.Claims{"channels": append([]string{}, patterns...)})))
+	return s.on(node, "/ws/claims",
+		tokentest.Bearer(s.Issuer.Token("ann", time.Hour, tokentest.Claims{"channels": append([]string{}, patterns...)})))
 }
 
 // eventError is event.error of the next event.
@@ -58,7 +60,8 @@ func (s *story) deniedActions() {
 	c.Send(`{"raw":{"send":"must not be sent","broadcast":"must not be sent"}}`)
 	s.contains(s.eventError(c), `broadcast: `, `not allowed by the token`)
 	line := s.Logs[0].Await(s, "about a denied action", func(l nodetest.Line) bool {
-		return l.Is("permission refused", "level", "INFO", "route", "/ws/claims", "reason", "denied", "kind", "message") && strings.Contains(l.Text("error"), "broadcast_channel: ")
+		return l.Is("permission refused", "level", "INFO", "route", "/ws/claims", "reason", "denied", "kind", "message") &&
+			strings.Contains(l.Text("error"), "broadcast_channel: ")
 	})
 	s.contains(line.Text("error"), other)
 	s.same("channels", c.Call1("ws_clients_in", mine+"2"), "[]")
@@ -74,13 +77,15 @@ func (s *story) deniedActions() {
 	c.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"ann"},"set_presence":{"channel":%q,"state":"busy"}}`, mine, mine))
 	s.contains(c.Next(), `"presence_state"`)
 	s.contains(c.Next(), `"state":"busy"`)
-	c.Act(fmt.Sprintf(`{"leave":%q,"untrack":%q,"set_presence":{"channel":%q,"state":"x"},"send":"sent"}`, other, other, other))
+	c.Act(fmt.Sprintf(`{"leave":%q,"untrack":%q,"set_presence":{"channel":%q,"state":"x"},"send":"sent"}`, other, other,
+		other))
 	c.Expect("sent")
 	c.Act(fmt.Sprintf(`{"send_presence":%q}`, other))
 	s.contains(c.Next(), `"presence_state"`)
 	s.same("event.error", s.eventError(c), "nothing")
 
-	all := []*nodetest.Client{s.claims(0, "*"), s.claims(1, "*"), s.claims(2, "*")} // on each node, or the next story may hear it
+	// on each node, or the next story may hear it
+	all := []*nodetest.Client{s.claims(0, "*"), s.claims(1, "*"), s.claims(2, "*")}
 	for _, c := range all {
 		c.Act(`{}`)
 	}
@@ -116,7 +121,8 @@ func (s *story) deniedFunctions() {
 func (s *story) patterns() {
 	c := s.claims(2, "room:*", "user:42", "a*:b*c", "")
 	for channel, want := range map[string]bool{
-		"room:": true, "room:1": true, "room:1:2/3": true, "room": false, "Room:1": false, "xroom:1": false, "user:42": true, "user:421": false, "user:*": false,
+		"room:": true, "room:1": true, "room:1:2/3": true, "room": false, "Room:1": false, "xroom:1": false, "user:42": true,
+		"user:421": false, "user:*": false,
 		"a:bc": true, "axx:b:c": true, "a:b": false, "*": false, "room:*": true,
 	} {
 		s.same(channel, nodetest.JSON(c.Call("ws_allowed", channel)[0]), want)
@@ -171,17 +177,21 @@ func (s *story) notLookedAt() {
 		return body
 	}
 	s.same("ws_allowed in an HTTP handler", s.field(call("/call", "ws_allowed", ch), "results"), "[true]")
-	s.same("ws_broadcast_room in an HTTP handler", s.field(call("/call", "ws_broadcast_room", ch, "x"), "results"), "[true]")
-	s.same("ws_broadcast_room in an HTTP script", s.field(call("/api/custom/test/call", "ws_broadcast_room", ch, "x"), "results"), "[true]")
+	s.same("ws_broadcast_room in an HTTP handler", s.field(call("/call", "ws_broadcast_room", ch, "x"), "results"),
+		"[true]")
+	s.same("ws_broadcast_room in an HTTP script",
+		s.field(call("/api/custom/test/call", "ws_broadcast_room", ch, "x"), "results"), "[true]")
 	// An HTTP route with the option goes by the token of its request.
 	s.contains(s.field(call("/call/claims", "ws_broadcast_room", ch, "x"), "error"), "not allowed by the token")
-	s.same("ws_broadcast_room", s.field(call("/call/claims", "ws_broadcast_room", "nothing else", "x"), "results"), "[true]")
+	s.same("ws_broadcast_room", s.field(call("/call/claims", "ws_broadcast_room", "nothing else", "x"), "results"),
+		"[true]")
 }
 
 func (s *story) deniedConnect() {
 	mine, other := s.name("mine"), s.name("other")
 	connect := func(first string, patterns ...string) *nodetest.Client {
-		return s.on(0, "/ws/claims"+queryOf([]string{"first", first, "last", fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"disconnect"}}`, mine)}),
+		return s.on(0, "/ws/claims"+queryOf(
+			[]string{"first", first, "last", fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"disconnect"}}`, mine)}),
 			tokentest.Bearer(s.Issuer.Token("ann", time.Hour, tokentest.Claims{"channels": patterns})))
 	}
 	witness := s.events(1)
@@ -191,7 +201,8 @@ func (s *story) deniedConnect() {
 		fmt.Sprintf(`[{"broadcast_channel":{"channel":%q,"message":"must not be sent"}},{"join":%q}]`, mine, other),
 		fmt.Sprintf(`{"close":{"code":4999,"reason":"own"},"join":%q}`, other),
 	} {
-		before := connect(first, mine).ExpectClosed(4403, fmt.Sprintf(`join: channel "%s" is not allowed by the token`, other))
+		before := connect(first, mine).ExpectClosed(4403,
+			fmt.Sprintf(`join: channel "%s" is not allowed by the token`, other))
 		s.same("frames before", before, []string{})
 	}
 	// A reason has at most 123 bytes (RFC 6455, 5.5); a channel's name may have 255, of more than one byte each.
@@ -213,7 +224,8 @@ func (s *story) deniedDisconnect() {
 	}
 	leave(fmt.Sprintf(`[{"broadcast_channel":{"channel":%q,"message":"must not be sent"}},{"broadcast_channel":{"channel":%q,"message":"must not be sent"}}]`, mine, other))
 	s.Logs[0].Await(s, "about the denied actions", func(l nodetest.Line) bool {
-		return l.Is("permission refused", "level", "INFO", "route", "/ws/claims", "reason", "denied", "kind", "disconnect") && strings.Contains(l.Text("error"), other)
+		return l.Is("permission refused", "level", "INFO", "route", "/ws/claims", "reason", "denied", "kind", "disconnect") &&
+			strings.Contains(l.Text("error"), other)
 	})
 	leave(fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"bye"}}`, mine))
 	witness.Expect("bye")
@@ -260,6 +272,7 @@ func (s *story) permissionsAfterRenewal() {
 	c.Send(fmt.Sprintf(`{"raw":{"join":%q}}`, a))
 	s.contains(s.eventError(c), a, "not allowed by the token")
 	s.same("channels", c.Call1("ws_clients_in", a), nodetest.JSON([]string{s.id(witness)}))
-	witness.AwaitPresence(a, "that ann has left", nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Users) == 0 })
+	witness.AwaitPresence(a, "that ann has left", nodetest.Patience,
+		func(p nodetest.Presence) bool { return len(p.Users) == 0 })
 	witness.CheckPresence()
 }

@@ -9,13 +9,16 @@ import (
 	"rollcall/testkit/nodetest"
 )
 
-// presenceStories are presence for event handlers: SPEC 1.2's actions and "Presence frames to clients of event handlers, exactly".
+// presenceStories are presence for event handlers: SPEC 1.2's actions and "Presence frames to clients of event
+// handlers, exactly".
 var presenceStories = []entry{
 	{"track", "after track, to the tracking connection: presence_state, complete, with itself in it; to the others presence_diff", (*story).track},
 	{"fields", "user_id is required (string or number); other fields become metadata; phx_ref, connection_id and online_at in input are ignored and logged", (*story).trackFields},
-	{"devices", "Second device in, or one of several out: no frame; last device: in leaves, with its metas", (*story).devices},
+	{"devices", "Second device in, or one of several out: no frame; last device: in leaves, with its metas",
+		(*story).devices},
 	{"devices-route", `a route with presence = "devices" also gets a joins with the full metas`, (*story).devicesRoute},
-	{"set_presence", "joins alone with the user's full metas and unchanged phx_refs, to all of them, the sender included", (*story).setPresence},
+	{"set_presence", "joins alone with the user's full metas and unchanged phx_refs, to all of them, the sender included",
+		(*story).setPresence},
 	{"set_presence-untracked", "without tracking: no effect, logged", (*story).setUntracked},
 	{"track-again", "Again on the same channel: replaces the metadata like set_presence, phx_ref and online_at kept; with another user_id: leave, then join", (*story).trackAgain},
 	{"untrack", "untrack: stop tracking; leave does not untrack", (*story).untrack},
@@ -23,8 +26,10 @@ var presenceStories = []entry{
 	{"window", "A join and leave of the same user inside it cancel out; a leave and join become joins alone with the new metas", (*story).window},
 	{"one-diff", "changes to a channel that come close together leave as one diff", (*story).oneDiff},
 	{"both-kinds", "Users tracked by event handlers appear to scripts with their own fields plus state and user_id; users of scripts appear in metas with their fields at top level", (*story).bothKinds},
-	{"strange-names", "a name: 1 to 255 bytes of UTF-8 without control characters; braces can never move the hash tag", (*story).strangeNames},
-	{"limits", "128 channels and 32 trackings a connection; one meta at most 4 KiB. Beyond: an error to the handler", (*story).limits},
+	{"strange-names", "a name: 1 to 255 bytes of UTF-8 without control characters; braces can never move the hash tag",
+		(*story).strangeNames},
+	{"limits", "128 channels and 32 trackings a connection; one meta at most 4 KiB. Beyond: an error to the handler",
+		(*story).limits},
 	{"churn", "In any channel, each live node's view equals what the connected clients tracked, and each client is told every change once", (*story).churn},
 }
 
@@ -48,7 +53,8 @@ func (s *story) tracked(node int, channel, user string) *nodetest.Client {
 	s.Helper()
 	c := s.events(node)
 	c.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":%q}}`, channel, user))
-	c.AwaitPresence(channel, "presence_state", nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Told) > 0 })
+	c.AwaitPresence(channel, "presence_state", nodetest.Patience,
+		func(p nodetest.Presence) bool { return len(p.Told) > 0 })
 	return c
 }
 
@@ -61,17 +67,20 @@ func (s *story) observer(node int, path, channel string) *nodetest.Client {
 	return c
 }
 
-// fence lets a user come and go in a channel and waits until these clients have seen it: whatever was told before has come.
+// fence lets a user come and go in a channel and waits until these clients have seen it: whatever was told before has
+// come.
 func (s *story) fence(channel string, clients ...*nodetest.Client) {
 	s.Helper()
 	user := s.name("fence")
 	c := s.tracked(1, channel, user)
 	for _, o := range clients {
-		o.AwaitPresence(channel, "the fence", nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
+		o.AwaitPresence(channel, "the fence", nodetest.Patience,
+			func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
 	}
 	c.Leave(1000, "")
 	for _, o := range clients {
-		o.AwaitPresence(channel, "the fence's end", nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
+		o.AwaitPresence(channel, "the fence's end", nodetest.Patience,
+			func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
 	}
 }
 
@@ -94,15 +103,19 @@ func (s *story) track() {
 	a.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"a","color":"red"}}`, ch))
 	metaA := fmt.Sprintf(`{"phx_ref":"R","connection_id":%q,"state":"online","online_at":T,"color":"red"}`, s.id(a))
 	s.sameJSON(a.Next(), fmt.Sprintf(`{"event":"presence_state","channel":%s,"payload":{"a":{"metas":[%s]}}}`, q, metaA))
-	s.sameJSON(watch.Next(), fmt.Sprintf(`{"event":"presence_diff","channel":%s,"payload":{"joins":{"a":{"metas":[%s]}},"leaves":{}}}`, q, metaA))
+	s.sameJSON(watch.Next(), fmt.Sprintf(
+		`{"event":"presence_diff","channel":%s,"payload":{"joins":{"a":{"metas":[%s]}},"leaves":{}}}`, q, metaA))
 	b.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"b","state":"away"}}`, ch))
 	metaB := fmt.Sprintf(`{"phx_ref":"R","connection_id":%q,"state":"away","online_at":T}`, s.id(b))
-	s.sameJSON(b.Next(), fmt.Sprintf(`{"event":"presence_state","channel":%s,"payload":{"a":{"metas":[%s]},"b":{"metas":[%s]}}}`, q, metaA, metaB))
-	joins := fmt.Sprintf(`{"event":"presence_diff","channel":%s,"payload":{"joins":{"b":{"metas":[%s]}},"leaves":{}}}`, q, metaB)
+	s.sameJSON(b.Next(), fmt.Sprintf(
+		`{"event":"presence_state","channel":%s,"payload":{"a":{"metas":[%s]},"b":{"metas":[%s]}}}`, q, metaA, metaB))
+	joins := fmt.Sprintf(`{"event":"presence_diff","channel":%s,"payload":{"joins":{"b":{"metas":[%s]}},"leaves":{}}}`, q,
+		metaB)
 	s.sameJSON(a.Next(), joins)
 	s.sameJSON(watch.Next(), joins)
 	a.Leave(1000, "")
-	leaves := fmt.Sprintf(`{"event":"presence_diff","channel":%s,"payload":{"joins":{},"leaves":{"a":{"metas":[%s]}}}}`, q, metaA)
+	leaves := fmt.Sprintf(`{"event":"presence_diff","channel":%s,"payload":{"joins":{},"leaves":{"a":{"metas":[%s]}}}}`, q,
+		metaA)
 	s.sameJSON(b.Next(), leaves)
 	s.sameJSON(watch.Next(), leaves)
 	for _, c := range []*nodetest.Client{watch, b} {
@@ -122,20 +135,25 @@ func (s *story) trackFields() {
 		s.Errorf("meta is %s", m.All)
 	}
 	ignored := func(node int, text string) {
-		s.Logs[node].Await(s, "about an ignored field", func(l nodetest.Line) bool { return strings.Contains(l.Text("msg"), text) })
+		s.Logs[node].Await(s, "about an ignored field",
+			func(l nodetest.Line) bool { return strings.Contains(l.Text("msg"), text) })
 	}
 	ignored(0, `track: the field "phx_ref" is ignored`)
 	c.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away","phx_ref":"mine","connection_id":"mine","online_at":1}}`, ch))
-	nodetest.Eventually(s, "the new state", nodetest.Patience, func() bool { return c.Presence(ch).Users["7"][0].State == "away" })
+	nodetest.Eventually(s, "the new state", nodetest.Patience,
+		func() bool { return c.Presence(ch).Users["7"][0].State == "away" })
 	ignored(0, `set_presence: the field "connection_id" is ignored`)
-	if now := c.Presence(ch).Users["7"][0]; now.PhxRef != m.PhxRef || now.ConnectionID != m.ConnectionID || now.OnlineAt != m.OnlineAt {
+	if now := c.Presence(ch).Users["7"][0]; now.PhxRef != m.PhxRef || now.ConnectionID != m.ConnectionID ||
+		now.OnlineAt != m.OnlineAt {
 		s.Errorf("meta was %s, is %s", m.All, now.All)
 	}
 	script := s.commander(1)
-	script.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": "s", "phx_ref": "mine", "connection_id": "mine", "online_at": 1, "own": 2})
+	script.Call("solidb.ws.presence.join", ch,
+		map[string]any{"user_id": "s", "phx_ref": "mine", "connection_id": "mine", "online_at": 1, "own": 2})
 	ignored(1, "is ignored")
 	c.AwaitUsers(ch, "7", "s")
-	if m := c.Presence(ch).Users["s"][0]; m.PhxRef == "mine" || m.ConnectionID != s.id(script) || m.OnlineAt == 1 || s.field(m.All, "own") != "2" {
+	if m := c.Presence(ch).Users["s"][0]; m.PhxRef == "mine" || m.ConnectionID != s.id(script) || m.OnlineAt == 1 ||
+		s.field(m.All, "own") != "2" {
 		s.Errorf("meta of a script is %s", m.All)
 	}
 	s.same("its user_info", strings.Contains(script.Call1("solidb.ws.presence.list", ch), "mine"), false)
@@ -170,7 +188,8 @@ func (s *story) devicesRoute() {
 	watch, plain := s.observer(2, "/ws/devices", ch), s.observer(2, "/ws/do", ch)
 	metas := func(n int) {
 		s.Helper()
-		watch.AwaitPresence(ch, fmt.Sprint(n, " metas"), nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Users["u"]) == n })
+		watch.AwaitPresence(ch, fmt.Sprint(n, " metas"), nodetest.Patience,
+			func(p nodetest.Presence) bool { return len(p.Users["u"]) == n })
 	}
 	one := s.tracked(0, ch, "u")
 	metas(1)
@@ -199,12 +218,15 @@ func (s *story) setPresence() {
 	before := two.Presence(ch).Users["u"]
 	one.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away","mood":"better","old":null,"new":[1]}}`, ch))
 	for _, c := range []*nodetest.Client{watch, one, two} { // the sender included
-		p := c.AwaitPresence(ch, "an update", nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("update u") == 1 })
+		p := c.AwaitPresence(ch, "an update", nodetest.Patience,
+			func(p nodetest.Presence) bool { return p.Count("update u") == 1 })
 		metas := p.Users["u"]
-		if len(metas) != 2 || metas[0].PhxRef != before[0].PhxRef || metas[1] != before[1] || metas[0].OnlineAt != before[0].OnlineAt {
+		if len(metas) != 2 || metas[0].PhxRef != before[0].PhxRef || metas[1] != before[1] ||
+			metas[0].OnlineAt != before[0].OnlineAt {
 			s.Fatalf("metas are %v, were %v", metas, before)
 		}
-		s.same("changed fields", s.field(metas[0].All, "state")+s.field(metas[0].All, "mood")+s.field(metas[0].All, "old")+s.field(metas[0].All, "new"), `"away""better"nothing[1]`)
+		s.same("changed fields", s.field(metas[0].All, "state")+s.field(metas[0].All, "mood")+s.field(metas[0].All, "old")+
+			s.field(metas[0].All, "new"), `"away""better"nothing[1]`)
 		c.CheckPresence()
 	}
 	// An update that changes nothing is no news.
@@ -233,9 +255,11 @@ func (s *story) trackAgain() {
 	watch.AwaitUsers(ch, "u")
 	before := watch.Presence(ch).Users["u"][0]
 	c.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"u","b":2}}`, ch))
-	p := watch.AwaitPresence(ch, "an update", nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("update u") == 1 })
+	p := watch.AwaitPresence(ch, "an update", nodetest.Patience,
+		func(p nodetest.Presence) bool { return p.Count("update u") == 1 })
 	after := p.Users["u"][0]
-	if after.PhxRef != before.PhxRef || after.OnlineAt != before.OnlineAt || s.field(after.All, "a") != "nothing" || s.field(after.All, "b") != "2" {
+	if after.PhxRef != before.PhxRef || after.OnlineAt != before.OnlineAt || s.field(after.All, "a") != "nothing" ||
+		s.field(after.All, "b") != "2" {
 		s.Errorf("meta is %s, was %s", after.All, before.All)
 	}
 	c.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"v"}}`, ch))
@@ -305,7 +329,8 @@ func (s *story) oneDiff() {
 	for i, c := range clients {
 		c.Send(fmt.Sprintf(`{"raw":{"track":{"channel":%q,"user_id":"u%02d"}}}`, ch, i))
 	}
-	watch.AwaitPresence(ch, "twenty users", nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Users) == 20 })
+	watch.AwaitPresence(ch, "twenty users", nodetest.Patience,
+		func(p nodetest.Presence) bool { return len(p.Users) == 20 })
 	if n := len(watch.Pending()); n > 10 {
 		s.Errorf("20 joins came in %d diffs", n)
 	}
@@ -319,11 +344,13 @@ func (s *story) bothKinds() {
 	watch.Call("solidb.ws.channel.subscribe", ch)
 	plain.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"p","color":"red"}}`, ch))
 	got := watch.Next()
-	s.same("user_info of an event handler's user", s.field(got, "event", "user_info"), `{"color":"red","state":"online","user_id":"p"}`)
+	s.same("user_info of an event handler's user", s.field(got, "event", "user_info"),
+		`{"color":"red","state":"online","user_id":"p"}`)
 	script.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": "s", "mood": "good"})
 	p := plain.AwaitUsers(ch, "p", "s")
 	m := p.Users["s"][0]
-	s.same("metas of a script's user", s.field(m.All, "mood")+s.field(m.All, "user_id")+s.field(m.All, "state"), `"good""s""online"`)
+	s.same("metas of a script's user", s.field(m.All, "mood")+s.field(m.All, "user_id")+s.field(m.All, "state"),
+		`"good""s""online"`)
 	s.same("event", s.field(watch.Next(), "event", "user_info"), `{"mood":"good","user_id":"s"}`)
 	plain.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away"}}`, ch))
 	got = watch.Next()
@@ -334,7 +361,8 @@ func (s *story) bothKinds() {
 }
 
 func (s *story) strangeNames() {
-	for _, ch := range []string{"{x}", "a{b}c", "}{", "t:{y}", "ü — 漢字 🙂", "a b", strings.Repeat("c", 255), strings.Repeat("é", 127), `quote"back\slash`, "*", "#/%"} {
+	for _, ch := range []string{"{x}", "a{b}c", "}{", "t:{y}", "ü — 漢字 🙂", "a b", strings.Repeat("c", 255),
+		strings.Repeat("é", 127), `quote"back\slash`, "*", "#/%"} {
 		watch := s.observer(2, "/ws/do", ch)
 		c := s.events(0)
 		c.Act(nodetest.JSON(map[string]any{"join": ch, "track": map[string]any{"channel": ch, "user_id": ch}}))
@@ -376,7 +404,8 @@ func (s *story) limits() {
 	for _, channel := range channels[:32] {
 		script.Call("solidb.ws.presence.join", channel, map[string]any{"user_id": "s"})
 	}
-	s.same("the 33rd of a script", script.CallError("solidb.ws.presence.join", channels[40], map[string]any{"user_id": "s"}) != "", true)
+	s.same("the 33rd of a script",
+		script.CallError("solidb.ws.presence.join", channels[40], map[string]any{"user_id": "s"}) != "", true)
 	big := s.events(2)
 	big.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"big","data":%q}}`, channels[41], strings.Repeat("x", 4200)))
 	s.Logs[2].Await(s, "about a meta that is too big", func(l nodetest.Line) bool {

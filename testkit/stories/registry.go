@@ -15,13 +15,16 @@ var registryStories = []entry{
 	{"file", "a file scripts/{db}/{path}.ws.lua in the app folder ({path} may have folders; [id] is the dynamic segment :id)", (*story).scriptFile},
 	{"post", `POST /_api/custom/{db}/{path} with JSON {"method":"WS","code":"..."}, or the Lua source as the body and ?method=WS`, (*story).post},
 	{"everywhere", "both live on every node within 1 s", (*story).everywhere},
-	{"replace", "Replaces an earlier one. New connections run the newest version; running ones finish on theirs", (*story).replace},
+	{"replace", "Replaces an earlier one. New connections run the newest version; running ones finish on theirs",
+		(*story).replace},
 	{"delete", "DELETE removes it", (*story).deleteScript},
 	{"list", "GET reads it back, GET /_api/custom lists", (*story).listScripts},
 	{"dynamic", ":id segments allowed", (*story).dynamic},
-	{"compile-error", "Code that does not compile: 422 with line and message, and the old version stays", (*story).compileError},
+	{"compile-error", "Code that does not compile: 422 with line and message, and the old version stays",
+		(*story).compileError},
 	{"bad-names", "Errors are RFC 9457 problem documents", (*story).badScripts},
-	{"over-a-file", "A script posted by HTTP hides a file of the same path; its DELETE uncovers the file", (*story).overFile},
+	{"over-a-file", "A script posted by HTTP hides a file of the same path; its DELETE uncovers the file",
+		(*story).overFile},
 	{"http-script", "HTTP script, GET /api/custom/_system/rooms", (*story).httpScript},
 }
 
@@ -46,16 +49,21 @@ func (s *story) post() {
 	const code = `solidb.ws.send("posted")`
 	for name, post := range map[string]func() (int, string){
 		"json": func() (int, string) {
-			return s.api("POST", 0, "/_api/custom/p/json", `{"method":"WS","code":"solidb.ws.send(\"posted\")"}`, "Content-Type: application/json")
+			return s.api("POST", 0, "/_api/custom/p/json", `{"method":"WS","code":"solidb.ws.send(\"posted\")"}`,
+				"Content-Type: application/json")
 		},
 		"json-method-in-query": func() (int, string) {
-			return s.api("POST", 1, "/_api/custom/p/json-method-in-query?method=WS", `{"code":"solidb.ws.send(\"posted\")"}`, "Content-Type: application/json; charset=utf-8")
+			return s.api("POST", 1, "/_api/custom/p/json-method-in-query?method=WS", `{"code":"solidb.ws.send(\"posted\")"}`,
+				"Content-Type: application/json; charset=utf-8")
 		},
 		"source": func() (int, string) {
 			return s.api("POST", 2, "/_api/custom/p/source?method=WS", code, "Content-Type: text/plain")
 		},
-		"source-without-type": func() (int, string) { return s.api("POST", 2, "/_api/custom/p/source-without-type?method=WS", code) },
-		"folders/deep":        func() (int, string) { return s.api("POST", 0, "/_api/custom/p/folders/deep", code) },
+		"source-without-type": func() (int,
+			string) {
+			return s.api("POST", 2, "/_api/custom/p/source-without-type?method=WS", code)
+		},
+		"folders/deep": func() (int, string) { return s.api("POST", 0, "/_api/custom/p/folders/deep", code) },
 	} {
 		status, body := post()
 		s.same(name, status, http.StatusCreated)
@@ -84,7 +92,8 @@ func (s *story) everywhere() {
 		began = time.Now()
 		s.same("DELETE", first(s.api("DELETE", 2, "/_api"+name, "")), http.StatusNoContent)
 		for node := range s.Addrs {
-			nodetest.Eventually(s, "404", time.Second-time.Since(began), func() bool { return first(s.get(node, "/api"+name)) == http.StatusNotFound })
+			nodetest.Eventually(s, "404", time.Second-time.Since(began),
+				func() bool { return first(s.get(node, "/api"+name)) == http.StatusNotFound })
 		}
 	}
 }
@@ -155,7 +164,8 @@ func (s *story) listScripts() {
 }
 
 func (s *story) dynamic() {
-	s.put("/_api/custom/dyn/:id/x/:two", "WS", `solidb.ws.send(request.params.id .. "+" .. request.params.two .. "+" .. request.query.q)`)
+	s.put("/_api/custom/dyn/:id/x/:two", "WS",
+		`solidb.ws.send(request.params.id .. "+" .. request.params.two .. "+" .. request.query.q)`)
 	s.servedWithin(time.Second, "/api/custom/dyn/1/x/2")
 	for node := range s.Addrs {
 		s.on(node, "/api/custom/dyn/a%2Fb/x/%C3%A9?q=1&q=2").Expect("a/b+é+2", "closed 1000")
@@ -199,7 +209,8 @@ func (s *story) badScripts() {
 		{"GET", "/_api/nothing", "", "", 404},
 	} {
 		status, body := s.api(tt.method, 0, tt.path, tt.body, "Content-Type: "+tt.contentType)
-		if status != tt.want || s.field(body, "status") != fmt.Sprint(tt.want) || s.field(body, "title") == "nothing" || s.field(body, "detail") == "nothing" {
+		if status != tt.want || s.field(body, "status") != fmt.Sprint(tt.want) || s.field(body, "title") == "nothing" ||
+			s.field(body, "detail") == "nothing" {
 			s.Errorf("%s %.60s %.40q: %d %s, want %d and a problem document", tt.method, tt.path, tt.body, status, body, tt.want)
 		}
 	}
@@ -218,10 +229,12 @@ func (s *story) overFile() {
 }
 
 func (s *story) httpScript() {
-	s.put("/_api/custom/hs/rooms/:id", "GET", `return { status = 202, headers = { ["X-Id"] = request.params.id }, body = request.method }`)
+	s.put("/_api/custom/hs/rooms/:id", "GET",
+		`return { status = 202, headers = { ["X-Id"] = request.params.id }, body = request.method }`)
 	s.put("/_api/custom/hs/rooms/:id", "POST", `return { got = request.body }`)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "it is served", time.Second, func() bool { return first(s.get(node, "/api/custom/hs/rooms/7")) == 202 })
+		nodetest.Eventually(s, "it is served", time.Second,
+			func() bool { return first(s.get(node, "/api/custom/hs/rooms/7")) == 202 })
 		nodetest.Eventually(s, "POST too", time.Second, func() bool {
 			status, body := s.api("POST", node, "/api/custom/hs/rooms/7", `{"a":[]}`, "Content-Type: application/json")
 			return status == 200 && body == `{"got":{"a":[]}}`

@@ -14,26 +14,31 @@ import (
 var scriptStories = []entry{
 	{"send", "solidb.ws.send: sends a text frame; a table is JSON-encoded; raises once the connection is closed or the value can't be encoded", (*story).send},
 	{"send_binary", "solidb.ws.send_binary: sends a binary frame", (*story).sendBinary},
-	{"recv", "solidb.ws.recv: the next client message; waits without limit; channel and presence events stay queued", (*story).recv},
+	{"recv", "solidb.ws.recv: the next client message; waits without limit; channel and presence events stay queued",
+		(*story).recv},
 	{"recv-closed", "recv: string, or nil when closed; close: later recv gives nil", (*story).recvClosed},
 	{"recv_any", "whichever comes first of a client message, a broadcast, a presence event", (*story).recvAny},
-	{"recv_any-timeout", `nil, "timeout"; recv_any(0) polls; a binary client message comes as msg, "ws", "binary"`, (*story).recvAnyTimeout},
+	{"recv_any-timeout", `nil, "timeout"; recv_any(0) polls; a binary client message comes as msg, "ws", "binary"`,
+		(*story).recvAnyTimeout},
 	{"recv_any-closed", `What was received before the close is delivered before nil, "closed"`, (*story).recvAnyClosed},
 	{"close", "closes gracefully (1000 by default)", (*story).closeCodes},
 	{"end", "It ends the connection when it returns", (*story).scriptEnds},
 	{"id", "solidb.ws.id: this connection's id; a UUID string, unique in the cluster", (*story).scriptID},
 	{"subscribe", "when it returns, every later broadcast reaches this connection; twice is once", (*story).subscribe},
 	{"unsubscribe", "true also when not subscribed", (*story).unsubscribe},
-	{"broadcast", "to every subscriber in the cluster, the sender included if subscribed; data is any JSON value", (*story).broadcast},
+	{"broadcast", "to every subscriber in the cluster, the sender included if subscribed; data is any JSON value",
+		(*story).broadcast},
 	{"list", "array of names in subscription order", (*story).channelList},
 	{"presence-join", "adds this connection; does not subscribe. Joining again replaces user_info (an update, not a second join)", (*story).scriptJoin},
 	{"presence-user", "The user is user_info.user_id, else user_info.id, else the connection itself (empty strings count as absent; numbers become strings)", (*story).scriptUser},
 	{"presence-leave", "true also when not joined", (*story).scriptLeave},
-	{"presence-list", "all connections in the cluster, oldest first; reads your own writes; encodes as [] when empty", (*story).scriptList},
+	{"presence-list", "all connections in the cluster, oldest first; reads your own writes; encodes as [] when empty",
+		(*story).scriptList},
 	{"presence-events", "Presence events reach every connection that is subscribed or has joined, except the connection that caused them", (*story).scriptEvents},
 	{"cleanup", "Everything is cleaned up when the connection closes", (*story).scriptCleanup},
 	{"overflow", "a script that lets its event queue run over is closed (1013)", (*story).overflow},
-	{"raise", "A script that raises: logged and counted with path, version and line; the client is closed with 1011", (*story).scriptRaises},
+	{"raise", "A script that raises: logged and counted with path, version and line; the client is closed with 1011",
+		(*story).scriptRaises},
 }
 
 func (s *story) send() {
@@ -130,7 +135,8 @@ func (s *story) recvAny() {
 	other.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": "u", "name": "U"})
 	got = c.Next()
 	s.same("type", s.field(got, "type"), `"presence"`)
-	for name, want := range map[string]string{"event_type": `"join"`, "channel": nodetest.JSON(ch), "user_info": `{"name":"U","user_id":"u"}`,
+	for name, want := range map[string]string{"event_type": `"join"`, "channel": nodetest.JSON(ch),
+		"user_info":     `{"name":"U","user_id":"u"}`,
 		"connection_id": nodetest.JSON(s.id(other)), "user_id": `"u"`} {
 		s.same(name, s.field(got, "event", name), want)
 	}
@@ -196,7 +202,8 @@ func (s *story) recvAnyClosed() {
 }
 
 func (s *story) closeCodes() {
-	for call, want := range map[string]string{`close()`: "closed 1000", `close(4005)`: "closed 4005", `close(4005, "why")`: "closed 4005 why"} {
+	for call, want := range map[string]string{`close()`: "closed 1000", `close(4005)`: "closed 4005",
+		`close(4005, "why")`: "closed 4005 why"} {
 		c := s.run(1, "solidb.ws.send('first') solidb.ws."+call)
 		c.Expect("first", want)
 	}
@@ -258,7 +265,8 @@ func (s *story) broadcast() {
 	s.same("no subscribers", sender.Call1("solidb.ws.channel.broadcast", s.name("empty"), "x"), "true")
 	near.Call("solidb.ws.channel.subscribe", ch)
 	far.Call("solidb.ws.channel.subscribe", ch)
-	values := []any{"text", `{"looks":"like JSON"}`, "", 12.5, true, false, map[string]any{"a": []any{1.0, nil, map[string]any{}}}, []any{}, []any{"x"}}
+	values := []any{"text", `{"looks":"like JSON"}`, "", 12.5, true, false,
+		map[string]any{"a": []any{1.0, nil, map[string]any{}}}, []any{}, []any{"x"}}
 	for _, v := range values {
 		s.same("broadcast", sender.Call1("solidb.ws.channel.broadcast", ch, v), "true")
 	}
@@ -301,7 +309,8 @@ func (s *story) scriptJoin() {
 	s.same("user_info", s.field(got, "event", "user_info"), `{"mood":"better","user_id":"u"}`)
 	second := c.Call1("solidb.ws.presence.list", ch)
 	s.same("replaced, joined_at kept", strings.ReplaceAll(first, "good", "better"), second)
-	s.same("a user_info that is no table raises", strings.Contains(c.CallError("solidb.ws.presence.join", ch, "u"), "user_info must be a table"), true)
+	s.same("a user_info that is no table raises",
+		strings.Contains(c.CallError("solidb.ws.presence.join", ch, "u"), "user_info must be a table"), true)
 }
 
 func (s *story) scriptUser() {
@@ -338,7 +347,8 @@ func (s *story) scriptLeave() {
 	c.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": "u"})
 	s.same("joined", c.Call1("solidb.ws.presence.leave", ch), "true")
 	s.same("list", c.Call1("solidb.ws.presence.list", ch), "[]")
-	s.same("events", s.field(watch.Next(), "event", "event_type")+s.field(watch.Next(), "event", "event_type"), `"join""leave"`)
+	s.same("events", s.field(watch.Next(), "event", "event_type")+s.field(watch.Next(), "event", "event_type"),
+		`"join""leave"`)
 }
 
 func (s *story) scriptList() {
@@ -386,13 +396,17 @@ func (s *story) scriptEvents() {
 	second.Call("solidb.ws.presence.leave", ch)
 	actor.Call("solidb.ws.presence.leave", ch)
 	want := []string{"join u", "update u", "leave u"}
-	joined.AwaitPresence(ch, "events", nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Told) == len(want) })
+	joined.AwaitPresence(ch, "events", nodetest.Patience,
+		func(p nodetest.Presence) bool { return len(p.Told) == len(want) })
 	joined.Call("solidb.ws.presence.leave", ch)
 	s.same("one that joined", joined.Presence(ch).Told, want)
-	subscribed.AwaitPresence(ch, "events", nodetest.Patience, func(p nodetest.Presence) bool { return len(p.Told) > len(want) })
+	subscribed.AwaitPresence(ch, "events", nodetest.Patience,
+		func(p nodetest.Presence) bool { return len(p.Told) > len(want) })
 	s.same("one that subscribed", subscribed.Presence(ch).Told, append(want, "leave first"))
-	// The one who caused them hears of the others only; it has joined, so it hears its second device's leave not as a leave.
-	actor.AwaitPresence(ch, "the last leave", nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("leave first") == 1 })
+	// The one who caused them hears of the others only; it has joined, so it hears its second device's leave not as a
+	// leave.
+	actor.AwaitPresence(ch, "the last leave", nodetest.Patience,
+		func(p nodetest.Presence) bool { return p.Count("leave first") == 1 })
 	s.same("the one who caused them", actor.Presence(ch).Told, []string{"leave first"})
 	s.same("neither", neither.Pending(), []string{})
 }
@@ -410,7 +424,8 @@ func (s *story) scriptCleanup() {
 		c.Call("solidb.ws.channel.subscribe", ch)
 		c.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": fmt.Sprint("u", i)})
 		end(c)
-		watch.AwaitPresence(ch, "the leave", nodetest.Patience, func(p nodetest.Presence) bool { return p.Count(fmt.Sprint("leave u", i)) == 1 })
+		watch.AwaitPresence(ch, "the leave", nodetest.Patience,
+			func(p nodetest.Presence) bool { return p.Count(fmt.Sprint("leave u", i)) == 1 })
 		nodetest.Eventually(s, "no connection but the watcher's in the channel", nodetest.Patience, func() bool {
 			return watch.Call1("ws_clients_in", ch) == nodetest.JSON([]string{s.id(watch)})
 		})
@@ -433,7 +448,8 @@ func (s *story) scriptRaises() {
 	path := s.script("\n\nlocal x = nil\nreturn x.field -- line 4")
 	s.on(1, path).Expect("closed 1011…")
 	route := "WS " + strings.TrimPrefix(path, "/api/custom/")
-	line := s.Logs[1].Await(s, "of the script's failure", func(l nodetest.Line) bool { return l.Is("handler failed", "route", route) })
+	line := s.Logs[1].Await(s, "of the script's failure",
+		func(l nodetest.Line) bool { return l.Is("handler failed", "route", route) })
 	s.same("line", line.Text("line"), "4")
 	if v := line["version"]; v == nil {
 		s.Errorf("the log line has no version: %v", line)

@@ -50,7 +50,8 @@ func Run(t *testing.T, c *Cluster) {
 		stories []entry
 	}{
 		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories}, {"presence", presenceStories},
-		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions", permissionStories},
+		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions",
+			permissionStories},
 		{"api", apiStories}, {"api-presence", apiPresenceStories}, {"api-bad", apiBadStories}, {"restart", restartStories},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -176,7 +177,8 @@ func (s *story) put(path, method, code string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if status, answer := s.api("POST", 0, path, string(body), "Content-Type: application/json"); status != http.StatusCreated {
+	if status, answer := s.api("POST", 0, path, string(body),
+		"Content-Type: application/json"); status != http.StatusCreated {
 		s.Fatalf("POST %s: %d %s", path, status, answer)
 	}
 }
@@ -186,10 +188,11 @@ func (s *story) servedWithin(within time.Duration, path string) {
 	s.Helper()
 	end := time.Now().Add(within)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, fmt.Sprintf("node %d serves %s", node, path), max(time.Until(end), 10*time.Millisecond), func() bool {
-			status, _ := s.get(node, path)
-			return status == http.StatusUpgradeRequired
-		})
+		nodetest.Eventually(s, fmt.Sprintf("node %d serves %s", node, path), max(time.Until(end), 10*time.Millisecond),
+			func() bool {
+				status, _ := s.get(node, path)
+				return status == http.StatusUpgradeRequired
+			})
 	}
 }
 

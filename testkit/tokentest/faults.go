@@ -46,14 +46,17 @@ func Faults(i *Issuer) []Fault {
 		{"without its last part", parts[0] + "." + parts[1], "no valid JWT"},
 		{"four parts", token + ".x", "no valid JWT"},
 		{"another signature", parts[0] + "." + parts[1] + "." + changed, "signature is not valid"},
-		{"another payload", parts[0] + "." + strings.Split(i.Token("root", time.Hour, nil), ".")[1] + "." + parts[2], "signature is not valid"},
+		{"another payload", parts[0] + "." + strings.Split(i.Token("root", time.Hour, nil), ".")[1] + "." + parts[2],
+			"signature is not valid"},
 		{"a secret of its own", i.WithSecret("secret", nil, good), "signature is not valid"},
 		{"an empty secret", i.WithSecret("", nil, good), "signature is not valid"},
 		{"crit", i.Sign("HS256", Claims{"crit": []string{"exp"}}, good), "header is not accepted"},
 		{"its key in it", other.Sign("RS256", Claims{"jwk": other.JWK("RS256", "x", nil)}, good), "header is not accepted"},
-		{"the address of its key in it", other.Sign("RS256", Claims{"jku": "https://evil.example/jwks"}, good), "header is not accepted"},
+		{"the address of its key in it", other.Sign("RS256", Claims{"jku": "https://evil.example/jwks"}, good),
+			"header is not accepted"},
 		{"a certificate in it", other.Sign("RS256", Claims{"x5c": []string{"MII"}}, good), "header is not accepted"},
-		{"the address of its certificate in it", other.Sign("RS256", Claims{"x5u": "https://evil.example"}, good), "header is not accepted"},
+		{"the address of its certificate in it", other.Sign("RS256", Claims{"x5u": "https://evil.example"}, good),
+			"header is not accepted"},
 		{"a token of another purpose", i.Sign("HS256", Claims{"typ": "logout+jwt"}, good), "header is not accepted"},
 		{"a claim twice", i.SignText("HS256", `{"alg":"HS256"}`, `{"sub":"ann","sub":"root"}`), "no valid JWT"},
 		{"a header twice", i.SignText("HS256", `{"alg":"HS256","alg":"none"}`, i.json(good)), "no valid JWT"},
@@ -67,15 +70,20 @@ func Faults(i *Issuer) []Fault {
 	for _, alg := range Algorithms {
 		all = append(all, Fault{"wrong key for " + alg, other.Sign(alg, nil, good), "signature is not valid"})
 	}
-	for _, alg := range []string{"HS384", "HS512", "RS384", "RS512", "PS256", "ES384", "ES512", "ES256K", "Ed448", "hs256"} {
-		all = append(all, Fault{"wrong algorithm " + alg, i.Sign("HS256", Claims{"alg": alg}, good), "algorithm is not accepted"})
+	for _, alg := range []string{"HS384", "HS512", "RS384", "RS512", "PS256", "ES384", "ES512", "ES256K", "Ed448",
+		"hs256"} {
+		all = append(all, Fault{"wrong algorithm " + alg, i.Sign("HS256", Claims{"alg": alg}, good),
+			"algorithm is not accepted"})
 	}
 	for _, alg := range Algorithms[1:] {
 		key := i.PEM(alg)
-		for name, secret := range map[string]string{"": key, " without its last line end": strings.TrimSpace(key), " in one line": strings.ReplaceAll(key, "\n", "")} {
-			all = append(all, Fault{"HS256 signed with the public key of " + alg + name, i.WithSecret(secret, nil, good), "signature is not valid"})
+		for name, secret := range map[string]string{"": key, " without its last line end": strings.TrimSpace(key),
+			" in one line": strings.ReplaceAll(key, "\n", "")} {
+			all = append(all, Fault{"HS256 signed with the public key of " + alg + name, i.WithSecret(secret, nil, good),
+				"signature is not valid"})
 		}
-		all = append(all, Fault{alg + " that says HS256", i.Sign(alg, Claims{"alg": "HS256"}, good), "signature is not valid"},
+		all = append(all, Fault{alg + " that says HS256", i.Sign(alg, Claims{"alg": "HS256"}, good),
+			"signature is not valid"},
 			Fault{"HS256 that says " + alg, i.Sign("HS256", Claims{"alg": alg}, good), "signature is not valid"})
 	}
 	return all

@@ -59,7 +59,8 @@ const (
 
 // Flags let a node believe all keys of the issuer, and want its audience and name.
 func (i *Issuer) Flags() []string {
-	return []string{"--jwt-secret", string(i.Secret), "--jwt-public-key=" + i.PEM("RS256") + i.PEM("ES256") + i.PEM("EdDSA"),
+	return []string{"--jwt-secret", string(i.Secret),
+		"--jwt-public-key=" + i.PEM("RS256") + i.PEM("ES256") + i.PEM("EdDSA"),
 		"--jwt-audience", "other," + Audience, "--jwt-issuer", Name}
 }
 
@@ -200,7 +201,10 @@ var Ways = []struct {
 	Name string
 	With func(path, token string) (address string, header []string)
 }{
-	{"Authorization", func(path, token string) (string, []string) { return path, []string{"Authorization: Bearer " + token} }},
+	{"Authorization", func(path, token string) (string, []string) {
+		return path,
+			[]string{"Authorization: Bearer " + token}
+	}},
 	{"query", func(path, token string) (string, []string) {
 		if strings.Contains(path, "?") {
 			return path + "&token=" + token, nil

@@ -37,7 +37,8 @@ func connect(t *testing.T, n *Network) (client, server net.Conn) {
 func TestConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := connect(t, new(Network))
-		if client.LocalAddr() != here || client.RemoteAddr() != there || server.LocalAddr() != there || server.RemoteAddr() != here {
+		if client.LocalAddr() != here || client.RemoteAddr() != there || server.LocalAddr() != there ||
+			server.RemoteAddr() != here {
 			t.Error("addresses")
 		}
 		// As a socket it takes what nobody reads yet, and no more than its window.
@@ -85,7 +86,8 @@ func TestDeadlines(t *testing.T) {
 		client, server := connect(t, new(Network))
 		began := time.Now()
 		_ = client.SetReadDeadline(began.Add(time.Second))
-		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != time.Second {
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) ||
+			time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		var timeout net.Error

@@ -34,8 +34,8 @@ func (n *Network) Dial(client, server net.Addr) (net.Conn, net.Conn, error) {
 	return here, there, nil
 }
 
-// Cut breaks all connections, as the death of their process does: what is on its way is lost, and both ends are told that they
-// are reset. There are no new ones.
+// Cut breaks all connections, as the death of their process does: what is on its way is lost, and both ends are told
+// that they are reset. There are no new ones.
 func (n *Network) Cut() {
 	n.mu.Lock()
 	conns := n.conns

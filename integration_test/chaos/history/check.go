@@ -12,15 +12,17 @@ type Rule string
 
 // The rules, each with its sentence of SPEC.
 const (
-	Exact   Rule = "view"      // 5.1: "each live node's view equals what the connected clients tracked"
-	InTime  Rule = "late"      // 5.1: "every view is exact again in that time"
-	Stayed  Rule = "told gone" // 5.1: "one leave for each user who really went and none for those who stayed"
-	Ghost   Rule = "ghost"     // 5.4: "nothing a dead or fenced node still had in flight can bring a user back"
-	Once    Rule = "once"      // 5.1: "each client is told every change once": no join of who is there, no leave of who is not
-	Order   Rule = "order"     // 5.1: "in one order that is the same for all of that channel"
-	AtMost  Rule = "broadcast" // 5.3: "at most once and in the same order for all subscribers of a channel from one sender"
-	Cut     Rule = "cut off"   // 5.2: "its clients stay connected"
-	Unknown Rule = "record"    // the record itself is at odds: a fault of the driver
+	Exact  Rule = "view"      // 5.1: "each live node's view equals what the connected clients tracked"
+	InTime Rule = "late"      // 5.1: "every view is exact again in that time"
+	Stayed Rule = "told gone" // 5.1: "one leave for each user who really went and none for those who stayed"
+	Ghost  Rule = "ghost"     // 5.4: "nothing a dead or fenced node still had in flight can bring a user back"
+	// 5.1: "each client is told every change once": no join of who is there, no leave of who is not
+	Once  Rule = "once"
+	Order Rule = "order" // 5.1: "in one order that is the same for all of that channel"
+	// 5.3: "at most once and in the same order for all subscribers of a channel from one sender"
+	AtMost  Rule = "broadcast"
+	Cut     Rule = "cut off" // 5.2: "its clients stay connected"
+	Unknown Rule = "record"  // the record itself is at odds: a fault of the driver
 )
 
 // Violation is one broken promise.
@@ -46,7 +48,8 @@ func (v Violation) String() string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3fs", d.Seconds()) }
 
-// Measure is how long one segment's faults kept any view from being exact, without the time in which the driver did not run.
+// Measure is how long one segment's faults kept any view from being exact, without the time in which the driver did not
+// run.
 type Measure struct {
 	Faults []string      // the kinds; "calm" alone when there was none
 	There  time.Duration // until everyone who was there was seen, from the last fault's end or their own coming
@@ -173,11 +176,12 @@ func (c *checker) explain(client *Client, p place, times []time.Duration) {
 	}
 }
 
-// mayHaveBeenAway tells whether a client can have been told of a user again, with the metas that it knew: one of a plain route is
-// not told of second devices, and learns nothing when the first goes and comes back meanwhile. SPEC 1.2: "left and came back
-// within a window: joins alone".
+// mayHaveBeenAway tells whether a client can have been told of a user again, with the metas that it knew: one of a
+// plain route is not told of second devices, and learns nothing when the first goes and comes back meanwhile. SPEC 1.2:
+// "left and came back within a window: joins alone".
 func (c *checker) mayHaveBeenAway(client *Client, p place, at time.Duration) bool {
-	return client.Route == Plain && slices.ContainsFunc(c.gapsOf(p), func(g gap) bool { return g.causes > 0 && g.from <= at && at <= g.until })
+	return client.Route == Plain &&
+		slices.ContainsFunc(c.gapsOf(p), func(g gap) bool { return g.causes > 0 && g.from <= at && at <= g.until })
 }
 
 // mayBeThere tells whether anything can have brought a user there: a device that asked for it before, and has not ended
@@ -192,9 +196,9 @@ func (c *checker) mayBeThere(p place, at time.Duration) bool {
 	return slices.ContainsFunc(c.truth.stays[p], func(k *tracking) bool { return k.asked <= at && k.ended > rest })
 }
 
-// shown checks that each device that tracked by an event handler has been shown itself by the next point of rest: SPEC 1.2, "after
-// track, to the tracking connection: … complete, with itself in it". When Redis may have lost that write, it may be told of
-// itself later.
+// shown checks that each device that tracked by an event handler has been shown itself by the next point of rest: SPEC
+// 1.2, "after track, to the tracking connection: … complete, with itself in it". When Redis may have lost that write,
+// it may be told of itself later.
 func (c *checker) shown() {
 	for p, stays := range c.truth.stays {
 		for _, k := range stays {
@@ -217,7 +221,8 @@ func (c *checker) life(client *Client) {
 		}
 		if !slices.ContainsFunc(c.rec.Faults, func(f Fault) bool {
 			p := Promises[f.Name]
-			return (p.Dies || p.Ends) && slices.Contains(f.Nodes, client.Node) && f.Began <= e.At+time.Second && e.At <= f.Ended+10*time.Second
+			return (p.Dies || p.Ends) && slices.Contains(f.Nodes, client.Node) && f.Began <= e.At+time.Second &&
+				e.At <= f.Ended+10*time.Second
 		}) {
 			c.violate(Cut, e.At, "", client.User, client.Name, "on %s lost its connection: %s", client.Node, e.Text)
 		}

@@ -15,7 +15,8 @@ client b u plain n2
 0 w opened
 `
 
-// SPEC 5.1, "each client is told every change once"; "one leave for each user who really went and none for those who stayed".
+// SPEC 5.1, "each client is told every change once"; "one leave for each user who really went and none for those who
+// stayed".
 func TestTold(t *testing.T) {
 	for name, tt := range map[string]struct{ story, want string }{
 		"comes and goes": {`1 w all
@@ -280,7 +281,8 @@ client b ub plain n2
 	}
 }
 
-// SPEC 5.1: "each live node's view equals what the connected clients tracked"; SPEC 1.2: on a "devices" route the metas too.
+// SPEC 5.1: "each live node's view equals what the connected clients tracked"; SPEC 1.2: on a "devices" route the metas
+// too.
 func TestViews(t *testing.T) {
 	for name, tt := range map[string]struct{ route, story, want string }{
 		"metas of a plain client may lag":              {"plain", "all u:a=on", ""},
@@ -356,7 +358,8 @@ func TestMeasures(t *testing.T) {
 		1001 b ended dropped
 		3900 w leave u
 		rest 4000`))
-	want := []Measure{{Faults: []string{"calm"}, There: time.Millisecond}, {Faults: []string{"node-kill"}, Killed: 2899 * time.Millisecond}}
+	want := []Measure{{Faults: []string{"calm"}, There: time.Millisecond},
+		{Faults: []string{"node-kill"}, Killed: 2899 * time.Millisecond}}
 	if got := fmt.Sprint(v.Measures); got != fmt.Sprint(want) {
 		t.Errorf("measures %s, want %v", got, want)
 	}
@@ -376,7 +379,8 @@ func TestMeasures(t *testing.T) {
 		2210 l all u:b=on
 		2300 l all
 		rest 2400`))
-	want = []Measure{{Faults: []string{"calm"}}, {Faults: []string{"calm"}, There: time.Millisecond}, {Faults: []string{"calm"}, Gone: 100 * time.Millisecond}}
+	want = []Measure{{Faults: []string{"calm"}}, {Faults: []string{"calm"}, There: time.Millisecond},
+		{Faults: []string{"calm"}, Gone: 100 * time.Millisecond}}
 	if got := fmt.Sprint(v.Measures); got != fmt.Sprint(want) {
 		t.Errorf("measures %s, want %v", got, want)
 	}
@@ -396,7 +400,8 @@ func TestStory(t *testing.T) {
 		t.Fatal(v.Violations)
 	}
 	story := v.Violations[0].String()
-	for _, part := range []string{"b of u (plain on n2) tracks", "FAULT redis-flush", "w is told: join u", "w is told: leave u"} {
+	for _, part := range []string{"b of u (plain on n2) tracks", "FAULT redis-flush", "w is told: join u",
+		"w is told: leave u"} {
 		if !strings.Contains(story, part) {
 			t.Errorf("the story lacks %q:\n%s", part, story)
 		}

@@ -1,5 +1,5 @@
-// Package history judges what the clients of a cluster lived through: histories in, a verdict out. It is pure; the package
-// chaos above it makes the histories.
+// Package history judges what the clients of a cluster lived through: histories in, a verdict out. It is pure; the
+// package chaos above it makes the histories.
 //
 //	history.go   what is recorded: clients with their events, faults, points of rest
 //	promise.go   what SPEC 5 promises under each kind of fault

@@ -145,7 +145,8 @@ func (s *segment) compareAll(client *Client, v *View, room string, metas bool) {
 	}
 	for user := range users {
 		if _, differ := s.differ(v, room, user, metas); differ {
-			s.violate(Exact, s.point.At, room, user, client.Name, "(%s on %s) has %q of %s, where %q is the truth", client.Route, client.Node,
+			s.violate(Exact, s.point.At, room, user, client.Name, "(%s on %s) has %q of %s, where %q is the truth", client.Route,
+				client.Node,
 				v.Users[user], user, s.want[room][user])
 		}
 	}
@@ -218,7 +219,9 @@ func (s *segment) took(client *Client, p place, m mistake) {
 	case spent <= bound:
 		s.verdict.Slow++
 	default:
-		s.violate(InTime, until, p.room, p.user, client.Name, "(%s on %s) was wrong about %s until %s after its cause, bound %s", client.Route, client.Node, p.user, seconds(took), seconds(bound))
+		s.violate(InTime, until, p.room, p.user, client.Name,
+			"(%s on %s) was wrong about %s until %s after its cause, bound %s", client.Route, client.Node, p.user, seconds(
+				took), seconds(bound))
 	}
 }
 

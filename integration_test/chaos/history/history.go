@@ -75,8 +75,8 @@ type Fault struct {
 	Note  string        // for a reader
 }
 
-// Point is a moment of rest: since Quiet no client has begun anything, and views were given time to be exact. What was told
-// after one point and up to the next is a segment.
+// Point is a moment of rest: since Quiet no client has begun anything, and views were given time to be exact. What was
+// told after one point and up to the next is a segment.
 type Point struct {
 	Quiet time.Duration
 	At    time.Duration

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// heard checks what a client heard: none of a sender's broadcasts twice, and each sender's in the order they were sent. One that
-// raised because its outcome was unknown may arrive after the sender's next ones; that all hear it alike compare checks.
+// heard checks what a client heard: none of a sender's broadcasts twice, and each sender's in the order they were sent.
+// One that raised because its outcome was unknown may arrive after the sender's next ones; that all hear it alike
+// compare checks.
 func (c *checker) heard(client *Client) {
 	type sender struct{ room, device string }
 	last, all := map[sender]int{}, map[sender]map[int]bool{}
@@ -25,7 +26,8 @@ func (c *checker) heard(client *Client) {
 		case all[from][e.Number]:
 			c.violate(AtMost, e.At, e.Room, "", client.Name, "hears number %d of %s twice", e.Number, e.Device)
 		case e.Number < last[from] && !c.late(e.Device, e.At):
-			c.violate(AtMost, e.At, e.Room, "", client.Name, "hears number %d of %s after number %d", e.Number, e.Device, last[from])
+			c.violate(AtMost, e.At, e.Room, "", client.Name, "hears number %d of %s after number %d", e.Number, e.Device,
+				last[from])
 		}
 		all[from][e.Number] = true
 		last[from] = max(last[from], e.Number)
@@ -53,8 +55,8 @@ type line struct {
 	frame  []int
 }
 
-// order compares all clients of a room pair by pair: of any two changes that both were told, the first is the same; the same
-// for broadcasts. Two changes of one frame have no order.
+// order compares all clients of a room pair by pair: of any two changes that both were told, the first is the same; the
+// same for broadcasts. Two changes of one frame have no order.
 func (c *checker) order() {
 	for _, told := range []struct {
 		rule Rule
@@ -123,8 +125,8 @@ func (c *checker) misses(segment int, node string) bool {
 	})
 }
 
-// compare looks for two things that two clients were told the other way round. What anyone was told twice does not count: it
-// cannot be said which is which.
+// compare looks for two things that two clients were told the other way round. What anyone was told twice does not
+// count: it cannot be said which is which.
 func (c *checker) compare(rule Rule, lines []*line) {
 	index := make([]map[string]int, len(lines))
 	twice := map[string]bool{}
@@ -148,7 +150,8 @@ func (c *checker) compare(rule Rule, lines []*line) {
 
 // agree compares two clients; ia says where in a something is.
 func (c *checker) agree(rule Rule, a, b *line, ia map[string]int, twice map[string]bool) bool {
-	last, latest := -1, -1 // places in a, of the latest frame there: of all in b so far, and of those in b's earlier frames
+	// places in a, of the latest frame there: of all in b so far, and of those in b's earlier frames
+	last, latest := -1, -1
 	frame := 0
 	for j, what := range b.what {
 		i, ok := ia[what]
@@ -172,7 +175,8 @@ func (c *checker) agree(rule Rule, a, b *line, ia map[string]int, twice map[stri
 func (c *checker) disagree(rule Rule, a, b *line, i, latest, j int) {
 	room, first := split(a.what[i])
 	_, second := split(a.what[latest])
-	c.violate(rule, b.at[j], room, userOf(first), b.client.Name, "is told %q after %q; %s is told %q first", first, second, a.client.Name, first)
+	c.violate(rule, b.at[j], room, userOf(first), b.client.Name, "is told %q after %q; %s is told %q first", first, second,
+		a.client.Name, first)
 	v := &c.verdict.Violations[len(c.verdict.Violations)-1]
 	v.Other, v.Beside = userOf(second), a.client.Name
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Back is what is aimed at: how long after a fault's end views take, where no lease has to run out. SPEC 5.1 allows Times.Gone.
+// Back is what is aimed at: how long after a fault's end views take, where no lease has to run out. SPEC 5.1 allows
+// Times.Gone.
 const Back = 2 * time.Second
 
 // Promise is what SPEC 5 leaves open under one kind of fault. What it does not leave open holds: the zero Promise is a
@@ -21,13 +22,14 @@ type Promise struct {
 	Silent bool
 	// Away: if it lasts longer than the lease, users who are only on the struck nodes are told gone, and back after it.
 	Away bool
-	// Misses: the struck nodes may miss messages of Redis. Of what happened meanwhile their clients are told the outcome, each user
-	// once, in the order of the last changes; the order in which others were told it is not known any more.
+	// Misses: the struck nodes may miss messages of Redis. Of what happened meanwhile their clients are told the outcome,
+	// each user once, in the order of the last changes; the order in which others were told it is not known any more.
 	Misses bool
-	// Disturbs: the way between the struck nodes and Redis is disturbed: a broadcast may raise and be sent all the same, a write may wait.
+	// Disturbs: the way between the struck nodes and Redis is disturbed: a broadcast may raise and be sent all the same, a
+	// write may wait.
 	Disturbs bool
-	// Loses: Redis may have lost what was written, or the way to it broke, so removals are held back for a lease time: users
-	// who really went may be shown until Times.Gone.
+	// Loses: Redis may have lost what was written, or the way to it broke, so removals are held back for a lease time:
+	// users who really went may be shown until Times.Gone.
 	Loses bool
 	// Wipes: Redis has lost everything at Began. Nothing is left of dead nodes then: their users may go at once.
 	Wipes bool
@@ -48,9 +50,11 @@ var Promises = map[string]Promise{
 	"node-deaf":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what Redis says does not reach it
 	"node-dumb":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what it says does not reach Redis
 	"node-late":         {Away: true, Misses: true, Disturbs: true, Loses: true}, // what both say is delivered afterwards
-	"node-unheard":      {Misses: true, Disturbs: true, Loses: true},             // its subscriptions are silent, its commands work
-	"node-kill-late":    {Dies: true},                                            // and what it had said last arrives when it has been reaped
-	"node-slow":         {Disturbs: true, Loses: true},
+	// its subscriptions are silent, its commands work
+	"node-unheard": {Misses: true, Disturbs: true, Loses: true},
+	// and what it had said last arrives when it has been reaped
+	"node-kill-late": {Dies: true},
+	"node-slow":      {Disturbs: true, Loses: true},
 
 	"redis-restart-empty":  {Misses: true, Disturbs: true, Loses: true, Wipes: true},
 	"redis-restart-data":   {Misses: true, Disturbs: true, Loses: true},
@@ -69,8 +73,8 @@ var Promises = map[string]Promise{
 // strikes tells whether a fault is done to a node.
 func (f Fault) strikes(node string) bool { return len(f.Nodes) == 0 || slices.Contains(f.Nodes, node) }
 
-// bound is how long after its cause a view may be wrong about one user: SPEC 5.1, "A killed node's users leave within lease +
-// grace + one heartbeat + 1 s …; after any other fault … every view is exact again in that time too".
+// bound is how long after its cause a view may be wrong about one user: SPEC 5.1, "A killed node's users leave within
+// lease + grace + one heartbeat + 1 s …; after any other fault … every view is exact again in that time too".
 func (p Promise) bound(t Times) time.Duration {
 	if p.Silent {
 		return max(t.Gone(), 3*t.Ping+Back)

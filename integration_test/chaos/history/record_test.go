@@ -9,10 +9,12 @@ import (
 )
 
 // times are those of the tests: a killed node's devices are surely kept for 1.5 s, and shown for 4 s at most.
-var times = Times{Lease: 1500 * time.Millisecond, Grace: time.Second, Heartbeat: 500 * time.Millisecond, Ping: time.Second, Restart: 2 * time.Second}
+var times = Times{Lease: 1500 * time.Millisecond, Grace: time.Second, Heartbeat: 500 * time.Millisecond,
+	Ping: time.Second, Restart: 2 * time.Second}
 
 // record reads a history as the tests write it: one event a line, "<ms> <client> <what> …". A client is declared by
-// "client <name> <user or -> <route> <node>"; a fault is "fault <name> <from> <to> <nodes…>"; a point of rest "rest <ms>".
+// "client <name> <user or -> <route> <node>"; a fault is "fault <name> <from> <to> <nodes…>"; a point of rest "rest
+// <ms>".
 func record(t *testing.T, text string) *Record {
 	t.Helper()
 	r := &Record{Times: times}
@@ -32,7 +34,8 @@ func record(t *testing.T, text string) *Record {
 		}
 		switch f[0] {
 		case "client":
-			c := &Client{Name: f[1], User: strings.Trim(f[2], "-"), Route: Route(slices.Index([]string{"plain", "devices", "script", "list"}, f[3])), Node: f[4]}
+			c := &Client{Name: f[1], User: strings.Trim(f[2], "-"),
+				Route: Route(slices.Index([]string{"plain", "devices", "script", "list"}, f[3])), Node: f[4]}
 			clients[f[1]] = c
 			r.Clients = append(r.Clients, c)
 			continue

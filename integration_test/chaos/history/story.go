@@ -10,8 +10,8 @@ import (
 // maxStory bounds a story's lines; the first and the last are kept.
 const maxStory = 60
 
-// story tells the least that explains a violation: what the user's devices did in that room, what the client was told of the
-// user, and the faults, from the last point of rest but one to a little after.
+// story tells the least that explains a violation: what the user's devices did in that room, what the client was told
+// of the user, and the faults, from the last point of rest but one to a little after.
 func (c *checker) story(v *Violation) []string {
 	from, to := time.Duration(0), v.At+2*time.Second
 	var rests []time.Duration

@@ -82,7 +82,8 @@ func (t *truth) add(c *Client) {
 		case Dialed:
 			dialed = e.At
 		case Asked:
-			k := &tracking{client: c, device: e.Device, dialed: dialed, asked: e.At, confirmed: forever, ended: forever, held: forever, states: []stated{{e.At, e.Text}}}
+			k := &tracking{client: c, device: e.Device, dialed: dialed, asked: e.At, confirmed: forever, ended: forever,
+				held: forever, states: []stated{{e.At, e.Text}}}
 			now[e.Room] = k
 			at := place{e.Room, c.User}
 			t.stays[at] = append(t.stays[at], k)
@@ -114,12 +115,13 @@ func (t *truth) add(c *Client) {
 	}
 }
 
-// sureOf is from when on the cluster surely has a device that was shown itself. A script reads its own writes even while
-// they wait for Redis; so in a fault that shows nothing, and sure is the next point of rest.
+// sureOf is from when on the cluster surely has a device that was shown itself. A script reads its own writes even
+// while they wait for Redis; so in a fault that shows nothing, and sure is the next point of rest.
 func (t *truth) sureOf(k *tracking) time.Duration {
 	if k.client.Route == Script && k.confirmed < forever {
 		for _, f := range t.rec.Faults {
-			if Promises[f.Name].Disturbs && f.strikes(k.client.Node) && f.Began <= k.confirmed && t.restAfter(f.Ended) >= k.asked {
+			if Promises[f.Name].Disturbs && f.strikes(k.client.Node) && f.Began <= k.confirmed &&
+				t.restAfter(f.Ended) >= k.asked {
 				return t.restAfter(k.confirmed)
 			}
 		}
@@ -131,8 +133,8 @@ func (t *truth) sureOf(k *tracking) time.Duration {
 // notice is how long a node may take to hear of what a client did, and a client of the death of its node.
 const notice = time.Second
 
-// diedWith finds the fault by which a node died about when something ended: it may not have heard of that end any more, so
-// that what it had stays until it is reaped.
+// diedWith finds the fault by which a node died about when something ended: it may not have heard of that end any more,
+// so that what it had stays until it is reaped.
 func (t *truth) diedWith(node string, at time.Duration) *Fault {
 	for i, f := range t.rec.Faults {
 		if Promises[f.Name].Dies && slices.Contains(f.Nodes, node) && f.Began-notice <= at && at <= f.Ended+notice {
@@ -142,20 +144,21 @@ func (t *truth) diedWith(node string, at time.Duration) *Fault {
 	return nil
 }
 
-// cutAt is when a node may have seen the end of a connection that its client noticed at a time: a cut that was done to it, it
-// may have seen first.
+// cutAt is when a node may have seen the end of a connection that its client noticed at a time: a cut that was done to
+// it, it may have seen first.
 func (t *truth) cutAt(node string, asked, at time.Duration) time.Duration {
 	for _, f := range t.rec.Faults {
 		p := Promises[f.Name]
-		if p.Ends && !p.Silent && asked <= f.Began && slices.Contains(f.Nodes, node) && f.Began <= at && at <= f.Ended+notice {
+		if p.Ends && !p.Silent && asked <= f.Began && slices.Contains(f.Nodes, node) && f.Began <= at &&
+			at <= f.Ended+notice {
 			return f.Began
 		}
 	}
 	return at
 }
 
-// heldAfter says until when the cluster surely keeps what a node had, when a connection to it was cut at a time: SPEC 5.2, "A
-// client that reconnects elsewhere before its dead node is reaped makes no leave and no join".
+// heldAfter says until when the cluster surely keeps what a node had, when a connection to it was cut at a time: SPEC
+// 5.2, "A client that reconnects elsewhere before its dead node is reaped makes no leave and no join".
 func (t *truth) heldAfter(node string, asked, at time.Duration) time.Duration {
 	died := t.diedWith(node, at)
 	if died == nil {
@@ -182,9 +185,9 @@ func (t *truth) sentBy(node string, at time.Duration) *Fault {
 	return nil
 }
 
-// lingersUntil says until when the cluster surely keeps a device that was sent away: SPEC 3, --restart-grace. "It keeps a user, not
-// a device": the next device of its user takes its place, and with one that is there already it goes at once. Of devices that are
-// sent away together one stays, whichever.
+// lingersUntil says until when the cluster surely keeps a device that was sent away: SPEC 3, --restart-grace. "It keeps
+// a user, not a device": the next device of its user takes its place, and with one that is there already it goes at
+// once. Of devices that are sent away together one stays, whichever.
 func (t *truth) lingersUntil(k *tracking, stays []*tracking) time.Duration {
 	until := k.ended + t.rec.Times.Restart
 	for _, f := range t.rec.Faults {
@@ -205,8 +208,8 @@ func (t *truth) lingersUntil(k *tracking, stays []*tracking) time.Duration {
 	return until
 }
 
-// seenUntil is how long the cluster may take a device for one that is there: its node may not have heard yet that it ended, while it
-// is frozen or cut off all the more.
+// seenUntil is how long the cluster may take a device for one that is there: its node may not have heard yet that it
+// ended, while it is frozen or cut off all the more.
 func (t *truth) seenUntil(k *tracking) time.Duration {
 	if k.ended == forever {
 		return forever
@@ -301,9 +304,9 @@ func (t *truth) gaps(p place) []gap {
 	return gaps
 }
 
-// exactAfter is when all that was true at a time is surely told: at the next point of rest, but when Redis may have lost writes
-// shortly before that, not before Times.Gone is over. Views that told a leave themselves hide it that Redis has lost it; one that
-// is opened then shows the user until the reaper comes.
+// exactAfter is when all that was true at a time is surely told: at the next point of rest, but when Redis may have
+// lost writes shortly before that, not before Times.Gone is over. Views that told a leave themselves hide it that Redis
+// has lost it; one that is opened then shows the user until the reaper comes.
 func (t *truth) exactAfter(at time.Duration) time.Duration {
 	rest := t.restAfter(at)
 	for _, f := range t.rec.Faults {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// View is what one client knows of one room: a reducer over the events of a history. It is another one than package roster,
-// which made those events of frames: it judges them, and follows scripts, who are told of changes alone.
+// View is what one client knows of one room: a reducer over the events of a history. It is another one than package
+// roster, which made those events of frames: it judges them, and follows scripts, who are told of changes alone.
 type View struct {
 	route Route
 	self  string            // the user whose events this client is not told of; "" none
@@ -29,8 +29,8 @@ func (v *View) Ignores(user string) bool { return v.self != "" && v.self == user
 
 // Take applies an event. It gives what is wrong with it, or "".
 //
-// A script subscribes and then asks for the list: events of before the list may come after it. So the first event of each
-// user after a list may be any; from then on they alternate.
+// A script subscribes and then asks for the list: events of before the list may come after it. So the first event of
+// each user after a list may be any; from then on they alternate.
 func (v *View) Take(e Event) (wrong string) {
 	switch e.Kind {
 	case Whole:

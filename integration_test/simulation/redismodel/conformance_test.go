@@ -109,7 +109,8 @@ func (e *ear) Resubscribed() {
 	}
 }
 
-func newPair(t *testing.T, b *redisconn.Client, topics *broker.Broker, sources []redismodel.Source, rng *rand.Rand) *pair {
+func newPair(t *testing.T, b *redisconn.Client, topics *broker.Broker, sources []redismodel.Source,
+	rng *rand.Rand) *pair {
 	p := &pair{t: t, b: b, topics: topics, k: b.Keys(), rng: rng, scripts: map[string]*redisconn.Script{}, now: time.Now(),
 		told: map[string][]string{}, heard: map[string][]string{}, over: make(chan string, len(channels))}
 	for _, s := range sources {
@@ -215,7 +216,8 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	body := fmt.Sprintf(`r%d 17 e- {"n":%d}`, p.rng.IntN(2), p.rng.IntN(2))
 	join := func(name string, more ...any) (string, func() redis.Cmder) {
 		return script(name, []string{k.Head(ch), k.Users(ch), k.User(ch, user), k.Entries(ch, inc)},
-			append([]any{deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""), []string{"", "", "", epoch}[p.rng.IntN(4)]}, more...)...)
+			append([]any{deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""),
+				[]string{"", "", "", epoch}[p.rng.IntN(4)]}, more...)...)
 	}
 	switch p.rng.IntN(22) {
 	case 0, 1, 2, 3, 4, 5:

@@ -189,18 +189,18 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// patience is how long a test waits for something that should come at once.
-const patience = 5 * time.Second
+// timeout is how long a test waits for something that should come at once.
+const timeout = 5 * time.Second
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	within(t, patience, what, ok)
+	within(t, timeout, what, ok)
 }
 
 // within is eventually for what takes its time.
-func within(t testing.TB, patience time.Duration, what string, ok func() bool) {
+func within(t testing.TB, timeout time.Duration, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still no %s", what)
 		}
@@ -257,7 +257,7 @@ func (c *client) say(texts ...string) {
 
 // next reads one message; how the connection ended is "closed <code> <reason>", a binary message "binary <text>".
 func (c *client) next() string {
-	_ = c.SetReadDeadline(time.Now().Add(patience))
+	_ = c.SetReadDeadline(time.Now().Add(timeout))
 	kind, data, err := c.ReadMessage()
 	var closed *websocket.CloseError
 	switch {

@@ -32,7 +32,7 @@ var fieldNames = map[string]fieldSet{"params": useParams, "query": useQuery, "he
 // (it is handed on, iterated, assigned, …) all.
 func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 	f := finder{line: fn.LineDefined, last: fn.LastLineDefined}
-	w := walker{function: f.look}
+	w := visitor{function: f.look}
 	if !w.source(source) || f.count != 1 || fn.IsVarArg != 0 || int(fn.NumParameters) != len(f.found.ParList.Names) {
 		return useAll
 	}
@@ -40,7 +40,7 @@ func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 		return 0
 	}
 	u := usage{name: f.found.ParList.Names[0]}
-	w = walker{ident: u.ident, attr: u.attr}
+	w = visitor{ident: u.ident, attr: u.attr}
 	w.stmts(f.found.Stmts)
 	if u.escapes || w.unknown {
 		return useAll
@@ -52,7 +52,7 @@ func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 // they see the same global (App.wholeRequest).
 func requestUsed(source string) fieldSet {
 	u := usage{name: "request"}
-	w := walker{ident: func(name string) { u.escapes = u.escapes || name == "request" || name == "_G" }, attr: u.attr}
+	w := visitor{ident: func(name string) { u.escapes = u.escapes || name == "request" || name == "_G" }, attr: u.attr}
 	if !w.source(source) || u.escapes {
 		return useAll
 	}
@@ -100,16 +100,16 @@ func (u *usage) attr(e *ast.AttrGetExpr) bool {
 	return true
 }
 
-// walker visits all expressions of a piece of Lua. Its functions may be nil.
-type walker struct {
+// visitor visits all expressions of a piece of Lua. Its functions may be nil.
+type visitor struct {
 	function func(*ast.FunctionExpr)
 	ident    func(name string)
 	attr     func(*ast.AttrGetExpr) bool
-	unknown  bool // there was something that walker does not know
+	unknown  bool // there was something that visitor does not know
 }
 
-// source visits a piece of Lua; false: it is none, or has what walker does not know.
-func (w *walker) source(text string) (known bool) {
+// source visits a piece of Lua; false: it is none, or has what visitor does not know.
+func (w *visitor) source(text string) (known bool) {
 	defer func() { known = recover() == nil && known }() // the parser panics at some texts
 	chunk, err := parse.Parse(strings.NewReader(text), "")
 	if err != nil {
@@ -119,13 +119,13 @@ func (w *walker) source(text string) (known bool) {
 	return !w.unknown
 }
 
-func (w *walker) stmts(list []ast.Stmt) {
+func (w *visitor) stmts(list []ast.Stmt) {
 	for _, s := range list {
 		w.stmt(s)
 	}
 }
 
-func (w *walker) stmt(s ast.Stmt) {
+func (w *visitor) stmt(s ast.Stmt) {
 	switch s := s.(type) {
 	case *ast.AssignStmt:
 		w.exprs(s.Lhs...)
@@ -162,7 +162,7 @@ func (w *walker) stmt(s ast.Stmt) {
 	}
 }
 
-func (w *walker) exprs(list ...ast.Expr) {
+func (w *visitor) exprs(list ...ast.Expr) {
 	for _, e := range list {
 		if e != nil {
 			w.expr(e)
@@ -170,7 +170,7 @@ func (w *walker) exprs(list ...ast.Expr) {
 	}
 }
 
-func (w *walker) expr(e ast.Expr) {
+func (w *visitor) expr(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.IdentExpr:
 		if w.ident != nil {

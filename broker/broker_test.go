@@ -46,7 +46,7 @@ func (r *recorder) wantAgain(t testing.TB) {
 // config is that of a node's connection to Redis and of its broker.
 type config struct {
 	URL, Prefix         string
-	Workers, Groups     int
+	Batchers, Groups    int
 	WatchEvery, Timeout time.Duration
 	Redis               redisconn.Observer
 	Observer            broker.Observer
@@ -61,7 +61,7 @@ type node struct {
 
 func start(t testing.TB, cfg config) *node {
 	t.Helper()
-	c, err := redisconn.Open(t.Context(), redisconn.Config{URL: cfg.URL, Prefix: cfg.Prefix, Workers: cfg.Workers,
+	c, err := redisconn.Open(t.Context(), redisconn.Config{URL: cfg.URL, Prefix: cfg.Prefix, Batchers: cfg.Batchers,
 		WatchEvery: cfg.WatchEvery, Timeout: cfg.Timeout, Observer: cfg.Redis, Log: cfg.Log})
 	if err != nil {
 		t.Fatalf("open: %v", err)

@@ -60,7 +60,7 @@ func TestUnsubscribeWaitsForTheCall(t *testing.T) {
 func TestClose(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	b := start(t, config{URL: proxy.URL(), WatchEvery: time.Hour, Timeout: time.Second, Workers: 1})
+	b := start(t, config{URL: proxy.URL(), WatchEvery: time.Hour, Timeout: time.Second, Batchers: 1})
 	proxy.Hold()
 	var all sync.WaitGroup
 	expect := func(name string, err error) {

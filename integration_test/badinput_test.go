@@ -171,7 +171,7 @@ func TestMalformedUpgrades(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(nodetest.Patience))
+			_ = conn.SetDeadline(time.Now().Add(nodetest.Timeout))
 			go func() { _, _ = io.WriteString(conn, tt.request) }() // it may be cut off
 			line, err := bufio.NewReader(conn).ReadString('\n')
 			if !strings.Contains(line, " "+tt.want+" ") {
@@ -230,7 +230,7 @@ func TestBadHandlers(t *testing.T) {
 					c.ExpectClosed(1011, map[string]string{"event": "handler error", "script": "script error"}[kind.name])
 				}
 				var failures []nodetest.Line
-				nodetest.Eventually(t, "three failures in the log", nodetest.Patience, func() bool {
+				nodetest.Eventually(t, "three failures in the log", nodetest.Timeout, func() bool {
 					failures = nil
 					for _, l := range n.Log.Lines()[seen:] {
 						if l.Is("handler failed", "route", kind.route) {

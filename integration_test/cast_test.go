@@ -136,12 +136,12 @@ func (c *cast) fence(watchers []*nodetest.Client, node int) {
 	d := nodetest.Dial(c.t, c.nodes[node].Addr(), "/ws/do")
 	d.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":%q}}`, c.channel, user))
 	for _, w := range watchers {
-		w.AwaitPresence(c.channel, "join of "+user, nodetest.Patience,
+		w.AwaitPresence(c.channel, "join of "+user, nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
 	}
 	d.Leave(1000, "")
 	for _, w := range watchers {
-		w.AwaitPresence(c.channel, "leave of "+user, nodetest.Patience,
+		w.AwaitPresence(c.channel, "leave of "+user, nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
 	}
 }

@@ -72,7 +72,7 @@ func TestPresenceWindow(t *testing.T) {
 	for i, want := range []string{"join brief, join u, leave brief", "join u", "join brief, join u, leave brief",
 		"join brief, join u, leave brief"} {
 		w := []*nodetest.Client{c.plain[0], c.plain[1], c.script[0], c.script[1]}[i]
-		w.AwaitPresence("room", want, nodetest.Patience, func(p nodetest.Presence) bool { return p.Count("join u") == 1 })
+		w.AwaitPresence("room", want, nodetest.Timeout, func(p nodetest.Presence) bool { return p.Count("join u") == 1 })
 		if got := c.told(w); got != want {
 			t.Errorf("watcher %d was told %s, want %s", i, got, want)
 		}
@@ -185,7 +185,7 @@ func TestEmbeddedRedis(t *testing.T) {
 	c.fence(c.watchers(), 0)
 	d := c.devices["u"][0]
 	d.Call("store.set", "key", 1, map[string]any{"ttl": 50})
-	nodetest.Eventually(t, "it expires", nodetest.Patience, func() bool { return d.Call1("store.get", "key") == "null" })
+	nodetest.Eventually(t, "it expires", nodetest.Timeout, func() bool { return d.Call1("store.get", "key") == "null" })
 }
 
 // SPEC 3: --app: "reloaded on change with --dev"; SPEC 6: "File changes are live with --dev".
@@ -197,10 +197,10 @@ func TestReloadWithDev(t *testing.T) {
 	old.Expect("static me")
 	edit(t, dir+"/handlers/act.lua", `"static "`, `"edited "`)
 	edit(t, dir+"/scripts/test/items/[id]/live.ws.lua", `"live "`, `"edited "`)
-	nodetest.Eventually(t, "the new handler", nodetest.Patience, func() bool {
+	nodetest.Eventually(t, "the new handler", nodetest.Timeout, func() bool {
 		return nodetest.Dial(t, n.Addr(), "/ws/do/static/me").Next() == "edited me"
 	})
-	nodetest.Eventually(t, "the new script", nodetest.Patience, func() bool {
+	nodetest.Eventually(t, "the new script", nodetest.Timeout, func() bool {
 		return nodetest.Dial(t, n.Addr(), "/api/custom/test/items/1/live").Next() == "edited 1"
 	})
 	// An app with errors is not taken; the old one stays.

@@ -100,7 +100,7 @@ func TestForgottenSubscription(t *testing.T) {
 	event.Act(`{"join":"room","track":{"channel":"room","user_id":"event"}}`)
 	script.Call("solidb.ws.presence.join", "room", map[string]any{"user_id": "script"})
 	event.AwaitUsers("room", "event", "script")
-	nodetest.Eventually(t, "both subscriptions stand", nodetest.Patience, func() bool { return proxy.Forget() == 2 })
+	nodetest.Eventually(t, "both subscriptions stand", nodetest.Timeout, func() bool { return proxy.Forget() == 2 })
 	nodetest.Eventually(t, "broadcasts come back", gone+3*time.Second, func() bool {
 		script.Call("solidb.ws.channel.broadcast", "room", "heard")
 		for _, text := range event.Pending() {

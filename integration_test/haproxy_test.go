@@ -62,7 +62,7 @@ func balance(t *testing.T, n *nodetest.Node) string {
 			t.Logf("log of HAProxy:\n%s", log.Text())
 		}
 	})
-	nodetest.Eventually(t, "an answer through HAProxy", nodetest.Patience, func() bool {
+	nodetest.Eventually(t, "an answer through HAProxy", nodetest.Timeout, func() bool {
 		return nodetest.Status(addr, "/hello.txt") == http.StatusOK
 	})
 	return addr
@@ -76,7 +76,7 @@ func ask(t *testing.T, addr, target string) (status int, body string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(nodetest.Patience))
+	_ = c.SetDeadline(time.Now().Add(nodetest.Timeout))
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n", target); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestHAProxyBoundsConnectionRate(t *testing.T) {
 	get := func(from string) error {
 		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		transport := &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}
-		client := http.Client{Transport: transport, Timeout: nodetest.Patience}
+		client := http.Client{Transport: transport, Timeout: nodetest.Timeout}
 		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+addr+"/hello.txt", nil)
 		if err != nil {
 			return err

@@ -54,7 +54,7 @@ func TestLogLines(t *testing.T) {
 	if over := at("draining").Text("over"); over != "500ms" {
 		t.Errorf("draining over %q", over)
 	}
-	first.ExitCode(nodetest.Patience)
+	first.ExitCode(nodetest.Timeout)
 	for _, line := range first.Log.Lines() {
 		if line.Text("node") != c.Node {
 			t.Errorf("a line of node %s: %v", c.Node, line)

@@ -93,7 +93,7 @@ func TestFrozenNode(t *testing.T) {
 	c.stillConnected(own[:4]...)
 	c.stillConnected(own[5])
 	own[2].Act(`{}`)
-	c.plain[2].AwaitPresence(c.channel, "the state set while frozen", nodetest.Patience, func(p nodetest.Presence) bool {
+	c.plain[2].AwaitPresence(c.channel, "the state set while frozen", nodetest.Timeout, func(p nodetest.Presence) bool {
 		return len(p.Users["on0"]) == 1 && p.Users["on0"][0].State == "away"
 	})
 	// The others were told that the frozen node's users left, and that they are back.

@@ -31,7 +31,7 @@ func (c *cast) roll(node, elsewhere int, o nodetest.Options, back ...string) {
 		c.devices[user] = nil
 		c.enter(user, elsewhere)
 	}
-	if code := c.nodes[node].ExitCode(nodetest.Patience); code != 0 {
+	if code := c.nodes[node].ExitCode(nodetest.Timeout); code != 0 {
 		c.t.Errorf("exit code %d", code)
 	}
 	c.nodes[node] = nodetest.Start(c.t, o)
@@ -91,7 +91,7 @@ func TestRestartGraceIsOver(t *testing.T) {
 	c.nodes[0].Terminate()
 	c.devices["back"][0].ExpectClosed(1012, "the node restarts; connect again")
 	back := c.enter("back", 1)
-	if code := c.nodes[0].ExitCode(nodetest.Patience); code != 0 {
+	if code := c.nodes[0].ExitCode(nodetest.Timeout); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	c.plain[0].AwaitUsersWithin(time.Second, c.channel, "away1", "away2", "back", "both")
@@ -193,7 +193,7 @@ func TestExitTime(t *testing.T) {
 			begin(t, n, r)
 			began := time.Now()
 			n.Terminate()
-			if code := n.ExitCode(nodetest.Patience); code != 0 {
+			if code := n.ExitCode(nodetest.Timeout); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			if took := time.Since(began); took > latest {
@@ -217,7 +217,7 @@ func TestDevEndsAtOnce(t *testing.T) {
 	began := time.Now()
 	n.Terminate()
 	next := nodetest.Launch(t, o)
-	if code := n.ExitCode(nodetest.Patience); code != 0 {
+	if code := n.ExitCode(nodetest.Timeout); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took > 3*time.Second { // a second, and a busy machine

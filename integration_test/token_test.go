@@ -256,7 +256,7 @@ func TestExpiryAndPresence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close() // it reads nothing
-	watch.AwaitPresence("room", "three users", nodetest.Patience,
+	watch.AwaitPresence("room", "three users", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Users) == 3 })
 	polite.ExpectClosed(4401, "the token has expired")
 	watch.AwaitUsersWithin(3*time.Second, "room", "watch")

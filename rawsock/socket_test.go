@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
+const answerTime = 10 * time.Second
 
 // pair gives the two ends of a connection, the first one by Conn.
 func pair(t *testing.T, network string) (raw, other net.Conn) {
@@ -105,7 +105,7 @@ func TestErrors(t *testing.T) {
 
 		time.AfterFunc(5*time.Millisecond, func() { _ = other.Close() })
 		var op *net.OpError
-		for end := time.Now().Add(patience); err == nil || errors.Is(err, os.ErrDeadlineExceeded); {
+		for end := time.Now().Add(answerTime); err == nil || errors.Is(err, os.ErrDeadlineExceeded); {
 			if _, err = raw.Write(make([]byte, 1<<20)); time.Now().After(end) {
 				t.Fatal("the peer is gone, and it is written to")
 			}
@@ -166,7 +166,7 @@ func TestAwaitInput(t *testing.T) {
 			}
 			select {
 			case <-done:
-			case <-time.After(patience):
+			case <-time.After(answerTime):
 				t.Fatalf("%s: waits on", what)
 			}
 		}

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// defaultWorkers and clusterWorkers are the defaults of Config.Workers. For one Redis one pipeline in flight is
+	// defaultBatchers and clusterBatchers are the defaults of Config.Batchers. For one Redis one pipeline in flight is
 	// best (BenchmarkDo: more of them are smaller); a Cluster gets more so that a dead master holds up the commands of
 	// few other slots.
-	defaultWorkers = 1
-	clusterWorkers = 8
+	defaultBatchers = 1
+	clusterBatchers = 8
 
-	// queueLimit bounds the commands that wait for one worker, and queueBytes what those of all workers carry, each
+	// queueLimit bounds the commands that wait for one batcher, and queueBytes what those of all batchers carry, each
 	// having the same share; beyond: ErrOverloaded. One command alone may be of any size.
 	queueLimit = 1 << 16
 	queueBytes = 64 << 20
@@ -26,7 +26,7 @@ const (
 	commandCost = 128
 )
 
-// request is one command on its way through a worker.
+// request is one command on its way through a batcher.
 //
 //	queued ──▶ taken ──▶ finished         the caller reads the outcome
 //	   │         └─────▶ abandoned        the caller left: outcome unknown
@@ -90,7 +90,7 @@ func (r *request) finish(err error) {
 	}
 }
 
-// worker sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in
+// batcher sends the commands of its share of the keys, one pipeline at a time. What is queued while one pipeline is in
 // flight makes the next, with what comes while that waits for others (gathering).
 //
 // A caller who finds nothing in flight, and need not wait, sends its command itself: with little to do no goroutine has
@@ -98,7 +98,7 @@ func (r *request) finish(err error) {
 //
 // Invariant: bytes is the sum of the costs in queue; it is at most most, or queue has one command. While sending is set
 // one goroutine uses pipe, or waits to: a caller, or run. While it is not, the queue is empty, or run has been woken.
-type worker struct {
+type batcher struct {
 	c    *Client
 	pipe redis.Pipeliner
 	most int // bytes in the queue
@@ -116,8 +116,8 @@ type worker struct {
 	closed    bool
 }
 
-func newWorker(c *Client) *worker {
-	w := &worker{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Workers,
+func newBatcher(c *Client) *batcher {
+	w := &batcher{c: c, pipe: c.redis.Pipeline(), most: queueBytes / c.cfg.Batchers,
 		gathering: gathering{every: c.cfg.Gather}}
 	w.more.L = &w.mu
 	return w
@@ -125,7 +125,7 @@ func newWorker(c *Client) *worker {
 
 // sendNow carries out a command at once, in the caller's goroutine; false: others are being sent, or wait, or it is to
 // wait for others.
-func (w *worker) sendNow(cmd *redis.Cmd) (sent bool, err error) {
+func (w *batcher) sendNow(cmd *redis.Cmd) (sent bool, err error) {
 	now := w.c.now()
 	w.mu.Lock()
 	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now) > 0 {
@@ -151,7 +151,7 @@ type deadline struct {
 func (d deadline) Deadline() (time.Time, bool) { return d.at, true }
 
 // sent notes that pipe is free again; more: there is something to do for run.
-func (w *worker) sent() (more bool) {
+func (w *batcher) sent() (more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sending = false
@@ -159,21 +159,21 @@ func (w *worker) sent() (more bool) {
 }
 
 // send carries out commands in one pipeline.
-func (w *worker) send(cmds []redis.Cmder) {
+func (w *batcher) send(cmds []redis.Cmder) {
 	w.c.execute(deadline{w.c.ctx, time.Now().Add(w.c.cfg.Timeout)}, w.pipe, cmds)
 }
 
-// worker returns the one that commands with this command's first key go through.
-func (c *Client) worker(cmd *redis.Cmd) *worker {
-	n := len(c.workers)
+// batcher returns the one that commands with this command's first key go through.
+func (c *Client) batcher(cmd *redis.Cmd) *batcher {
+	n := len(c.batchers)
 	if n == 1 {
-		return c.workers[0]
+		return c.batchers[0]
 	}
 	key := routingKey(cmd.Args())
 	if c.kind == Cluster {
-		return c.workers[Slot(key)*n/Slots]
+		return c.batchers[Slot(key)*n/Slots]
 	}
-	return c.workers[maphash.String(c.seed, hashTag(key))%uint64(n)]
+	return c.batchers[maphash.String(c.seed, hashTag(key))%uint64(n)]
 }
 
 // routingKey is the first key of the commands that we use; for others, whatever stands there.
@@ -189,7 +189,7 @@ func routingKey(args []any) string {
 	return key
 }
 
-func (w *worker) push(r *request) error {
+func (w *batcher) push(r *request) error {
 	r.cost = costOf(r.cmd)
 	w.mu.Lock()
 	switch {
@@ -225,14 +225,14 @@ func costOf(cmd *redis.Cmd) int {
 	return n
 }
 
-func (w *worker) close() {
+func (w *batcher) close() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	w.more.Signal()
 }
 
-func (w *worker) run() {
+func (w *batcher) run() {
 	for w.next() {
 		if w.c.ctx.Err() != nil {
 			w.refuse(ErrClosed)
@@ -247,7 +247,7 @@ func (w *worker) run() {
 }
 
 // next waits for commands and takes them, up to perPipeline. False: closed, and none is left.
-func (w *worker) next() bool {
+func (w *batcher) next() bool {
 	clear(w.batch)
 	clear(w.cmds)
 	w.batch, w.cmds = w.batch[:0], w.cmds[:0]
@@ -274,7 +274,7 @@ func (w *worker) next() bool {
 }
 
 // gatherLocked waits, without the lock, for more commands.
-func (w *worker) gatherLocked() {
+func (w *batcher) gatherLocked() {
 	wait := w.gathering.wait(w.c.now())
 	if wait == 0 || w.closed {
 		return
@@ -286,7 +286,7 @@ func (w *worker) gatherLocked() {
 }
 
 // choose drops from the batch what nobody waits for any more, and fills cmds.
-func (w *worker) choose() {
+func (w *batcher) choose() {
 	kept := w.batch[:0]
 	var now time.Time
 	for _, r := range w.batch {
@@ -311,7 +311,7 @@ func (w *worker) choose() {
 }
 
 // refuse ends the batch unsent.
-func (w *worker) refuse(cause error) {
+func (w *batcher) refuse(cause error) {
 	for _, r := range w.batch {
 		r.finish(notSent(cause))
 	}

@@ -14,14 +14,14 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// BenchmarkDo measures the batcher: callers who wait each for their answer, by workers. The last line is go-redis's own
-// way, each caller with a connection from the pool.
+// BenchmarkDo measures the batcher: callers who wait each for their answer, by batchers. The last line is go-redis's
+// own way, each caller with a connection from the pool.
 func BenchmarkDo(b *testing.B) {
 	server := redistest.Standalone(b)
-	for _, workers := range []int{1, 2, 4, 8} {
+	for _, batchers := range []int{1, 2, 4, 8} {
 		for _, callers := range []int{1, 16, 256, 1000} {
-			b.Run(fmt.Sprintf("workers=%d/callers=%d", workers, callers), func(b *testing.B) {
-				c := open(b, redisconn.Config{URL: server.URL(), Workers: workers})
+			b.Run(fmt.Sprintf("batchers=%d/callers=%d", batchers, callers), func(b *testing.B) {
+				c := open(b, redisconn.Config{URL: server.URL(), Batchers: batchers})
 				inParallel(b, callers, func(i int) error {
 					_, err := c.Do(b.Context(), "set", keys[i%len(keys)], "value")
 					return err

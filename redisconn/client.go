@@ -26,7 +26,7 @@ type Client struct {
 	kind     Kind
 	redis    redis.UniversalClient
 	embedded *embedded // nil: a real Redis
-	workers  []*worker
+	batchers []*batcher
 	seed     maphash.Seed
 	opened   time.Time
 	ctx      context.Context // ends with Close
@@ -135,15 +135,15 @@ func pause(ctx context.Context, about time.Duration) {
 }
 
 func (c *Client) start() {
-	if c.cfg.Workers == 0 {
-		c.cfg.Workers = defaultWorkers
+	if c.cfg.Batchers == 0 {
+		c.cfg.Batchers = defaultBatchers
 		if c.kind == Cluster {
-			c.cfg.Workers = clusterWorkers
+			c.cfg.Batchers = clusterBatchers
 		}
 	}
-	for range c.cfg.Workers {
-		w := newWorker(c)
-		c.workers = append(c.workers, w)
+	for range c.cfg.Batchers {
+		w := newBatcher(c)
+		c.batchers = append(c.batchers, w)
 		c.running.Go(w.run)
 	}
 	if c.embedded == nil {
@@ -156,7 +156,7 @@ func (c *Client) start() {
 func (c *Client) Close() error {
 	c.closing.Do(func() {
 		c.cancel()
-		for _, w := range c.workers {
+		for _, w := range c.batchers {
 			w.close()
 		}
 		c.running.Wait()

@@ -48,9 +48,9 @@ func TestWarnsOfEviction(t *testing.T) {
 // SPEC 3: "Bad configuration: ... one line that names the flag and the mend".
 func TestBadConfig(t *testing.T) {
 	for name, cfg := range map[string]redisconn.Config{
-		"url":     {URL: "http://localhost"},
-		"prefix":  {Prefix: "a{b}"},
-		"workers": {Workers: -1},
+		"url":      {URL: "http://localhost"},
+		"prefix":   {Prefix: "a{b}"},
+		"batchers": {Batchers: -1},
 	} {
 		b, err := redisconn.Open(t.Context(), cfg)
 		if err == nil {

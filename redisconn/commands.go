@@ -35,7 +35,7 @@ func (c *Client) Run(ctx context.Context, s *Script, keys []string, args ...any)
 func (c *Client) Submit(cmd *redis.Cmd, done func(error)) error {
 	r := newRequest(cmd)
 	r.done = done
-	return c.worker(cmd).push(r)
+	return c.batcher(cmd).push(r)
 }
 
 // Process is Do for a command that was made before. Its answer is in it too.
@@ -43,7 +43,7 @@ func (c *Client) Process(ctx context.Context, cmd *redis.Cmd) (any, error) {
 	if ctx.Err() != nil {
 		return nil, left(ctx, false)
 	}
-	w := c.worker(cmd)
+	w := c.batcher(cmd)
 	if _, bounded := ctx.Deadline(); !bounded {
 		if sent, err := w.sendNow(cmd); sent {
 			if err != nil {
@@ -60,7 +60,7 @@ func (c *Client) Process(ctx context.Context, cmd *redis.Cmd) (any, error) {
 	}
 	if err := r.wait(ctx, c.cfg.Timeout); err != nil {
 		c.gaveUp(err)
-		return nil, err // r stays with the worker
+		return nil, err // r stays with the batcher
 	}
 	err := r.err
 	r.cmd, r.err = nil, nil

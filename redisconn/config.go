@@ -19,17 +19,17 @@ type Config struct {
 	// Prefix begins every key and topic, followed by a colon. Default "rollcall".
 	// No braces: they would move the hash tag.
 	Prefix string
-	// Workers is the number of pipelines that may be in flight at once.
+	// Batchers is the number of pipelines that may be in flight at once.
 	// Default 1, in a Cluster 8 (so that a dead master holds up few others).
-	Workers int
-	// Gather bounds the pipelines of a worker: one may begin in each Gather, and those that did not begin in the last
+	Batchers int
+	// Gather bounds the pipelines of a batcher: one may begin in each Gather, and those that did not begin in the last
 	// second may begin at once. So commands wait for others only under a load that lasts, and then for Gather at most.
 	// Default 1 ms; negative: commands never wait.
 	Gather time.Duration
 	// WatchEvery is the interval at which the client looks whether the same Redis processes answer, and at which pub/sub
 	// connections are checked. Default 1 s.
 	WatchEvery time.Duration
-	// Timeout bounds every wait: for a free worker and for an answer. Default 3 s.
+	// Timeout bounds every wait: for a free batcher and for an answer. Default 3 s.
 	Timeout time.Duration
 	// Observer is told how Redis does. Default: nobody.
 	Observer Observer
@@ -37,7 +37,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// defaults returns c with every zero value replaced, but Workers (see Open).
+// defaults returns c with every zero value replaced, but Batchers (see Open).
 func (c Config) defaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = "rollcall"
@@ -65,8 +65,8 @@ func (c Config) validate() error {
 	switch {
 	case strings.ContainsAny(c.Prefix, "{}"):
 		return fmt.Errorf("redis prefix %q: braces are not allowed", c.Prefix)
-	case c.Workers < 0:
-		return fmt.Errorf("workers: %d is negative", c.Workers)
+	case c.Batchers < 0:
+		return fmt.Errorf("batchers: %d is negative", c.Batchers)
 	case c.WatchEvery < 0:
 		return fmt.Errorf("watch interval: %v is negative", c.WatchEvery)
 	case c.Timeout < 0:

@@ -3,7 +3,7 @@
 //
 // It owns these goroutines, all started by [Open] and all waited for by [Client.Close]:
 //
-//   - the workers of the batcher (Config.Workers), each with one pipeline in flight, which waits a moment for more
+//   - the batchers (Config.Batchers), each with one pipeline in flight, which waits a moment for more
 //     commands under a load that lasts (gather.go). A caller who finds none in flight or waiting sends its command
 //     itself;
 //   - one that looks at each watch interval whether the same Redis processes answer as before (failover.go).

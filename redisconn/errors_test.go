@@ -17,7 +17,7 @@ import (
 func TestOutcomes(t *testing.T) {
 	server := redistest.Standalone(t)
 	proxy := redistest.NewProxy(t, server.Addr())
-	b := open(t, redisconn.Config{URL: proxy.URL(), WatchEvery: time.Hour, Timeout: 500 * time.Millisecond, Workers: 1})
+	b := open(t, redisconn.Config{URL: proxy.URL(), WatchEvery: time.Hour, Timeout: 500 * time.Millisecond, Batchers: 1})
 	ctx := t.Context()
 
 	ended, cancel := context.WithCancel(ctx)
@@ -38,7 +38,7 @@ func TestOutcomes(t *testing.T) {
 	if err := <-first; !errors.Is(err, redisconn.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("on its way: %v, want ErrUnknown", err)
 	}
-	// The one worker is busy with it: this one waits behind, and is never sent.
+	// The one batcher is busy with it: this one waits behind, and is never sent.
 	queued, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	if _, err := b.Do(queued, "incr", "other"); !errors.Is(err, redisconn.ErrUnavailable) ||

@@ -13,7 +13,7 @@ const (
 	answerTime = 100 * time.Microsecond // how long a pipeline takes in these tests
 )
 
-// row is a worker in virtual time.
+// row is a batcher in virtual time.
 type row struct {
 	t       *testing.T
 	g       gathering

@@ -61,9 +61,9 @@ type Stats struct {
 	Bytes int // what they carry
 }
 
-// Stats asks all workers.
+// Stats asks all batchers.
 func (c *Client) Stats() (s Stats) {
-	for _, w := range c.workers {
+	for _, w := range c.batchers {
 		w.mu.Lock()
 		s.Queue += len(w.queue)
 		s.Bytes += w.bytes

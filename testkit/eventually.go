@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what should come soon, on a busy machine too.
-const patience = 15 * time.Second
+// timeout is how long a test waits for what should come soon, on a busy machine too.
+const timeout = 15 * time.Second
 
 // Eventually waits for a condition that another goroutine or process brings about.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}

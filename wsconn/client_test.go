@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen; it is never waited for in a test that passes.
-const patience = 10 * time.Second
+// timeout is how long a test waits for what must happen; it is never waited for in a test that passes.
+const timeout = 10 * time.Second
 
 // host is a Server behind an HTTP server on loopback.
 type host struct {
@@ -192,7 +192,7 @@ func receive[T any](t testing.TB, ch <-chan T, what string) T {
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatalf("%s did not come", what)
 		panic("unreachable")
 	}
@@ -232,7 +232,7 @@ func (c *client) text(s string) { c.t.Helper(); c.write(frame(final|opText, s)) 
 
 // next reads one server frame.
 func (c *client) next() (op byte, payload string, err error) {
-	_ = c.SetReadDeadline(time.Now().Add(patience))
+	_ = c.SetReadDeadline(time.Now().Add(timeout))
 	var head [2]byte
 	if _, err := io.ReadFull(c.r, head[:]); err != nil {
 		return 0, "", err

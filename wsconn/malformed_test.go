@@ -118,7 +118,7 @@ func TestIdleAfterPings(t *testing.T) {
 		c.write(frame(final|opPong, "unasked"))
 	}
 	var stacks string
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(timeout); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		var b strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
 		if stacks = b.String(); !strings.Contains(stacks, ".readFrame(") {

@@ -21,7 +21,7 @@ type watchdog struct {
 
 	mu      sync.Mutex
 	fresh   []*Conn // not yet seen by the goroutine
-	hurried bool    // no patience with slow writing
+	hurried bool    // no timeout with slow writing
 	closed  bool
 }
 

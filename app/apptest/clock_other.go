@@ -4,5 +4,5 @@ package apptest
 
 import "time"
 
-// clock stands still: budgets of Lua have no end, and Config.Patience bounds what loops.
+// clock stands still: budgets of Lua have no end, and Config.CaseTimeout bounds what loops.
 func clock() time.Duration { return 0 }

@@ -13,20 +13,20 @@ import (
 
 // Config is what Run needs.
 type Config struct {
-	Dir      string                         // the app folder
-	Start    func(NodeConfig) (Node, error) // starts a node, in the bubble of its case; required
-	Match    *regexp.Regexp                 // of FILE/NAME, such as "test/chat_test.lua/says hello"; nil: all
-	Workers  int                            // cases at a time; 0: GOMAXPROCS
-	Patience time.Duration                  // real time that a case may take; 0: 30 s
-	Done     func(Result)                   // called for each case, in the order of files and cases; nil: nobody
+	Dir         string                         // the app folder
+	Start       func(NodeConfig) (Node, error) // starts a node, in the bubble of its case; required
+	Match       *regexp.Regexp                 // of FILE/NAME, such as "test/chat_test.lua/says hello"; nil: all
+	Workers     int                            // cases at a time; 0: GOMAXPROCS
+	CaseTimeout time.Duration                  // real time that a case may take; 0: 30 s
+	Done        func(Result)                   // called for each case, in the order of files and cases; nil: nobody
 }
 
 func (c Config) withDefaults() Config {
 	if c.Workers == 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
 	}
-	if c.Patience == 0 {
-		c.Patience = 30 * time.Second
+	if c.CaseTimeout == 0 {
+		c.CaseTimeout = 30 * time.Second
 	}
 	if c.Done == nil {
 		c.Done = func(Result) {}

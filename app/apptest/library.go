@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// patience is how much virtual time passes for a frame that is expected.
-	patience = time.Second
+	// frameTimeout is how much virtual time passes for a frame that is expected.
+	frameTimeout = time.Second
 	// silence is how much passes before it is quiet.
 	silence = 100 * time.Millisecond
 	// longest is how far the time can be advanced at once.

@@ -74,14 +74,14 @@ func (r *caseRun) next(a args, c *client, within time.Duration, what string, wan
 	if err := c.open(); err != nil {
 		r.mismatch(a, c, what+" came: "+err.Error(), details)
 	}
-	r.mismatch(a, c, fmt.Sprintf("%s came in %v", what, patience), details)
+	r.mismatch(a, c, fmt.Sprintf("%s came in %v", what, frameTimeout), details)
 	return frame{}
 }
 
 // c.expect(frame) -> the frame that came
 func (r *caseRun) expect(a args, c *client) int {
 	want := a.value(1)
-	f := r.next(a, c, patience, "no frame", want)
+	f := r.next(a, c, frameTimeout, "no frame", want)
 	if different := f.differences(want); len(different) > 0 {
 		r.mismatch(a, c, "the next frame does not fit",
 			append([]string{"expected  " + compact(want), "got       " + f.String()}, within(different)...))
@@ -92,7 +92,7 @@ func (r *caseRun) expect(a args, c *client) int {
 // c.await(frame) -> the first frame that fits
 func (r *caseRun) await(a args, c *client) int {
 	want := a.value(1)
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(frameTimeout); ; {
 		f := r.next(a, c, time.Until(end), "no frame that fits", want)
 		if len(f.differences(want)) == 0 {
 			return a.frame(f)
@@ -121,7 +121,7 @@ func (r *caseRun) closed(a args, c *client) int {
 		r.usable(a, c)
 	}
 	ended := false
-	settle(a.l, func() { ended = c.waitFor(patience, func() bool { return c.ended }) })
+	settle(a.l, func() { ended = c.waitFor(frameTimeout, func() bool { return c.ended }) })
 	switch {
 	case !ended:
 		r.mismatch(a, c, "the connection is open", nil)

@@ -158,7 +158,7 @@ func (cfg Config) run(j job) Result {
 	}
 	out.stuck = out.Failure == stuck
 	if out.stuck {
-		out.Failure = &Failure{Message: fmt.Sprintf("it did not end in %v of real time", cfg.Patience)}
+		out.Failure = &Failure{Message: fmt.Sprintf("it did not end in %v of real time", cfg.CaseTimeout)}
 	}
 	out.Took = time.Since(began)
 	return out
@@ -192,7 +192,7 @@ func (cfg Config) bubble(body func() *Failure) *Failure {
 			failure = body()
 		})
 	}()
-	limit := time.NewTimer(cfg.Patience)
+	limit := time.NewTimer(cfg.CaseTimeout)
 	defer limit.Stop()
 	select {
 	case f := <-done:

@@ -78,7 +78,7 @@ func TestStuck(t *testing.T) {
 		for ends.Add(1); ends.Load() > 1 && !over.Load(); { // the first is that of the names
 		}
 	})
-	cfg.Patience, cfg.Workers = 200*time.Millisecond, 1
+	cfg.CaseTimeout, cfg.Workers = 200*time.Millisecond, 1
 	r, err := Run(cfg)
 	if !errors.Is(err, ErrStuck) || len(r.Results) != 1 || r.Results[0].Name != "sticks" ||
 		r.Results[0].Failure.Message != "it did not end in 200ms of real time" {

@@ -24,7 +24,7 @@ func (n *node) close() {
 	n.draining.Store(true)
 	n.log.Info("draining", "connections", n.sockets.Len(), "over", n.cfg.drain)
 	within := n.cfg.drain + afterDrain
-	if n.cfg.hasty {
+	if n.cfg.endsAtOnce {
 		within = devEnd
 		_ = n.ln.Close() // who starts it again at once gets the port
 	}

@@ -64,11 +64,11 @@ type Config struct {
 	inside *inside // nil but in `rollcall test`
 
 	// Made by validate.
-	tokens  auth.Config
-	proxies auth.Proxies
-	origins []string // as ParseOrigins gives them
-	drain   time.Duration
-	hasty   bool // --dev without --drain: it ends as soon as it can
+	tokens     auth.Config
+	proxies    auth.Proxies
+	origins    []string // as ParseOrigins gives them
+	drain      time.Duration
+	endsAtOnce bool // --dev without --drain: it ends as soon as it can
 }
 
 // Size is a number of bytes: "65536", "64KiB", "1MiB", "64k", "1M".
@@ -129,7 +129,7 @@ func (c *Config) validate() error {
 	case c.Drain != nil:
 		c.drain = *c.Drain
 	case c.Dev:
-		c.hasty = true
+		c.endsAtOnce = true
 	default:
 		c.drain = 10 * time.Second
 	}

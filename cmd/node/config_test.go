@@ -17,7 +17,7 @@ const testApp = "../../integration_test/testdata/app"
 // runNode is the node as a command: its exit code and what it wrote. A context that is over ends a node that would run.
 func runNode(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), nodetest.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), nodetest.Timeout)
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = run(ctx, args, &out, &errs)

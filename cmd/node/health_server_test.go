@@ -69,7 +69,7 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 			_, err := start(ctx, cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			ended <- err
 		}()
-		nodetest.Eventually(t, "health", nodetest.Patience,
+		nodetest.Eventually(t, "health", nodetest.Timeout,
 			func() bool { return nodetest.Status(health, "/healthz") == http.StatusOK })
 		if status := nodetest.Status(health, "/readyz"); status != http.StatusServiceUnavailable {
 			t.Errorf("apart %v: /readyz: %d", apart, status)
@@ -81,7 +81,7 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 		}
 		if apart {
 			for _, path := range []string{"/healthz", "/readyz", "/metrics", "/"} {
-				nodetest.Eventually(t, "--listen", nodetest.Patience, func() bool { return nodetest.Status(listen, path) != 0 })
+				nodetest.Eventually(t, "--listen", nodetest.Timeout, func() bool { return nodetest.Status(listen, path) != 0 })
 				if status := nodetest.Status(listen, path); status != http.StatusServiceUnavailable {
 					t.Errorf("--listen: %s: %d", path, status)
 				}

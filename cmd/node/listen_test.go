@@ -39,7 +39,7 @@ func dialRaw(t *testing.T, addr string) *rawClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(nodetest.Patience))
+	_ = conn.SetDeadline(time.Now().Add(nodetest.Timeout))
 	return &rawClient{t, conn, bufio.NewReader(conn)}
 }
 
@@ -184,7 +184,7 @@ func TestPatience(t *testing.T) {
 				if err := c.WriteMessage(websocket.TextMessage, []byte("still here")); err != nil {
 					t.Error(err)
 				}
-				_ = c.SetReadDeadline(time.Now().Add(nodetest.Patience))
+				_ = c.SetReadDeadline(time.Now().Add(nodetest.Timeout))
 				if _, got, err := c.ReadMessage(); string(got) != "still here" {
 					t.Errorf("%q, %v", got, err)
 				}
@@ -203,7 +203,7 @@ func TestSlowHeaders(t *testing.T) {
 	}
 	t.Cleanup(n.close)
 	addr := n.ln.Addr().String()
-	nodetest.Eventually(t, "readiness", nodetest.Patience, func() bool { return n.ready() == nil })
+	nodetest.Eventually(t, "readiness", nodetest.Timeout, func() bool { return n.ready() == nil })
 	began := time.Now()
 	var slow []*rawClient
 	for range 300 {

@@ -49,7 +49,7 @@ func (o observed) moves(what string, do func(o observed), series ...string) {
 		before := scrape(t, o.health)
 		do(observed{o.inProcess, t})
 		var left string
-		for end := time.Now().Add(nodetest.Patience); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(nodetest.Timeout); ; time.Sleep(10 * time.Millisecond) {
 			now := scrape(t, o.health)
 			left = ""
 			for _, s := range series {
@@ -70,7 +70,7 @@ func (o observed) moves(what string, do func(o observed), series ...string) {
 // is waits until a series has a value.
 func (o observed) is(series string, want float64) {
 	o.t.Helper()
-	nodetest.Eventually(o.t, fmt.Sprintf("%s %v", series, want), nodetest.Patience, func() bool {
+	nodetest.Eventually(o.t, fmt.Sprintf("%s %v", series, want), nodetest.Timeout, func() bool {
 		v, ok := scrape(o.t, o.health)[series]
 		return ok && v == want
 	})
@@ -174,7 +174,7 @@ func TestMetricsOfConnections(t *testing.T) {
 	observed{patient, t}.moves("too slow", func(o observed) {
 		t := o.t
 		deaf(t, o.addr, `/ws/do?first={"join":"slow"}`)
-		nodetest.Eventually(t, "that the slow one is closed", nodetest.Patience, func() bool {
+		nodetest.Eventually(t, "that the slow one is closed", nodetest.Timeout, func() bool {
 			for range 20 {
 				if s, _, _ := nodetest.Request(t.Context(), "POST", o.addr, "/_api/channels/slow/broadcast",
 					`{"message":"`+strings.Repeat("x", 50_000)+`"}`); s/100 != 2 {

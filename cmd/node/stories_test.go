@@ -84,7 +84,7 @@ func startHere(t *testing.T, args ...string) *inProcess {
 		n.health = n.log.Await(t, "the address of health",
 			func(l nodetest.Line) bool { return l.Is("health is served apart") }).Text("address")
 	}
-	nodetest.Eventually(t, "readiness", nodetest.Patience,
+	nodetest.Eventually(t, "readiness", nodetest.Timeout,
 		func() bool { return nodetest.Status(n.health, "/readyz") == http.StatusOK })
 	return n
 }

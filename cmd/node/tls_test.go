@@ -128,7 +128,7 @@ func startTLS(t *testing.T, c *nodetest.Certificate, args ...string) (n *node, d
 		t.Fatal(err)
 	}
 	t.Cleanup(n.close)
-	nodetest.Eventually(t, "readiness", nodetest.Patience, func() bool { return n.ready() == nil })
+	nodetest.Eventually(t, "readiness", nodetest.Timeout, func() bool { return n.ready() == nil })
 	return n, dir
 }
 
@@ -166,7 +166,7 @@ func TestTLSListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(nodetest.Patience))
+	_ = conn.SetDeadline(time.Now().Add(nodetest.Timeout))
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusBadRequest {

@@ -18,8 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience bounds the wait for something to be seen on a page.
-const patience = 15 * time.Second
+// timeout bounds the wait for something to be seen on a page.
+const timeout = 15 * time.Second
 
 // browser is one headless Chromium.
 type browser struct {
@@ -124,7 +124,7 @@ func (p *page) hear(event any) {
 // run does something on the page, with a bound on its time.
 func (p *page) run(what string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		p.t.Fatalf("%s: %s: %v", p.name, what, err)
@@ -138,7 +138,7 @@ func (p *page) load(url string) {
 
 // evaluate gives the value of a JavaScript expression; a promise is awaited.
 func evaluate[T any](p *page, expression string) (T, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
@@ -156,7 +156,7 @@ func (p *page) await(what, expression string) {
 	p.t.Helper()
 	var ok bool
 	var err error
-	for end := time.Now().Add(patience); !ok; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(timeout); !ok; time.Sleep(20 * time.Millisecond) {
 		// An error may be one of a page that is about to change.
 		if ok, err = evaluate[bool](p, "Boolean("+expression+")"); !ok && time.Now().After(end) {
 			shown, _ := evaluate[string](p, "document.body.innerText")

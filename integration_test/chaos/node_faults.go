@@ -44,7 +44,7 @@ func terminateNode(n *nemesis) *blow {
 func (n *nemesis) terminate(h *host) *blow {
 	h.node.Terminate()
 	return &blow{hosts: []*host{h}, end: func() {
-		if code := h.node.ExitCode(nodetest.Patience); code != 0 {
+		if code := h.node.ExitCode(nodetest.Timeout); code != 0 {
 			n.run.t.Errorf("%s ended with %d after SIGTERM", h.name, code)
 		}
 	}}

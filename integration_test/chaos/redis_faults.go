@@ -136,8 +136,8 @@ func failover(n *nemesis, lossy time.Duration) *blow {
 // then a failover would lose all since, not the time that it is to lose.
 func (n *nemesis) awaitInSync(master *redistest.Process) {
 	n.run.t.Helper()
-	const patience = 20 * time.Second
-	ctx, cancel := context.WithTimeout(context.Background(), patience+time.Second)
+	const timeout = 20 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), timeout+time.Second)
 	defer cancel()
 	conn := master.Client().Conn() // WAIT is for what was written on its connection, so for all before that, too
 	defer func() { _ = conn.Close() }()
@@ -145,7 +145,7 @@ func (n *nemesis) awaitInSync(master *redistest.Process) {
 	err := conn.Set(ctx, "chaos", "in sync", time.Second).Err()
 	if err == nil {
 		var replicas int64
-		if replicas, err = conn.Wait(ctx, 1, patience).Result(); err == nil && replicas == 0 {
+		if replicas, err = conn.Wait(ctx, 1, timeout).Result(); err == nil && replicas == 0 {
 			err = context.DeadlineExceeded
 		}
 	}

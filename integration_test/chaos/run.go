@@ -120,7 +120,7 @@ func (r *run) watchFrom(ctx context.Context, h *host) {
 		for i := range r.plan.Rooms {
 			rooms = append(rooms, roomName(i))
 		}
-		d, err := r.dial(ctx, h, "", route, rooms, nodetest.Patience)
+		d, err := r.dial(ctx, h, "", route, rooms, nodetest.Timeout)
 		if err != nil {
 			r.t.Fatalf("watch from %s: %v", h.name, err)
 		}

@@ -263,12 +263,12 @@ func (s *shell) start(b block) error {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // ended already is right too
 		select {
 		case <-done:
-		case <-time.After(nodetest.Patience):
+		case <-time.After(nodetest.Timeout):
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-done
 		}
 	})
-	for end := time.Now().Add(nodetest.Patience); nodetest.Status(s.own,
+	for end := time.Now().Add(nodetest.Timeout); nodetest.Status(s.own,
 		"/readyz") != 200; time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-done:

@@ -50,7 +50,7 @@ type Frame struct {
 // Record connects a client that keeps no frames but hands each to take, on the reader's goroutine, which take holds up.
 // It is for crowds: nothing fails a test, and the caller Drops it. Of the other methods only Close works.
 func Record(ctx context.Context, addr, path string, take func(Frame)) (*Client, error) {
-	dialer := websocket.Dialer{HandshakeTimeout: Patience}
+	dialer := websocket.Dialer{HandshakeTimeout: Timeout}
 	conn, resp, err := dialer.DialContext(ctx, "ws://"+addr+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", path, err)
@@ -88,13 +88,13 @@ func Dial(t testing.TB, addr, path string, header ...string) *Client {
 
 // TryDial is Dial for connections that may be refused.
 func TryDial(t testing.TB, addr, path string, header ...string) (*Client, *http.Response, error) {
-	return dial(t, &websocket.Dialer{HandshakeTimeout: Patience}, "ws://"+addr+path, header)
+	return dial(t, &websocket.Dialer{HandshakeTimeout: Timeout}, "ws://"+addr+path, header)
 }
 
 // TryDialTLS is TryDial for wss, with a certificate that pool trusts.
 func TryDialTLS(t testing.TB, pool *x509.CertPool, addr, path string, header ...string) (*Client, *http.Response,
 	error) {
-	return dial(t, &websocket.Dialer{HandshakeTimeout: Patience, TLSClientConfig: &tls.Config{RootCAs: pool}},
+	return dial(t, &websocket.Dialer{HandshakeTimeout: Timeout, TLSClientConfig: &tls.Config{RootCAs: pool}},
 		"wss://"+addr+path, header)
 }
 
@@ -125,12 +125,12 @@ func (c *Client) Drop() {
 func (c *Client) Leave(code int, reason string) {
 	c.t.Helper()
 	if err := c.Conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason),
-		time.Now().Add(Patience)); err != nil {
+		time.Now().Add(Timeout)); err != nil {
 		c.t.Fatalf("close: %v", err)
 	}
 	select {
 	case <-c.done:
-	case <-time.After(Patience):
+	case <-time.After(Timeout):
 		c.t.Fatal("the server did not answer the close frame")
 	}
 	_ = c.Conn.Close()
@@ -222,7 +222,7 @@ func (c *Client) SendBinary(data string) {
 func (c *Client) Next() (text string) {
 	c.t.Helper()
 	ended := false
-	ok := c.await(Patience, func() bool {
+	ok := c.await(Timeout, func() bool {
 		if ended = c.over && len(c.queue) == 0; ended {
 			return true
 		}
@@ -330,7 +330,7 @@ func (c *Client) Begin(fields map[string]any) (id int) {
 // Await is the second half of Ask: it waits for the reply.
 func (c *Client) Await(id int) (reply Reply) {
 	c.t.Helper()
-	ok := c.await(Patience, func() bool {
+	ok := c.await(Timeout, func() bool {
 		for i, text := range c.queue {
 			if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &reply) == nil && reply.Reply == id {
 				c.queue = append(c.queue[:i:i], c.queue[i+1:]...)

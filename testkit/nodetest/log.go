@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Patience is how long helpers wait for what should come at once. A test that passes never waits so long.
-const Patience = 15 * time.Second
+// Timeout is how long helpers wait for what should come at once. A test that passes never waits so long.
+const Timeout = 15 * time.Second
 
 // Line is one line of a node's log: what slog's JSON has. A line that is no JSON (a crash, a report of the race
 // detector) is under "raw".
@@ -99,7 +99,7 @@ func (l *Log) wait() ([]Line, <-chan struct{}) {
 // Await waits for a line and returns it.
 func (l *Log) Await(t testing.TB, what string, is func(Line) bool) Line {
 	t.Helper()
-	deadline := time.After(Patience)
+	deadline := time.After(Timeout)
 	seen := 0
 	for {
 		lines, changed := l.wait()

@@ -125,7 +125,7 @@ func (n *Node) Pid() int { return n.cmd.Process.Pid }
 // AwaitReady waits until /readyz answers 200.
 func (n *Node) AwaitReady() {
 	n.t.Helper()
-	Eventually(n.t, "readiness of "+n.Addr(), Patience,
+	Eventually(n.t, "readiness of "+n.Addr(), Timeout,
 		func() bool { return Status(n.Addr(), "/readyz") == http.StatusOK })
 }
 
@@ -182,7 +182,7 @@ func (n *Node) ExitCode(within time.Duration) int {
 // Command runs the binary with arguments to its end; code is its exit code.
 func Command(t testing.TB, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, Binary(t), args...)
 	cmd.Env = append(os.Environ(), env...)

@@ -109,7 +109,7 @@ func (c *Client) AwaitPresence(channel, what string, within time.Duration, ok fu
 // AwaitUsers waits until the client sees exactly these users.
 func (c *Client) AwaitUsers(channel string, users ...string) Presence {
 	c.t.Helper()
-	return c.AwaitUsersWithin(Patience, channel, users...)
+	return c.AwaitUsersWithin(Timeout, channel, users...)
 }
 
 // AwaitUsersWithin is AwaitUsers with a time.

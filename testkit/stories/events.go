@@ -96,7 +96,7 @@ func (s *story) joinLeave() {
 		s.Helper()
 		// Broadcasts of one channel are in order, those of two need not be: each is waited for.
 		for _, w := range want {
-			nodetest.Eventually(s, w, nodetest.Patience,
+			nodetest.Eventually(s, w, nodetest.Timeout,
 				func() bool { return strings.Contains(strings.Join(c.Pending(), "|"), w) })
 		}
 		got := map[string]bool{}

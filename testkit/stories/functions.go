@@ -60,7 +60,7 @@ func (s *story) wsSend() {
 	gone := s.events(0)
 	id := s.id(gone)
 	gone.Leave(1000, "")
-	nodetest.Eventually(s, "false for a connection of the own node that has gone", nodetest.Patience, func() bool {
+	nodetest.Eventually(s, "false for a connection of the own node that has gone", nodetest.Timeout, func() bool {
 		return s.events(0).Call1("ws_send", id, "x") == "false"
 	})
 }
@@ -104,7 +104,7 @@ func (s *story) wsCount() {
 		s.decode(c.Call1("ws_clients"), &ids)
 		return n == before && n == len(ids)
 	}
-	nodetest.Eventually(s, "a count that stands", nodetest.Patience, settled)
+	nodetest.Eventually(s, "a count that stands", nodetest.Timeout, settled)
 	for i := range 6 {
 		s.events(i % 3)
 	}
@@ -268,11 +268,11 @@ func (s *story) store() {
 		s.same("incr", c.Call1("store.incr", key), "6")
 		s.same("incr by", other.Call1("store.incr", key, -4), "2")
 		s.same("expire", c.Call1("store.expire", key, 60), "true")
-		nodetest.Eventually(s, "it expires", nodetest.Patience,
+		nodetest.Eventually(s, "it expires", nodetest.Timeout,
 			func() bool { return other.Call1("store.get", key) == "null" })
 		s.same("expire of nothing", c.Call1("store.expire", key, 60), "false")
 		s.same("set with ttl", c.Call1("store.set", key, "x", map[string]any{"ttl": 50}), "true")
-		nodetest.Eventually(s, "it expires", nodetest.Patience,
+		nodetest.Eventually(s, "it expires", nodetest.Timeout,
 			func() bool { return other.Call1("store.get", key) == "null" })
 		s.same("hset", c.Call1("store.hset", key, "f", map[string]any{"n": 1}), "true")
 		s.same("hset", c.Call1("store.hset", key, "g", []any{}), "true")
@@ -422,7 +422,7 @@ func (s *story) inHTTP() {
 		s.contains(call("ws_get_presence", ch, "u"), `"user_id":"u"`)
 		s.contains(call("ws_clients_in", ch), id)
 		s.contains(call("ws_clients"), id)
-		nodetest.Eventually(s, "ws_count", nodetest.Patience, func() bool {
+		nodetest.Eventually(s, "ws_count", nodetest.Timeout, func() bool {
 			var n int
 			s.decode(call("ws_count"), &n)
 			return n >= 3

@@ -220,7 +220,7 @@ func (s *story) subprotocol() {
 		}
 	}
 	// As a browser offers them.
-	d := websocket.Dialer{Subprotocols: []string{"rollcall", token}, HandshakeTimeout: nodetest.Patience}
+	d := websocket.Dialer{Subprotocols: []string{"rollcall", token}, HandshakeTimeout: nodetest.Timeout}
 	conn, _, err := d.Dial("ws://"+s.Addrs[0]+"/ws/do", nil)
 	if err != nil {
 		s.Fatal(err)

@@ -272,7 +272,7 @@ func (s *story) permissionsAfterRenewal() {
 	c.Send(fmt.Sprintf(`{"raw":{"join":%q}}`, a))
 	s.contains(s.eventError(c), a, "not allowed by the token")
 	s.same("channels", c.Call1("ws_clients_in", a), nodetest.JSON([]string{s.id(witness)}))
-	witness.AwaitPresence(a, "that ann has left", nodetest.Patience,
+	witness.AwaitPresence(a, "that ann has left", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Users) == 0 })
 	witness.CheckPresence()
 }

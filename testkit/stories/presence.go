@@ -53,7 +53,7 @@ func (s *story) tracked(node int, channel, user string) *nodetest.Client {
 	s.Helper()
 	c := s.events(node)
 	c.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":%q}}`, channel, user))
-	c.AwaitPresence(channel, "presence_state", nodetest.Patience,
+	c.AwaitPresence(channel, "presence_state", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Told) > 0 })
 	return c
 }
@@ -74,12 +74,12 @@ func (s *story) fence(channel string, clients ...*nodetest.Client) {
 	user := s.name("fence")
 	c := s.tracked(1, channel, user)
 	for _, o := range clients {
-		o.AwaitPresence(channel, "the fence", nodetest.Patience,
+		o.AwaitPresence(channel, "the fence", nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count("join "+user) == 1 })
 	}
 	c.Leave(1000, "")
 	for _, o := range clients {
-		o.AwaitPresence(channel, "the fence's end", nodetest.Patience,
+		o.AwaitPresence(channel, "the fence's end", nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count("leave "+user) == 1 })
 	}
 }
@@ -140,7 +140,7 @@ func (s *story) trackFields() {
 	}
 	ignored(0, `track: the field "phx_ref" is ignored`)
 	c.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away","phx_ref":"mine","connection_id":"mine","online_at":1}}`, ch))
-	nodetest.Eventually(s, "the new state", nodetest.Patience,
+	nodetest.Eventually(s, "the new state", nodetest.Timeout,
 		func() bool { return c.Presence(ch).Users["7"][0].State == "away" })
 	ignored(0, `set_presence: the field "connection_id" is ignored`)
 	if now := c.Presence(ch).Users["7"][0]; now.PhxRef != m.PhxRef || now.ConnectionID != m.ConnectionID ||
@@ -188,7 +188,7 @@ func (s *story) devicesRoute() {
 	watch, plain := s.observer(2, "/ws/devices", ch), s.observer(2, "/ws/do", ch)
 	metas := func(n int) {
 		s.Helper()
-		watch.AwaitPresence(ch, fmt.Sprint(n, " metas"), nodetest.Patience,
+		watch.AwaitPresence(ch, fmt.Sprint(n, " metas"), nodetest.Timeout,
 			func(p nodetest.Presence) bool { return len(p.Users["u"]) == n })
 	}
 	one := s.tracked(0, ch, "u")
@@ -218,7 +218,7 @@ func (s *story) setPresence() {
 	before := two.Presence(ch).Users["u"]
 	one.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away","mood":"better","old":null,"new":[1]}}`, ch))
 	for _, c := range []*nodetest.Client{watch, one, two} { // the sender included
-		p := c.AwaitPresence(ch, "an update", nodetest.Patience,
+		p := c.AwaitPresence(ch, "an update", nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count("update u") == 1 })
 		metas := p.Users["u"]
 		if len(metas) != 2 || metas[0].PhxRef != before[0].PhxRef || metas[1] != before[1] ||
@@ -255,7 +255,7 @@ func (s *story) trackAgain() {
 	watch.AwaitUsers(ch, "u")
 	before := watch.Presence(ch).Users["u"][0]
 	c.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"u","b":2}}`, ch))
-	p := watch.AwaitPresence(ch, "an update", nodetest.Patience,
+	p := watch.AwaitPresence(ch, "an update", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return p.Count("update u") == 1 })
 	after := p.Users["u"][0]
 	if after.PhxRef != before.PhxRef || after.OnlineAt != before.OnlineAt || s.field(after.All, "a") != "nothing" ||
@@ -312,7 +312,7 @@ func (s *story) window() {
 	watch.AwaitUsers(ch, "u")
 	before := watch.Presence(ch).Users["u"][0]
 	c.Act(fmt.Sprintf(`[{"untrack":%q},{"track":{"channel":%q,"user_id":"u","again":true}}]`, ch, ch))
-	p := watch.AwaitPresence(ch, "the new metas", nodetest.Patience, func(p nodetest.Presence) bool {
+	p := watch.AwaitPresence(ch, "the new metas", nodetest.Timeout, func(p nodetest.Presence) bool {
 		return len(p.Users["u"]) == 1 && p.Users["u"][0].PhxRef != before.PhxRef
 	})
 	s.same("a leave and join are joins alone", p.Count("leave u"), 0)
@@ -329,7 +329,7 @@ func (s *story) oneDiff() {
 	for i, c := range clients {
 		c.Send(fmt.Sprintf(`{"raw":{"track":{"channel":%q,"user_id":"u%02d"}}}`, ch, i))
 	}
-	watch.AwaitPresence(ch, "twenty users", nodetest.Patience,
+	watch.AwaitPresence(ch, "twenty users", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Users) == 20 })
 	if n := len(watch.Pending()); n > 10 {
 		s.Errorf("20 joins came in %d diffs", n)

@@ -57,7 +57,7 @@ func (s *story) send() {
 	s.same("a table", s.field(first, "a")+s.field(first, "empty"), "[1,2][]")
 	c.Expect("12", "true", "false", "false", "last", "0", "closed 1000")
 	other := s.commander(2)
-	nodetest.Eventually(s, "what send after close did", nodetest.Patience, func() bool {
+	nodetest.Eventually(s, "what send after close did", nodetest.Timeout, func() bool {
 		return strings.Contains(other.Call1("store.get", "after close"), "the connection is closed")
 	})
 	other.Call("store.delete", "after close")
@@ -113,7 +113,7 @@ func (s *story) stored(key, want string) {
 			s.Logf("stored is %s", got)
 		}
 	}()
-	nodetest.Eventually(s, "stored "+want, nodetest.Patience, func() bool {
+	nodetest.Eventually(s, "stored "+want, nodetest.Timeout, func() bool {
 		got = c.Call1("store.get", key)
 		return got == want
 	})
@@ -370,7 +370,7 @@ func (s *story) scriptList() {
 			Info         struct{ N int } `json:"user_info"`
 			JoinedAt     float64         `json:"joined_at"`
 		}
-		nodetest.Eventually(s, "six connections", nodetest.Patience, func() bool {
+		nodetest.Eventually(s, "six connections", nodetest.Timeout, func() bool {
 			list = nil
 			s.decode(c.Call1("solidb.ws.presence.list", ch), &list)
 			return len(list) == 6
@@ -396,16 +396,16 @@ func (s *story) scriptEvents() {
 	second.Call("solidb.ws.presence.leave", ch)
 	actor.Call("solidb.ws.presence.leave", ch)
 	want := []string{"join u", "update u", "leave u"}
-	joined.AwaitPresence(ch, "events", nodetest.Patience,
+	joined.AwaitPresence(ch, "events", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Told) == len(want) })
 	joined.Call("solidb.ws.presence.leave", ch)
 	s.same("one that joined", joined.Presence(ch).Told, want)
-	subscribed.AwaitPresence(ch, "events", nodetest.Patience,
+	subscribed.AwaitPresence(ch, "events", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Told) > len(want) })
 	s.same("one that subscribed", subscribed.Presence(ch).Told, append(want, "leave first"))
 	// The one who caused them hears of the others only; it has joined, so it hears its second device's leave not as a
 	// leave.
-	actor.AwaitPresence(ch, "the last leave", nodetest.Patience,
+	actor.AwaitPresence(ch, "the last leave", nodetest.Timeout,
 		func(p nodetest.Presence) bool { return p.Count("leave first") == 1 })
 	s.same("the one who caused them", actor.Presence(ch).Told, []string{"leave first"})
 	s.same("neither", neither.Pending(), []string{})
@@ -424,9 +424,9 @@ func (s *story) scriptCleanup() {
 		c.Call("solidb.ws.channel.subscribe", ch)
 		c.Call("solidb.ws.presence.join", ch, map[string]any{"user_id": fmt.Sprint("u", i)})
 		end(c)
-		watch.AwaitPresence(ch, "the leave", nodetest.Patience,
+		watch.AwaitPresence(ch, "the leave", nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count(fmt.Sprint("leave u", i)) == 1 })
-		nodetest.Eventually(s, "no connection but the watcher's in the channel", nodetest.Patience, func() bool {
+		nodetest.Eventually(s, "no connection but the watcher's in the channel", nodetest.Timeout, func() bool {
 			return watch.Call1("ws_clients_in", ch) == nodetest.JSON([]string{s.id(watch)})
 		})
 	}

@@ -106,11 +106,11 @@ func (r *actionReader) readAction(kind hub.ActionKind, v lua.LValue) error {
 	switch kind {
 	case hub.ActionTrack, hub.ActionSetPresence:
 		return r.readTracks(kind, v)
-	case hub.ActionSend, hub.ActionBroadcast:
+	case hub.ActionSend:
 		value, err := r.value(v)
 		r.add(hub.Action{Kind: kind, Value: value})
 		return err
-	case hub.ActionBroadcastRoom, hub.ActionBroadcastChannel:
+	case hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast:
 		return r.readBroadcast(kind, v)
 	case hub.ActionClose:
 		return r.readClose(v)
@@ -188,24 +188,6 @@ func (r *actionReader) readTrack(kind hub.ActionKind, t *lua.LTable) error {
 	}
 	r.add(a)
 	return nil
-}
-
-// readBroadcast reads {channel, message}; broadcast_room also takes the message alone.
-func (r *actionReader) readBroadcast(kind hub.ActionKind, v lua.LValue) error {
-	a := hub.Action{Kind: kind}
-	if t, ok := v.(*lua.LTable); ok && hasExactly(t, "channel", "message") {
-		channel, err := channelOf(t.RawGetString("channel"))
-		if err != nil {
-			return err
-		}
-		a.Channel, v = channel, t.RawGetString("message")
-	} else if kind == hub.ActionBroadcastChannel {
-		return fmt.Errorf("must be a table with exactly channel and message, not %s", describe(v))
-	}
-	value, err := r.value(v)
-	a.Value = value
-	r.add(a)
-	return err
 }
 
 // readClose reads a reason or {code, reason}. Of several the first counts.

@@ -32,6 +32,9 @@ func short(a hub.Action) string {
 	case a.Value.Text != "":
 		s += " text:" + a.Value.Text
 	}
+	if a.Trusted {
+		s += " trusted"
+	}
 	if a.Code != 0 {
 		s += fmt.Sprintf(" code=%d", a.Code)
 	}
@@ -90,6 +93,29 @@ func TestReadActions(t *testing.T) {
 			`broadcast_room json:{"channel":"c","message":"x","at":1}`},
 		{"broadcast_channel of null", `{broadcast_channel = {channel = "c", message = json.null}}`,
 			"broadcast_channel #c json:null"},
+		{"trusted to a channel", `{broadcast_channel = {channel = "c", message = "m", trusted = true}}`,
+			"broadcast_channel #c text:m trusted"},
+		{"trusted to a room", `{broadcast_room = {channel = "c", message = "m", trusted = true}}`,
+			"broadcast_room #c text:m trusted"},
+		{"trusted to the newest room", `{broadcast_room = {message = {1}, trusted = true}}`,
+			"broadcast_room json:[1] trusted"},
+		{"trusted to all", `{broadcast = {message = json.null, trusted = true}}`, "broadcast json:null trusted"},
+		{"not trusted", `{broadcast = {message = "m", trusted = false}}`, "broadcast text:m"},
+		{"a message of its own", `{broadcast = {message = "m"}, broadcast_room = {trusted = true}}`,
+			`broadcast_room json:{"trusted":true}|broadcast json:{"message":"m"}`},
+		{"broadcast has no channel", `{broadcast = {channel = "c", message = "m", trusted = true}}`,
+			`broadcast json:{"channel":"c","message":"m","trusted":true}`},
+		{"one key more than trusted", `{broadcast = {message = "m", trusted = true, at = 1}}`,
+			`broadcast json:{"message":"m","trusted":true,"at":1}`},
+		// What clients send is never trusted, however it is written.
+		{"decoded, to all", `{broadcast = json.decode('{"message":"m","trusted":true}')}`,
+			`broadcast json:{"message":"m","trusted":true}`},
+		{"decoded, to a room", `{broadcast_room = json.decode('{"channel":"c","message":"m","trusted":true}')}`,
+			`broadcast_room json:{"channel":"c","message":"m","trusted":true}`},
+		{"decoded, without options", `{broadcast_room = json.decode('{"channel":"c","message":"m"}')}`,
+			"broadcast_room #c text:m"},
+		{"a decoded message", `{broadcast = {message = json.decode('{"trusted":true}'), trusted = true}}`,
+			`broadcast json:{"trusted":true} trusted`},
 		{"send_presence of two", `{send_presence = {"a", "b"}}`, "send_presence #a|send_presence #b"},
 	}
 	for _, tt := range tests {
@@ -172,6 +198,17 @@ func TestBadActions(t *testing.T) {
 		{"broadcast_channel by position", `{broadcast_channel = {"x", "m"}}`,
 			"broadcast_channel: must be a table with exactly channel and message"},
 		{"broadcast_channel with one key more", `{broadcast_channel = {channel = "x", message = "m", to = 1}}`,
+			"broadcast_channel: must be a table with exactly"},
+		{"broadcast_channel without channel", `{broadcast_channel = {message = "m", trusted = true}}`,
+			"broadcast_channel: must be a table with exactly"},
+		{"broadcast_channel of JSON", `{broadcast_channel = json.decode('{"channel":"x","message":"m","trusted":true}')}`,
+			"broadcast_channel: must be a table with exactly"},
+		{"actions of JSON", `return json.decode('{"broadcast_channel":{"channel":"x","message":"m","trusted":true}}')`,
+			"broadcast_channel: must be a table with exactly"},
+		{"trusted by text", `{broadcast_channel = {channel = "x", message = "m", trusted = "true"}}`,
+			`broadcast_channel: trusted must be true or false, not the string "true"`},
+		{"trusted by a number", `{broadcast = {message = "m", trusted = 1}}`, "broadcast: trusted must be true or false"},
+		{"transient is no option", `{broadcast_channel = {channel = "x", message = "m", transient = true}}`,
 			"broadcast_channel: must be a table with exactly"},
 		{"broadcast_channel to a number", `{broadcast_channel = {channel = 1, message = "m"}}`,
 			"broadcast_channel: the channel must be a string"},

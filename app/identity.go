@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"rollcall/auth"
-	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/wsconn"
 )
@@ -71,12 +70,9 @@ func (c *call) deniedBy(err error) error {
 }
 
 // permit is hub.Member.Permit.
-func (c *eventConn) permit(_ hub.ActionKind, channel string) error {
-	return c.user.Permissions.Check(cmp.Or(channel, everyChannel))
+func (c *eventConn) permit(v auth.Verb, channel string) error {
+	return c.user.Permissions.Check(v, cmp.Or(channel, auth.AllChannels))
 }
-
-// everyChannel is what a token must allow for a broadcast to every connection: the pattern "*".
-const everyChannel = "*"
 
 // A renewal is the text frame {"event":"token","token":"…"} on a route with token_renewal = true. The answer is
 // {"event":"token","expires_at":T}, T being when the connection will be closed in unix seconds, or null; or

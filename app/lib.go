@@ -29,8 +29,8 @@ type call struct {
 	turn   *turn             // nil in connection scripts
 	calls  *overload.Limiter // to Redis
 	lines  *overload.Limiter // of the log
-	allow  *auth.Permissions // channels that may be joined and broadcast to; nil: all
-	denied error             // the last call that allow forbade
+	allow  *auth.Permissions // what may be done in which channel; nil: everything everywhere
+	denied error             // of the last call that was refused for what the client's token says
 }
 
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.

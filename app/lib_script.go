@@ -9,6 +9,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/presence"
@@ -148,10 +149,7 @@ func scriptClose(l *lua.LState) int {
 // solidb.ws.channel.subscribe(name) -> true
 func scriptSubscribe(l *lua.LState) int {
 	_, c := callOf(l)
-	a := args{l, "solidb.ws.channel.subscribe"}
-	channel := a.channel(1)
-	c.wait(l, a.function, func(ctx context.Context) error { return c.sess.Join(ctx, channel) })
-	return a.push(lua.LTrue)
+	return c.join(args{l, "solidb.ws.channel.subscribe"})
 }
 
 // solidb.ws.channel.unsubscribe(name) -> true
@@ -163,7 +161,7 @@ func scriptUnsubscribe(l *lua.LState) int {
 	return a.push(lua.LTrue)
 }
 
-// solidb.ws.channel.broadcast(name, data) -> true
+// solidb.ws.channel.broadcast(name, data [, options]) -> true
 func scriptBroadcast(l *lua.LState) int {
 	_, c := callOf(l)
 	return c.broadcast(args{l, "solidb.ws.channel.broadcast"}, "data")
@@ -186,6 +184,7 @@ func scriptPresenceJoin(l *lua.LState) int {
 		a.fail("user_info must be a table, not %s", describe(l.Get(2)))
 	}
 	userID := a.userOf(info, c.connID)
+	c.check(a, auth.ToTrack, channel)
 	for name := range ignoredFields {
 		if info.RawGetString(name) != lua.LNil {
 			c.log().Warn("solidb.ws.presence.join: a field of user_info is ignored", "field", name)

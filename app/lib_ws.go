@@ -6,6 +6,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/presence"
 	"rollcall/wsconn"
@@ -54,26 +55,26 @@ func wsClose(l *lua.LState) int {
 	return a.push(lua.LBool(ok))
 }
 
-// ws_broadcast(message) -> true
+// ws_broadcast(message [, options]) -> true
 func wsBroadcast(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_broadcast"}
 	message := a.message(1, "message")
-	c.check(a, everyChannel)
+	c.checkBroadcast(a, auth.AllChannels, a.broadcastOptions(2))
 	c.wait(l, a.function, func(ctx context.Context) error { return c.server.cfg.Hub.BroadcastAll(ctx, message) })
 	return a.push(lua.LTrue)
 }
 
-// ws_broadcast_room(channel, message) -> true
+// ws_broadcast_room(channel, message [, options]) -> true
 func wsBroadcastRoom(l *lua.LState) int {
 	_, c := callOf(l)
 	return c.broadcast(args{l, "ws_broadcast_room"}, "message")
 }
 
-// broadcast takes a channel and a value.
+// broadcast takes a channel, a value, and options.
 func (c *call) broadcast(a args, name string) int {
 	channel, message := a.channel(1), a.message(2, name)
-	c.check(a, channel)
+	c.checkBroadcast(a, channel, a.broadcastOptions(3))
 	c.wait(a.l, a.function, func(ctx context.Context) error {
 		return c.server.cfg.Hub.Broadcast(ctx, channel, message, c.connID)
 	})
@@ -103,29 +104,54 @@ func wsJoin(l *lua.LState) int {
 
 func (c *call) join(a args) int {
 	sess, channel := c.session(a), a.channel(1)
-	c.check(a, channel)
+	c.check(a, auth.ToJoin, channel)
 	c.wait(a.l, a.function, func(ctx context.Context) error { return sess.Join(ctx, channel) })
 	return a.push(lua.LTrue)
 }
 
-// check raises when the route goes by the token's claims and they do not allow a channel.
-func (c *call) check(a args, channel string) {
+// check raises when the route goes by the token's claims and they do not allow something in a channel.
+func (c *call) check(a args, v auth.Verb, channel string) {
 	if c.allow == nil {
 		return
 	}
-	if err := c.allow.Check(channel); err != nil {
-		c.denied = fmt.Errorf("%s: %w", a.function, err)
-		a.fail("%s", err.Error())
+	if err := c.allow.Check(v, channel); err != nil {
+		c.deny(a, err)
 	}
 }
 
-// ws_allowed(channel) -> true, or false and why not
+// checkBroadcast is check for a broadcast; the app's own needs no token.
+func (c *call) checkBroadcast(a args, channel string, o broadcastOptions) {
+	if !o.trusted {
+		c.check(a, auth.ToPublish, channel)
+	}
+}
+
+// deny raises a denial, and keeps it: a run that it ends has not failed.
+func (c *call) deny(a args, err error) {
+	c.denied = fmt.Errorf("%s: %w", a.function, err)
+	a.fail("%s", err.Error())
+}
+
+// allowedVerbs are what ws_allowed asks for when it is not told.
+var allowedVerbs = []auth.Verb{auth.ToJoin, auth.ToTrack, auth.ToPublish}
+
+// ws_allowed(channel [, verb]) -> true, or false and why not
 func wsAllowed(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_allowed"}
-	channel := a.channel(1)
-	if c.allow != nil {
-		if err := c.allow.Check(channel); err != nil {
+	channel, asked := a.channel(1), allowedVerbs
+	if name := a.optStr(2, "verb"); name != "" {
+		v, ok := auth.VerbOf(name)
+		if !ok {
+			a.fail("verb must be \"join\", \"track\", \"publish\" or \"watch\", not %s", describe(l.Get(2)))
+		}
+		asked = []auth.Verb{v}
+	}
+	if c.allow == nil {
+		return a.push(lua.LTrue)
+	}
+	for _, v := range asked {
+		if err := c.allow.Check(v, channel); err != nil {
 			l.Push(lua.LFalse)
 			l.Push(lua.LString(err.Error()))
 			return 2

@@ -14,13 +14,19 @@ import (
 // and an idle connection keeps no tables.
 //
 //	value = 't' | 'f' | '0' (json.null) | 'i' varint | 'n' 8 bytes | 's' length bytes | table | 'r' index (a table again)
-//	table = ('o' | 'a' marked as JSON array) length fields (value | '_' nil)… ('+' value value)… '.'
+//	table = ('o' | 'a', 'd' marked as JSON array, as decoded) length fields (value | '_' nil)… ('+' value value)… '.'
 
 // maxStateDepth is how deep state may nest.
 const maxStateDepth = 100
 
-// arrayMark is the metatable by which luavm marks JSON arrays.
-var arrayMark = luavm.NewArray().Metatable
+// The metatables by which luavm marks JSON arrays, and tables that were made of JSON objects.
+var (
+	arrayMark   = luavm.NewArray().Metatable
+	decodedMark = func() lua.LValue {
+		v, _ := luavm.DecodeJSON(nil, "{}")
+		return v.(*lua.LTable).Metatable
+	}()
+)
 
 // stateEncoder writes a table. What belongs to a VM (functions, coroutines, metatables) is left out; then lossy is set.
 type stateEncoder struct {
@@ -84,6 +90,8 @@ func (e *stateEncoder) table(t *lua.LTable, depth int) bool {
 	case lua.LNil:
 	case arrayMark:
 		kind = 'a'
+	case decodedMark:
+		kind = 'd'
 	default:
 		return false
 	}
@@ -231,7 +239,7 @@ func (d *stateDecoder) value() lua.LValue {
 		return lua.LString(d.text[d.i-n : d.i])
 	case 'r':
 		return d.seen[d.uvarint()]
-	case 'o', 'a':
+	case 'o', 'a', 'd':
 		return d.table(kind)
 	}
 	return lua.LNil
@@ -250,8 +258,11 @@ func (d *stateDecoder) uvarint() (n uint64) {
 func (d *stateDecoder) table(kind byte) *lua.LTable {
 	n, fields := int(d.uvarint()), int(d.uvarint())
 	t := d.l.CreateTable(n, fields)
-	if kind == 'a' {
+	switch kind {
+	case 'a':
 		t.Metatable = arrayMark
+	case 'd':
+		t.Metatable = decodedMark
 	}
 	d.seen = append(d.seen, t)
 	for i := 1; i <= n; i++ {

@@ -27,6 +27,7 @@ func TestStateIsKept(t *testing.T) {
 		{"nested", `{a = {b = {c = {d = "e"}}}}`, "", false},
 		{"long string", `{s = string.rep("x", 60000)}`, "", false},
 		{"many tables", `local t = {} for i = 1, 100 do t[i] = {i = i} end return {t = t}`, "", false},
+		{"decoded JSON", `{a = json.decode('{"b":{"c":[]},"d":{}}')}`, "", false},
 		{"function", `{f = print, x = 1}`, `{"x":1}`, true},
 		{"function in an array", `{l = json.array({1, print, 3})}`, `{"l":[1,null,3]}`, true},
 		{"coroutine", `{c = coroutine.create(function() end)}`, `{}`, true},
@@ -74,6 +75,18 @@ return s`)
 	if lossy || got.RawGetString("a") != got.RawGetString("b") || got.RawGetString("self") != got ||
 		got.RawGetString("last") != got.RawGetString("list").(*lua.LTable).RawGetInt(40) {
 		t.Fatal("tables that were one are two")
+	}
+}
+
+// What a client sent stays told apart from what the handler made, also when it was kept meanwhile.
+func TestStateKeepsWhatWasDecoded(t *testing.T) {
+	vm, v := eval(t, `{own = {}, sent = json.decode('{"deep":{"er":1}}')}`)
+	state, _, _ := encodeState(v.(*lua.LTable), nil)
+	got := decodeState(vm.L(), string(state))
+	sent := got.RawGetString("sent").(*lua.LTable)
+	if luavm.Decoded(got) || luavm.Decoded(got.RawGetString("own").(*lua.LTable)) || !luavm.Decoded(sent) ||
+		!luavm.Decoded(sent.RawGetString("deep").(*lua.LTable)) {
+		t.Error("it does not")
 	}
 }
 

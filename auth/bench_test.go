@@ -72,7 +72,7 @@ func BenchmarkAllows(b *testing.B) {
 	p := newPermissions([]byte(`["user:42","room:*","team:*:chat"]`))
 	b.ReportAllocs()
 	for b.Loop() {
-		if !p.Allows("room:lobby") {
+		if !p.Allows(ToPublish, "room:lobby") {
 			b.Fatal("not allowed")
 		}
 	}

@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type Identity struct {
 	User          []byte
 	Authenticated bool
 	ID            string // of the user; "": anonymous
+	Roles         []string
 	Permissions   Permissions
 	// Until is when the token is not good any more and its connection is to be closed (4401): exp and the leeway. Zero:
 	// the token does not expire, or there is none.
@@ -31,7 +33,7 @@ var anonymousUser = []byte(`{"authenticated":false,"username":""}`)
 
 // Anonymous is who has no token.
 func Anonymous() Identity {
-	return Identity{User: anonymousUser, Permissions: Permissions{fault: "there is no token"}}
+	return Identity{User: anonymousUser, Permissions: noToken}
 }
 
 // newIdentity makes the identity of a token that has been checked; payload is its JSON.
@@ -63,7 +65,30 @@ func newIdentity(payload []byte, claims object, until time.Time) (Identity, erro
 		User:          bytes.TrimSuffix(text.Bytes(), []byte("\n")),
 		Authenticated: true,
 		ID:            id,
+		Roles:         user.Roles,
 		Permissions:   newPermissions(claims.get("channels")),
 		Until:         until,
 	}, nil
+}
+
+// RequireAuth says that there is no token, with a *DeniedError.
+func (i *Identity) RequireAuth() error {
+	if i.Authenticated {
+		return nil
+	}
+	return &DeniedError{Text: "a token is required", Anonymous: true}
+}
+
+// roleAdmin is the role that holds all others, as RequireRole has it.
+const roleAdmin = "admin"
+
+// RequireRole says that the user does not have a role, with a *DeniedError. Who is admin has every role.
+func (i *Identity) RequireRole(role string) error {
+	if err := i.RequireAuth(); err != nil {
+		return err
+	}
+	if slices.Contains(i.Roles, role) || slices.Contains(i.Roles, roleAdmin) {
+		return nil
+	}
+	return &DeniedError{Text: `the role "` + role + `" is required`}
 }

@@ -24,7 +24,7 @@ func TestMint(t *testing.T) {
 	if string(id.User) != want {
 		t.Errorf("user %s\nwant %s", id.User, want)
 	}
-	if !id.Until.Equal(now.Add(time.Hour+DefaultLeeway)) || !id.Permissions.Allows("room:1") {
+	if !id.Until.Equal(now.Add(time.Hour+DefaultLeeway)) || !id.Permissions.Allows(ToJoin, "room:1") {
 		t.Errorf("identity %+v", id)
 	}
 

@@ -1,9 +1,48 @@
 package auth
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// Permissions are the channels that a token allows: its claim "channels", an array of patterns. They count on routes
-// with permissions = "claims". The zero value, of anonymous clients and of tokens without the claim, allows none.
+// Verb is what a token may allow in a channel. The zero value is none, and no token allows it.
+type Verb uint8
+
+// The verbs.
+const (
+	ToJoin    Verb = iota + 1 // to subscribe
+	ToTrack                   // to be present
+	ToPublish                 // to broadcast
+	ToWatch                   // to see who is there
+	verbs
+)
+
+var verbNames = [verbs]string{ToJoin: "join", ToTrack: "track", ToPublish: "publish", ToWatch: "watch"}
+
+// String is the verb's name in the claim.
+func (v Verb) String() string {
+	if v < verbs {
+		return verbNames[v]
+	}
+	return ""
+}
+
+// VerbOf finds a verb by its name; false: there is none.
+func VerbOf(name string) (Verb, bool) {
+	for v := ToJoin; v < verbs; v++ {
+		if verbNames[v] == name {
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+// AllChannels is what a token must allow for a broadcast to every connection: only patterns of stars match it.
+const AllChannels = "*"
+
+// Permissions are the channels that a token allows, by verb: its claim "channels". It is an array of patterns for all
+// verbs, or an object with an array for each verb, {"join":[…],"publish":[…]}; a verb that it leaves out is allowed
+// nowhere. They count on routes with permissions = "claims". The zero value allows nothing.
 //
 // In a pattern "*" stands for any text, also for none and across ":" and "/"; it may stand anywhere and more than once.
 // Every other character stands for itself, in the same case; nothing escapes a "*". So "*" allows every channel,
@@ -11,55 +50,80 @@ import "strings"
 //
 // Permissions do not change and may be used from many goroutines.
 type Permissions struct {
-	patterns []string
-	fault    string // why the claim counts as absent
+	grants [verbs]*grant
 }
+
+// grant is what a token says of one verb.
+type grant struct {
+	patterns []string
+	fault    string // why it allows nothing
+}
+
+// everywhere makes permissions of one grant for all verbs.
+func everywhere(g grant) (p Permissions) {
+	for v := ToJoin; v < verbs; v++ {
+		p.grants[v] = &g
+	}
+	return p
+}
+
+var noToken = everywhere(grant{fault: "there is no token"})
 
 // newPermissions reads the claim; raw is nil when the token has none. A claim of another shape allows nothing: some
-// issuers use the name for other things, and such tokens are good where the claim does not count.
+// issuers use the name for other things, and such tokens are good where the claim does not count. Verbs that nobody
+// knows are of no harm: what is not named is not allowed.
 func newPermissions(raw []byte) Permissions {
 	if raw == nil {
-		return Permissions{fault: "the token has no claim channels"}
+		return everywhere(grant{fault: "the token has no claim channels"})
 	}
-	patterns, ok := stringsOf(raw)
-	if !ok {
-		return Permissions{fault: "the token's claim channels is no array of strings"}
+	if patterns, ok := stringsOf(raw); ok {
+		return everywhere(grant{patterns: patterns})
 	}
-	return Permissions{patterns: patterns}
-}
-
-// Allows tells whether a channel may be joined, tracked in and broadcast to.
-func (p Permissions) Allows(channel string) bool {
-	for _, pattern := range p.patterns {
-		if match(pattern, channel) {
-			return true
+	byVerb, err := decodeObject(raw)
+	if err != nil {
+		return everywhere(grant{fault: "the token's claim channels is no array of strings, nor an object of such"})
+	}
+	var p Permissions
+	for v := ToJoin; v < verbs; v++ {
+		g := &grant{}
+		var ok bool
+		if list := byVerb.get(v.String()); list == nil {
+			g.fault = "the token's claim channels has no " + v.String()
+		} else if g.patterns, ok = stringsOf(list); !ok {
+			g.fault = "the token's claim channels." + v.String() + " is no array of strings"
 		}
+		p.grants[v] = g
 	}
-	return false
+	return p
 }
 
-// Check is Allows with an error for the handler's author.
-func (p Permissions) Check(channel string) error {
-	if p.Allows(channel) {
+// Allows tells whether the token allows something in a channel. Every permission is decided here.
+func (p Permissions) Allows(v Verb, channel string) bool {
+	if v >= verbs || p.grants[v] == nil {
+		return false
+	}
+	return slices.ContainsFunc(p.grants[v].patterns, func(pattern string) bool { return match(pattern, channel) })
+}
+
+// Check is Allows with an error, a *DeniedError, for the client and the handler's author.
+func (p Permissions) Check(v Verb, channel string) error {
+	if p.Allows(v, channel) {
 		return nil
 	}
-	return &DeniedError{Channel: channel, why: p.fault}
-}
-
-// DeniedError says that a token does not allow a channel.
-type DeniedError struct {
-	Channel string
-	why     string
-}
-
-func (e *DeniedError) Error() string {
-	switch {
-	case e.why != "":
-		return `channel "` + e.Channel + `" is not allowed: ` + e.why
-	default:
-		return `channel "` + e.Channel + `" is not allowed by the token`
+	text := `channel "` + channel + `" is not allowed`
+	if v < verbs && p.grants[v] != nil && p.grants[v].fault != "" {
+		return &DeniedError{Text: text + ": " + p.grants[v].fault}
 	}
+	return &DeniedError{Text: text + " by the token"}
 }
+
+// DeniedError says that a client may not do what its handler does for it, with a text for both.
+type DeniedError struct {
+	Text      string
+	Anonymous bool // a token is missing; with one it might be allowed
+}
+
+func (e *DeniedError) Error() string { return e.Text }
 
 // match looks for the pieces between the stars from left to right, each as early as it comes. Nothing is tried twice,
 // so the time is that of reading pattern and channel once.

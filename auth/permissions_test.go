@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -53,20 +54,100 @@ func TestPermissions(t *testing.T) {
 				claim = []byte(tt.claim)
 			}
 			p := newPermissions(claim)
-			if got := p.Allows(tt.channel); got != tt.want {
-				t.Errorf("Allows(%q) = %v", tt.channel, got)
-			}
-			err := p.Check(tt.channel)
-			if (err == nil) != tt.want {
-				t.Errorf("Check(%q) = %v", tt.channel, err)
-			}
-			if err != nil && !strings.HasPrefix(err.Error(), `channel "`+tt.channel+`" is not allowed`) {
-				t.Errorf("text %q does not name the channel", err)
+			for v := ToJoin; v <= ToWatch; v++ {
+				if got := p.Allows(v, tt.channel); got != tt.want {
+					t.Errorf("Allows(%v, %q) = %v", v, tt.channel, got)
+				}
+				err := p.Check(v, tt.channel)
+				if (err == nil) != tt.want {
+					t.Errorf("Check(%v, %q) = %v", v, tt.channel, err)
+				}
+				if err != nil && !strings.HasPrefix(err.Error(), `channel "`+tt.channel+`" is not allowed`) {
+					t.Errorf("text %q does not name the channel", err)
+				}
 			}
 		})
 	}
-	if (Permissions{}).Allows("a") {
+	if (Permissions{}).Allows(ToJoin, "a") {
 		t.Error("the zero value allows a channel")
+	}
+}
+
+// SPEC 11: "the claim channels may also be {join = […], track = […], publish = […], watch = […]}".
+func TestPermissionsByVerb(t *testing.T) {
+	all := map[string]string{"join": "", "track": "", "publish": "", "watch": ""} // why not; "": it is allowed
+	refused := func(why string) map[string]string {
+		return map[string]string{"join": why, "track": why, "publish": why, "watch": why}
+	}
+	const byToken = "by the token"
+	for name, tt := range map[string]struct {
+		claim string
+		want  map[string]string
+	}{
+		"each its own": {`{"join":["room:*"],"track":["room:1"],"publish":["room:2"],"watch":["*"]}`,
+			map[string]string{"join": "", "track": "", "publish": byToken, "watch": ""}},
+		"all":                     {`{"join":["*"],"track":["*"],"publish":["*"],"watch":["*"]}`, all},
+		"one alone":               {`{"join":["room:1"]}`, map[string]string{"join": "", "track": "has no track", "publish": "has no publish", "watch": "has no watch"}},
+		"none":                    {`{"join":[],"track":[],"publish":[],"watch":[]}`, refused(byToken)},
+		"an object that is empty": {`{}`, map[string]string{"join": "has no join", "track": "has no track", "publish": "has no publish", "watch": "has no watch"}},
+		"one that is bad": {`{"join":"room:1","track":["room:1",null],"publish":{"*":true},"watch":["room:1"]}`,
+			map[string]string{"join": "channels.join is no array of strings", "track": "channels.track is no array", "publish": "channels.publish is no array", "watch": ""}},
+		"a verb in another case": {`{"Join":["*"],"JOIN":["*"]}`, refused("has no ")},
+		"verbs that nobody knows": {`{"*":["*"],"":["*"],"admin":["*"],"join":["room:1"]}`,
+			map[string]string{"join": "", "track": "has no track", "publish": "has no publish", "watch": "has no watch"}},
+		"a verb twice": {`{"join":["room:2"],"join":["*"]}`, refused("no array of strings, nor an object")},
+		"a number":     {`1`, refused("no array of strings, nor an object")},
+		"null":         {`null`, refused("no array of strings, nor an object")},
+	} {
+		p := newPermissions([]byte(tt.claim))
+		for verb, why := range tt.want {
+			v, ok := VerbOf(verb)
+			if !ok || v.String() != verb {
+				t.Fatalf("%q is %v, %v", verb, v, ok)
+			}
+			err := p.Check(v, "room:1")
+			if (err == nil) != (why == "") || err != nil && !strings.Contains(err.Error(), why) {
+				t.Errorf("%s: %s: %v, want %q", name, verb, err, why)
+			}
+		}
+		for _, none := range []Verb{0, verbs, 255} {
+			if err := p.Check(none, "room:1"); err == nil || none.String() != "" {
+				t.Errorf("%s: verb %d is allowed", name, none)
+			}
+		}
+	}
+	for _, name := range []string{"", "Join", "leave", "*"} {
+		if v, ok := VerbOf(name); ok {
+			t.Errorf("%q is the verb %v", name, v)
+		}
+	}
+}
+
+func TestRequire(t *testing.T) {
+	nobody := Anonymous()
+	ann := Identity{Authenticated: true, Roles: []string{"editor"}}
+	root := Identity{Authenticated: true, Roles: []string{"x", "admin"}}
+	for _, tt := range []struct {
+		name      string
+		got       error
+		want      string
+		anonymous bool
+	}{
+		{"nobody", nobody.RequireAuth(), "a token is required", true},
+		{"nobody, of a role", nobody.RequireRole("editor"), "a token is required", true},
+		{"ann", ann.RequireAuth(), "", false},
+		{"ann, of her role", ann.RequireRole("editor"), "", false},
+		{"ann, of another", ann.RequireRole("Editor"), `the role "Editor" is required`, false},
+		{"ann, of admin", ann.RequireRole("admin"), `the role "admin" is required`, false},
+		{"an admin, of any", root.RequireRole("editor"), "", false},
+	} {
+		var denied *DeniedError
+		switch {
+		case tt.want == "" && tt.got != nil:
+			t.Errorf("%s: %v", tt.name, tt.got)
+		case tt.want != "" && (!errors.As(tt.got, &denied) || denied.Text != tt.want || denied.Anonymous != tt.anonymous):
+			t.Errorf("%s: %v, want %s", tt.name, tt.got, tt.want)
+		}
 	}
 }
 

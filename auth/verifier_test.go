@@ -344,8 +344,8 @@ func TestIdentify(t *testing.T) {
 	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
 	token := hs(t, claims{"sub": "42", "exp": now.Add(time.Minute).Unix(), "channels": []string{"room:*"}})
 	id, err := v.Identify(request("", nil, []string{"rollcall", token}))
-	if err != nil || id.ID != "42" || id.Subprotocol != "rollcall" || !id.Permissions.Allows("room:1") ||
-		id.Permissions.Allows("x") {
+	if err != nil || id.ID != "42" || id.Subprotocol != "rollcall" || !id.Permissions.Allows(ToJoin, "room:1") ||
+		id.Permissions.Allows(ToJoin, "x") {
 		t.Errorf("identity %+v, %v", id, err)
 	}
 	if want := now.Add(time.Minute + DefaultLeeway); !id.Until.Equal(want) {
@@ -353,7 +353,7 @@ func TestIdentify(t *testing.T) {
 	}
 	id, err = v.Identify(request("", nil, []string{"rollcall"}))
 	if err != nil || id.Authenticated || id.ID != "" || !id.Until.IsZero() || id.Subprotocol != "rollcall" ||
-		id.Permissions.Allows("room:1") {
+		id.Permissions.Allows(ToJoin, "room:1") {
 		t.Errorf("anonymous %+v, %v", id, err)
 	}
 	if _, err = v.Identify(request("token=x", nil, nil)); codeOf(err) != CodeMalformed {
@@ -373,7 +373,7 @@ func TestRenew(t *testing.T) {
 	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
 	token := hs(t, claims{"sub": "42", "exp": now.Add(time.Hour).Unix(), "channels": []string{"b"}})
 	id, err := v.Renew(t.Context(), "42", token)
-	if err != nil || !id.Until.Equal(now.Add(time.Hour+DefaultLeeway)) || !id.Permissions.Allows("b") {
+	if err != nil || !id.Until.Equal(now.Add(time.Hour+DefaultLeeway)) || !id.Permissions.Allows(ToJoin, "b") {
 		t.Errorf("renewal %+v, %v", id, err)
 	}
 	for name, tt := range map[string]struct {
@@ -443,6 +443,6 @@ func FuzzClaims(f *testing.F) {
 			user.Username == "" || user.Roles == nil || user.Claims == nil {
 			t.Fatalf("user %s: %v", id.User, err)
 		}
-		id.Permissions.Allows("room:1")
+		id.Permissions.Allows(ToJoin, "room:1")
 	})
 }

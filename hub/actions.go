@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"rollcall/auth"
 	"rollcall/wsconn"
 )
 
@@ -54,24 +55,31 @@ func (s *Session) Resolve(actions []Action) *ActionError {
 				continue // no effect
 			}
 		}
-		if s.permit == nil || a.Kind.free() {
+		verb, asked := a.Kind.verb()
+		if s.permit == nil || !asked || a.Trusted && verb == auth.ToPublish {
 			continue
 		}
-		if err := s.permit(a.Kind, cmp.Or(a.Channel, a.room)); err != nil {
+		if err := s.permit(verb, cmp.Or(a.Channel, a.room)); err != nil {
 			return &ActionError{*a, err}
 		}
 	}
 	return nil
 }
 
-// free tells that nobody is asked about an action: it takes away, only reads, or is about this client alone. Others are
-// asked about, new ones too.
-func (k ActionKind) free() bool {
+// verb is what a token must allow for an action; asked: whether one is needed at all. None is for what takes away, only
+// reads, or is about this client alone. An action that is added needs one, and no token allows it until it stands here.
+func (k ActionKind) verb() (v auth.Verb, asked bool) {
 	switch k {
 	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionClose:
-		return true
+		return 0, false
+	case ActionJoin:
+		return auth.ToJoin, true
+	case ActionTrack:
+		return auth.ToTrack, true
+	case ActionBroadcastRoom, ActionBroadcastChannel, ActionBroadcast:
+		return auth.ToPublish, true
 	}
-	return false
+	return 0, true
 }
 
 func (s *Session) act(ctx context.Context, a Action) error {

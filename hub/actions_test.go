@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"rollcall/auth"
 	"rollcall/wsconn"
 )
 
@@ -79,8 +80,8 @@ func TestPermit(t *testing.T) {
 	inDenied.join("denied")
 	denied := errors.New("denied")
 	var asked []string
-	c.permit = func(kind ActionKind, channel string) error {
-		asked = append(asked, kind.String()+" "+channel)
+	c.permit = func(v auth.Verb, channel string) error {
+		asked = append(asked, v.String()+" "+channel)
 		if channel == "denied" {
 			return denied
 		}
@@ -93,10 +94,13 @@ func TestPermit(t *testing.T) {
 	}{
 		{[]Action{sayRoom("in no room")}, "[]", false},
 		{[]Action{act(ActionJoin, "allowed"), sayRoom("1"), act(ActionLeave, "denied"), {Kind: ActionBroadcast}},
-			"[join allowed broadcast_room allowed broadcast ]", false},
-		{[]Action{sayRoom("must not be sent"), act(ActionJoin, "denied")}, "[broadcast_room allowed join denied]", true},
-		{[]Action{{Kind: ActionBroadcastRoom, Channel: "denied"}}, "[broadcast_room denied]", true},
-		{[]Action{sayRoom("2"), act(ActionLeave, "allowed"), sayRoom("nowhere")}, "[broadcast_room allowed]", false},
+			"[join allowed publish allowed publish ]", false},
+		{[]Action{sayRoom("must not be sent"), act(ActionJoin, "denied")}, "[publish allowed join denied]", true},
+		{[]Action{{Kind: ActionTrack, Channel: "denied", UserID: "u"}}, "[track denied]", true},
+		{[]Action{{Kind: ActionBroadcastChannel, Channel: "denied", Trusted: true, Value: Value{Text: "trusted"}}}, "[]", false},
+		{[]Action{{Kind: ActionJoin, Channel: "denied", Trusted: true}}, "[join denied]", true},
+		{[]Action{{Kind: ActionBroadcastRoom, Channel: "denied"}}, "[publish denied]", true},
+		{[]Action{sayRoom("2"), act(ActionLeave, "allowed"), sayRoom("nowhere")}, "[publish allowed]", false},
 	} {
 		asked = nil
 		errs := c.Do(t.Context(), tt.actions)
@@ -106,7 +110,7 @@ func TestPermit(t *testing.T) {
 		}
 	}
 	inAllowed.want("1", "", "2")
-	inDenied.want("")
+	inDenied.want("", "trusted")
 }
 
 // An action is asked about unless it takes away, only reads, or is about this client alone. So one that is added is
@@ -114,7 +118,7 @@ func TestPermit(t *testing.T) {
 func TestPermitIsAskedAboutAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	c := w.node("n1").event("c")
-	c.permit = func(ActionKind, string) error { return ErrGone }
+	c.permit = func(auth.Verb, string) error { return ErrGone }
 	free := []ActionKind{ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionClose}
 	for i := range len(actionNames) + 1 { // and one that nobody knows
 		kind := ActionKind(i + 1)

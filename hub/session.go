@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rollcall/auth"
 )
 
 // Session is one connection of this node: the channels it is in and what it tracks. Its calls come one at a time, from
@@ -22,7 +24,7 @@ type Session struct {
 	devices   bool
 	route     string
 	addr      string
-	permit    func(kind ActionKind, channel string) error
+	permit    func(v auth.Verb, channel string) error
 	connected time.Time
 
 	deaf  atomic.Bool   // a script whose queue ran over

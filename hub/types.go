@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rollcall/auth"
 	"rollcall/naming"
 	"rollcall/presence"
 	"rollcall/wsconn"
@@ -94,7 +95,7 @@ type Member struct {
 
 	// Permit says why the connection may not do something in a channel; "": on all connections. nil: it may do all. Do
 	// asks it about each action but those that take away, only read, or are about this client alone.
-	Permit func(kind ActionKind, channel string) error
+	Permit func(v auth.Verb, channel string) error
 
 	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and
 	// then the hub sends it nothing more (its owner closes the connection with 1013).
@@ -133,6 +134,7 @@ type Action struct {
 	Value   Value           // send and the broadcasts
 	Code    int             // close
 	Reason  string          // close
+	Trusted bool            // the broadcasts: it is the app's own, and nobody is asked about it
 
 	room string // of a broadcast_room without Channel, found by Do: the one joined in this return, else the newest
 }

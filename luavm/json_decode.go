@@ -374,7 +374,7 @@ func (d *decoder) object() (lua.LValue, error) {
 	if d.i < len(d.s) && d.s[d.i] == '}' {
 		d.i++
 		d.depth--
-		return &lua.LTable{Metatable: lua.LNil}, d.take(tableBytes)
+		return &lua.LTable{Metatable: objectMark}, d.take(tableBytes)
 	}
 	for {
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
@@ -412,6 +412,7 @@ func (d *decoder) object() (lua.LValue, error) {
 		return nil, err
 	}
 	o := newObject(fields)
+	o.v.Metatable = objectMark
 	for j := base; j < len(d.stack); j += 2 {
 		o.setValue(string(d.stack[j].(lua.LString)), d.stack[j], d.stack[j+1])
 	}

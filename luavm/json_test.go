@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	lua "github.com/yuin/gopher-lua"
 	"pgregory.net/rapid"
 )
 
@@ -68,6 +69,12 @@ func TestJSONOfScripts(t *testing.T) {
 		{`select("#", pairs(json.decode("[1]")))`, `3`},
 		{`(function() local n = 0 for k, v in pairs(json.decode('{"a":1,"b":2}')) do n = n + v end return n end)()`, `3`},
 		{`#json.decode("[1,2,3]")`, `3`},
+		{`tostring(getmetatable(json.decode('{"a":1}')))`, `nil`},
+		{`tostring(json.decode('{"a":1}').b)`, `nil`},
+		{`(function() local t = json.decode("{}") t.x = 1 rawset(t, "y", 2) return json.encode(t) end)()`, `{"x":1,"y":2}`},
+		{`json.encode(json.array(json.decode("{}")))`, `[]`},
+		{`tostring(getmetatable(setmetatable(json.decode("{}"), {__index = 1})).__index)`, `1`},
+		{`tostring(json.decode("{}") == json.decode("{}"))`, `false`},
 	} {
 		if got := run(t, vm, "return "+test.source); got.String() != test.want {
 			t.Errorf("%s = %s; want %s", test.source, got, test.want)
@@ -207,6 +214,28 @@ func TestEncodeLimit(t *testing.T) {
 			t.Errorf("limit %d: %v", limit, err)
 		case limit == len(want) && (err != nil || string(got) != "before"+string(want)):
 			t.Errorf("limit %d: %s, %v", limit, got, err)
+		}
+	}
+}
+
+// A host can tell what came as JSON from what a script made, however deep it stands and whatever is added to it.
+func TestDecoded(t *testing.T) {
+	vm := newVM(t, Config{})
+	for source, want := range map[string]bool{
+		`json.decode("{}")`:                    true,
+		`json.decode('{"a":1}')`:               true,
+		`json.decode('[{"a":{"b":1}}]')[1].a`:  true,
+		`JSON.parse('{"a":1}')`:                true,
+		`json_decode('{"a":1}')`:               true,
+		`json.decode("[]")`:                    false,
+		`{}`:                                   false,
+		`{a = json.decode('{"a":1}')}`:         false,
+		`json.array(json.decode("{}"))`:        false,
+		`setmetatable(json.decode("{}"), nil)`: false,
+		`(function() local t = json.decode('{"a":1}') t.b = 2 t.a = nil return t end)()`: true,
+	} {
+		if got := Decoded(run(t, vm, "return "+source).(*lua.LTable)); got != want {
+			t.Errorf("%s is decoded: %v", source, got)
 		}
 	}
 }

@@ -89,10 +89,10 @@ func baseGetMetatable(L *lua.LState) int {
 	return 1
 }
 
-// visibleMetatable is what getmetatable returns: the mark of JSON arrays is not
-// to be seen, and metatables that VMs share stay out of reach.
+// visibleMetatable is what getmetatable returns: the marks of tables from JSON are
+// not to be seen, and metatables that VMs share stay out of reach.
 func visibleMetatable(L *lua.LState, v lua.LValue) lua.LValue {
-	if t, ok := v.(*lua.LTable); ok && t.Metatable == lua.LValue(arrayMark) {
+	if t, ok := v.(*lua.LTable); ok && isMark(t.Metatable) {
 		return lua.LNil
 	}
 	mt, ok := rawMetatable(L, v).(*lua.LTable)

@@ -256,7 +256,7 @@ func (w *walker) run() {
 }
 
 func (w *walker) walkTable(t *lua.LTable) {
-	if t == arrayMark || isShared(t) {
+	if isMark(t) || isShared(t) {
 		return
 	}
 	if w.table != nil && !w.table(t) {

@@ -10,10 +10,22 @@ var Null = &lua.LUserData{Metatable: lua.LNil}
 // is empty, all VMs share it, and scripts do not get to see it.
 var arrayMark = &lua.LTable{Metatable: lua.LNil}
 
+// objectMark is the metatable of tables that were made of JSON objects. As
+// arrayMark it is empty, shared and not to be seen.
+var objectMark = &lua.LTable{Metatable: lua.LNil}
+
+// isMark tells whether a metatable is one that scripts do not get to see.
+func isMark(mt lua.LValue) bool { return mt == lua.LValue(arrayMark) || mt == lua.LValue(objectMark) }
+
+// Decoded tells whether a table was made of a JSON object, and not by a script:
+// what is in it may be anybody's. A script that gives it a metatable takes it
+// for its own.
+func Decoded(t *lua.LTable) bool { return t.Metatable == lua.LValue(objectMark) }
+
 // Array marks a table as a JSON array and returns it. A table with another
 // metatable is left alone.
 func Array(t *lua.LTable) *lua.LTable {
-	if t.Metatable == lua.LNil {
+	if t.Metatable == lua.LNil || Decoded(t) {
 		t.Metatable = arrayMark
 	}
 	return t

@@ -1,5 +1,6 @@
 -- Commands, as JSON: {"id":1,"actions":…} returns these actions, {"id":1,"call":"ws_count","args":[]} calls a function,
--- {"id":1,"event":true} tells the event, {"bad":"loop"} misbehaves, {"raw":…} is returned as it is.
+-- {"id":1,"event":true} tells the event, {"bad":"loop"} misbehaves, {"raw":…} is returned as it is, {"own":…} in tables that
+-- the handler makes.
 -- In the query: first, last: actions of connect and disconnect; raise: connect raises.
 local functions = require("lib.functions")
 local bad = require("lib.bad")
@@ -52,6 +53,9 @@ function act(event)
   end
   if command.raw then
     return command.raw
+  end
+  if command.own then
+    return functions.copy(command.own)
   end
   if command.lua_value == "function" then
     return { send = act }

@@ -27,6 +27,18 @@ local function outcome(id, ok, ...)
   return { reply = id, results = json.array(results) }
 end
 
+-- A table made anew, so that it is the handler's own and not JSON.
+function M.copy(v)
+  if type(v) ~= "table" then
+    return v
+  end
+  local t = {}
+  for k, e in pairs(v) do
+    t[k] = M.copy(e)
+  end
+  return t
+end
+
 function M.find(name)
   local f = _G
   for part in name:gmatch("[^.]+") do

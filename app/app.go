@@ -21,6 +21,7 @@ type LoadOptions struct {
 	Name    string       // of the app, for its keys in store; "": the folder's name
 	HasKeys bool         // tokens can be checked, so routes may have auth = true
 	Limits  luavm.Limits // of the files while they are loaded
+	Env     Env          // what env(name) gives
 }
 
 // App is a loaded folder. It never changes; a changed folder is loaded as another App.
@@ -188,8 +189,9 @@ func (l *loader) routes() {
 	if program == nil {
 		return
 	}
-	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule})
+	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule, Data: l.app})
 	defer vm.Close()
+	vm.SetGlobal("env", luavm.Func(envFunction))
 	for _, m := range routerMethods {
 		vm.SetGlobal(m.function, luavm.Func(func(s *lua.LState) int {
 			args := make([]lua.LValue, s.GetTop())
@@ -267,7 +269,8 @@ func (f *handlerFile) index(fn string) int {
 // run loads a handler file in a VM of its own; nil when it raised.
 func (l *loader) run(f *handlerFile) *luavm.VM {
 	common, _ := libraries()
-	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Library: common, Require: l.app.findModule})
+	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Library: common, Require: l.app.findModule,
+		Data: l.app})
 	if err := loadHandlers(vm, f); err != nil {
 		l.problems = append(l.problems, err)
 		vm.Close()

@@ -36,7 +36,7 @@ type call struct {
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.
 var libraries = sync.OnceValues(func() (common, script *luavm.Library) {
 	globals := map[string]lua.LValue{"log": luavm.SharedTable(logFunctions, nil),
-		"store": luavm.SharedTable(storeFunctions, nil)}
+		"store": luavm.SharedTable(storeFunctions, nil), "env": luavm.Func(envFunction)}
 	for name, f := range wsFunctions {
 		globals[name] = luavm.Func(f)
 	}

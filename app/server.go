@@ -103,7 +103,7 @@ func (s *Server) newInstance(a *App) *instance {
 func (s *Server) newWorker(a *App, f *handlerFile) (*worker, error) {
 	common, _ := libraries()
 	w := &worker{vm: luavm.New(luavm.Config{Limits: s.cfg.Limits, Gate: s.cfg.Gate, Ceiling: s.cfg.Memory, Library: common,
-		Require: a.findModule, Print: printLine, Over: over,
+		Require: a.findModule, Print: printLine, Over: over, Data: a,
 		Clock: s.cfg.Clock})}
 	results, err := w.vm.Run(requestSetter())
 	if err != nil {

@@ -14,8 +14,8 @@ type checkCmd struct {
 	App string `arg:"" help:"The app folder."`
 }
 
-func (c *checkCmd) Run(k *kong.Kong) error {
-	a, err := checkApp(c.App)
+func (c *checkCmd) Run(k *kong.Kong, env app.Env) error {
+	a, err := checkApp(c.App, env)
 	if err != nil {
 		return err
 	}
@@ -24,8 +24,8 @@ func (c *checkCmd) Run(k *kong.Kong) error {
 }
 
 // checkApp loads an app as a node that has keys for tokens does.
-func checkApp(dir string) (*app.App, error) {
-	a, problems := app.Load(dir, app.LoadOptions{HasKeys: true})
+func checkApp(dir string, env app.Env) (*app.App, error) {
+	a, problems := app.Load(dir, app.LoadOptions{HasKeys: true, Env: env})
 	switch {
 	case len(problems) == 0:
 		return a, nil

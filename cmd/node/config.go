@@ -63,6 +63,8 @@ type Config struct {
 
 	inside *inside // nil but in `rollcall test`
 
+	env app.Env // of the app; as the process was started with it
+
 	// Made by validate.
 	tokens     auth.Config
 	proxies    auth.Proxies

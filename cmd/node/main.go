@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/app"
 	"rollcall/cluster"
 	"rollcall/overload"
 )
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&c, kong.Name(program),
 		kong.Description("Rollcall: presence and real-time messages over WebSockets."),
 		kong.DefaultEnvars("ROLLCALL"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
-		kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(app.EnvOf(os.Environ())))
 	if err != nil {
 		fmt.Fprintln(stderr, program+":", err)
 		return 1
@@ -86,7 +87,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 type serveCmd struct{ Config }
 
-func (s *serveCmd) Run(ctx context.Context, k *kong.Kong) error {
+func (s *serveCmd) Run(ctx context.Context, k *kong.Kong, env app.Env) error {
+	s.env = env
 	if err := s.validate(); err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
 	if cfg.inside != nil {
 		return cfg.inside.app, nil
 	}
-	a, problems := app.Load(cfg.App, app.LoadOptions{HasKeys: hasKeys})
+	a, problems := app.Load(cfg.App, app.LoadOptions{HasKeys: hasKeys, Env: cfg.env})
 	if len(problems) == 0 {
 		return a, nil
 	}

@@ -47,13 +47,13 @@ func (c *Config) clock() func() time.Duration {
 }
 
 // Run runs them once, or with --watch until ctx ends.
-func (c *testCmd) Run(ctx context.Context, k *kong.Kong) (err error) {
+func (c *testCmd) Run(ctx context.Context, k *kong.Kong, env app.Env) (err error) {
 	if c.match, err = regexp.Compile(c.Only); err != nil {
 		return usagef("--run: %v", err)
 	}
 	redisconn.RouteLibraryLog(slog.New(slog.DiscardHandler))
 	if !c.Watch {
-		return c.once(k.Stdout)
+		return c.once(k.Stdout, env)
 	}
 	changed := make(chan struct{}, 1)
 	w, err := app.Watch(app.WatchConfig{Dir: c.App, Log: slog.New(slog.NewTextHandler(k.Stderr, nil)), Changed: func() {
@@ -67,7 +67,7 @@ func (c *testCmd) Run(ctx context.Context, k *kong.Kong) (err error) {
 	}
 	defer w.Close()
 	for {
-		if err := c.once(k.Stdout); err != nil && !errors.Is(err, errTold) {
+		if err := c.once(k.Stdout, env); err != nil && !errors.Is(err, errTold) {
 			fmt.Fprintln(k.Stdout, err)
 		}
 		select {
@@ -80,8 +80,8 @@ func (c *testCmd) Run(ctx context.Context, k *kong.Kong) (err error) {
 }
 
 // once loads the app and runs its tests; the error says that not all passed.
-func (c *testCmd) once(out io.Writer) error {
-	loaded, err := checkApp(c.App)
+func (c *testCmd) once(out io.Writer, env app.Env) error {
+	loaded, err := checkApp(c.App, env)
 	if err != nil {
 		return err
 	}

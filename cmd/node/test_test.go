@@ -43,8 +43,9 @@ func masked(text string) string {
 // SPEC 11, `rollcall test`: all of t and c, cases that would see what others left, a killed node, time that only
 // advance lets pass.
 func TestTestsThatPass(t *testing.T) {
+	t.Setenv("ROLLCALL_APP_OF_TEST", "hello")
 	code, stdout, stderr := rollcall("test", "testdata/passing")
-	if code != 0 || stderr != "" || !regexp.MustCompile(`^ok: \d\d tests in 3 files, [0-9.]+ s\n$`).MatchString(stdout) {
+	if code != 0 || stderr != "" || !regexp.MustCompile(`^ok: \d\d tests in 4 files, [0-9.]+ s\n$`).MatchString(stdout) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }

@@ -127,13 +127,13 @@ type accepted struct {
 	req     requestInfo // without the token
 	addr    string      // of the client
 	user    *auth.Identity
-	expires *deadline // of the user's token; nil: none
-	release func()    // nil: nothing to release
+	expires *alarm // of the user's token; nil: none
+	release func() // nil: nothing to release
 }
 
 // done gives back what the upgrade took.
 func (s *Server) done(a *accepted) {
-	s.expiry.drop(&a.expires)
+	s.expiry.drop(a.expires)
 	if a.release != nil {
 		a.release()
 	}
@@ -177,7 +177,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		return
 	}
 	a := accepted{ws: ws, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
-	s.expiry.set(&a.expires, ws, id.Until)
+	s.expire(&a, id.Until)
 	ws.Start(handler(a))
 }
 

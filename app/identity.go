@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"rollcall/auth"
 	"rollcall/luavm"
@@ -43,6 +44,18 @@ func (s *Server) tokenRefused(err error, attrs ...any) {
 		s.cfg.Observer.TokenRefused(refused.Code)
 	}
 	s.cfg.Log.Info("token refused", append(attrs, "error", err)...)
+}
+
+// expire closes a connection (4401) when its token is not good any more; the zero time is never.
+func (s *Server) expire(a *accepted, at time.Time) {
+	switch {
+	case a.expires == nil && at.IsZero():
+		return
+	case a.expires == nil:
+		ws := a.ws
+		a.expires = &alarm{ring: func() { ws.Close(wsconn.CodeTokenExpired, "the token has expired") }}
+	}
+	s.expiry.set(a.expires, at)
 }
 
 // permissions are what a route lets its handler do for somebody; nil: everything.
@@ -107,7 +120,7 @@ func (c *eventConn) renew(token string) {
 	}
 	c.user = &id
 	c.sess.SetIdentity(id.User)
-	c.server.expiry.set(&c.expires, c.ws, id.Until)
+	c.server.expire(&c.accepted, id.Until)
 	var at *int64
 	if !id.Until.IsZero() {
 		unix := id.Until.Unix()

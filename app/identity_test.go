@@ -313,48 +313,6 @@ func TestActionsNeedPermission(t *testing.T) {
 	n.logged(`unknown action`)
 }
 
-// expiry closes each connection once, at its time, the nearest first.
-func TestExpiryDue(t *testing.T) {
-	e := &expiry{wake: make(chan struct{}, 1)}
-	now := time.Now()
-	d := make([]*deadline, 5)
-	conns := make([]closeNames, 5)
-	for i, after := range []time.Duration{3, 1, 2, 1, 5} {
-		e.set(&d[i], &conns[i], now.Add(after*time.Second))
-	}
-	e.drop(&d[3])
-	e.drop(&d[3])
-	e.set(&d[4], &conns[4], time.Time{}) // a token that does not expire
-	e.set(&d[2], &conns[2], now.Add(4*time.Second))
-	var order []int
-	for s := range 6 {
-		due, wait := e.due(now.Add(time.Duration(s) * time.Second))
-		for _, x := range due {
-			for i := range conns {
-				if x.conn == closer(&conns[i]) {
-					order = append(order, i)
-				}
-			}
-		}
-		if len(e.heap) > 0 && wait != e.heap[0].at.Sub(now.Add(time.Duration(s)*time.Second)) || len(e.heap) == 0 &&
-			wait != lookAgain {
-			t.Errorf("after %d s it waits %v", s, wait)
-		}
-	}
-	if fmt.Sprint(order) != "[1 0 2]" {
-		t.Errorf("closed in the order %v", order)
-	}
-	e.drop(&d[1]) // closed already
-	e.set(&d[0], &conns[0], now)
-	if due, _ := e.due(now); len(due) != 1 {
-		t.Error("a deadline cannot be set again after it was due")
-	}
-}
-
-type closeNames struct{ codes []int }
-
-func (c *closeNames) Close(code int, _ string) { c.codes = append(c.codes, code) }
-
 // untilClosed reads to the end, which must be as wanted.
 func (c *client) untilClosed(want string) {
 	c.t.Helper()

@@ -22,7 +22,8 @@ type Server struct {
 	table    atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
 	running  sync.WaitGroup              // connection scripts
 	scripts  atomic.Int64                // of them
-	expiry   *expiry
+	expiry   *alarms                     // of tokens, by the wall clock
+	alarms   *alarms                     // of timers, by the monotonic clock
 	overseer *overseer
 	lines    *lines
 	callers  callers
@@ -51,7 +52,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
 	s.began = time.Now().Add(-time.Hour)
-	s.expiry = newExpiry()
+	s.expiry, s.alarms = newAlarms(), newAlarms()
 	s.overseer = newOverseer(cfg.TurnTimeout)
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
@@ -60,6 +61,7 @@ func NewServer(cfg Config) (*Server, error) {
 			Changed: s.reload, Log: cfg.Log}); err != nil {
 			s.cancel()
 			s.expiry.close()
+			s.alarms.close()
 			return nil, err
 		}
 	}
@@ -74,6 +76,7 @@ func (s *Server) Close() {
 			s.watch.Close()
 		}
 		s.expiry.close()
+		s.alarms.close()
 	})
 	end := time.AfterFunc(farewell, s.cancel)
 	defer end.Stop()

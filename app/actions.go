@@ -18,7 +18,7 @@ import (
 var actionKinds = [...]hub.ActionKind{hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
 	hub.ActionSetPresence,
 	hub.ActionSend, hub.ActionSendPresence, hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
-	hub.ActionClose}
+	hub.ActionAfter, hub.ActionClose}
 
 // ignoredFields of metadata are Rollcall's own; in input they are ignored and logged (SPEC 6).
 var ignoredFields = map[string]bool{"phx_ref": true, "connection_id": true, "online_at": true}
@@ -105,13 +105,15 @@ func actionKind(k lua.LValue) (hub.ActionKind, error) {
 func (r *actionReader) readAction(kind hub.ActionKind, v lua.LValue) error {
 	switch kind {
 	case hub.ActionTrack, hub.ActionSetPresence:
-		return r.readTracks(kind, v)
+		return eachTable(v, "a channel", func(t *lua.LTable) error { return r.readTrack(kind, t) })
 	case hub.ActionSend:
 		value, err := r.value(v)
 		r.add(hub.Action{Kind: kind, Value: value})
 		return err
 	case hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast:
 		return r.readBroadcast(kind, v)
+	case hub.ActionAfter:
+		return eachTable(v, "a name", r.readTimer)
 	case hub.ActionClose:
 		return r.readClose(v)
 	default:
@@ -135,27 +137,28 @@ func (r *actionReader) readChannels(kind hub.ActionKind, v lua.LValue) error {
 	return err
 }
 
-// readTracks reads {channel, user_id, …} or an array of such.
-func (r *actionReader) readTracks(kind hub.ActionKind, v lua.LValue) error {
+// eachTable reads one table that has something, or an array of such.
+func eachTable(v lua.LValue, something string, read func(*lua.LTable) error) error {
 	t, ok := v.(*lua.LTable)
 	if !ok {
-		return fmt.Errorf("must be a table with a channel, or an array of such, not %s", describe(v))
+		return fmt.Errorf("must be a table with %s, or an array of such, not %s", something, describe(v))
 	}
 	if t.RawGetInt(1) == lua.LNil && !isEmpty(t) {
-		return r.readTrack(kind, t)
+		return read(t)
 	}
 	return eachElement(t, func(i int, v lua.LValue) error {
 		one, ok := v.(*lua.LTable)
 		if !ok {
-			return fmt.Errorf("element %d must be a table with a channel, not %s", i, describe(v))
+			return fmt.Errorf("element %d must be a table with %s, not %s", i, something, describe(v))
 		}
-		if err := r.readTrack(kind, one); err != nil {
+		if err := read(one); err != nil {
 			return fmt.Errorf("element %d: %w", i, err)
 		}
 		return nil
 	})
 }
 
+// readTrack reads {channel, user_id, …}.
 func (r *actionReader) readTrack(kind hub.ActionKind, t *lua.LTable) error {
 	channel, err := channelOf(t.RawGetString("channel"))
 	if err != nil {

@@ -89,6 +89,7 @@ type RunKind string
 const (
 	RunConnect    RunKind = "connect"
 	RunMessage    RunKind = "message"
+	RunTimer      RunKind = "timer"
 	RunDisconnect RunKind = "disconnect"
 	RunHTTP       RunKind = "http"
 	RunScript     RunKind = "script"

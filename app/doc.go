@@ -6,8 +6,10 @@
 //
 // Goroutines: one for each connection script, from connect to the script's end; with Config.Dev one that watches the
 // folder; one in Scripts that looks whether Redis holds other scripts than this node. Server.Close waits for all.
-// A timer each, only while there is cause, ends turns that are over and tells of dropped log lines.
-// Event handlers run in the goroutine of their connection (wsconn), HTTP handlers in that of the request.
+// A timer each, only while there is cause, ends turns that are over and tells of dropped log lines. Two look after
+// alarms, of tokens that expire and of timers.
+// Event handlers run in the goroutine of their connection (wsconn), timers in one that is there while some of the
+// connection are due, HTTP handlers in that of the request.
 //
 // The package never writes to a socket but through hub and wsconn, keeps no *http.Request beyond the upgrade, and holds
 // no lock while Lua runs.

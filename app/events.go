@@ -18,9 +18,9 @@ import (
 )
 
 // eventConn is one connection of an event handler (SPEC 1.2). It has no goroutine of its own: its events run in that of
-// the connection, one at a time and in order.
+// the connection, and timers in one that is there for them (timing); one at a time and in order.
 //
-//	Open ── connect handler ──▶ accepted ── messages ──▶ Closed: disconnect handler, then rooms and presence go
+//	Open ── connect handler ──▶ accepted ── messages, timers ──▶ Closed: disconnect handler, then rooms and presence go
 //	             └────────────▶ refused ───────────────▶ Closed: nothing
 type eventConn struct {
 	// Static.
@@ -28,11 +28,13 @@ type eventConn struct {
 	in     *instance
 	route  *Route
 
-	// Owned by the connection's goroutine.
+	// Owned by who has the turn (timing), the connection's goroutine while there is no timing.
 	accepted // a renewal changes user and expires
 	sess     *hub.Session
 	denied   string // event.error of the next event: why the last return was refused
 	refused  bool
+	ended    bool             // Closed has come: no timer is set any more
+	timing   *timing          // nil until the first timer
 	line     int              // of the handler, for failures that have none of their own; 0: not known
 	state    string           // what the handler keeps in event.state (state.go); "": nothing
 	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
@@ -51,17 +53,19 @@ type event struct {
 	binary  bool
 	code    int
 	reason  string
+	timer   timer
 }
 
 // Open runs the connect handler.
 func (c *eventConn) Open() {
 	h := c.server.cfg.Hub
 	m := hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User,
-		Devices: c.route.Options.Devices}
+		Devices: c.route.Options.Devices, SetTimer: c.setTimer}
 	if c.route.Options.ByClaims {
 		m.Permit = c.permit
 	}
 	c.sess = h.Enter(m)
+	defer func() { c.timing.leave() }() // of which the handler may have set the first
 	t := c.server.newTurn(c)
 	defer t.end()
 	actions, err := c.run(t, event{kind: RunConnect})
@@ -117,7 +121,9 @@ func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) (denie
 
 // Message runs the message handler.
 func (c *eventConn) Message(binary bool, data []byte) {
-	if c.refused || c.longGone() {
+	c.timing.enter()
+	defer func() { c.timing.leave() }()
+	if c.refused || c.longGone() || c.timing != nil && c.isClosing() {
 		return
 	}
 	if c.route.Options.TokenRenewal && !binary {
@@ -126,19 +132,55 @@ func (c *eventConn) Message(binary bool, data []byte) {
 			return
 		}
 	}
+	c.handleEvent(event{kind: RunMessage, message: string(data), binary: binary})
+}
+
+// timer runs the handler for a timer that is due.
+func (c *eventConn) timer(t timer) { c.handleEvent(event{kind: RunTimer, timer: t}) }
+
+// handleEvent runs the handler for an event of an open connection, and what it returns.
+func (c *eventConn) handleEvent(e event) {
 	t := c.server.newTurn(c)
 	defer t.end()
-	actions, err := c.run(t, event{kind: RunMessage, message: string(data), binary: binary})
+	actions, err := c.run(t, e)
 	switch {
 	case err == nil:
-		_ = c.do(t, RunMessage, actions) // the next event is told
+		_ = c.do(t, e.kind, actions) // the next event is told
 	case ends(err):
 		c.ws.Close(wsconn.CodeInternal, "handler error")
 	}
 }
 
+// setTimer is hub.Member.SetTimer.
+func (c *eventConn) setTimer(t hub.Timer) error {
+	if c.ended {
+		return hub.ErrGone
+	}
+	if c.timing == nil {
+		if t.Cancel {
+			return nil
+		}
+		c.timing = newTiming(c)
+	}
+	return c.timing.set(t)
+}
+
+// isClosing tells that the connection gets no events any more but its end.
+func (c *eventConn) isClosing() bool {
+	select {
+	case <-c.ws.Done():
+		return true
+	default:
+		return c.ended
+	}
+}
+
 // Closed runs the disconnect handler; rooms and presence are released after its actions.
 func (c *eventConn) Closed(info wsconn.CloseInfo) {
+	c.timing.enter()
+	defer c.timing.leave()
+	c.ended = true
+	c.timing.end()
 	defer c.server.done(&c.accepted)
 	defer c.forget()
 	if c.sess == nil {
@@ -234,7 +276,10 @@ func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 	vm.Data = &w.call
 	vm.BeginTurn(c.globals)
 	arg := c.eventTable(vm, e)
-	v, err := vm.Call1(w.fns[c.route.index], arg)
+	var v lua.LValue
+	if err = e.timer.addData(vm, arg); err == nil {
+		v, err = vm.Call1(w.fns[c.route.index], arg)
+	}
 	if err == nil {
 		switch err = r.read(v); {
 		case errors.Is(err, luavm.ErrTooLong):
@@ -292,6 +337,8 @@ func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 		if e.binary {
 			o.Set("binary", lua.LTrue)
 		}
+	case RunTimer:
+		o.Set("name", lua.LString(e.timer.name))
 	case RunDisconnect:
 		o.Set("code", lua.LNumber(e.code))
 		o.Set("reason", lua.LString(e.reason))

@@ -266,7 +266,7 @@ func rest(ctx context.Context, wait time.Duration) error {
 func redisCalls(actions []hub.Action) (n int) {
 	for i := range actions {
 		switch actions[i].Kind {
-		case hub.ActionSend, hub.ActionClose:
+		case hub.ActionSend, hub.ActionAfter, hub.ActionClose:
 		default:
 			n++
 		}

@@ -70,7 +70,7 @@ func (s *Session) Resolve(actions []Action) *ActionError {
 // reads, or is about this client alone. An action that is added needs one, and no token allows it until it stands here.
 func (k ActionKind) verb() (v auth.Verb, asked bool) {
 	switch k {
-	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionClose:
+	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionAfter, ActionClose:
 		return 0, false
 	case ActionJoin:
 		return auth.ToJoin, true
@@ -108,6 +108,11 @@ func (s *Session) act(ctx context.Context, a Action) error {
 		return s.h.Broadcast(ctx, a.Channel, a.Value, s.id)
 	case ActionBroadcast:
 		return s.h.BroadcastAll(ctx, a.Value)
+	case ActionAfter:
+		if s.setTimer == nil {
+			return ErrNoTimers
+		}
+		return s.setTimer(*a.Timer)
 	case ActionClose:
 		s.conn.Close(a.Code, a.Reason)
 	}

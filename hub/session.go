@@ -25,6 +25,7 @@ type Session struct {
 	route     string
 	addr      string
 	permit    func(v auth.Verb, channel string) error
+	setTimer  func(Timer) error // nil: it has none
 	connected time.Time
 
 	deaf  atomic.Bool   // a script whose queue ran over
@@ -40,7 +41,7 @@ type Session struct {
 // Enter takes a connection in.
 func (h *Hub) Enter(m Member) *Session {
 	s := &Session{h: h, id: m.ID, conn: m.Conn, events: m.Events, devices: m.Devices, route: m.Route, addr: m.Addr,
-		user: m.User, permit: m.Permit, connected: time.Now()}
+		user: m.User, permit: m.Permit, setTimer: m.SetTimer, connected: time.Now()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sessions[s.id] = s

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"rollcall/auth"
 	"rollcall/naming"
@@ -24,6 +25,7 @@ var (
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
 	ErrBadID        = errors.New("not a connection id (a UUID)")
+	ErrNoTimers     = errors.New("this connection has no timers")
 	ErrGone         = errors.New("this connection is closed")
 	ErrUnavailable  = errors.New("cannot reach Redis")
 	ErrSilent       = errors.New("a node did not answer in time")
@@ -97,6 +99,9 @@ type Member struct {
 	// asks it about each action but those that take away, only read, or are about this client alone.
 	Permit func(v auth.Verb, channel string) error
 
+	// SetTimer carries out the action after; its errors are for the author of the handler. nil: the connection has none.
+	SetTimer func(Timer) error
+
 	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and
 	// then the hub sends it nothing more (its owner closes the connection with 1013).
 	Events func(*Event) bool
@@ -117,21 +122,31 @@ const (
 	ActionBroadcastRoom
 	ActionBroadcastChannel
 	ActionBroadcast
+	ActionAfter
 	ActionClose
 )
 
 var actionNames = [...]string{"", "leave", "join", "untrack", "track", "set_presence", "send", "send_presence",
-	"broadcast_room", "broadcast_channel", "broadcast", "close"}
+	"broadcast_room", "broadcast_channel", "broadcast", "after", "close"}
 
 func (k ActionKind) String() string { return actionNames[k] }
+
+// Timer is what an action after asks for: an event of its connection, later (SPEC 11).
+type Timer struct {
+	Name   string
+	Wait   time.Duration
+	Data   string // JSON; "": none
+	Cancel bool   // takes back the timer of this name instead
+}
 
 // Action is one validated action of an event handler.
 type Action struct {
 	Kind    ActionKind
-	Channel string          // all but send, broadcast, close; "" in broadcast_room: room
+	Channel string          // all but send, broadcast, after, close; "" in broadcast_room: room
 	UserID  string          // track
 	Fields  presence.Fields // track, set_presence
 	Value   Value           // send and the broadcasts
+	Timer   *Timer          // after
 	Code    int             // close
 	Reason  string          // close
 	Trusted bool            // the broadcasts: it is the app's own, and nobody is asked about it

@@ -124,6 +124,9 @@ func TestPanics(t *testing.T) {
 		"Open": {func(p *probe) { p.onOpen = func(*probe) { panic("in Open") } }, 1011, "open closed"},
 		"Message": {func(p *probe) { p.onMessage = func(*probe, string) { panic("in Message") } }, 1011,
 			"open message closed"},
+		"Protect": {func(p *probe) {
+			p.onMessage = func(*probe, string) { p.c.Protect(func() { panic("in Protect") }) }
+		}, 1011, "open message closed"},
 		"index": {func(p *probe) { p.onMessage = func(_ *probe, s string) { _ = s[len(s)] } }, 1011, "open message closed"},
 		"Closed": {func(p *probe) {
 			p.onMessage = func(*probe, string) { p.c.Close(1000, "") }

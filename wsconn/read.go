@@ -153,16 +153,24 @@ func (c *Conn) handle(call func()) {
 	c.busy.Store(true)
 	began := c.s.now()
 	defer func() {
-		if v := recover(); v != nil {
-			c.s.obs.Panicked(c, v, debug.Stack())
-			c.beginClose(CloseInfo{Code: CodeInternal, Reason: "internal error", Why: WhyPanic})
-		}
 		now := c.s.now()
 		c.in.rate = c.in.rate.credit(now, now-began, c.s.cfg.MessageRate)
 		c.heard.Store(true)
 		c.busy.Store(false)
 	}()
-	call()
+	c.Protect(call)
+}
+
+// Protect calls f. A panic in it is dealt with as one in the Handler: so the connection's owner may do elsewhere what
+// else it does for the connection.
+func (c *Conn) Protect(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.s.obs.Panicked(c, v, debug.Stack())
+			c.beginClose(CloseInfo{Code: CodeInternal, Reason: "internal error", Why: WhyPanic})
+		}
+	}()
+	f()
 }
 
 // withinRate takes a token for a message or control frame. Without one the connection is closed, unless the

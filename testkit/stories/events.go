@@ -25,6 +25,9 @@ var eventStories = []entry{
 		(*story).broadcastOrder},
 	{"values", "a string leaves as it is and anything else JSON-encoded; connection scripts get the value itself",
 		(*story).values},
+	{"after", "an event of type timer with name, data for this connection; the same name replaces; cancel",
+		(*story).afterTimers},
+	{"after-limits", "16 a connection; ends with it", (*story).afterLimits},
 	{"close", "closes after the other actions; without a code: 1000", (*story).closeAction},
 	{"refuse", "A connect handler that raises, or returns close, refuses the connection (close 1011, or the given code)",
 		(*story).refuse},
@@ -379,6 +382,42 @@ func (s *story) invalid() {
 	if line.Text("line") == "0" || line.Text("line") == "" {
 		s.Errorf("the log line names no line: %v", line)
 	}
+}
+
+func (s *story) afterTimers() {
+	c := s.events(0, "first", `{"after":{"name":"first","ms":100}}`)
+	c.Expect(`{"timer":"first"}`)
+	c.Act(`{"after":[{"name":"b","ms":300,"data":{"list":[],"null":null}},{"name":"a","ms":100},{"name":"gone","ms":200}]}`)
+	c.Act(`[{"after":{"name":"a","ms":200,"data":"replaced"}},{"after":{"name":"gone","cancel":true}}]`)
+	c.Expect(`{"timer":"a","data":"replaced"}`, `{"timer":"b","data":{"list":[],"null":null}}`)
+
+	c.Send(`{"raw":{"send":"must not run","after":{"name":"x","ms":99}}}`)
+	c.Act(`{}`)
+	s.same("frames", c.Pending(), []string{})
+	s.Logs[0].Await(s, "about the wrong ms", func(l nodetest.Line) bool {
+		return l.Is("handler failed", "kind", "message", "route", "/ws/do") &&
+			strings.Contains(l.Text("error"), "after: ms must be a whole number from 100 to 86400000")
+	})
+}
+
+func (s *story) afterLimits() {
+	channel := s.name("fates")
+	watcher := s.events(1)
+	watcher.Act(fmt.Sprintf(`{"join":%q}`, channel))
+	c := s.events(2, "last", fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"gone"}}`, channel))
+	for i := range 17 {
+		c.Act(fmt.Sprintf(`{"after":{"name":"t%d","ms":1000}}`, i))
+	}
+	s.Logs[2].Await(s, "about the 17th timer", func(l nodetest.Line) bool {
+		return l.Is("handler failed", "route", "/ws/do") &&
+			strings.Contains(l.Text("error"), "after: a connection has 16 timers at most")
+	})
+	for i := range 16 {
+		c.Expect(fmt.Sprintf(`{"timer":"t%d"}`, i))
+	}
+	c.Act(`{"after":{"name":"never","ms":60000}}`)
+	c.Leave(1000, "")
+	watcher.Expect("gone")
 }
 
 func (s *story) maxMessage() {

@@ -34,6 +34,9 @@ function act(event)
   if event.type == "disconnect" then
     return event.state.last and json.decode(fill(event.state.last, event)) or nil
   end
+  if event.type == "timer" then
+    return { send = { timer = event.name, data = event.data } }
+  end
   if event.binary then
     return { send = { binary = true, size = #event.message } }
   end

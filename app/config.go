@@ -43,6 +43,7 @@ type Config struct {
 	Tokens         Tokens   // nil: tokens are not looked at, everybody is anonymous
 
 	StoreQuota *StoreQuota // of store.*; nil: none
+	Fetcher    Fetcher     // of http.fetch; nil: it raises
 
 	// RemoteAddr is the client's address as handlers see it; nil: the socket's peer, without port.
 	RemoteAddr func(*http.Request) string
@@ -158,6 +159,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Tokens == nil {
 		c.Tokens = nobody{}
+	}
+	if c.Fetcher == nil {
+		c.Fetcher = nowhere{}
 	}
 	if c.RemoteAddr == nil {
 		c.RemoteAddr = peerAddr

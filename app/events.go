@@ -234,6 +234,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	err = w.call.deniedBy(c.handle(w, &r, e))
+	w.call.fetches.close()
 	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
 		err = fmt.Errorf("with its actions %w", errTooManyCalls)
 	}

@@ -265,6 +265,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	}
 	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t,
 		calls: &overload.Limiter{}, lines: lines}
+	defer wk.call.fetches.close()
 	vm := wk.vm
 	defer catch(vm, &err)
 	vm.Data = &wk.call

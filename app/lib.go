@@ -31,12 +31,15 @@ type call struct {
 	lines  *overload.Limiter // of the log
 	allow  *auth.Permissions // what may be done in which channel; nil: everything everywhere
 	denied error             // of the last call that was refused for what the client's token says
+
+	fetches fetches
 }
 
 // libraries are the globals that all VMs share: one for scripts that own a connection, one for all others.
 var libraries = sync.OnceValues(func() (common, script *luavm.Library) {
 	globals := map[string]lua.LValue{"log": luavm.SharedTable(logFunctions, nil),
-		"store": luavm.SharedTable(storeFunctions, nil), "env": luavm.Func(envFunction)}
+		"store": luavm.SharedTable(storeFunctions, nil), "env": luavm.Func(envFunction),
+		"http": luavm.SharedTable(httpFunctions, nil)}
 	for name, f := range wsFunctions {
 		globals[name] = luavm.Func(f)
 	}

@@ -120,6 +120,7 @@ func (c *scriptConn) runScript() (err error) {
 		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own,
 		Clock: c.server.cfg.Clock})
 	defer vm.Close()
+	defer own.fetches.close()
 	defer catch(vm, &err)
 	vm.SetGlobal("request", requestTable(vm,
 		request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET",

@@ -72,6 +72,9 @@ func (n *node) closeRooms(ctx context.Context) {
 		<-n.served
 	}
 	n.health.close(ctx)
+	if n.egress != nil {
+		n.egress.Close() // so that no handler waits for it
+	}
 	if n.sockets != nil {
 		n.sockets.Close()
 	}

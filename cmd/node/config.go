@@ -11,6 +11,7 @@ import (
 
 	"rollcall/app"
 	"rollcall/auth"
+	"rollcall/egress"
 	"rollcall/redisconn"
 )
 
@@ -52,6 +53,7 @@ type Config struct {
 	TurnTimeout  time.Duration  `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
 	ScriptMemory Size           `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
 	StoreQuota   Quota          `placeholder:"KEYS,BYTES" help:"What the app may keep with store.*, such as 100000,64MiB; beyond, it raises. 0 for either: no limit. Not on a Redis Cluster."`
+	HTTPAllow    []string       `name:"http-allow" placeholder:"HOST" help:"Hosts that handlers may ask with http.fetch: host, host:port, *.domain, addresses and networks. Private addresses must be named as such. None: it raises."`
 	Drain        *time.Duration `placeholder:"TIME" help:"Time over which clients are sent away after SIGTERM (close 1012). None: 10s; with --dev they go at once."`
 	RedisPrefix  string         `default:"rollcall" help:"What all names in Redis begin with."`
 
@@ -68,6 +70,7 @@ type Config struct {
 	// Made by validate.
 	tokens     auth.Config
 	proxies    auth.Proxies
+	httpAllow  egress.Allow
 	origins    []string // as ParseOrigins gives them
 	drain      time.Duration
 	endsAtOnce bool // --dev without --drain: it ends as soon as it can
@@ -206,6 +209,9 @@ func (c *Config) validate() error {
 		return usagef("--allowed-origins: %v", err)
 	}
 	c.origins = origins
+	if c.httpAllow, err = egress.ParseAllow(c.HTTPAllow); err != nil {
+		return usagef("--http-allow: %v", err)
+	}
 	proxies, err := auth.ParseProxies(c.TrustedProxies)
 	if err != nil {
 		return usagef("--trusted-proxies: %v", err)

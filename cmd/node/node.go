@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/broker"
 	"rollcall/cluster"
+	"rollcall/egress"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/metrics"
@@ -45,6 +46,7 @@ type node struct {
 	scripts         *app.Scripts
 	storeQuota      *app.StoreQuota // nil: none
 	memoryOfScripts *luavm.Ceiling
+	egress          *egress.Client
 	app             *app.Server
 	http            *http.Server
 	ln              net.Listener // of http; the door, with TLS before it
@@ -139,12 +141,13 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		return nil, fmt.Errorf("read registered scripts: %w", err)
 	}
 	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(cfg))
+	n.egress = egress.New(egress.Config{Allow: cfg.httpAllow, Agent: "Rollcall"})
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(
 			cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
 		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
-		Clock:      cfg.clock(),
+		Clock: cfg.clock(), Fetcher: n.egress,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
@@ -241,7 +244,7 @@ func (n *node) open() {
 		Dev:        n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
-	n.watch(n.ready, n.sockets.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure,
+	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure,
 		n.tracker.Measure, n.app.Measure,
 		n.measureJWKS)
 	if n.health != nil {

@@ -12,45 +12,13 @@ import (
 	"rollcall/auth"
 )
 
-// authorize decides whether a request may use /_api (SPEC 2): with a configured key that has the scope; with --dev and
-// no key configured, from this machine and not by way of a proxy or of a foreign page. nil: it may.
+// authorize decides whether a request may use /_api; nil: it may.
 func (s *Server) authorize(r *http.Request, scope auth.Scope) (auth.Caller, *problem) {
-	keys := s.cfg.Keys()
-	switch {
-	case keys.Configured():
-		caller, ok := keys.Find(r.Header)
-		switch {
-		case !ok:
-			return caller, &problem{http.StatusUnauthorized, "give the API key as X-API-Key or as Authorization: Bearer", nil}
-		case !caller.May(scope):
-			return caller, &problem{http.StatusForbidden, "this API key lacks the scope " + string(scope), nil}
-		}
-		return caller, nil
-	case !s.cfg.Dev:
-		return auth.Caller{}, &problem{http.StatusForbidden, "no API key is configured: start the node with --api-key", nil}
-	case !auth.IsLoopback(r.RemoteAddr) || auth.IsForwarded(r.Header):
-		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is open to this machine only", nil}
-	case foreign(r):
-		return auth.Caller{}, &problem{http.StatusForbidden, "without an API key the API is closed to pages of other origins",
-			nil}
+	who, err := s.cfg.Access.Authorize(r, scope)
+	if err != nil {
+		return who, &problem{err.Status, err.Text, nil}
 	}
-	return auth.Everyone(), nil
-}
-
-// foreign tells that a request was made by a page of another origin, or of a name that was led to this machine.
-func foreign(r *http.Request) bool {
-	if !auth.IsLocalHost(r.Host) {
-		return true
-	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		return true
-	}
-	origins := r.Header.Values("Origin")
-	if len(origins) == 0 {
-		return false
-	}
-	u, err := url.Parse(origins[0])
-	return len(origins) > 1 || err != nil || u.Host != r.Host
+	return who, nil
 }
 
 // callerKey is where an operation finds who calls it.

@@ -71,7 +71,7 @@ func (s *fakeScripts) Delete(context.Context, string, string, string) error { re
 
 func newServer(h *fakeHub, s *fakeScripts) *Server {
 	return New(Config{Hub: h, Scripts: s, Nodes: func() []cluster.Node { return nil },
-		Keys:       func() auth.Keys { return auth.NewKey("key") },
+		Access:     auth.KeyGuard{Keys: func() auth.Keys { return auth.NewKey("key") }},
 		RemoteAddr: func(*http.Request) string { return "here" }, Ready: func() error { return nil }, Log: slog.New(
 			slog.DiscardHandler)})
 }

@@ -51,12 +51,10 @@ type Lister interface {
 
 // Config of the API. All but Metrics and Observer is needed.
 type Config struct {
-	Hub     Hub
-	Scripts Scripts
-	Nodes   func() []cluster.Node
-	Keys    func() auth.Keys
-	// without a key: open to loopback peers that carry no forwarding header and no foreign Origin
-	Dev        bool
+	Hub        Hub
+	Scripts    Scripts
+	Nodes      func() []cluster.Node
+	Access     auth.KeyGuard
 	RemoteAddr func(*http.Request) string // the caller's address for the audit log, as seen through trusted proxies
 	Ready      func() error               // why this node should get no new clients; nil when it should
 	Metrics    http.Handler               // nil: none

@@ -136,6 +136,9 @@ func isToken(s string) bool {
 func (a answer) write(w http.ResponseWriter) {
 	h := w.Header()
 	for name, values := range a.header {
+		if name == "Vary" { // of CORS
+			values = append(h[name], values...)
+		}
 		h[name] = values
 	}
 	if h.Get("X-Content-Type-Options") == "" {

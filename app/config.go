@@ -37,10 +37,11 @@ type Config struct {
 
 	Clock func() time.Duration // of the time budgets of Lua (luavm.Config.Clock); nil: the machine's
 
-	Dev            bool     // verbose errors to clients, reload on change
-	Node           string   // process id, the header X-Rollcall-Node of upgrades
-	AllowedOrigins []string // as ParseOrigins made them; routes may replace them
-	Tokens         Tokens   // nil: tokens are not looked at, everybody is anonymous
+	Dev            bool          // verbose errors to clients, reload on change
+	Node           string        // process id, the header X-Rollcall-Node of upgrades
+	AllowedOrigins []string      // as ParseOrigins made them; routes may replace them
+	Tokens         Tokens        // nil: tokens are not looked at, everybody is anonymous
+	APIKeys        auth.KeyGuard // of routes with the option api_key
 
 	StoreQuota *StoreQuota // of store.*; nil: none
 	Fetcher    Fetcher     // of http.fetch; nil: it raises
@@ -114,7 +115,7 @@ type Reason string
 const (
 	ReasonActions  Reason = "actions"  // what a handler returned is not valid
 	ReasonAction   Reason = "action"   // an action could not be carried out
-	ReasonDenied   Reason = "denied"   // the token does not allow a channel that the handler named
+	ReasonDenied   Reason = "denied"   // the client may not: its token, its key or its origin does not allow it
 	ReasonAnswer   Reason = "answer"   // what an HTTP handler returned is not valid
 	ReasonOverflow Reason = "overflow" // a script's queue ran over
 	ReasonTimeout  Reason = "timeout"  // a turn took longer than Config.TurnTimeout

@@ -49,6 +49,9 @@ func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instanc
 		})
 		return
 	}
+	if s.preflight(w, r, in, path) {
+		return
+	}
 	if route := findRoute(in.app, handlerMethod(r.Method), path); route != nil {
 		s.runHTTP(w, r, route.Options,
 			httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern,
@@ -207,8 +210,37 @@ type httpRun struct {
 	script  *script // for scripts
 }
 
+// refused counts and logs a request that does not reach its handler, and gives the answer.
+func (s *Server) refused(r *http.Request, route string, status int, why string) *Refusal {
+	s.failed(&overload.Limiter{}, Failure{Kind: RunHTTP, Route: route, Reason: ReasonDenied, Message: why},
+		"address", s.cfg.RemoteAddr(r))
+	return &Refusal{Status: status, Detail: why}
+}
+
+// checkKey looks for the API key that a route wants, and gives the request without it; nil: 401 or 403 has been
+// answered.
+func (s *Server) checkKey(w http.ResponseWriter, r *http.Request, route string, o Options) *http.Request {
+	if o.APIKey == "" {
+		return r
+	}
+	if _, err := s.cfg.APIKeys.Authorize(r, o.APIKey); err != nil {
+		if err.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
+		}
+		s.refused(r, route, err.Status, err.Text).Write(w)
+		return nil
+	}
+	return s.cfg.APIKeys.WithoutKey(r)
+}
+
 func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h httpRun) {
 	start := time.Now()
+	if !s.allowPage(w, r, h.route, o) {
+		return
+	}
+	if r = s.checkKey(w, r, h.route, o); r == nil {
+		return
+	}
 	id, _, ok := s.identify(w, r, h.route, o.Auth)
 	if !ok {
 		return

@@ -73,8 +73,8 @@ func normalOrigin(s string) (string, error) {
 		return s, nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme == "" || u.Host == "" || strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" ||
-		u.Fragment != "" || u.User != nil {
+	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") ||
+		strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return "", fmt.Errorf("%q is no origin; write it like \"https://example.com\", or \"*\" for all", s)
 	}
 	return strings.ToLower(u.Scheme) + "://" + withoutDefaultPort(u.Host, u.Scheme), nil

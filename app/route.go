@@ -36,8 +36,10 @@ type Options struct {
 	Devices    bool     // presence = "devices"
 	// permissions = "claims": the token says which channels the handler may join, track in and broadcast to
 	ByClaims     bool
-	TokenRenewal bool     // a client may send a new token before the old one expires
-	Subprotocols []string // of the app, the preferred ones first
+	TokenRenewal bool       // a client may send a new token before the old one expires
+	Subprotocols []string   // of the app, the preferred ones first
+	APIKey       auth.Scope // of HTTP routes: an API key with this scope is required; "": none
+	CORS         []string   // of HTTP routes: pages of these origins may use them; nil: not given
 }
 
 // Problem is one thing that is wrong with an app, at its place.
@@ -174,6 +176,7 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 	if !ok {
 		return o, []string{"the options must be a table, not " + describe(v)}
 	}
+	var err error
 	fail := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
 	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
 		name, ok := k.(lua.LString)
@@ -184,6 +187,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" ||
 			name == "token_renewal" || name == "subprotocols") {
 			fail("the option %q is for WebSocket routes", string(name))
+			continue
+		}
+		if method == MethodWS && (name == "api_key" || name == "cors") {
+			fail("the option %q is for HTTP routes", string(name))
 			continue
 		}
 		switch name {
@@ -212,13 +219,22 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				fail("origins must be an array of strings, not %s", describe(v))
 				continue
 			}
-			o.Origins = make([]string, 0, len(list))
-			for _, s := range list {
-				normal, err := normalOrigin(s)
-				if err != nil {
-					fail("origins: %v", err)
-				}
-				o.Origins = append(o.Origins, normal)
+			if o.Origins, err = ParseOrigins(list); err != nil {
+				fail("origins: %v", err)
+			}
+		case "cors":
+			list, ok := luaStrings(v)
+			if !ok || len(list) == 0 {
+				fail("cors must be an array of origins, not %s", describe(v))
+				continue
+			}
+			if o.CORS, err = ParseOrigins(list); err != nil {
+				fail("cors: %v", err)
+			}
+		case "api_key":
+			scope, _ := v.(lua.LString)
+			if o.APIKey = auth.Scope(scope); !o.APIKey.Valid() {
+				fail("api_key must be a scope (\"read\", \"publish\" or \"admin\"), not %s", describe(v))
 			}
 		case "subprotocols":
 			list, ok := luaStrings(v)
@@ -234,7 +250,7 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				fail("permissions must be \"claims\", not %s", describe(v))
 			}
 		default:
-			fail("unknown option %q (known: auth, origins, max_message, presence, permissions, subprotocols, token_renewal)",
+			fail("unknown option %q (known: api_key, auth, cors, max_message, origins, permissions, presence, subprotocols, token_renewal)",
 				string(name))
 		}
 	}

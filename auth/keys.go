@@ -22,6 +22,9 @@ const (
 	Admin   Scope = "admin"   // close connections, register scripts, and all of the others
 )
 
+// Valid tells that there is such a scope.
+func (s Scope) Valid() bool { return s == Read || s == Publish || s == Admin }
+
 // Keys are the API keys of back ends. A Keys does not change.
 type Keys struct{ keys []apiKey }
 
@@ -77,7 +80,7 @@ func parseKey(line string) (apiKey, error) {
 	}
 	k := apiKey{name: words[0], sum: sha256.Sum256([]byte(words[2]))}
 	for s := range strings.SplitSeq(words[1], ",") {
-		if s := Scope(s); s != Read && s != Publish && s != Admin {
+		if !Scope(s).Valid() {
 			return apiKey{}, fmt.Errorf("%q is no scope: write read, publish or admin", s)
 		}
 		k.scopes = append(k.scopes, Scope(s))

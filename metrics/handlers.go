@@ -43,7 +43,7 @@ func newHandlers(make promauto.Factory) handlers {
 			Help: "Failed runs of Lua and failed actions, by what ran, the route as registered, and why."},
 			[]string{"kind", "route", "reason"}),
 		denials: make.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_handler_denials_total",
-			Help: "Returns and calls that were refused since the client's token does not allow a channel they name, by the event and the route."},
+			Help: "Returns, calls and requests that were refused since the client may not, by its token, API key or origin; by the event and the route."},
 			[]string{"kind", "route"}),
 	}
 }
@@ -58,7 +58,7 @@ func (m *Metrics) ScriptRan(route string, took time.Duration) {
 	m.handlers.scripts.of(route).Observe(took.Seconds())
 }
 
-// HandlerDenied counts what a client's token did not allow its handler.
+// HandlerDenied counts what a client was not allowed, by its token, key or origin.
 func (m *Metrics) HandlerDenied(kind, route string) {
 	h := &m.handlers
 	h.denials.WithLabelValues(h.reasons.of(kind), h.routes.of(route)).Inc()

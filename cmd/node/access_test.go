@@ -74,6 +74,7 @@ func TestAPIAccess(t *testing.T) {
 		for _, r := range []struct{ method, path, body string }{
 			{"GET", "/_api/custom", ""}, {"POST", "/_api/custom/db/x", "-- x"}, {"GET", "/_api/custom/db/x", ""}, {"DELETE",
 				"/_api/custom/db/x", ""}, {"GET", "/_api/nothing", ""}, {"GET", "/_api", ""},
+			{"GET", "/keyed", ""}, // SPEC 11: { api_key = "publish" }
 		} {
 			status, body, head := nodetest.Request(context.Background(), r.method, nodes[tt.node].addr, r.path, r.body,
 				tt.header...)
@@ -102,7 +103,7 @@ func TestAPIAccess(t *testing.T) {
 
 // SPEC 2: only "loopback peers": the same for a peer of another machine, which a test on loopback cannot be.
 func TestAPIAccessOfAnotherMachine(t *testing.T) {
-	s := api.New(api.Config{Keys: func() auth.Keys { return auth.Keys{} }, Dev: true,
+	s := api.New(api.Config{Access: auth.KeyGuard{Dev: true},
 		Ready: func() error { return errors.New("no") }, Log: slog.New(slog.DiscardHandler)})
 	for peer, want := range map[string]int{"192.0.2.1:4711": 403, "[2001:db8::1]:4711": 403, "10.0.0.1:1": 403, "": 403,
 		"127.0.0.1:1": 404, "[::1]:1": 404, "127.9.9.9:1": 404} {

@@ -146,8 +146,8 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(
 			cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, StoreQuota: n.storeQuota, Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout,
-		Clock: cfg.clock(), Fetcher: n.egress,
+		Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota, Memory: n.memoryOfScripts,
+		TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.egress,
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
@@ -239,9 +239,8 @@ func (n *node) wire() {
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Keys: n.keys.Keys,
-		RemoteAddr: n.remoteAddr,
-		Dev:        n.cfg.Dev, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Access: n.keyGuard(),
+		RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
 	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure,
@@ -265,6 +264,9 @@ func (n *node) open() {
 		rest(w, r)
 	})
 }
+
+// keyGuard decides who may do what needs an API key.
+func (n *node) keyGuard() auth.KeyGuard { return auth.KeyGuard{Keys: n.keys.Keys, Dev: n.cfg.Dev} }
 
 // errStarting is why a node that waits for Redis is not ready.
 var errStarting = errors.New("waiting for Redis")

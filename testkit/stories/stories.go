@@ -227,6 +227,13 @@ func (s *story) field(text string, path ...string) string {
 	return nodetest.JSON(v)
 }
 
+// number reads JSON of a number.
+func (s *story) number(text string) (n float64) {
+	s.Helper()
+	s.decode(text, &n)
+	return n
+}
+
 // id is the connection id of a commander or an event handler's connection.
 func (s *story) id(c *nodetest.Client) string {
 	s.Helper()

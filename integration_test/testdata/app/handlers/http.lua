@@ -21,5 +21,9 @@ function answer(req)
   if kind == "null" then return json.null end
   if kind == "raise" then error("on purpose") end
   if kind == "loop" then while true do end end
+  if kind == "count" then return { count = store.incr("answers") } end
+  if kind == "own-headers" then
+    return { status = 200, headers = { Vary = "Accept-Encoding", ["Access-Control-Expose-Headers"] = "X-Made" }, body = "x" }
+  end
   if kind == "function" then return { f = answer } end
 end

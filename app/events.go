@@ -230,7 +230,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	}
 	before := w.vm.Spent()
 	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(),
-		sess:  c.sess,
+		sess: c.sess, user: c.user,
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	err = w.call.deniedBy(c.handle(w, &r, e))
@@ -247,7 +247,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		c.use = c.use.add(c.server.now(), took)
 	}
 	pool.put(w)
-	c.server.cfg.Observer.Ran(e.kind, c.route.Path, time.Since(start))
+	c.server.ran(e.kind, c.route.Path, start)
 	switch {
 	case isDenied(err):
 		c.deny(e.kind, err)

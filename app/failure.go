@@ -61,7 +61,10 @@ func ends(err error) bool {
 func place(err error) (file string, line int) {
 	var e *luavm.Error
 	var ce *luavm.CompileError
+	var d *denial
 	switch {
+	case errors.As(err, &d):
+		return d.file, d.line
 	case errors.As(err, &e):
 		return e.File, e.Line
 	case errors.As(err, &ce):

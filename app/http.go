@@ -263,13 +263,13 @@ func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h ht
 		used = h.app.requestUsed(h.script)
 	}
 	req := request{info: newRequestInfo(auth.WithoutToken(r)), used: used, pattern: h.pattern, method: r.Method,
-		user: id.User, addr: s.cfg.RemoteAddr(r),
+		user: id, addr: s.cfg.RemoteAddr(r),
 		body: string(body), json: ijson.IsMediaType(r.Header.Get("Content-Type"))}
 	t := s.newTurn(&requester{ctx: r.Context()})
 	defer t.end()
 	var lines overload.Limiter
 	a, err := s.call(h, req, t, &lines, o.permissions(id))
-	s.cfg.Observer.Ran(RunHTTP, h.route, time.Since(start))
+	s.ran(RunHTTP, h.route, start)
 	if err != nil {
 		s.failedHTTP(w, h, &lines, err)
 		return
@@ -295,8 +295,8 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	if err := t.begin(); err != nil {
 		return answer{}, err
 	}
-	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, allow: allow, turn: t,
-		calls: &overload.Limiter{}, lines: lines}
+	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, user: req.user, allow: allow,
+		turn: t, calls: &overload.Limiter{}, lines: lines}
 	defer wk.call.fetches.close()
 	vm := wk.vm
 	defer catch(vm, &err)
@@ -329,20 +329,26 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	return a, nil
 }
 
-// failedHTTP reports a failed handler and answers 500, or 403 for what the token does not allow.
+// failedHTTP reports a failed handler and answers 500, or 401 and 403 for what the client may not.
 func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *overload.Limiter, err error) {
 	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}
-	if isDenied(err) {
-		f.Reason = ReasonDenied
-		s.failed(lines, f)
-		writeProblem(w, http.StatusForbidden, err.Error())
-		return
-	}
 	if h.script != nil {
 		f.Version = h.script.version
 	}
 	if file, line := place(err); file != "" {
 		f.File, f.Line = file, line
+	}
+	var denied *auth.DeniedError
+	if errors.As(err, &denied) {
+		f.Reason = ReasonDenied
+		s.failed(lines, f)
+		status := http.StatusForbidden
+		if denied.Anonymous {
+			status = http.StatusUnauthorized
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		writeProblem(w, status, err.Error())
+		return
 	}
 	s.failed(lines, f, "traceback", traceback(err))
 	detail := "the handler failed"
@@ -358,7 +364,7 @@ type request struct {
 	used      fieldSet // the fields that are made
 	pattern   pattern
 	method    string
-	user      []byte
+	user      *auth.Identity
 	addr      string
 	body      string
 	json      bool // the body claims to be JSON
@@ -386,7 +392,7 @@ func requestTable(vm *luavm.VM, r request) *lua.LTable {
 		o.Set("headers", r.info.headers.table())
 	}
 	if r.used&useUser != 0 {
-		o.Set("user", userTable(vm, r.user))
+		o.Set("user", userTable(vm, r.user.User))
 	}
 	if r.used&useAddr != 0 {
 		o.Set("remote_addr", lua.LString(r.addr))

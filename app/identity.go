@@ -77,10 +77,19 @@ func isDenied(err error) bool {
 func (c *call) deniedBy(err error) error {
 	var e *luavm.Error
 	if c.denied != nil && errors.As(err, &e) && e.Kind == luavm.Raised && strings.Contains(e.Message, c.denied.Error()) {
-		return c.denied
+		return &denial{c.denied, e.File, e.Line}
 	}
 	return err
 }
+
+// denial is a refused call that has ended a run, with its place.
+type denial struct {
+	error
+	file string
+	line int
+}
+
+func (d *denial) Unwrap() error { return d.error }
 
 // permit is hub.Member.Permit.
 func (c *eventConn) permit(v auth.Verb, channel string) error {

@@ -29,6 +29,7 @@ type call struct {
 	turn   *turn             // nil in connection scripts
 	calls  *overload.Limiter // to Redis
 	lines  *overload.Limiter // of the log
+	user   *auth.Identity    // of the client; nil: there is none
 	allow  *auth.Permissions // what may be done in which channel; nil: everything everywhere
 	denied error             // of the last call that was refused for what the client's token says
 
@@ -43,8 +44,9 @@ var libraries = sync.OnceValues(func() (common, script *luavm.Library) {
 	for name, f := range wsFunctions {
 		globals[name] = luavm.Func(f)
 	}
+	globals["solidb"] = solidb(nil)
 	common = luavm.NewLibrary(globals)
-	globals["solidb"] = luavm.SharedTable(nil, map[string]lua.LValue{"ws": solidbWS()})
+	globals["solidb"] = solidb(map[string]lua.LValue{"ws": solidbWS()})
 	return common, luavm.NewLibrary(globals)
 })
 

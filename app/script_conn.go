@@ -95,7 +95,11 @@ func (c *scriptConn) run() {
 	err := c.runScript()
 	c.inbox.drop()
 	code, reason := wsconn.CodeNormal, ""
-	if err != nil {
+	switch {
+	case isDenied(err):
+		c.server.failed(&c.lines, c.failure(ReasonDenied, err), "connection", c.ws.ID())
+		code, reason = wsconn.CodeRefused, err.Error()
+	case err != nil:
 		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback",
 			traceback(err))
 		if c.server.cfg.Dev {
@@ -105,7 +109,7 @@ func (c *scriptConn) run() {
 		code, reason = wsconn.CodeInternal, "script error"
 	}
 	c.ws.Close(code, reason)
-	c.server.cfg.Observer.Ran(RunScript, c.script.name.String(), time.Since(start))
+	c.server.ran(RunScript, c.script.name.String(), start)
 }
 
 // runScript runs the script to its end; nil when it did not fail.
@@ -115,7 +119,7 @@ func (c *scriptConn) runScript() (err error) {
 	}
 	_, library := libraries()
 	own := &call{server: c.server, app: c.in.app, route: c.script.name.String(), connID: c.ws.ID(), sess: c.sess,
-		script: c, calls: &overload.Limiter{}, lines: &c.lines}
+		script: c, user: c.user, calls: &overload.Limiter{}, lines: &c.lines}
 	vm := luavm.New(luavm.Config{Limits: c.server.cfg.Limits, Gate: c.server.cfg.Gate, Library: library,
 		Ceiling: c.server.cfg.Memory, End: c.evict, Require: c.in.app.findModule, Print: printLine, Data: own,
 		Clock: c.server.cfg.Clock})
@@ -124,7 +128,7 @@ func (c *scriptConn) runScript() (err error) {
 	defer catch(vm, &err)
 	vm.SetGlobal("request", requestTable(vm,
 		request{info: c.req, used: c.in.app.requestUsed(c.script), pattern: c.script.pattern, method: "GET",
-			user: c.user.User, addr: c.addr, websocket: true}))
+			user: c.user, addr: c.addr, websocket: true}))
 	c.req, c.user = requestInfo{}, nil // the table has what the script needs
 	_, err = vm.Run(c.script.program)
 	var e *luavm.Error
@@ -138,7 +142,7 @@ func (c *scriptConn) runScript() (err error) {
 	case c.metClosed && e != nil && e.Kind == luavm.Raised && strings.Contains(e.Message, errClosedText):
 		return nil
 	}
-	return err
+	return own.deniedBy(err)
 }
 
 // evict wakes a script that waits, and that has to end because all scripts together hold too much.

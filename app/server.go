@@ -22,6 +22,7 @@ type Server struct {
 	table    atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
 	running  sync.WaitGroup              // connection scripts
 	scripts  atomic.Int64                // of them
+	runs     atomic.Int64                // turns and connection scripts that have ended
 	expiry   *alarms                     // of tokens, by the wall clock
 	alarms   *alarms                     // of timers, by the monotonic clock
 	overseer *overseer
@@ -84,6 +85,12 @@ func (s *Server) Close() {
 	s.cancel()
 	s.overseer.close()
 	s.lines.close()
+}
+
+// ran tells of a run that has ended.
+func (s *Server) ran(kind RunKind, route string, start time.Time) {
+	s.runs.Add(1)
+	s.cfg.Observer.Ran(kind, route, time.Since(start))
 }
 
 // now is the time since began.

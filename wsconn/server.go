@@ -70,6 +70,9 @@ func (s *Server) Len() int {
 	return s.count
 }
 
+// Opened returns the number of connections that there have been.
+func (s *Server) Opened() uint64 { return s.stats.Accepted.Load() }
+
 // Stats counts what operators watch, besides what the Observer is told.
 type Stats struct {
 	Accepted atomic.Uint64 // connections

@@ -1,6 +1,6 @@
 -- Commands, as JSON: {"id":1,"actions":…} returns these actions, {"id":1,"call":"ws_count","args":[]} calls a function,
 -- {"id":1,"event":true} tells the event, {"bad":"loop"} misbehaves, {"raw":…} is returned as it is, {"own":…} in tables that
--- the handler makes.
+-- the handler makes, {"require":"admin"} guards by a role, as the query does at connect.
 -- In the query: first, last: actions of connect and disconnect; raise: connect raises.
 local functions = require("lib.functions")
 local bad = require("lib.bad")
@@ -25,6 +25,7 @@ end
 
 function act(event)
   if event.type == "connect" then
+    functions.require(event.query.require)
     event.state.last = event.query.last
     if event.query.raise then
       error("connect raises")
@@ -53,6 +54,10 @@ function act(event)
   end
   if command.bad then
     return bad[command.bad](event)
+  end
+  if command.require then
+    functions.require(command.require)
+    return { send = { reply = command.id, results = json.array({ true }) } }
   end
   if command.raw then
     return command.raw

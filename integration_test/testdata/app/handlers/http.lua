@@ -11,6 +11,7 @@ end
 -- Answers of each form.
 function answer(req)
   local kind = req.params.kind
+  functions.require(req.query.require)
   if kind == "string" then return "text" end
   if kind == "table" then return { a = 1 } end
   if kind == "array" then return json.array({}) end

@@ -39,6 +39,15 @@ function M.copy(v)
   return t
 end
 
+-- Guards what comes after it: "auth" wants a token, any other word a role.
+function M.require(what)
+  if what == "auth" then
+    solidb.auth.require_auth()
+  elseif what then
+    solidb.auth.require_role(what)
+  end
+end
+
 function M.find(name)
   local f = _G
   for part in name:gmatch("[^.]+") do

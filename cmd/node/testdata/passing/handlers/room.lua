@@ -30,3 +30,8 @@ function said(request)
   ws_broadcast_room(names.channel("green"), { event = "posted", body = request.body })
   return { status = 202, headers = { ["X-Said"] = "yes" }, body = "done" }
 end
+
+function admins()
+  solidb.auth.require_role("owner")
+  return "in"
+end

@@ -20,3 +20,24 @@ test("the API", function(t)
   c.expect({ event = "api" })
   t.equal(t.request("GET", "/healthz").status, 200)
 end)
+
+test("a route with a key", function(t)
+  t.equal(t.request("POST", "/keyed").status, 401)
+  t.equal(t.request("POST", "/keyed", { headers = { ["X-API-Key"] = "wrong" } }).status, 401)
+  t.equal(t.request("POST", "/keyed", { api_key = true, json = {} }).status, 202)
+end)
+
+test("a route for pages of another origin", function(t)
+  local page = { Origin = "https://page.example" }
+  t.equal(t.request("GET", "/pages", { headers = page }).headers["access-control-allow-origin"], "https://page.example")
+  t.equal(t.request("GET", "/pages", { headers = { Origin = "https://other.example" } }).status, 403)
+  local asks = { Origin = "https://page.example", ["Access-Control-Request-Method"] = "GET" }
+  t.equal(t.request("OPTIONS", "/pages", { headers = asks }).status, 204)
+end)
+
+test("a guard", function(t)
+  t.equal(t.request("GET", "/admins").status, 401)
+  t.equal(t.request("GET", "/admins", { token = { sub = "ada", roles = { "editor" } } }).status, 403)
+  t.equal(t.request("GET", "/admins", { token = { sub = "ada", roles = { "owner" } } }).body, "in")
+  t.equal(solidb.auth.user().authenticated, false) -- a test is nobody
+end)

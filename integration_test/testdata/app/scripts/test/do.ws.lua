@@ -1,5 +1,6 @@
 -- Runs commands {"id":1,"call":"solidb.ws.send","args":["x"]} and tells what else it hears as {"type":…,"event":…}.
 local functions = require("lib.functions")
+functions.require(request.query.require)
 
 while true do
   local msg, kind, binary = solidb.ws.recv_any()
@@ -13,6 +14,9 @@ while true do
     local command = json.decode(msg)
     if command.bad then
       solidb.ws.send(require("lib.bad")[command.bad]().send)
+    elseif command.require then
+      functions.require(command.require)
+      solidb.ws.send({ reply = command.id, results = { true } })
     elseif command.request then
       solidb.ws.send({ reply = command.id, results = { request } })
     else

@@ -30,6 +30,7 @@ type App struct {
 	Dir  string
 
 	routes  []*Route
+	jobs    []*Job
 	trees   map[string]*tree[Route]   // by method
 	files   map[string]*handlerFile   // that routes name, by path
 	modules map[string]*luavm.Program // of handlers/ and lib/, by path
@@ -89,6 +90,15 @@ func (a *App) Routes() []Route {
 	out := make([]Route, len(a.routes))
 	for i, r := range a.routes {
 		out[i] = *r
+	}
+	return out
+}
+
+// Jobs lists the jobs in the order of config/routes.lua.
+func (a *App) Jobs() []Job {
+	out := make([]Job, len(a.jobs))
+	for i, j := range a.jobs {
+		out[i] = *j
 	}
 	return out
 }
@@ -192,21 +202,25 @@ func (l *loader) routes() {
 	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule, Data: l.app})
 	defer vm.Close()
 	vm.SetGlobal("env", luavm.Func(envFunction))
-	for _, m := range routerMethods {
-		vm.SetGlobal(m.function, luavm.Func(func(s *lua.LState) int {
+	define := func(function string, f func(place string, args []lua.LValue)) {
+		vm.SetGlobal(function, luavm.Func(func(s *lua.LState) int {
 			args := make([]lua.LValue, s.GetTop())
 			for i := range args {
 				args[i] = s.Get(i + 1)
 			}
-			r.register(strings.TrimSuffix(strings.TrimSpace(s.Where(1)), ":"), m.function, m.method, args)
+			f(strings.TrimSuffix(strings.TrimSpace(s.Where(1)), ":"), args)
 			return 0
 		}))
 	}
+	for _, m := range routerMethods {
+		define(m.function, func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) })
+	}
+	define("every", r.every)
 	if _, err := vm.Run(program); err != nil {
 		l.problems = append(l.problems, err)
 	}
 	l.problems = append(l.problems, r.problems...)
-	l.app.routes = r.routes
+	l.app.routes, l.app.jobs = r.routes, r.jobs
 	for _, route := range r.routes {
 		if route.Options.Auth && !l.app.load.HasKeys {
 			l.problem(route.place, "%s %s has auth = true, but no key can check tokens: set --jwt-secret, --jwt-public-key or --jwks-url", route.Method, route.Path)
@@ -214,7 +228,18 @@ func (l *loader) routes() {
 	}
 }
 
-// handlers runs every handler file once and looks for the functions that routes name.
+// endpoints are the functions that routes and jobs name.
+func (a *App) endpoints() (all []*endpoint) {
+	for _, r := range a.routes {
+		all = append(all, &r.endpoint)
+	}
+	for _, j := range a.jobs {
+		all = append(all, &j.endpoint)
+	}
+	return all
+}
+
+// handlers runs every handler file once and looks for the functions that routes and jobs name.
 func (l *loader) handlers() {
 	ran := map[string]*luavm.VM{}
 	defer func() {
@@ -224,33 +249,33 @@ func (l *loader) handlers() {
 			}
 		}
 	}()
-	for _, route := range l.app.routes {
-		program := l.app.modules[route.file]
+	for _, e := range l.app.endpoints() {
+		program := l.app.modules[e.file]
 		if program == nil {
-			if _, ok := l.app.broken[route.file]; !ok {
-				l.problem(route.place, "%s %s: the file %s does not exist", route.Method, route.Path, route.file)
+			if _, ok := l.app.broken[e.file]; !ok {
+				l.problem(e.place, "%s: the file %s does not exist", e.what, e.file)
 			}
 			continue
 		}
-		f := l.app.files[route.file]
+		f := l.app.files[e.file]
 		if f == nil {
-			f = &handlerFile{path: route.file, source: l.sources[route.file], program: program}
-			l.app.files[route.file] = f
-			ran[route.file] = l.run(f)
+			f = &handlerFile{path: e.file, source: l.sources[e.file], program: program}
+			l.app.files[e.file] = f
+			ran[e.file] = l.run(f)
 		}
-		vm := ran[route.file]
+		vm := ran[e.file]
 		if vm == nil {
 			continue
 		}
-		fn := handlerFunction(vm, route.fn)
+		fn := handlerFunction(vm, e.fn)
 		if fn == nil {
-			l.problem(route.place, "%s %s: %s has no function %q", route.Method, route.Path, route.file, route.fn)
+			l.problem(e.place, "%s: %s has no function %q", e.what, e.file, e.fn)
 			continue
 		}
-		route.index = f.index(route.fn)
-		route.used = useAll
+		e.index = f.index(e.fn)
+		e.used = useAll
 		if fn.Proto.SourceName == f.path { // not one from a required file
-			route.used = fieldsUsed(f.source, fn.Proto)
+			e.used = fieldsUsed(f.source, fn.Proto)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Redis   Redis          // for store; required
 	Keys    redisconn.Keys
 	Scripts *Scripts // registered scripts; nil: none
+	Periods Periods  // which node runs a job; nil: jobs do not run
 
 	Gate        *luavm.Gate    // nil: one of its own with a place for each core
 	Limits      luavm.Limits   // of every run; zero fields: luavm's defaults
@@ -74,7 +75,7 @@ func (nobody) Renew(context.Context, string, string) (auth.Identity, error) {
 
 // Observer is told what handlers do, for metrics. Its methods are called from many goroutines and must not block.
 type Observer interface {
-	// Ran is called after each turn of an event handler, each HTTP handler and each connection script.
+	// Ran is called after each turn of an event handler, each HTTP handler, each job and each connection script.
 	Ran(kind RunKind, route string, took time.Duration)
 	// Failed is called for each failure that is counted.
 	Failed(f Failure)
@@ -94,13 +95,14 @@ const (
 	RunTimer      RunKind = "timer"
 	RunDisconnect RunKind = "disconnect"
 	RunHTTP       RunKind = "http"
+	RunJob        RunKind = "job"
 	RunScript     RunKind = "script"
 )
 
 // Failure is one failed run or action.
 type Failure struct {
 	Kind    RunKind
-	Route   string // "/ws/chat", "WS _system/chat"
+	Route   string // "/ws/chat", "WS _system/chat", the name of a job
 	Version int64  // of a registered script
 	File    string // "" when unknown
 	Line    int    // 0 when unknown

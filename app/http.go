@@ -283,50 +283,62 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	if h.script != nil && h.script.err != nil {
 		return answer{}, h.script.err
 	}
-	wk, err := h.pool.get(nil, s.callers.of(req.addr).rank(s.now()), t)
-	if err != nil {
-		return answer{}, err
-	}
-	before := wk.vm.Spent()
-	defer func() {
-		s.callers.add(req.addr, s.now(), wk.vm.Spent()-before)
-		h.pool.put(wk)
-	}()
-	if err := t.begin(); err != nil {
-		return answer{}, err
-	}
-	wk.call = call{server: s, app: h.app, pool: h.pool, heavy: wk.heavy, route: h.route, user: req.user, allow: allow,
-		turn: t, calls: &overload.Limiter{}, lines: lines}
-	defer wk.call.fetches.close()
-	vm := wk.vm
-	defer catch(vm, &err)
-	vm.Data = &wk.call
-	vm.BeginTurn(nil)
-	defer func() {
-		vm.EndTurn()
-		vm.Data = nil
-	}()
-	table := requestTable(vm, req)
-	if _, err := vm.Call1(wk.setRequest, table); err != nil {
-		return answer{}, err
-	}
-	var v lua.LValue
-	if h.script != nil {
-		v = lua.LNil
-		var results []lua.LValue
-		if results, err = vm.Run(h.script.program); len(results) > 0 {
-			v = results[0]
+	c := call{server: s, app: h.app, route: h.route, user: req.user, allow: allow, turn: t, calls: &overload.Limiter{},
+		lines: lines}
+	took, err := s.onWorker(h.pool, s.callers.of(req.addr).rank(s.now()), c, func(wk *worker) (err error) {
+		vm := wk.vm
+		table := requestTable(vm, req)
+		if _, err := vm.Call1(wk.setRequest, table); err != nil {
+			return err
 		}
-	} else {
-		v, err = vm.Call1(wk.fns[h.index], table)
-	}
+		var v lua.LValue
+		if h.script != nil {
+			v = lua.LNil
+			var results []lua.LValue
+			if results, err = vm.Run(h.script.program); len(results) > 0 {
+				v = results[0]
+			}
+		} else {
+			v, err = vm.Call1(wk.fns[h.index], table)
+		}
+		if err != nil {
+			return wk.call.deniedBy(err)
+		}
+		if a, err = readAnswer(v, s.cfg.Limits.Value); err != nil {
+			return &invalidReturn{err}
+		}
+		return nil
+	})
+	s.callers.add(req.addr, s.now(), took)
+	return a, err
+}
+
+// onWorker lends f a worker for a turn that is no connection's, and tells how long its Lua ran. c is what the functions
+// that f calls have to know; the turn is c's.
+func (s *Server) onWorker(p *pool, at rank, c call, f func(*worker) error) (took time.Duration, err error) {
+	w, err := p.get(nil, at, c.turn)
 	if err != nil {
-		return answer{}, wk.call.deniedBy(err)
+		return 0, err
 	}
-	if a, err = readAnswer(v, s.cfg.Limits.Value); err != nil {
-		return answer{}, &invalidReturn{err}
+	before := w.vm.Spent()
+	defer func() {
+		took = w.vm.Spent() - before
+		p.put(w)
+	}()
+	if err := c.turn.begin(); err != nil {
+		return 0, err
 	}
-	return a, nil
+	c.pool, c.heavy = p, w.heavy
+	w.call = c
+	defer w.call.fetches.close()
+	defer catch(w.vm, &err)
+	w.vm.Data = &w.call
+	w.vm.BeginTurn(nil)
+	defer func() {
+		w.vm.EndTurn()
+		w.vm.Data = nil
+	}()
+	return 0, f(w)
 }
 
 // failedHTTP reports a failed handler and answers 500, or 401 and 403 for what the client may not.

@@ -91,7 +91,7 @@ func wsCount(l *lua.LState) int {
 // session is the current connection's; it raises where there is none.
 func (c *call) session(a args) *hub.Session {
 	if c.sess == nil {
-		a.fail("there is no current connection in an HTTP handler")
+		a.fail("there is no current connection in an HTTP handler or a job")
 	}
 	return c.sess
 }

@@ -14,6 +14,12 @@ func (s *Server) Measure(to metrics.Scrape) {
 		"Time that VMs have waited for a core, all together.", now.GateWaited.Seconds())
 	to.Gauge("rollcall_lua_memory_bytes",
 		"What Lua of all connections holds, an estimate; --script-memory bounds it.", float64(now.Memory))
+	for _, c := range s.jobs.counted() {
+		to.Counter("rollcall_job_periods_total",
+			"Periods of jobs, by what came of them on this node: ran here (ran) or on another node (elsewhere), were left out "+
+				"(unsure, busy, late), or Redis did not answer (failed).",
+			float64(c.Periods), "job", c.Job, "outcome", string(c.Outcome))
+	}
 	to.Counter("rollcall_log_lines_dropped_total",
 		"Log lines of handlers and scripts that were dropped.", float64(now.Dropped))
 }

@@ -132,7 +132,7 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	}
 	n.sockets = wsconn.NewServer(o.ws, nil)
 	cfg := Config{App: a, Hub: n.hub, Sockets: n.sockets, Redis: n.client, Keys: n.client.Keys(), Scripts: n.scripts,
-		Node: process, Observer: n.seen, Log: log, Reload: 20 * time.Millisecond}
+		Node: process, Periods: cl, Observer: n.seen, Log: log, Reload: 20 * time.Millisecond}
 	if o.config != nil {
 		o.config(&cfg)
 	}

@@ -21,11 +21,17 @@ type Route struct {
 	Options Options
 
 	pattern pattern
-	place   string // "config/routes.lua:3"
-	file    string // "handlers/websocket.lua"
-	fn      string // "chat_handler"
-	index   int    // of the function in each VM of the app
-	used    fieldSet
+	endpoint
+}
+
+// endpoint is the function that a line of config/routes.lua names.
+type endpoint struct {
+	what  string // for messages: "WS /ws/chat"
+	place string // "config/routes.lua:3"
+	file  string // "handlers/websocket.lua"
+	fn    string // "chat_handler"
+	index int    // of the function in each VM of the app
+	used  fieldSet
 }
 
 // Options are a route's third argument (SPEC 1.2).
@@ -69,6 +75,7 @@ var routerMethods = []struct{ function, method string }{
 type router struct {
 	routes   []*Route
 	trees    map[string]*tree[Route] // by method
+	jobs     []*Job
 	problems []error
 }
 
@@ -107,7 +114,8 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 		r.problem(place, "%s: %s is Rollcall's own, no route can be there", call, name)
 		return
 	}
-	route := &Route{Method: method, Path: string(path), Handler: string(handler), pattern: p, place: place}
+	route := &Route{Method: method, Path: string(path), Handler: string(handler), pattern: p,
+		endpoint: endpoint{what: method + " " + string(path), place: place}}
 	if route.file, route.fn, err = splitHandler(string(handler)); err != nil {
 		r.problem(place, "%s: %v", call, err)
 		return

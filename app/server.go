@@ -20,11 +20,12 @@ type Server struct {
 
 	current  atomic.Pointer[instance]
 	table    atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
-	running  sync.WaitGroup              // connection scripts
+	running  sync.WaitGroup              // connection scripts, due timers and jobs
 	scripts  atomic.Int64                // of them
 	runs     atomic.Int64                // turns and connection scripts that have ended
 	expiry   *alarms                     // of tokens, by the wall clock
-	alarms   *alarms                     // of timers, by the monotonic clock
+	alarms   *alarms                     // of timers and jobs, by the monotonic clock
+	jobs     *jobs
 	overseer *overseer
 	lines    *lines
 	callers  callers
@@ -54,6 +55,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.current.Store(s.newInstance(cfg.App))
 	s.began = time.Now().Add(-time.Hour)
 	s.expiry, s.alarms = newAlarms(), newAlarms()
+	s.jobs = newJobs(s)
 	s.overseer = newOverseer(cfg.TurnTimeout)
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
@@ -66,16 +68,21 @@ func NewServer(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
+	s.jobs.use(s.current.Load())
 	return s, nil
 }
 
-// Close waits for all connection scripts and the watcher. Connections have been closed before (wsconn.Server.Close);
+// StopJobs lets this node ask for no more periods of jobs, since it is about to go. What runs goes on.
+func (s *Server) StopJobs() { s.jobs.stop() }
+
+// Close waits for all connection scripts, jobs and the watcher. Connections have been closed before (wsconn.Server.Close);
 // scripts then have nothing to wait for, and those that go on are ended.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		if s.watch != nil {
 			s.watch.Close()
 		}
+		s.jobs.stop()
 		s.expiry.close()
 		s.alarms.close()
 	})

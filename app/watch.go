@@ -116,6 +116,8 @@ func (s *Server) reload() {
 		}
 		return
 	}
-	s.current.Store(s.newInstance(a))
+	in := s.newInstance(a)
+	s.current.Store(in)
+	s.jobs.use(in)
 	s.cfg.Log.Info("app loaded again", "app", a.Name)
 }

@@ -107,6 +107,7 @@ type Cluster struct {
 
 	mu    sync.Mutex
 	lease lease
+	clock redisClock
 }
 
 // New makes a cluster member that does nothing until Start.
@@ -348,6 +349,9 @@ func (c *Cluster) heartbeat(ctx context.Context, inc, how string) (deadline int6
 	deadline, ok := res.(int64)
 	if !ok {
 		return 0, fmt.Errorf("unexpected answer %T", res)
+	}
+	if deadline != 0 {
+		c.learn(deadline - c.cfg.TTL.Milliseconds())
 	}
 	return deadline, nil
 }

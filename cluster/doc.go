@@ -1,5 +1,5 @@
 // Package cluster keeps this node's place among the nodes: its lease in Redis, the registry of live nodes, the reaper
-// of dead ones, and calls from node to node.
+// of dead ones, calls from node to node, and which node has a period of a job.
 //
 // It owns the keys {nodes}… and the topics t:node:…. It runs one goroutine that beats (renews the lease, reads the
 // registry, sends itself an echo), one that reaps, and a bounded number for calls that answer. It never touches

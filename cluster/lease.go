@@ -42,6 +42,7 @@ type lease struct {
 	gen      int       // of the incarnation; 0: none yet
 	name     string    // of the incarnation, "" before the first
 	lost     bool      // the present incarnation is of no use any more
+	began    int64     // when the incarnation was registered, ms of the Redis clock
 	deadline int64     // ms of the Redis clock
 	sent     time.Time // when the last answered heartbeat was sent
 	since    time.Time // since when the lease was held without doubt
@@ -73,6 +74,7 @@ func (l lease) heldFor(now time.Time) time.Duration {
 func (l lease) registered(sent time.Time, deadline int64) lease {
 	l.lost, l.deadline, l.sent = false, deadline, sent
 	l.since = sent
+	l.began = deadline - l.ttl.Milliseconds()
 	return l
 }
 

@@ -20,6 +20,7 @@ func TestScripts(t *testing.T) {
 		{"a lease is taken and renewed", testHeartbeat},
 		{"the overdue are declared dead", testDeclare},
 		{"an incarnation ends", testEnd},
+		{"a period of a job is won once", testPeriod},
 	}
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		for i, test := range tests {

@@ -104,10 +104,8 @@ func (s *Session) act(ctx context.Context, a Action) error {
 			return ErrNoRoom
 		}
 		return s.h.Broadcast(ctx, channel, a.Value, s.id)
-	case ActionBroadcastChannel:
-		return s.h.Broadcast(ctx, a.Channel, a.Value, s.id)
-	case ActionBroadcast:
-		return s.h.BroadcastAll(ctx, a.Value)
+	case ActionBroadcastChannel, ActionBroadcast:
+		return s.h.act(ctx, a, s.id)
 	case ActionAfter:
 		if s.setTimer == nil {
 			return ErrNoTimers
@@ -117,6 +115,28 @@ func (s *Session) act(ctx context.Context, a Action) error {
 		s.conn.Close(a.Code, a.Reason)
 	}
 	return nil
+}
+
+// Do runs validated broadcasts that no connection makes, one after another. One that fails does not keep the ones after
+// it from running; an action of another kind fails.
+func (h *Hub) Do(ctx context.Context, actions []Action) (errs []ActionError) {
+	for _, a := range actions {
+		if err := h.act(ctx, a, ""); err != nil {
+			errs = append(errs, ActionError{a, err})
+		}
+	}
+	return errs
+}
+
+// act runs an action that needs no connection; sender is whose it is, "" for nobody's.
+func (h *Hub) act(ctx context.Context, a Action, sender string) error {
+	switch a.Kind {
+	case ActionBroadcastChannel:
+		return h.Broadcast(ctx, a.Channel, a.Value, sender)
+	case ActionBroadcast:
+		return h.BroadcastAll(ctx, a.Value)
+	}
+	return ErrNoConnection
 }
 
 // Send sends to this client only.

@@ -25,6 +25,7 @@ var (
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
 	ErrBadID        = errors.New("not a connection id (a UUID)")
+	ErrNoConnection = errors.New("there is no connection for it")
 	ErrNoTimers     = errors.New("this connection has no timers")
 	ErrGone         = errors.New("this connection is closed")
 	ErrUnavailable  = errors.New("cannot reach Redis")

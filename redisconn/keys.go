@@ -42,6 +42,11 @@ func (k Keys) NodeChannels(inc string) string { return k.prefix + "{nodes}:" + i
 // Claim is the short-lived key that spares reapers double work on one incarnation.
 func (k Keys) Claim(inc string) string { return k.prefix + "{nodes}:" + inc + ":claim" }
 
+// JobClaim is when a period of a job was last claimed by a node, in ms of the Redis clock. It lies beside the leases.
+func (k Keys) JobClaim(app, job string) string {
+	return k.prefix + "{nodes}:job:" + appEscaper.Replace(app) + ":" + job
+}
+
 // Head is a hash: epoch and seq of the channel's presence.
 func (k Keys) Head(channel string) string { return k.prefix + "p:{" + escape(channel) + "}" }
 

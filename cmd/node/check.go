@@ -19,7 +19,8 @@ func (c *checkCmd) Run(k *kong.Kong, env app.Env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(k.Stdout, "%s is right: %d routes, %d scripts\n", c.App, len(a.Routes()), len(a.ScriptFiles()))
+	_, err = fmt.Fprintf(k.Stdout, "%s is right: %d routes, %d scripts, %d jobs\n", c.App, len(a.Routes()),
+		len(a.ScriptFiles()), len(a.Jobs()))
 	return err
 }
 

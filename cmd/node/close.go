@@ -22,6 +22,7 @@ const restartReason = "the node restarts; connect again"
 // lease.
 func (n *node) close() {
 	n.draining.Store(true)
+	n.app.StopJobs()
 	n.log.Info("draining", "connections", n.sockets.Len(), "over", n.cfg.drain)
 	within := n.cfg.drain + afterDrain
 	if n.cfg.endsAtOnce {

@@ -143,7 +143,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(cfg))
 	n.egress = egress.New(egress.Config{Allow: cfg.httpAllow, Agent: "Rollcall"})
 	n.app, err = app.NewServer(app.Config{
-		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
+		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts, Periods: n.cluster,
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(
 			cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
 		Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota, Memory: n.memoryOfScripts,

@@ -3,6 +3,7 @@ package stories
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"rollcall/testkit/nodetest"
@@ -28,6 +29,7 @@ var eventStories = []entry{
 	{"after", "an event of type timer with name, data for this connection; the same name replaces; cancel",
 		(*story).afterTimers},
 	{"after-limits", "16 a connection; ends with it", (*story).afterLimits},
+	{"every", "on one node of the cluster, at most once a period; may return broadcast_channel", (*story).everyPeriod},
 	{"close", "closes after the other actions; without a code: 1000", (*story).closeAction},
 	{"refuse", "A connect handler that raises, or returns close, refuses the connection (close 1011, or the given code)",
 		(*story).refuse},
@@ -418,6 +420,43 @@ func (s *story) afterLimits() {
 	c.Act(`{"after":{"name":"never","ms":60000}}`)
 	c.Leave(1000, "")
 	watcher.Expect("gone")
+}
+
+// everyPeriod listens to the job of the test app, on all nodes.
+func (s *story) everyPeriod() {
+	var clients []*nodetest.Client
+	for node := range s.Addrs {
+		c := s.events(node)
+		c.Act(`{"join":"job tick"}`)
+		clients = append(clients, c)
+	}
+	runs := make([][]int64, len(clients))
+	for i, c := range clients {
+		for len(runs[i]) < 4 {
+			var event struct {
+				Type, Name string
+				At         int64
+			}
+			s.decode(c.Next(), &event)
+			s.same("type and name", event.Type+" "+event.Name, "job tick")
+			runs[i] = append(runs[i], event.At)
+		}
+	}
+	for i, got := range runs {
+		for j := 1; j < len(got); j++ {
+			if got[j]/1000 <= got[j-1]/1000 {
+				s.Errorf("two runs of one period: %v", got)
+			}
+		}
+		for got[0] < runs[0][0] { // it has joined earlier
+			got = got[1:]
+		}
+		for j, at := range got[:len(got)-1] {
+			if !slices.Contains(runs[0], at) && at <= runs[0][len(runs[0])-1] {
+				s.Errorf("client %d heard of run %d at %d, the first one of %v", i, j, at, runs[0])
+			}
+		}
+	}
 }
 
 func (s *story) maxMessage() {

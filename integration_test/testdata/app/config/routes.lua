@@ -23,3 +23,5 @@ router_get("/pages/:kind", "http#answer", { cors = { "*" } })
 router_put("/pages/:kind", "http#answer")
 router_delete("/pages/keyed", "http#echo", { cors = { "https://page.example" }, api_key = "publish" })
 router_patch("/pages/user", "http#echo", { cors = { "https://page.example" } })
+
+every("tick", { seconds = 1 }, "jobs#tick")

@@ -99,7 +99,16 @@ func actionKind(k lua.LValue) (hub.ActionKind, error) {
 			return kind, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown action %q", string(name))
+	return 0, fmt.Errorf("unknown action %q%s", string(name), orMeant(string(name), actionNames()))
+}
+
+// actionNames are the keys of an action table.
+func actionNames() []string {
+	names := make([]string, len(actionKinds))
+	for i, kind := range actionKinds {
+		names[i] = kind.String()
+	}
+	return names
 }
 
 func (r *actionReader) readAction(kind hub.ActionKind, v lua.LValue) error {

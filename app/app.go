@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/app/lint"
 	"rollcall/luavm"
 )
 
@@ -54,12 +57,24 @@ type handlerFile struct {
 
 // Load reads an app folder. All that is wrong with it is listed, each with its place; then there is no App.
 func Load(dir string, o LoadOptions) (*App, []error) {
+	l, err := loadFolder(dir, o)
+	switch {
+	case err != nil:
+		return nil, []error{err}
+	case len(l.problems) > 0:
+		return nil, l.problems
+	}
+	return l.app, nil
+}
+
+// loadFolder reads an app folder as far as that is possible.
+func loadFolder(dir string, o LoadOptions) (*loader, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, []error{err}
+		return nil, err
 	}
 	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
-		return nil, []error{fmt.Errorf("%w: %s", ErrMissing, dir)}
+		return nil, fmt.Errorf("%w: %s", ErrMissing, dir)
 	}
 	a := &App{Name: o.Name, Dir: abs, load: o, files: map[string]*handlerFile{},
 		static: static{filepath.Join(abs, "public")}}
@@ -71,10 +86,7 @@ func Load(dir string, o LoadOptions) (*App, []error) {
 	l.routes()
 	l.handlers()
 	l.scripts()
-	if len(l.problems) > 0 {
-		return nil, l.problems
-	}
-	return a, nil
+	return l, nil
 }
 
 // requestUsed is what has to be made of a script's request.
@@ -114,10 +126,12 @@ func (a *App) ScriptFiles() []ScriptName {
 
 // loader collects an app and what is wrong with it.
 type loader struct {
-	app      *App
-	fs       fs.FS
-	sources  map[string]string // of what compiled
-	problems []error
+	app     *App
+	fs      fs.FS
+	sources map[string]string // of what compiled
+	// routeGlobals are what config/routes.lua sees beside the language.
+	routeGlobals map[string]lua.LGFunction
+	problems     []error
 }
 
 func (l *loader) problem(place, format string, args ...any) {
@@ -187,35 +201,40 @@ func (a *App) findModule(name string) (*luavm.Program, error) {
 	return nil, fmt.Errorf("module '%s' not found (looked for %s)", name, strings.Join(tried, ", "))
 }
 
+// routesFile says which function serves which path.
+const routesFile = "config/routes.lua"
+
 // routes runs config/routes.lua. Without the file there are no routes.
 func (l *loader) routes() {
-	const file = "config/routes.lua"
 	r := newRouter()
 	l.app.trees = r.trees
-	if _, err := fs.Stat(l.fs, file); errors.Is(err, fs.ErrNotExist) {
+	if _, err := fs.Stat(l.fs, routesFile); errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	program := l.compile(file)
+	program := l.compile(routesFile)
 	if program == nil {
 		return
 	}
 	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule, Data: l.app})
 	defer vm.Close()
-	vm.SetGlobal("env", luavm.Func(envFunction))
+	l.routeGlobals = map[string]lua.LGFunction{"env": envFunction}
 	define := func(function string, f func(place string, args []lua.LValue)) {
-		vm.SetGlobal(function, luavm.Func(func(s *lua.LState) int {
+		l.routeGlobals[function] = func(s *lua.LState) int {
 			args := make([]lua.LValue, s.GetTop())
 			for i := range args {
 				args[i] = s.Get(i + 1)
 			}
 			f(strings.TrimSuffix(strings.TrimSpace(s.Where(1)), ":"), args)
 			return 0
-		}))
+		}
 	}
 	for _, m := range routerMethods {
 		define(m.function, func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) })
 	}
 	define("every", r.every)
+	for name, f := range l.routeGlobals {
+		vm.SetGlobal(name, luavm.Func(f))
+	}
 	if _, err := vm.Run(program); err != nil {
 		l.problems = append(l.problems, err)
 	}
@@ -253,7 +272,8 @@ func (l *loader) handlers() {
 		program := l.app.modules[e.file]
 		if program == nil {
 			if _, ok := l.app.broken[e.file]; !ok {
-				l.problem(e.place, "%s: the file %s does not exist", e.what, e.file)
+				l.problem(e.place, "%s: the file %s does not exist%s", e.what, e.file,
+					orMeant(e.file, slices.Collect(maps.Keys(l.app.modules))))
 			}
 			continue
 		}
@@ -269,10 +289,10 @@ func (l *loader) handlers() {
 		}
 		fn := handlerFunction(vm, e.fn)
 		if fn == nil {
-			l.problem(e.place, "%s: %s has no function %q", e.what, e.file, e.fn)
+			l.problem(e.place, "%s: %s has no function %q%s", e.what, e.file, e.fn, orMeant(e.fn, handlerNames(vm)))
 			continue
 		}
-		e.index = f.index(e.fn)
+		e.index, e.proto = f.index(e.fn), fn.Proto
 		e.used = useAll
 		if fn.Proto.SourceName == f.path { // not one from a required file
 			e.used = fieldsUsed(f.source, fn.Proto)
@@ -335,6 +355,30 @@ func handlerFunction(vm *luavm.VM, name string) *lua.LFunction {
 	return nil
 }
 
+// handlerNames are the functions that a handler file has.
+func handlerNames(vm *luavm.VM) (names []string) {
+	add := func(k, v lua.LValue) {
+		if fn, ok := v.(*lua.LFunction); ok && !fn.IsG {
+			names = append(names, k.String())
+		}
+	}
+	if t, ok := vm.Global(returnedTable).(*lua.LTable); ok {
+		t.ForEach(add)
+	}
+	if t, ok := vm.Global("_G").(*lua.LTable); ok {
+		t.ForEach(add)
+	}
+	return names
+}
+
+// orMeant says which of the names was meant in place of one that is not there; "" when none resembles it.
+func orMeant(name string, names []string) string {
+	if near := lint.Nearest(name, names); near != "" {
+		return fmt.Sprintf(": did you mean %q?", near)
+	}
+	return ""
+}
+
 // scripts compiles scripts/.
 func (l *loader) scripts() {
 	found, problems := scanScripts(l.fs)
@@ -350,6 +394,7 @@ func (l *loader) scripts() {
 			l.problems = append(l.problems, s.err)
 			continue
 		}
+		l.sources[f.file] = string(source)
 		l.app.scripts = append(l.app.scripts, s)
 	}
 }

@@ -3,6 +3,8 @@ package app
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -52,6 +54,12 @@ func (s *Server) period(j *job, def *Job, in *instance) JobOutcome {
 	return JobRan
 }
 
+// jobFields are those of the event that a job's handler is given; jobActions are what it may return.
+var (
+	jobFields  = []string{"type", "name", "at"}
+	jobActions = []string{hub.ActionBroadcast.String(), hub.ActionBroadcastChannel.String()}
+)
+
 // runJob calls the handler of a job and carries out what it returns. The error is one of the handler.
 func (s *Server) runJob(j *job, def *Job, in *instance, claim cluster.Claim) error {
 	t := s.newTurn(nobodyWaits{})
@@ -94,9 +102,9 @@ func readJobActions(v lua.LValue, limit int) ([]hub.Action, error) {
 		return nil, &invalidReturn{err}
 	}
 	for _, a := range r.actions {
-		if a.Kind != hub.ActionBroadcast && a.Kind != hub.ActionBroadcastChannel {
-			return nil, &invalidReturn{fmt.Errorf(
-				"%s: a job has no connection; it may return broadcast and broadcast_channel", a.Kind)}
+		if !slices.Contains(jobActions, a.Kind.String()) {
+			return nil, &invalidReturn{fmt.Errorf("%s: a job has no connection; it may return %s", a.Kind,
+				strings.Join(jobActions, " and "))}
 		}
 	}
 	return r.actions, nil

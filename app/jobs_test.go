@@ -57,7 +57,7 @@ for i = 1, 62 do every("n" .. i, { seconds = 60 }, "jobs#run") end`,
 		`config/routes.lua:14: every("a"): there is a job of this name at config/routes.lua:13`,
 		`config/routes.lua:17: every("n62"): an app has 64 jobs at most`,
 		`config/routes.lua:15: every("b"): handlers/jobs.lua has no function "none"`,
-		`config/routes.lua:16: every("c"): the file handlers/none.lua does not exist`,
+		`config/routes.lua:16: every("c"): the file handlers/none.lua does not exist: did you mean "handlers/jobs.lua"?`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -18,7 +18,7 @@ import (
 
 // solidbWS is solidb.ws of connection scripts (SPEC 1.1).
 func solidbWS() *lua.LTable {
-	return luavm.SharedTableWith(
+	return luavm.SharedTableFields(
 		map[string]lua.LGFunction{
 			"send":        scriptSend,
 			"send_binary": scriptSendBinary,
@@ -39,11 +39,13 @@ func solidbWS() *lua.LTable {
 				"list":  scriptPresenceList,
 			}, nil),
 		},
-		func(vm *luavm.VM, key string) lua.LValue {
-			if c, ok := vm.Data.(*call); ok && key == "id" {
-				return lua.LString(c.connID)
-			}
-			return lua.LNil
+		map[string]func(*luavm.VM) lua.LValue{
+			"id": func(vm *luavm.VM) lua.LValue {
+				if c, ok := vm.Data.(*call); ok {
+					return lua.LString(c.connID)
+				}
+				return lua.LNil
+			},
 		})
 }
 

@@ -31,6 +31,7 @@ type endpoint struct {
 	file  string // "handlers/websocket.lua"
 	fn    string // "chat_handler"
 	index int    // of the function in each VM of the app
+	proto *lua.FunctionProto
 	used  fieldSet
 }
 
@@ -175,6 +176,10 @@ func reserved(p pattern) string {
 	return ""
 }
 
+// optionNames are all options of routes.
+var optionNames = []string{"api_key", "auth", "cors", "max_message", "origins", "permissions", "presence",
+	"subprotocols", "token_renewal"}
+
 // parseOptions reads the options of a route; bad lists what is wrong with them.
 func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 	if v == lua.LNil {
@@ -258,8 +263,8 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				fail("permissions must be \"claims\", not %s", describe(v))
 			}
 		default:
-			fail("unknown option %q (known: api_key, auth, cors, max_message, origins, permissions, presence, subprotocols, token_renewal)",
-				string(name))
+			fail("unknown option %q%s (known: %s)", string(name), orMeant(string(name), optionNames),
+				strings.Join(optionNames, ", "))
 		}
 	}
 	return o, bad

@@ -25,8 +25,16 @@ const (
 	useAll fieldSet = 1<<iota - 1
 )
 
-var fieldNames = map[string]fieldSet{"params": useParams, "query": useQuery, "headers": useHeaders, "user": useUser,
-	"path": usePath, "remote_addr": useAddr, "state": useState, "connection_id": useID}
+// eventFields are all fields that an event can have, requestFields those of a request; 0: it costs nothing to make.
+var (
+	eventFields = map[string]fieldSet{"type": 0, "message": 0, "binary": 0, "code": 0, "reason": 0, "error": 0,
+		"name": 0, "data": 0,
+		"params": useParams, "query": useQuery, "headers": useHeaders, "user": useUser, "path": usePath,
+		"remote_addr": useAddr, "state": useState, "connection_id": useID}
+	requestFields = map[string]fieldSet{"method": 0, "is_websocket": 0, "body": 0,
+		"params": useParams, "query": useQuery, "headers": useHeaders, "user": useUser, "path": usePath,
+		"remote_addr": useAddr}
+)
 
 // fieldsUsed finds out what a handler looks at: when its argument is only ever used as argument.name, these names, else
 // (it is handed on, iterated, assigned, …) all.
@@ -39,7 +47,7 @@ func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 	if len(f.found.ParList.Names) == 0 {
 		return 0
 	}
-	u := usage{name: f.found.ParList.Names[0]}
+	u := usage{name: f.found.ParList.Names[0], fields: eventFields}
 	w = visitor{ident: u.ident, attr: u.attr}
 	w.stmts(f.found.Stmts)
 	if u.escapes || w.unknown {
@@ -51,7 +59,7 @@ func fieldsUsed(source string, fn *lua.FunctionProto) fieldSet {
 // requestUsed finds out in the same way what a script looks at of its global request. Without the script's modules:
 // they see the same global (App.wholeRequest).
 func requestUsed(source string) fieldSet {
-	u := usage{name: "request"}
+	u := usage{name: "request", fields: requestFields}
 	w := visitor{ident: func(name string) { u.escapes = u.escapes || name == "request" || name == "_G" }, attr: u.attr}
 	if !w.source(source) || u.escapes {
 		return useAll
@@ -81,6 +89,7 @@ func (f *finder) look(e *ast.FunctionExpr) {
 // usage watches one name.
 type usage struct {
 	name    string
+	fields  map[string]fieldSet
 	used    fieldSet
 	escapes bool
 }
@@ -96,7 +105,7 @@ func (u *usage) attr(e *ast.AttrGetExpr) bool {
 	if !ok1 || !ok2 || object.Value != u.name {
 		return false
 	}
-	u.used |= fieldNames[key.Value]
+	u.used |= u.fields[key.Value]
 	return true
 }
 

@@ -52,7 +52,23 @@ func SharedTable(functions map[string]lua.LGFunction, values map[string]lua.LVal
 // none. Fields found that way are not iterated.
 func SharedTableWith(functions map[string]lua.LGFunction, values map[string]lua.LValue,
 	field func(vm *VM, key string) lua.LValue) *lua.LTable {
-	t := SharedTable(functions, values)
+	return sharedWith(SharedTable(functions, values), field, nil)
+}
+
+// SharedTableFields is SharedTableWith for fields whose names are known.
+func SharedTableFields(functions map[string]lua.LGFunction, values map[string]lua.LValue,
+	fields map[string]func(vm *VM) lua.LValue) *lua.LTable {
+	return sharedWith(SharedTable(functions, values), func(vm *VM, key string) lua.LValue {
+		if f := fields[key]; f != nil {
+			return f(vm)
+		}
+		return lua.LNil
+	}, slices.Collect(maps.Keys(fields)))
+}
+
+// sharedWith adds fields that are worked out; names are all there can be, nil when
+// that is not known.
+func sharedWith(t *lua.LTable, field func(vm *VM, key string) lua.LValue, names []string) *lua.LTable {
 	content, _ := contentOf(t)
 	mt := frozen(map[string]lua.LValue{"__newindex": refusal, "__index": Func(func(L *lua.LState) int {
 		key, ok := L.Get(2).(lua.LString)
@@ -63,9 +79,37 @@ func SharedTableWith(functions map[string]lua.LGFunction, values map[string]lua.
 		L.Push(field(Of(L), string(key)))
 		return 1
 	})})
+	if names != nil {
+		mt.RawSet(workedOut, Strings(names))
+	}
 	mt.Metatable = sharedMark
 	content.Metatable = mt
 	return t
+}
+
+// workedOut is the key of the names of fields that are worked out.
+const workedOut = lua.LString("(fields)")
+
+// Members lists what a table of a library has, by name; a field that is worked
+// out is LNil. known: there can be no others. It is for tools that look at the
+// text of scripts.
+func Members(t *lua.LTable) (members map[string]lua.LValue, known bool) {
+	content, _ := contentOf(t)
+	members, known = map[string]lua.LValue{}, true
+	content.ForEach(func(k, v lua.LValue) { members[k.String()] = v })
+	if mt, ok := content.Metatable.(*lua.LTable); ok && mt.RawGetString("__index") != lua.LNil {
+		names, ok := mt.RawGet(workedOut).(*lua.LTable)
+		if known = ok; known {
+			names.ForEach(func(_, name lua.LValue) { members[name.String()] = lua.LNil })
+		}
+	}
+	return members, known
+}
+
+// Globals lists what a library has, as Members does.
+func (l *Library) Globals() map[string]lua.LValue {
+	globals, _ := Members(l.content)
+	return globals
 }
 
 // shared makes the empty table that stands for content that nobody may write:

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 )
 
@@ -27,13 +28,23 @@ func (p *Program) Name() string { return p.name }
 // line breaks and colons. The error is a *CompileError. Bytecode is refused,
 // and so is source that would take the compiler too deep or too long.
 func Compile(name, source string) (p *Program, err error) {
-	defer func() {
-		// The parser has ways to panic.
-		if r := recover(); r != nil {
-			p, err = nil, &CompileError{File: name, Message: fmt.Sprintf("cannot be compiled: %v", r)}
-		}
-	}()
+	defer recovered(name, &err)
 	useLibrary()
+	chunk, err := Parse(name, source)
+	if err != nil {
+		return nil, err
+	}
+	proto, err := generate(name, chunk)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{name: name, proto: proto}, nil
+}
+
+// Parse gives the syntax tree that Compile makes its code of. The error is a
+// *CompileError.
+func Parse(name, source string) (chunk []ast.Stmt, err error) {
+	defer recovered(name, &err)
 	if len(source) > maxSource {
 		return nil, &CompileError{File: name, Message: fmt.Sprintf("longer than %d bytes", maxSource)}
 	}
@@ -47,15 +58,17 @@ func Compile(name, source string) (p *Program, err error) {
 		}
 		source = source[end:]
 	}
-	chunk, err := parse.Parse(strings.NewReader(source), name)
-	if err != nil {
+	if chunk, err = parse.Parse(strings.NewReader(source), name); err != nil {
 		return nil, compileError(name, source, err)
 	}
-	proto, err := generate(name, chunk)
-	if err != nil {
-		return nil, err
+	return chunk, nil
+}
+
+// recovered is deferred: the parser has ways to panic.
+func recovered(name string, err *error) {
+	if r := recover(); r != nil {
+		*err = &CompileError{File: name, Message: fmt.Sprintf("cannot be compiled: %v", r)}
 	}
-	return &Program{name: name, proto: proto}, nil
 }
 
 // compileError makes our shape of the parser's errors.

@@ -169,19 +169,24 @@ func scriptMemory(cfg *Config) int64 {
 	return overload.MemoryLimit() / 4
 }
 
-// loadApp loads the app folder; its errors are listed, one a line.
+// loadApp loads the app folder.
 func loadApp(cfg *Config, hasKeys bool) (*app.App, error) {
 	if cfg.inside != nil {
 		return cfg.inside.app, nil
 	}
-	a, problems := app.Load(cfg.App, app.LoadOptions{HasKeys: hasKeys, Env: cfg.env})
-	if len(problems) == 0 {
+	return loadFolder(cfg.App, app.LoadOptions{HasKeys: hasKeys, Env: cfg.env})
+}
+
+// loadFolder loads an app; its errors are listed, one a line.
+func loadFolder(dir string, o app.LoadOptions) (*app.App, error) {
+	a, problems := app.Load(dir, o)
+	switch {
+	case len(problems) == 0:
 		return a, nil
+	case errors.Is(problems[0], app.ErrMissing):
+		return nil, usagef("%v", problems[0])
 	}
-	if errors.Is(problems[0], app.ErrMissing) {
-		return nil, usagef("--app: %v", problems[0])
-	}
-	return nil, fmt.Errorf("the app has %d errors:\n%w", len(problems), errors.Join(problems...))
+	return nil, fmt.Errorf("%s has %s:\n%w", dir, count(len(problems), "error"), errors.Join(problems...))
 }
 
 // openRedis connects to Redis; while it cannot be reached, the node waits for it.

@@ -29,8 +29,8 @@ type testCmd struct {
 	match *regexp.Regexp
 }
 
-// errTold is the error of tests that failed, of which all is said.
-var errTold = errors.New("tests failed")
+// errTold is the error of a command that has said all there is to say: tests that failed, an app with mistakes.
+var errTold = errors.New("all is said")
 
 // inside is what a node in a test has instead of sockets, and the app that was loaded for all of them.
 type inside struct {
@@ -81,7 +81,7 @@ func (c *testCmd) Run(ctx context.Context, k *kong.Kong, env app.Env) (err error
 
 // once loads the app and runs its tests; the error says that not all passed.
 func (c *testCmd) once(out io.Writer, env app.Env) error {
-	loaded, err := checkApp(c.App, env)
+	loaded, err := loadFolder(c.App, app.LoadOptions{HasKeys: true, Env: env})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-var updateGolden = flag.Bool("update", false, "write what apps whose tests fail print to testdata")
+var updateGolden = flag.Bool("update", false, "write to testdata what is printed of apps with mistakes and failing tests")
 
 // rollcall runs a command line as main does.
 func rollcall(args ...string) (code int, stdout, stderr string) {
@@ -53,24 +53,11 @@ func TestTestsThatPass(t *testing.T) {
 // SPEC 11: "a failure shows the frames that came; exit 1". What it shows, word for word: go test ./cmd/node -run
 // TestTestsThatFail -update.
 func TestTestsThatFail(t *testing.T) {
-	const golden = "testdata/failing/output.txt"
 	code, stdout, stderr := rollcall("test", "testdata/failing")
 	if code != 1 || stderr != "" {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
-	got := masked(stdout)
-	if *updateGolden {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s has\n%s\nit printed\n%s", golden, want, got)
-	}
+	golden(t, "testdata/failing/output.txt", masked(stdout))
 }
 
 // SPEC 11: "--run REGEXP", of file and name.
@@ -143,7 +130,7 @@ func TestTestCommandSaysNo(t *testing.T) {
 		filepath.Join(empty, "nowhere"): "2 rollcall: the app folder does not exist: ",
 		empty:                           "1 rollcall: there are no tests: write a file " + empty + "/test/app_test.lua\n",
 		broken: "1 rollcall: " + broken +
-			" has 1 errors:\nconfig/routes.lua:1: GET /a: the file handlers/none.lua does not exist\n",
+			" has 1 error:\nconfig/routes.lua:1: GET /a: the file handlers/none.lua does not exist\n",
 	} {
 		if code, stdout, stderr := rollcall("test", dir); !strings.HasPrefix(fmt.Sprint(code, " ", stderr), want) ||
 			stdout != "" {

@@ -27,34 +27,8 @@ var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"},
 		}
 	}}
 
-// testingPage is docs/testing.md: each of its listings is the file that its first line names.
-var testingPage = Page{File: "testing.md", Before: func(t *testing.T, _ []string, dir string) {
-	text, err := os.ReadFile(filepath.Join(root, "docs", "testing.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks, err := blocksOf(string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range blocks {
-		if b.lang != "lua" {
-			continue
-		}
-		first, _, _ := strings.Cut(b.text, "\n")
-		name, ok := strings.CutPrefix(first, "-- myapp/")
-		if !ok {
-			t.Fatalf("docs/testing.md:%d: the listing does not begin with the name of its file", b.line)
-		}
-		file := filepath.Join(dir, "myapp", name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(b.text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}}
+// testingPage is docs/testing.md, with an app of its own.
+var testingPage = Page{File: "testing.md", Listings: true}
 
 // What the docs tell a reader to type works, and prints what they show.
 func TestPages(t *testing.T) {

@@ -12,6 +12,9 @@
 //   - ```sh background is a block that does not end (`rollcall --dev`). The next one is run when the node that it
 //     starts is ready; all of them are ended, by SIGTERM, after the page.
 //   - Variables such as $KEY come from Page.Env.
+//   - With Page.Listings, a block of another language is a file, whose name its first line says in a comment
+//     (-- myapp/handlers/room.lua, # myapp/compose.yml, <!-- myapp/public/index.html -->). It is written,
+//     in the folder of the first block, when the page comes to it, in place of what was there.
 //   - When the next block of the page is ```json or ```text, it is what the commands print. ```json compares documents,
 //     one after another, whatever their spacing; ```text compares lines. "…" stands for anything inside a string or a
 //     line, a member "…" for any further members of an object, an element "…" for any further elements of an array.
@@ -48,6 +51,8 @@ type Page struct {
 	App   string
 	Flags []string // of the nodes
 	Env   []string // NAME=value, for the nodes and the blocks
+	// Listings: blocks of other languages are files.
+	Listings bool
 	// Before is called when the nodes are ready: clients that the page speaks of come in here, and files are written into
 	// the folder in which the first block runs.
 	Before func(t *testing.T, addrs []string, dir string)
@@ -113,7 +118,9 @@ func (p Page) run(t *testing.T) (ran int) {
 		case "sh background":
 			err = s.start(b)
 		default:
-			continue
+			if err = s.list(p, b); err == nil {
+				continue
+			}
 		}
 		if err != nil {
 			t.Fatalf("docs/%s:%d: %v", p.File, b.line, err) // the rest would only follow from it
@@ -280,6 +287,26 @@ func (s *shell) start(b block) error {
 		}
 	}
 	return nil
+}
+
+// listed is the line of a listing that names its file.
+var listed = regexp.MustCompile(`^(?:--|//|#|<!--|/\*) ([\w-]+/[\w./\[\]-]+)(?: -->| \*/)?$`)
+
+// list writes a listing into its file.
+func (s *shell) list(p Page, b block) error {
+	if !p.Listings || b.lang == "text" || b.lang == "json" || strings.HasSuffix(b.lang, " example") {
+		return nil
+	}
+	first, _, _ := strings.Cut(b.text, "\n")
+	name := listed.FindStringSubmatch(first)
+	if name == nil {
+		return errors.New("the listing does not begin with the name of its file")
+	}
+	file := filepath.Join(s.dir, name[1])
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(s.addrs.Replace(b.text)), 0o644)
 }
 
 // isProblem tells that a page shows a problem document.

@@ -1,0 +1,7 @@
+local names = {}
+
+function names.channel(name)
+  return "room:" .. string.trim(name)
+end
+
+return names

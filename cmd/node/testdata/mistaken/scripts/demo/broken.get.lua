@@ -1,0 +1,1 @@
+return { users = ws_clients( }

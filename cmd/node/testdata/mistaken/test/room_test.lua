@@ -1,0 +1,3 @@
+tset("who says hello", function(t)
+  t.connect("/ws/lobby")
+end)

@@ -20,7 +20,7 @@ func solidb(values map[string]lua.LValue) *lua.LTable {
 	for name, v := range values {
 		all[name] = v
 	}
-	return luavm.SharedTable(map[string]lua.LGFunction{"log": solidbLog, "stats": solidbStats}, all)
+	return luavm.SharedTable(map[string]lua.LGFunction{"log": solidbLog, "stats": solidbStats, "fetch": httpFetch}, all)
 }
 
 // who is the client that the run serves; where there is none it is anonymous.

@@ -82,3 +82,19 @@ end`,
 		t.Errorf("counted are %v", counted)
 	}
 }
+
+// solidb.fetch is http.fetch, in both kinds of handler and in HTTP handlers.
+func TestSolidbFetch(t *testing.T) {
+	b := startBackEnd(t)
+	n := startNode(t, fetchApp(b, `local a = solidb.fetch(U .. arg, { method = "PUT", json = { 1 } }) return a.status .. " " .. a.body`),
+		asking(t))
+	const want = "202 PUT /x application/json [1]"
+	for _, path := range []string{"/ws/x", scriptPath} {
+		c := n.dial(path)
+		c.say("/x")
+		c.expect(want)
+	}
+	if got := n.get("/http?arg=/x"); got != `200 "`+want+`"` {
+		t.Error(got)
+	}
+}

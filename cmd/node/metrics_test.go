@@ -283,3 +283,43 @@ func TestMetricsOfRedis(t *testing.T) {
 	o.is("rollcall_presence_users", 3)
 	o.is("rollcall_presence_entries", 3)
 }
+
+// SPEC 11: "A denial is logged at info and counted apart from errors": what token, key or origin do not allow, and what a
+// guard refuses.
+func TestMetricsOfDenials(t *testing.T) {
+	n := startHere(t, "--app", testApp, "--drain", "0s", "--api-key", "right")
+	ask := func(method, path string, header ...string) int {
+		status, _, _ := nodetest.Request(t.Context(), method, n.addr, path, "", header...)
+		return status
+	}
+	if got := ask("GET", "/keyed"); got != http.StatusUnauthorized {
+		t.Error(got)
+	}
+	if got := ask("POST", "/pages/string", "Origin: https://evil.example"); got != http.StatusForbidden {
+		t.Error(got)
+	}
+	if got := ask("OPTIONS", "/pages/string", "Origin: https://evil.example", "Access-Control-Request-Method: POST"); got !=
+		http.StatusForbidden {
+		t.Error(got)
+	}
+	if got := ask("POST", "/answer/string?require=auth"); got != http.StatusUnauthorized {
+		t.Error(got)
+	}
+	nodetest.Dial(t, n.addr, "/ws/do?require=auth").ExpectClosed(4403, "solidb.auth.require_auth: a token is required")
+	nodetest.Dial(t, n.addr, "/api/custom/test/do?require=auth").ExpectClosed(4403,
+		"solidb.auth.require_auth: a token is required")
+	nodetest.Dial(t, n.addr, "/ws/claims?first=%7B%22join%22%3A%22x%22%7D").ExpectClosed(4403,
+		`join: channel "x" is not allowed: there is no token`)
+	o := observed{n, t}
+	for series, want := range map[string]float64{
+		`kind="http",route="/keyed"`: 1, `kind="http",route="/pages/:kind"`: 2, `kind="http",route="/answer/:kind"`: 1,
+		`kind="connect",route="/ws/do"`: 1, `kind="script",route="WS test/do"`: 1, `kind="connect",route="/ws/claims"`: 1,
+	} {
+		o.is("rollcall_handler_denials_total{"+series+"}", want)
+	}
+	for series := range scrape(t, n.health) {
+		if strings.HasPrefix(series, "rollcall_handler_errors_total{") {
+			t.Errorf("%s is there", series)
+		}
+	}
+}

@@ -303,7 +303,7 @@ function solidb.log(message) end
 ---@type table<string, string?>
 solidb.env = {}
 
----@return { active_scripts: integer, active_ws: integer, total_scripts_executed: integer, total_ws_connections: integer }
+---@return table<string, integer> counts active_scripts, active_ws, total_scripts_executed, total_ws_connections
 function solidb.stats() end
 
 solidb.auth = {}
@@ -337,6 +337,8 @@ http = {}
 ---@return { status: integer, headers: table<string, string>, body: string }? answer nil: it failed
 ---@return string? why
 function http.fetch(url, options) end
+
+solidb.fetch = http.fetch
 
 -- store: what connections share, in Redis -----------------------------------------------------------------------------
 

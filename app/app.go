@@ -39,6 +39,7 @@ type App struct {
 	modules map[string]*luavm.Program // of handlers/ and lib/, by path
 	broken  map[string]struct{}       // of handlers/ and lib/ that do not compile
 	scripts []*script                 // of scripts/
+	sources map[string]string         // of all files that compiled, by path
 
 	// wholeRequest: some module may look at the global request of the script that requires it.
 	wholeRequest bool
@@ -81,7 +82,8 @@ func loadFolder(dir string, o LoadOptions) (*loader, error) {
 	if a.Name == "" {
 		a.Name = filepath.Base(abs)
 	}
-	l := &loader{app: a, fs: os.DirFS(abs), sources: map[string]string{}}
+	a.sources = map[string]string{}
+	l := &loader{app: a, fs: os.DirFS(abs)}
 	l.modules()
 	l.routes()
 	l.handlers()
@@ -126,9 +128,8 @@ func (a *App) ScriptFiles() []ScriptName {
 
 // loader collects an app and what is wrong with it.
 type loader struct {
-	app     *App
-	fs      fs.FS
-	sources map[string]string // of what compiled
+	app *App
+	fs  fs.FS
 	// routeGlobals are what config/routes.lua sees beside the language.
 	routeGlobals map[string]lua.LGFunction
 	problems     []error
@@ -150,7 +151,7 @@ func (l *loader) compile(file string) *luavm.Program {
 		l.problems = append(l.problems, err)
 		return nil
 	}
-	l.sources[file] = string(source)
+	l.app.sources[file] = string(source)
 	return p
 }
 
@@ -171,7 +172,7 @@ func (l *loader) modules() {
 			}
 			if p := l.compile(file); p != nil {
 				l.app.modules[file] = p
-				l.app.wholeRequest = l.app.wholeRequest || mentionsRequest(l.sources[file])
+				l.app.wholeRequest = l.app.wholeRequest || mentionsRequest(l.app.sources[file])
 			} else {
 				l.app.broken[file] = struct{}{}
 			}
@@ -279,7 +280,7 @@ func (l *loader) handlers() {
 		}
 		f := l.app.files[e.file]
 		if f == nil {
-			f = &handlerFile{path: e.file, source: l.sources[e.file], program: program}
+			f = &handlerFile{path: e.file, source: l.app.sources[e.file], program: program}
 			l.app.files[e.file] = f
 			ran[e.file] = l.run(f)
 		}
@@ -394,7 +395,7 @@ func (l *loader) scripts() {
 			l.problems = append(l.problems, s.err)
 			continue
 		}
-		l.sources[f.file] = string(source)
+		l.app.sources[f.file] = string(source)
 		l.app.scripts = append(l.app.scripts, s)
 	}
 }

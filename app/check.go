@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"path"
 	"slices"
@@ -64,6 +65,27 @@ func Check(dir string, o LoadOptions) (*App, []Mistake, error) {
 		return nil, mistakes, nil
 	}
 	return l.app, mistakes, nil
+}
+
+// warn logs what Check finds in the app that is served, beside what would have kept it from being loaded.
+func (s *Server) warn(a *App) {
+	_, mistakes, err := Check(a.Dir, a.load)
+	if err != nil {
+		return // an empty folder, or one that has gone
+	}
+	for _, m := range mistakes {
+		if m.Rule != RuleLoad {
+			s.logMistake(slog.LevelWarn, "the app has a mistake", m, a.sources[m.File])
+		}
+	}
+}
+
+func (s *Server) logMistake(level slog.Level, message string, m Mistake, source string) {
+	attrs := []any{"file", m.File, "line", m.Line, "error", m.Error()}
+	if text := listing(source, m.Line); text != "" {
+		attrs = append(attrs, "listing", text)
+	}
+	s.cfg.Log.Log(s.ctx, level, message, attrs...)
 }
 
 // mistakeOf makes a Mistake of an error of loading.
@@ -148,8 +170,8 @@ func (l *loader) lintFiles() []lint.File {
 		addHandler(handlers, j.proto, lint.Handler{Argument: tables.job, Returns: tables.jobActions})
 	}
 	var files []lint.File
-	for _, name := range slices.Sorted(maps.Keys(l.sources)) {
-		f := lint.File{Name: name, Source: l.sources[name], Library: script,
+	for _, name := range slices.Sorted(maps.Keys(l.app.sources)) {
+		f := lint.File{Name: name, Source: l.app.sources[name], Library: script,
 			Globals: map[string]*lint.Table{"request": tables.request}}
 		switch strings.SplitN(name, "/", 2)[0] {
 		case "handlers", "lib":

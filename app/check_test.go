@@ -111,8 +111,10 @@ func TestOptionNames(t *testing.T) {
 	for _, name := range optionNames {
 		o := luavm.NewObject(1)
 		o.Set(name, lua.LNumber(-1))
-		if _, bad := parseOptions(MethodWS, o.Table()); len(bad) != 1 || strings.Contains(bad[0], "unknown option") {
-			t.Errorf("%s: %q", name, bad)
+		for _, method := range []string{MethodWS, "GET"} {
+			if _, bad := parseOptions(method, o.Table()); len(bad) != 1 || strings.Contains(bad[0], "unknown option") {
+				t.Errorf("%s: %q", name, bad)
+			}
 		}
 	}
 }

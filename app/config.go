@@ -108,6 +108,8 @@ type Failure struct {
 	Line    int    // 0 when unknown
 	Reason  Reason
 	Message string
+
+	source string // the text of File, for who reads the log with Dev; "" when unknown
 }
 
 // Reason is why something failed; it is a metric's label. Failures of Lua have the name of their luavm.Kind.

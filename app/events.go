@@ -35,7 +35,7 @@ type eventConn struct {
 	refused  bool
 	ended    bool             // Closed has come: no timer is set any more
 	timing   *timing          // nil until the first timer
-	line     int              // of the handler, for failures that have none of their own; 0: not known
+	at       codePlace        // where the handler begins, or has returned: for failures that have no place of their own
 	state    string           // what the handler keeps in event.state (state.go); "": nothing
 	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
 	home     *worker          // the worker whose VM globals belong to; nil without globals
@@ -273,7 +273,7 @@ func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 		}
 	}()
 	defer catch(vm, &err)
-	c.line = w.line(c.route.index)
+	c.at = codePlace{c.route.file, w.line(c.route.index)}
 	vm.Data = &w.call
 	vm.BeginTurn(c.globals)
 	arg := c.eventTable(vm, e)
@@ -282,17 +282,17 @@ func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 		v, err = vm.Call1(w.fns[c.route.index], arg)
 	}
 	if err == nil {
+		c.at = returnedAt(vm, c.at)
 		switch err = r.read(v); {
 		case errors.Is(err, luavm.ErrTooLong):
-			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(),
-				File: c.route.file, Line: c.line}
+			err = &luavm.Error{Kind: luavm.Value, Message: "bad return value: " + err.Error(), File: c.at.file, Line: c.at.line}
 		case err != nil:
-			err = &invalidReturn{err}
+			err = &invalidReturn{err, c.at}
 		}
 	}
 	if c.route.used&useState != 0 {
 		if kept := c.keepState(w, arg.RawGetString("state"), e); kept != nil && err == nil {
-			err = &invalidReturn{kept}
+			err = &invalidReturn{kept, c.at}
 		}
 	}
 	c.globals, c.home = vm.EndTurn(), nil
@@ -421,7 +421,10 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied erro
 }
 
 // invalidReturn is what is wrong with a handler's return value. The connection stays.
-type invalidReturn struct{ err error }
+type invalidReturn struct {
+	err error
+	at  codePlace // of the return
+}
 
 func (e *invalidReturn) Error() string { return "bad return value: " + e.err.Error() }
 func (e *invalidReturn) Unwrap() error { return e.err }

@@ -306,13 +306,18 @@ func TestHandlerErrors(t *testing.T) {
 		message      string
 		reason       Reason
 	}{
-		{"unknown key", `return {sned = "x"}`, 1, `bad return value: unknown action \"sned\"`, ReasonActions},
-		{"wrong type", `return {join = 5}`, 1, `bad return value: join: the channel must be a string, not the number 5`,
+		{"unknown key", `return {sned = "x"}`, 3, `bad return value: unknown action \"sned\": did you mean \"send\"?`,
 			ReasonActions},
-		{"nothing runs", `return {send = "no", track = 1}`, 1, `bad return value: track: must be a table`, ReasonActions},
+		{"wrong type", `return {join = 5}`, 3, `bad return value: join: the channel must be a string, not the number 5`,
+			ReasonActions},
+		{"line of the return", "if event.message then\n\nreturn {\nsend = 'no',\ntrack = 1,\n}\nend", 5,
+			`bad return value: track: must be a table`, ReasonActions},
+		{"returned by a function", "return (function() local t = {join = 5}\nreturn t\nend)()", 4,
+			`bad return value: join: the channel`, ReasonActions},
+		{"nothing runs", `return {send = "no", track = 1}`, 3, `bad return value: track: must be a table`, ReasonActions},
 		{"raises", "\nerror('oh')", 4, `handlers/chat.lua:4: oh`, "raised"},
 		{"raises nil index", "local x\nreturn x.y", 4, `handlers/chat.lua:4: attempt to index`, "raised"},
-		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 1,
+		{"limits of a channel", `local c = {} for i = 1, 129 do c[i] = "c" .. i end return {join = c}`, 3,
 			`join: a connection may be in 128 channels`, ReasonAction},
 	}
 	for _, tt := range tests {

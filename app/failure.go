@@ -2,6 +2,8 @@ package app
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"rollcall/luavm"
 	"rollcall/overload"
@@ -9,12 +11,15 @@ import (
 
 // fail logs and counts a failure; with Dev the client is told (SPEC 1.2).
 func (c *eventConn) fail(kind RunKind, err error, reason Reason) {
-	file, line := c.route.file, c.line
+	file, line := c.at.file, c.at.line
+	if file == "" {
+		file = c.route.file
+	}
 	if f, l := place(err); f != "" {
 		file, line = f, l
 	}
 	c.server.failed(&c.lines, Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason,
-		Message: err.Error()},
+		Message: err.Error(), source: c.in.app.sources[file]},
 		"connection", c.ws.ID(), "handler", c.route.Handler, "traceback", traceback(err))
 	if !c.server.cfg.Dev {
 		return
@@ -35,6 +40,11 @@ func (s *Server) failed(source *overload.Limiter, f Failure, attrs ...any) {
 	if f.Version != 0 {
 		attrs = append(attrs, "version", f.Version)
 	}
+	if s.cfg.Dev {
+		if text := listing(f.source, f.Line); text != "" {
+			attrs = append(attrs, "listing", text)
+		}
+	}
 	log := s.lines.logger(source)
 	if f.Reason == ReasonDenied {
 		log.Info("permission refused", attrs...)
@@ -42,6 +52,33 @@ func (s *Server) failed(source *overload.Limiter, f Failure, attrs ...any) {
 	}
 	log.Error("handler failed", attrs...)
 }
+
+// listing shows a line of a source between its neighbours; "" when there is no such line.
+func listing(source string, line int) string {
+	lines := strings.Split(source, "\n")
+	if line < 1 || line > len(lines) || source == "" {
+		return ""
+	}
+	var b strings.Builder
+	for n := max(line-1, 1); n <= min(line+1, len(lines)); n++ {
+		mark := " "
+		if n == line {
+			mark = ">"
+		}
+		text := strings.TrimRight(lines[n-1], " \t\r")
+		if n > line && text == "" {
+			break
+		}
+		if len(text) > maxListed {
+			text = strings.ToValidUTF8(text[:maxListed], "") + "…"
+		}
+		fmt.Fprintf(&b, "%s %4d | %s\n", mark, n, text)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// maxListed is how much of a line a listing shows, in bytes.
+const maxListed = 160
 
 // catch is deferred around what is done with a VM: a panic in it becomes the run's error, and the VM is Broken.
 func catch(vm *luavm.VM, err *error) {
@@ -57,14 +94,31 @@ func ends(err error) bool {
 	return errors.As(err, &e) && e.Kind != luavm.Raised || errors.As(err, &over)
 }
 
+// codePlace is a line of a file of the app.
+type codePlace struct {
+	file string // "": not known
+	line int    // 0: not known
+}
+
+// returnedAt is where the call that has just ended returned; otherwise when a library function gave its result.
+func returnedAt(vm *luavm.VM, otherwise codePlace) codePlace {
+	if file, line := vm.ReturnedAt(); file != "" {
+		return codePlace{file, line}
+	}
+	return otherwise
+}
+
 // place is where an error of Lua happened.
 func place(err error) (file string, line int) {
 	var e *luavm.Error
 	var ce *luavm.CompileError
 	var d *denial
+	var invalid *invalidReturn
 	switch {
 	case errors.As(err, &d):
 		return d.file, d.line
+	case errors.As(err, &invalid):
+		return invalid.at.file, invalid.at.line
 	case errors.As(err, &e):
 		return e.File, e.Line
 	case errors.As(err, &ce):

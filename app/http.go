@@ -305,7 +305,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 			return wk.call.deniedBy(err)
 		}
 		if a, err = readAnswer(v, s.cfg.Limits.Value); err != nil {
-			return &invalidReturn{err}
+			return &invalidReturn{err, returnedAt(vm, codePlace{file: h.file})}
 		}
 		return nil
 	})
@@ -349,6 +349,9 @@ func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *overload.Li
 	}
 	if file, line := place(err); file != "" {
 		f.File, f.Line = file, line
+	}
+	if f.source = h.app.sources[f.File]; h.script != nil && f.source == "" {
+		f.source = h.script.source
 	}
 	var denied *auth.DeniedError
 	if errors.As(err, &denied) {

@@ -145,6 +145,9 @@ function ok() return "ok" end`,
 				if len(f) != i+1 || string(f[i].Reason) != tt.reason || f[i].Kind != RunHTTP || f[i].Route != tt.path {
 					t.Errorf("failures %+v", f)
 				}
+				if f[i].File != "handlers/h.lua" || f[i].Line != i+2 {
+					t.Errorf("it is said to be at %s:%d", f[i].File, f[i].Line)
+				}
 			})
 		}
 		if got := n.get("/ok"); got != "200 ok" {

@@ -76,7 +76,7 @@ func (s *Server) runJob(j *job, def *Job, in *instance, claim cluster.Claim) err
 		event.Set("at", lua.LNumber(claim.At))
 		v, err := w.vm.Call1(w.fns[def.index], event.Table())
 		if err == nil {
-			actions, err = readJobActions(v, s.cfg.Limits.Value)
+			actions, err = readJobActions(v, s.cfg.Limits.Value, returnedAt(w.vm, codePlace{file: def.file}))
 		}
 		return err
 	})
@@ -96,15 +96,15 @@ func (s *Server) runJob(j *job, def *Job, in *instance, claim cluster.Claim) err
 }
 
 // readJobActions reads what a job's handler returned: broadcasts, since it has no connection for anything else.
-func readJobActions(v lua.LValue, limit int) ([]hub.Action, error) {
+func readJobActions(v lua.LValue, limit int, at codePlace) ([]hub.Action, error) {
 	r := actionReader{limit: limit}
 	if err := r.read(v); err != nil {
-		return nil, &invalidReturn{err}
+		return nil, &invalidReturn{err, at}
 	}
 	for _, a := range r.actions {
 		if !slices.Contains(jobActions, a.Kind.String()) {
 			return nil, &invalidReturn{fmt.Errorf("%s: a job has no connection; it may return %s", a.Kind,
-				strings.Join(jobActions, " and "))}
+				strings.Join(jobActions, " and ")), at}
 		}
 	}
 	return r.actions, nil
@@ -116,5 +116,6 @@ func (s *Server) failedJob(j *job, def *Job, err error, reason Reason) {
 	if file, line := place(err); file != "" {
 		f.File, f.Line = file, line
 	}
+	f.source = s.App().sources[f.File]
 	s.failed(&j.lines, f, "handler", def.Handler, "traceback", traceback(err))
 }

@@ -150,7 +150,11 @@ func (c *scriptConn) evict() { c.ws.Close(wsconn.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
 	file, line := place(err)
-	return Failure{Kind: RunScript, Route: c.script.name.String(), Version: c.script.version, File: file, Line: line,
+	source, ok := c.in.app.sources[file]
+	if !ok {
+		source = c.script.source
+	}
+	return Failure{Kind: RunScript, source: source, Route: c.script.name.String(), Version: c.script.version, File: file, Line: line,
 		Reason: reason, Message: err.Error()}
 }
 

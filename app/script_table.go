@@ -90,7 +90,7 @@ func compileScript(n ScriptName, file string, version int64, code string) *scrip
 	if chunk == "" {
 		chunk = n.chunk()
 	}
-	sc := &script{name: n, file: file, version: version}
+	sc := &script{name: n, file: file, version: version, source: code}
 	if sc.pattern, sc.err = parsePattern(n.URLPath()); sc.err != nil {
 		return sc
 	}

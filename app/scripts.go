@@ -84,6 +84,7 @@ type script struct {
 	pattern pattern
 	file    string // "" when registered
 	version int64  // 0 for files
+	source  string
 	program *luavm.Program
 	used    fieldSet // of the global request
 	err     error    // it did not compile here (then program is nil)

@@ -59,6 +59,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.overseer = newOverseer(cfg.TurnTimeout)
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
+		s.warn(cfg.App)
 		// Files of public/ are read anew anyway, and those of test/ are no part of the app.
 		if s.watch, err = Watch(WatchConfig{Dir: cfg.App.Dir, Skip: []string{"public", "test"}, Quiet: cfg.Reload,
 			Changed: s.reload, Log: cfg.Log}); err != nil {

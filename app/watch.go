@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -112,7 +113,9 @@ func (s *Server) reload() {
 	a, problems := Load(old.Dir, old.load)
 	if len(problems) > 0 {
 		for _, p := range problems {
-			s.cfg.Log.Error("the changed app has an error; the old one stays", "error", p)
+			m := mistakeOf(p)
+			source, _ := os.ReadFile(filepath.Join(old.Dir, filepath.FromSlash(m.File))) // of what does not compile too
+			s.logMistake(slog.LevelError, "the changed app has an error; the old one stays", m, string(source))
 		}
 		return
 	}
@@ -120,4 +123,5 @@ func (s *Server) reload() {
 	s.current.Store(in)
 	s.jobs.use(in)
 	s.cfg.Log.Info("app loaded again", "app", a.Name)
+	s.warn(a)
 }

@@ -185,6 +185,17 @@ func (vm *VM) recoverStack(e *Error) {
 	vm.fatal = fatal
 }
 
+// ReturnedAt tells where the outermost Call or Run that has just succeeded left
+// Lua: the line of the return that gave its results. It is "", 0 when a library
+// function gave them (return f(x) is a tail call).
+func (vm *VM) ReturnedAt() (file string, line int) {
+	f := bottomFrame(vm.main)
+	if f.Fn == nil || f.Fn.Proto == nil || f.Pc < 1 || f.Pc > len(f.Fn.Proto.DbgSourcePositions) {
+		return "", 0
+	}
+	return f.Fn.Proto.SourceName, f.Fn.Proto.DbgSourcePositions[f.Pc-1]
+}
+
 // Block runs f for a host function that waits: it leaves the gate, runs f,
 // enters again and starts the time budget anew. The VM's values must not be
 // used in f.

@@ -54,3 +54,45 @@ func TestTurnsKeepGlobalsApart(t *testing.T) {
 		}
 	}
 }
+
+func TestReturnedAt(t *testing.T) {
+	vm := newVM(t, Config{})
+	p, err := Compile("handlers/a.lua", `
+local function helper(x)
+  return { x }
+end
+function plain(x)
+  if x == 1 then
+    return {
+      a = 1,
+    }
+  elseif x == 2 then
+    return helper(x)
+  elseif x == 3 then
+    local t = helper(x)
+    return t
+  elseif x == 4 then
+    pcall(error, "x")
+    return (helper(x))
+  elseif x == 5 then
+    return tostring(x)
+  elseif x == 6 then
+    return coroutine.wrap(function() return helper(x) end)()
+  end
+end`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vm.Run(p); err != nil {
+		t.Fatal(err)
+	}
+	for x, want := range []int{23, 7, 3, 14, 17, 0, 0} {
+		if _, err := vm.Call1(vm.Global("plain"), lua.LNumber(x)); err != nil {
+			t.Fatal(err)
+		}
+		file, line := vm.ReturnedAt()
+		if line != want || (file != "handlers/a.lua") != (want == 0) {
+			t.Errorf("%d returned at %s:%d, want line %d", x, file, line, want)
+		}
+	}
+}

@@ -17,7 +17,8 @@ import (
 // instruction before it runs (meter.go), to measure and copy tables as a whole
 // (memory.go, turn.go), to fill tables from JSON without going through their
 // maps twice, to give compiled code its names (codegen.go), and to close the
-// right upvalues after an error (protect.go).
+// right upvalues after an error (protect.go), and to tell where a function has
+// returned (call.go).
 
 // frameView is lua.callFrame.
 type frameView struct {
@@ -75,7 +76,13 @@ const (
 // the library's own 64 million would let one instruction take a gigabyte.
 const maxArray = 1 << 18
 
-type offsets struct{ frame, registry, upvalues, hasErrorFunc, allocator, stringConstants uintptr }
+// stackView is how the stack of a small state's frames begins. A frame stays where it was when its function has
+// returned, until another call takes its place.
+type stackView struct {
+	segments []*[lua.FramesPerSegment]frameView
+}
+
+type offsets struct{ frame, stack, registry, upvalues, hasErrorFunc, allocator, stringConstants uintptr }
 
 // useLibrary gives the layout.
 func useLibrary() offsets { return layout }
@@ -90,6 +97,8 @@ var layout = func() offsets {
 	upvalues := field(state, "uvcache", reflect.Pointer)
 	hasErrorFunc := field(state, "hasErrorFunc", reflect.Bool)
 	allocator := field(state, "alloc", reflect.Pointer)
+	stack := field(state, "stack", reflect.Interface)
+	sameStack(stack.Name)
 	stringConstants := field(reflect.TypeFor[lua.FunctionProto](), "stringConstants", reflect.Slice)
 	sameLayout(frame.Type.Elem(), reflect.TypeFor[frameView]())
 	sameLayout(registry.Type.Elem(), reflect.TypeFor[registryView]())
@@ -100,9 +109,34 @@ var layout = func() offsets {
 	if upvalues.Type.Elem() != reflect.TypeFor[lua.Upvalue]() || stringConstants.Type.Elem().Kind() != reflect.String {
 		panic("luavm: gopher-lua has changed")
 	}
-	return offsets{frame.Offset, registry.Offset, upvalues.Offset, hasErrorFunc.Offset, allocator.Offset,
+	return offsets{frame.Offset, stack.Offset, registry.Offset, upvalues.Offset, hasErrorFunc.Offset, allocator.Offset,
 		stringConstants.Offset}
 }()
+
+// sameStack panics unless the frames of a state that is made as ours are stand where stackView has them.
+func sameStack(name string) {
+	state := lua.NewState(stateOptions(lua.FramesPerSegment))
+	defer state.Close()
+	stack := reflect.ValueOf(state).Elem().FieldByName(name).Elem()
+	if stack.Kind() != reflect.Pointer {
+		panic("luavm: the stack of gopher-lua has changed")
+	}
+	segments := field(stack.Type().Elem(), "segments", reflect.Slice)
+	array := segments.Type.Elem().Elem().Field(0)
+	if segments.Offset != 0 || array.Name != "array" || array.Type.Len() != lua.FramesPerSegment {
+		panic("luavm: the stack of gopher-lua has changed")
+	}
+	sameLayout(array.Type.Elem(), reflect.TypeFor[frameView]())
+}
+
+// bottomFrame is the frame of the function that was called first, also when it has returned.
+func bottomFrame(L *lua.LState) *frameView {
+	stack := *(*struct {
+		kind  unsafe.Pointer
+		value *stackView
+	})(unsafe.Add(unsafe.Pointer(L), useLibrary().stack))
+	return &stack.value.segments[0][0]
+}
 
 // field finds a private field, and panics when it is not there or of another kind.
 func field(t reflect.Type, name string, kind reflect.Kind) reflect.StructField {

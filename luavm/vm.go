@@ -155,15 +155,7 @@ func New(c Config) *VM {
 		vm.clock = now
 	}
 	vm.walkAt = vm.limits.Memory
-	L := lua.NewState(lua.Options{
-		CallStackSize:       vm.limits.Depth,
-		RegistrySize:        registrySize,
-		RegistryMaxSize:     registryMax,
-		RegistryGrowStep:    registryStep,
-		SkipOpenLibs:        true,
-		IncludeGoStackTrace: true,
-		MinimizeStackMemory: true,
-	})
+	L := lua.NewState(stateOptions(vm.limits.Depth))
 	smallBlocks(L)
 	vm.main = L
 	vm.globals = L.CreateTable(0, 2)
@@ -176,6 +168,19 @@ func New(c Config) *VM {
 	L.SetMetatable(lua.LString(""), stringMetatable)
 	L.SetContext(newMeter(vm, L))
 	return vm
+}
+
+// stateOptions are those of a VM's main thread.
+func stateOptions(depth int) lua.Options {
+	return lua.Options{
+		CallStackSize:       depth,
+		RegistrySize:        registrySize,
+		RegistryMaxSize:     registryMax,
+		RegistryGrowStep:    registryStep,
+		SkipOpenLibs:        true,
+		IncludeGoStackTrace: true,
+		MinimizeStackMemory: true,
+	}
 }
 
 // Close frees the VM's stacks. The VM must not be running, and is of no use

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -97,24 +96,4 @@ func (s *serveCmd) Run(ctx context.Context, k *kong.Kong, env app.Env) error {
 	log := newLog(&s.Config, process, k.Stderr)
 	overload.LimitMemory(log)
 	return serve(ctx, &s.Config, process, log)
-}
-
-// newLog is the log of one run of a node, which each of its lines names.
-func newLog(c *Config, process string, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
-	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsAsText}
-	var h slog.Handler = slog.NewTextHandler(w, opts)
-	if c.LogFormat == "json" {
-		h = slog.NewJSONHandler(w, opts)
-	}
-	return slog.New(h).With("node", process)
-}
-
-// durationsAsText writes "1.5s" where slog's JSON has a number of nanoseconds without a unit.
-func durationsAsText(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
 }

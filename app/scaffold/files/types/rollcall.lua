@@ -100,7 +100,9 @@ request = nil
 -- config/routes.lua ---------------------------------------------------------------------------------------------------
 
 ---@class rollcall.RouteOptions
+---@field api_key? "read"|"publish"|"admin" an API key of this scope is required (HTTP only)
 ---@field auth? boolean a valid token is required
+---@field cors? string[] origins whose pages may call it (HTTP only)
 ---@field permissions? "claims" the token says which channels are allowed
 ---@field token_renewal? boolean a client may send a new token
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
@@ -454,6 +456,22 @@ function crypto.base64_encode(s) end
 ---@param s string
 ---@return string
 function crypto.base64_decode(s) end
+
+http = {}
+
+---@class rollcall.FetchOptions
+---@field method? string
+---@field headers? table<string, string>
+---@field body? string
+---@field json? any sent as JSON
+---@field timeout? integer ms
+
+---Asks another server, one that --http-allow names.
+---@param url string
+---@param options? rollcall.FetchOptions
+---@return rollcall.Answer? answer nil when there is none
+---@return string? why there is none
+function http.fetch(url, options) end
 
 ---A variable of the app's own: ROLLCALL_APP_NAME.
 ---@param name string

@@ -3,62 +3,16 @@ package broker
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit/storytext"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what the stories under testdata print as what is expected")
-
-// runStories runs every file of testdata/dir: blocks of one command a line, then ----, then the
-// expected output, divided by blank lines. fresh makes one story's interpreter.
-func runStories(t *testing.T, dir string, fresh func(t *testing.T) func(words []string) string) {
-	files, err := filepath.Glob(filepath.Join("testdata", dir, "*.txt"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			command := fresh(t)
-			var out []string
-			for block := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
-				script, want, isStep := strings.Cut(block, "\n----")
-				if !isStep {
-					out = append(out, block) // a comment
-					continue
-				}
-				var got strings.Builder
-				for line := range strings.Lines(script) {
-					if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
-						got.WriteString(command(strings.Fields(line)))
-					}
-				}
-				result := strings.TrimRight(got.String(), "\n")
-				if result != strings.TrimPrefix(want, "\n") && !*rewrite {
-					t.Errorf("%s\nprinted\n%s\nwant%s", script, result, want)
-				}
-				out = append(out, strings.TrimRight(script+"\n----\n"+result, "\n"))
-			}
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(strings.Join(out, "\n\n")+"\n"), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-}
 
 // actor is a receiver that writes down its calls.
 type actor struct {
@@ -255,7 +209,7 @@ func (s *groupStory) check(t *testing.T) {
 }
 
 func TestGroupStories(t *testing.T) {
-	runStories(t, "group", func(t *testing.T) func([]string) string {
+	storytext.Run(t, "group", func(t *testing.T) func([]string) string {
 		s := newGroupStory()
 		return func(words []string) string {
 			s.out.Reset()
@@ -267,7 +221,7 @@ func TestGroupStories(t *testing.T) {
 
 // In a Cluster with sharded pub/sub.
 func TestConnStories(t *testing.T) {
-	runStories(t, "conn", func(t *testing.T) func([]string) string {
+	storytext.Run(t, "conn", func(t *testing.T) func([]string) string {
 		s := newGroupStory()
 		s.g.b.sharded = true
 		return func(words []string) string {
@@ -279,7 +233,7 @@ func TestConnStories(t *testing.T) {
 }
 
 func TestLivenessStories(t *testing.T) {
-	runStories(t, "liveness", func(t *testing.T) func([]string) string {
+	storytext.Run(t, "liveness", func(t *testing.T) func([]string) string {
 		l := &liveness{every: time.Second}
 		start := time.Now()
 		return func(words []string) string {

@@ -62,6 +62,12 @@ func (k Keys) UserPrefix(channel string) string { return k.Head(channel) + ":u:"
 // Entries is a zset, all scores 0: the incarnation's entries in the channel.
 func (k Keys) Entries(channel, inc string) string { return k.Head(channel) + ":n:" + inc }
 
+// History is a stream: the channel's last messages, each under its position.
+func (k Keys) History(channel string) string { return k.prefix + "h:{" + escape(channel) + "}" }
+
+// HistoryHead is where a channel with history stands: its last position.
+func (k Keys) HistoryHead(channel string) string { return k.prefix + "hm:{" + escape(channel) + "}" }
+
 // Topic carries everything about one channel, broadcasts and presence changes, in one order.
 func (k Keys) Topic(channel string) string { return k.topics + "t:{" + escape(channel) + "}" }
 

@@ -25,6 +25,8 @@ func TestKeys(t *testing.T) {
 		k.User("room", "u}{"):    "rollcall:p:{room}:u:u}{",
 		k.UserPrefix("room"):     "rollcall:p:{room}:u:",
 		k.Entries("room", "i1"):  "rollcall:p:{room}:n:i1",
+		k.History("a{b}"):        "rollcall:h:{a%7Bb%7D}",
+		k.HistoryHead("a{b}"):    "rollcall:hm:{a%7Bb%7D}",
 		k.Topic("room"):          "rollcall:t:{room}",
 		k.Topic("a{b}%c"):        "rollcall:t:{a%7Bb%7D%25c}",
 		k.NodeTopic("p1"):        "rollcall:t:node:p1",
@@ -61,6 +63,11 @@ func TestKeysOfAChannelShareASlot(t *testing.T) {
 			}
 			if back, ok := k.ChannelOf(name); !ok || back != c {
 				t.Fatalf("%q belongs to %q, %v; want %q", name, back, ok, c)
+			}
+		}
+		for _, name := range []string{k.History(c), k.HistoryHead(c)} {
+			if redisconn.Slot(name) != redisconn.Slot(names[0]) {
+				t.Fatalf("%q and %q are in different slots", name, names[0])
 			}
 		}
 		if c != other && k.Topic(c) == k.Topic(other) {

@@ -23,6 +23,7 @@ var calls = map[string]struct{ method, target, body, what string }{
 	"batch":                {http.MethodPost, "/_api/batch", `{"broadcasts":[{"message":1},{"message":2}]}`, "broadcast"},
 	"send-to-connection":   {http.MethodPost, "/_api/connections/x/send", `{"message":"secret"}`, "send"},
 	"close-connection":     {http.MethodDelete, "/_api/connections/x", "", "close"},
+	"empty-history":        {http.MethodDelete, "/_api/channels/c/history", "", "empty history"},
 	"put-script":           {http.MethodPost, "/_api/custom/a/b", `{"code":"return 'secret'"}`, "register script"},
 	"delete-script":        {http.MethodDelete, "/_api/custom/a/b", "", "remove script"},
 }

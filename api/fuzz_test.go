@@ -13,6 +13,7 @@ import (
 	"rollcall/app"
 	"rollcall/auth"
 	"rollcall/cluster"
+	"rollcall/history"
 	"rollcall/hub"
 	"rollcall/presence"
 )
@@ -24,13 +25,13 @@ type fakeHub struct {
 	err  error
 }
 
-func (h *fakeHub) BroadcastMany(_ context.Context, ms []hub.Message) error {
+func (h *fakeHub) BroadcastMany(_ context.Context, ms []hub.Message) (hub.Receipt, error) {
 	h.sent = append(h.sent, ms...)
-	return h.err
+	return hub.Receipt{Fresh: true}, h.err
 }
 
-func (h *fakeHub) BroadcastOnce(ctx context.Context, _ string, ms []hub.Message) (bool, error) {
-	return true, h.BroadcastMany(ctx, ms)
+func (h *fakeHub) BroadcastOnce(ctx context.Context, _ string, ms []hub.Message) (hub.Receipt, error) {
+	return h.BroadcastMany(ctx, ms)
 }
 
 func (h *fakeHub) SendConfirmed(_ context.Context, _ string, v hub.Value) (bool, error) {
@@ -53,6 +54,12 @@ func (h *fakeHub) Channels(context.Context, hub.Page) (hub.Listing[hub.ChannelIn
 func (h *fakeHub) Presence(context.Context, string, string) ([]*presence.User, error) {
 	return nil, h.err
 }
+
+func (h *fakeHub) History(context.Context, string, history.Query) (hub.HistoryPage, error) {
+	return hub.HistoryPage{Position: "1-0"}, h.err
+}
+
+func (h *fakeHub) EmptyHistory(context.Context, string) error { return h.err }
 
 // fakeScripts takes every script.
 type fakeScripts struct {

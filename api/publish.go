@@ -21,6 +21,12 @@ type message struct {
 	Message json.RawMessage `json:"message" doc:"Any JSON value. Clients get a string as it is, and anything else as JSON."`
 }
 
+// channelMessage is a message for one channel.
+type channelMessage struct {
+	Message   json.RawMessage `json:"message" doc:"Any JSON value. Clients get a string as it is, and anything else as JSON."`
+	Transient bool            `json:"transient,omitempty" doc:"The message is not kept where the channel has a history."`
+}
+
 // valueOf reads a message; guard has checked that it is JSON.
 func valueOf(raw json.RawMessage, location string) (hub.Value, error) {
 	if len(raw) > maxMessage {
@@ -53,7 +59,7 @@ type broadcastInput struct {
 type channelBroadcastInput struct {
 	OnceHeader
 	ChannelPath
-	Body message
+	Body channelMessage
 }
 
 type batchInput struct {
@@ -62,6 +68,8 @@ type batchInput struct {
 		Broadcasts []struct {
 			Channel channelName     `json:"channel,omitempty" doc:"None: every connection of the cluster."`
 			Message json.RawMessage `json:"message" doc:"Any JSON value."`
+
+			Transient bool `json:"transient,omitempty" doc:"The message is not kept where the channel has a history."`
 		} `json:"broadcasts" nullable:"false" minItems:"1" maxItems:"1000"`
 	}
 }
@@ -85,7 +93,8 @@ func (channelName) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type
 type sent struct {
 	Replayed string `header:"Idempotent-Replayed" doc:"true when all of it had been sent by an earlier call with this key."`
 	Body     struct {
-		Sent int `json:"sent" doc:"Number of broadcasts."`
+		Sent     int    `json:"sent" doc:"Number of broadcasts."`
+		Position string `json:"position,omitempty" doc:"Of the message, or of the last, if it is one channel and the message was kept."`
 	}
 }
 
@@ -110,6 +119,7 @@ func (s *Server) broadcasts() {
 			if err := hub.CheckChannel(in.Channel); err != nil {
 				return nil, s.fail(err)
 			}
+			v.Transient = in.Body.Transient
 			return s.publish(ctx, in.Key, []hub.Message{{Channel: in.Channel, Value: v}})
 		})
 	batch := operation("batch", http.MethodPost, "/_api/batch",
@@ -139,6 +149,7 @@ func (in *batchInput) messages() ([]hub.Message, error) {
 		if ms[i].Value, err = valueOf(b.Message, where+".message"); err != nil {
 			return nil, err
 		}
+		ms[i].Value.Transient = b.Transient
 	}
 	return ms, nil
 }
@@ -147,14 +158,15 @@ func (in *batchInput) messages() ([]hub.Message, error) {
 func (s *Server) publish(ctx context.Context, key string, ms []hub.Message) (*sent, error) {
 	out := &sent{}
 	out.Body.Sent = len(ms)
-	fresh := true
+	var receipt hub.Receipt
 	var err error
 	if key == "" {
-		err = s.cfg.Hub.BroadcastMany(ctx, ms)
+		receipt, err = s.cfg.Hub.BroadcastMany(ctx, ms)
 	} else {
-		fresh, err = s.cfg.Hub.BroadcastOnce(ctx, onceID(ctx, key), ms)
+		receipt, err = s.cfg.Hub.BroadcastOnce(ctx, onceID(ctx, key), ms)
 	}
-	if err == nil && !fresh {
+	out.Body.Position = receipt.Position
+	if err == nil && !receipt.Fresh {
 		out.Replayed = "true"
 		return out, nil
 	}

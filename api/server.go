@@ -14,6 +14,7 @@ import (
 	"rollcall/app"
 	"rollcall/auth"
 	"rollcall/cluster"
+	"rollcall/history"
 	"rollcall/hub"
 	"rollcall/presence"
 )
@@ -30,15 +31,22 @@ type Scripts interface {
 type Hub interface {
 	Sender
 	Lister
+	Histories
 	Totals(ctx context.Context) (hub.Totals, error)
 }
 
 // Sender reaches clients.
 type Sender interface {
-	BroadcastMany(ctx context.Context, ms []hub.Message) error
-	BroadcastOnce(ctx context.Context, id string, ms []hub.Message) (fresh bool, err error)
+	BroadcastMany(ctx context.Context, ms []hub.Message) (hub.Receipt, error)
+	BroadcastOnce(ctx context.Context, id string, ms []hub.Message) (hub.Receipt, error)
 	SendConfirmed(ctx context.Context, connID string, v hub.Value) (found bool, err error)
 	CloseConnConfirmed(ctx context.Context, connID string, code int, reason string) (found bool, err error)
+}
+
+// Histories has the messages that are kept.
+type Histories interface {
+	History(ctx context.Context, channel string, q history.Query) (hub.HistoryPage, error)
+	EmptyHistory(ctx context.Context, channel string) error
 }
 
 // Lister tells of connections, channels and presence.
@@ -114,6 +122,7 @@ func (s *Server) operations() {
 	s.broadcasts()
 	s.connections()
 	s.channels()
+	s.histories()
 	s.scripts()
 	s.nodes()
 	s.document()

@@ -17,7 +17,8 @@ import (
 // actionKinds are the keys of an action table, in the order in which actions of one table run (SPEC 1.2).
 var actionKinds = [...]hub.ActionKind{hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
 	hub.ActionSetPresence,
-	hub.ActionSend, hub.ActionSendPresence, hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
+	hub.ActionSend, hub.ActionSendPresence, hub.ActionHistory,
+	hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
 	hub.ActionAfter, hub.ActionClose}
 
 // ignoredFields of metadata are Rollcall's own; in input they are ignored and logged (SPEC 6).
@@ -125,6 +126,10 @@ func (r *actionReader) readAction(kind hub.ActionKind, v lua.LValue) error {
 		return eachTable(v, "a name", r.readTimer)
 	case hub.ActionClose:
 		return r.readClose(v)
+	case hub.ActionJoin:
+		return r.readJoins(v)
+	case hub.ActionHistory:
+		return r.readHistory(v)
 	default:
 		return r.readChannels(kind, v)
 	}

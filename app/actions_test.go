@@ -41,6 +41,18 @@ func short(a hub.Action) string {
 	if a.Reason != "" {
 		s += " reason=" + a.Reason
 	}
+	if a.Since != nil {
+		s += " since " + a.Since.String()
+	}
+	if a.Kind == hub.ActionHistory {
+		s += fmt.Sprint(" limit ", a.Query.Limit)
+	}
+	if a.Query.Before != nil {
+		s += " before " + a.Query.Before.String()
+	}
+	if a.Value.Transient {
+		s += " transient"
+	}
 	return s
 }
 
@@ -55,6 +67,14 @@ func TestReadActions(t *testing.T) {
 		{"empty table", `{}`, ""},
 		{"one", `{join = "a"}`, "join #a"},
 		{"array of channels", `{join = {"a", "b"}}`, "join #a|join #b"},
+		{"join since", `{join = {channel = "a", since = "17-2"}}`, "join #a since 17-2"},
+		{"join since null", `{join = {channel = "a", since = json.null}}`, "join #a"},
+		{"join since text", `{join = {channel = "a", since = "x"}}`, "join #a since 0-9223372036854775807"},
+		{"join some since", `{join = {"a", {channel = "b", since = "1-0"}, {channel = "c"}}}`, "join #a|join #b since 1-0|join #c"},
+		{"history", `{history = "a", send_presence = "p", broadcast = "b"}`, "send_presence #p|history #a limit 100|broadcast text:b"},
+		{"history before", `{history = {channel = "a", limit = 7, before = "17-2"}}`, "history #a limit 7 before 17-2"},
+		{"transient", `{broadcast_room = {channel = "a", message = "m", transient = true}}`, "broadcast_room #a text:m transient"},
+		{"not transient", `{broadcast_room = {channel = "a", message = "m", transient = false}}`, "broadcast_room #a text:m"},
 		{"no channels", `{join = {}, leave = json.array({})}`, ""},
 		{"longest channel", `{join = "` + long + `"}`, "join #" + long},
 		{"the table's order", `{close = "bye", after = {name = "t", ms = 100}, broadcast = "all", broadcast_channel = {channel = "x", message = "m"}, broadcast_room = "r",
@@ -156,7 +176,13 @@ func TestBadActions(t *testing.T) {
 		{"join too long", `{join = string.rep("c", 256)}`, "join: a channel name must be 1 to 255 bytes"},
 		{"join control character", `{join = "a\nb"}`, "without control characters"},
 		{"join no UTF-8", `{join = "a\255"}`, "join: a channel name must be"},
-		{"join keyed", `{join = {channel = "a"}}`, `join: must be an array, but it has the key "channel"`},
+		{"join keyed", `{join = {room = "a"}}`, `join: must be a channel, or a table with channel and since, not a table`},
+		{"join since a number", `{join = {channel = "a", since = 1}}`, "join: a position must be a string, not the number 1"},
+		{"join since of no channel", `{join = {since = "1-1"}}`, "join: the channel must be a string, not nil"},
+		{"leave keyed", `{leave = {channel = "a"}}`, `leave: must be an array, but it has the key "channel"`},
+		{"history of too many", `{history = {channel = "a", limit = 1001}}`, "history: limit must be a whole number from 1 to 1000"},
+		{"history since", `{history = {channel = "a", since = "1-1"}}`, "history: must be a table with channel, and limit"},
+		{"history of an array", `{history = {"a"}}`, "history: must be a table with channel, and limit"},
 		{"join null", `{join = json.null}`, "join: the channel must be a string, not a userdata"},
 		{"leave a table in an array", `{leave = {"a", {}}}`, "leave: the channel must be a string, not a table"},
 		{"untrack a number", `{untrack = 1}`, "untrack: the channel must be a string"},
@@ -208,7 +234,9 @@ func TestBadActions(t *testing.T) {
 		{"trusted by text", `{broadcast_channel = {channel = "x", message = "m", trusted = "true"}}`,
 			`broadcast_channel: trusted must be true or false, not the string "true"`},
 		{"trusted by a number", `{broadcast = {message = "m", trusted = 1}}`, "broadcast: trusted must be true or false"},
-		{"transient is no option", `{broadcast_channel = {channel = "x", message = "m", transient = true}}`,
+		{"transient by a number", `{broadcast_channel = {channel = "x", message = "m", transient = 1}}`,
+			"broadcast_channel: transient must be true or false"},
+		{"kept is no option", `{broadcast_channel = {channel = "x", message = "m", kept = true}}`,
 			"broadcast_channel: must be a table with exactly"},
 		{"broadcast_channel to a number", `{broadcast_channel = {channel = 1, message = "m"}}`,
 			"broadcast_channel: the channel must be a string"},

@@ -13,6 +13,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/app/lint"
+	"rollcall/history"
 	"rollcall/luavm"
 )
 
@@ -40,6 +41,7 @@ type App struct {
 	broken  map[string]struct{}       // of handlers/ and lib/ that do not compile
 	scripts []*script                 // of scripts/
 	sources map[string]string         // of all files that compiled, by path
+	history *history.Rules            // nil: no channel has one
 
 	// wholeRequest: some module may look at the global request of the script that requires it.
 	wholeRequest bool
@@ -233,6 +235,7 @@ func (l *loader) routes() {
 		define(m.function, func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) })
 	}
 	define("every", r.every)
+	define("history", r.registerHistory)
 	for name, f := range l.routeGlobals {
 		vm.SetGlobal(name, luavm.Func(f))
 	}
@@ -241,6 +244,11 @@ func (l *loader) routes() {
 	}
 	l.problems = append(l.problems, r.problems...)
 	l.app.routes, l.app.jobs = r.routes, r.jobs
+	rules := make([]history.Rule, len(r.history))
+	for i, rule := range r.history {
+		rules[i] = rule.Rule
+	}
+	l.app.history = history.NewRules(rules)
 	for _, route := range r.routes {
 		if route.Options.Auth && !l.app.load.HasKeys {
 			l.problem(route.place, "%s %s has auth = true, but no key can check tokens: set --jwt-secret, --jwt-public-key or --jwks-url", route.Method, route.Path)

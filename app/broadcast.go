@@ -12,7 +12,8 @@ import (
 // broadcastOptions may stand beside the message of a broadcast (SPEC 6): in the table of an action, and in one that is
 // the last argument of a function.
 type broadcastOptions struct {
-	trusted bool // it is the app's own and not the client's: the client's token is not asked
+	trusted   bool // it is the app's own and not the client's: the client's token is not asked
+	transient bool // it is not kept where the channel has a history
 }
 
 // set takes one option; false: there is none of this name.
@@ -22,6 +23,12 @@ func (o *broadcastOptions) set(name, v lua.LValue) (known bool, err error) {
 		var ok bool
 		if o.trusted, ok = luaBool(v); !ok {
 			return true, fmt.Errorf("trusted must be true or false, not %s", describe(v))
+		}
+		return true, nil
+	case lua.LString("transient"):
+		var ok bool
+		if o.transient, ok = luaBool(v); !ok {
+			return true, fmt.Errorf("transient must be true or false, not %s", describe(v))
 		}
 		return true, nil
 	}
@@ -38,7 +45,7 @@ func (a args) broadcastOptions(i int) (o broadcastOptions) {
 		known, err := o.set(k, v)
 		switch {
 		case !known:
-			a.fail("unknown option %s (known: trusted)", keyText(k))
+			a.fail("unknown option %s (known: transient, trusted)", keyText(k))
 		case err != nil:
 			a.fail("%s", err.Error())
 		}
@@ -88,7 +95,7 @@ func (r *actionReader) readBroadcast(kind hub.ActionKind, v lua.LValue) error {
 		}
 	}
 	if kind == hub.ActionBroadcastChannel && f.channel == nil {
-		return fmt.Errorf("must be a table with exactly channel and message, and trusted where it is the app's own, not %s",
+		return fmt.Errorf("must be a table with exactly channel and message, and transient or trusted where it is so, not %s",
 			describe(v))
 	}
 	if f.err != nil {
@@ -105,6 +112,7 @@ func (r *actionReader) readBroadcast(kind hub.ActionKind, v lua.LValue) error {
 		v = f.message
 	}
 	a.Value, err = r.value(v)
+	a.Value.Transient = f.options.transient
 	r.add(a)
 	return err
 }

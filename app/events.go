@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/bits"
 	"sync/atomic"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
+	"rollcall/history"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/overload"
@@ -54,13 +56,16 @@ type event struct {
 	code    int
 	reason  string
 	timer   timer
+	resume  map[string]history.Position // RunConnect: where the client was; nil: it does not say
 }
 
 // Open runs the connect handler.
 func (c *eventConn) Open() {
 	h := c.server.cfg.Hub
 	m := hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User,
-		Devices: c.route.Options.Devices, SetTimer: c.setTimer}
+		Devices: c.route.Options.Devices, Resume: c.route.Options.Resume, SetTimer: c.setTimer}
+	connect := event{kind: RunConnect, resume: c.resume()}
+	m.Positions = maps.Clone(connect.resume)
 	if c.route.Options.ByClaims {
 		m.Permit = c.permit
 	}
@@ -68,7 +73,7 @@ func (c *eventConn) Open() {
 	defer func() { c.timing.leave() }() // of which the handler may have set the first
 	t := c.server.newTurn(c)
 	defer t.end()
-	actions, err := c.run(t, event{kind: RunConnect})
+	actions, err := c.run(t, connect)
 	var invalid *invalidReturn
 	if err == nil {
 		if i := closing(actions); i >= 0 {
@@ -365,6 +370,9 @@ func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
 	}
 	if used&useState != 0 {
 		o.Set("state", decodeState(l, c.state))
+	}
+	if e.resume != nil {
+		o.Set("resume", resumeTable(e.resume))
 	}
 	if c.denied != "" {
 		o.Set("error", lua.LString(c.denied))

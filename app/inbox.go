@@ -91,6 +91,13 @@ func (q *inbox) putEvent(ev *hub.Event) bool {
 	return true
 }
 
+// fits tells whether so many events of so many bytes together would be taken now.
+func (q *inbox) fits(events, bytes int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.events.len()+events <= q.limit.events && q.eventBytes+bytes <= q.limit.eventBytes
+}
+
 // putMessage queues a client message; it waits for space until gone is closed, and takes the message even then.
 func (q *inbox) putMessage(data string, binary bool, gone <-chan struct{}) {
 	for !q.tryMessage(data, binary, false) {

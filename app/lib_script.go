@@ -148,10 +148,24 @@ func scriptClose(l *lua.LState) int {
 	return 0
 }
 
-// solidb.ws.channel.subscribe(name) -> true
+// solidb.ws.channel.subscribe(name [, {since = position}]) -> true; with a position also {recovered, missed, why}, or
+// nil while Redis cannot be reached
 func scriptSubscribe(l *lua.LState) int {
 	_, c := callOf(l)
-	return c.join(args{l, "solidb.ws.channel.subscribe"})
+	a := args{l, "solidb.ws.channel.subscribe"}
+	channel, since := a.channel(1), a.since(2)
+	c.check(a, auth.ToJoin, channel)
+	var rec hub.Recovery
+	c.wait(l, a.function, func(ctx context.Context) (err error) {
+		rec, _, err = c.sess.JoinSince(ctx, channel, since)
+		return err
+	})
+	l.Push(lua.LTrue)
+	if !rec.Asked {
+		return 1
+	}
+	l.Push(recovery(rec))
+	return 2
 }
 
 // solidb.ws.channel.unsubscribe(name) -> true

@@ -26,6 +26,7 @@ var wsFunctions = map[string]lua.LGFunction{
 	"ws_list_presence":  wsListPresence,
 	"ws_presence_count": wsPresenceCount,
 	"ws_get_presence":   wsGetPresence,
+	"ws_history":        wsHistory,
 	"ws_allowed":        wsAllowed,
 }
 
@@ -74,7 +75,9 @@ func wsBroadcastRoom(l *lua.LState) int {
 // broadcast takes a channel, a value, and options.
 func (c *call) broadcast(a args, name string) int {
 	channel, message := a.channel(1), a.message(2, name)
-	c.checkBroadcast(a, channel, a.broadcastOptions(3))
+	options := a.broadcastOptions(3)
+	c.checkBroadcast(a, channel, options)
+	message.Transient = options.transient
 	c.wait(a.l, a.function, func(ctx context.Context) error {
 		return c.server.cfg.Hub.Broadcast(ctx, channel, message, c.connID)
 	})

@@ -41,6 +41,7 @@ type Options struct {
 	Origins    []string // replace the global list; nil: not given
 	MaxMessage int64    // bytes; 0: the node's
 	Devices    bool     // presence = "devices"
+	Resume     bool     // broadcasts have positions, and a client that comes back gets what it missed
 	// permissions = "claims": the token says which channels the handler may join, track in and broadcast to
 	ByClaims     bool
 	TokenRenewal bool       // a client may send a new token before the old one expires
@@ -77,6 +78,7 @@ type router struct {
 	routes   []*Route
 	trees    map[string]*tree[Route] // by method
 	jobs     []*Job
+	history  []historyRule
 	problems []error
 }
 
@@ -178,7 +180,7 @@ func reserved(p pattern) string {
 
 // optionNames are all options of routes.
 var optionNames = []string{"api_key", "auth", "cors", "max_message", "origins", "permissions", "presence",
-	"subprotocols", "token_renewal"}
+	"resume", "subprotocols", "token_renewal"}
 
 // parseOptions reads the options of a route; bad lists what is wrong with them.
 func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
@@ -198,7 +200,7 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			continue
 		}
 		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" ||
-			name == "token_renewal" || name == "subprotocols") {
+			name == "token_renewal" || name == "subprotocols" || name == "resume") {
 			fail("the option %q is for WebSocket routes", string(name))
 			continue
 		}
@@ -214,6 +216,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 		case "token_renewal":
 			if o.TokenRenewal, ok = luaBool(v); !ok {
 				fail("token_renewal must be true or false, not %s", describe(v))
+			}
+		case "resume":
+			if o.Resume, ok = luaBool(v); !ok {
+				fail("resume must be true or false, not %s", describe(v))
 			}
 		case "presence":
 			if o.Devices = v == lua.LString("devices"); !o.Devices && v != lua.LString("users") {

@@ -52,7 +52,7 @@ const (
 func (c *scriptConn) Open() {
 	c.sess = c.server.cfg.Hub.Enter(
 		hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.script.name.URLPath(), Addr: c.addr, User: c.user.User,
-			Events: c.hear})
+			Events: c.hear, Fits: c.inbox.fits})
 	c.server.running.Go(c.run)
 }
 
@@ -191,7 +191,15 @@ func (a args) event(ev *hub.Event) (lua.LValue, lua.LValue) {
 		if ev.SenderID != "" {
 			o.Set("sender_id", lua.LString(ev.SenderID))
 		}
+		if ev.Position != "" {
+			o.Set("position", lua.LString(ev.Position))
+		}
 		return o.Table(), lua.LString("channel")
+	}
+	if ev.Kind == hub.EventLost {
+		o.Set("position", lua.LString(ev.Position))
+		o.Set("why", lua.LString(ev.Why))
+		return o.Table(), lua.LString("lost")
 	}
 	o.Set("event_type", lua.LString(ev.Type))
 	o.Set("user_info", a.decode(string(ev.UserInfo)))

@@ -53,6 +53,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
+	cfg.Hub.SetHistory(cfg.App.History())
 	s.began = time.Now().Add(-time.Hour)
 	s.expiry, s.alarms = newAlarms(), newAlarms()
 	s.jobs = newJobs(s)

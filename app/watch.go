@@ -122,6 +122,7 @@ func (s *Server) reload() {
 	in := s.newInstance(a)
 	s.current.Store(in)
 	s.jobs.use(in)
+	s.cfg.Hub.SetHistory(a.History())
 	s.cfg.Log.Info("app loaded again", "app", a.Name)
 	s.warn(a)
 }

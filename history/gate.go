@@ -125,8 +125,8 @@ func (g *Gate[B, W]) Needs() Read {
 // At is where the listeners stand.
 func (g *Gate[B, W]) At() Position { return g.ring.At() }
 
-// Begin says that a read begins: what was held back before is in it, or in Redis no more. What is dropped from now on it
-// may not have.
+// Begin says that a read begins: what was held back before is in it, or in Redis no more. What is dropped from now on
+// it may not have.
 func (g *Gate[B, W]) Begin() {
 	g.again = false
 	for i := range g.held {
@@ -209,7 +209,8 @@ func (g *Gate[B, W]) Join(w Waiter[W], now time.Time) (out []Effect[B, W]) {
 	return nil
 }
 
-// answer makes a waiter a listener, unless Redis may have what the ring has not. read is what Redis has, if it was read.
+// answer makes a waiter a listener, unless Redis may have what the ring has not. read is what Redis has, if it was
+// read.
 func (g *Gate[B, W]) answer(w Waiter[W], now time.Time, read *Held[B]) (e Effect[B, W], ok bool) {
 	a := &Answer[B, W]{Waiter: w, At: g.ring.At()}
 	if w.Since != nil {
@@ -227,11 +228,19 @@ func (g *Gate[B, W]) answer(w Waiter[W], now time.Time, read *Held[B]) (e Effect
 }
 
 // Leave says that a listener has gone.
-func (g *Gate[B, W]) Leave() { g.listeners-- }
+func (g *Gate[B, W]) Leave() {
+	g.listeners--
+	g.letGo()
+}
 
 // Drop takes out those who wait no more.
 func (g *Gate[B, W]) Drop(gone func(W) bool) {
 	g.waiting = slices.DeleteFunc(g.waiting, func(w Waiter[W]) bool { return gone(w.Who) })
+	g.letGo()
+}
+
+// letGo drops what is held back for nobody.
+func (g *Gate[B, W]) letGo() {
 	if g.listeners == 0 && len(g.waiting) == 0 {
 		g.held, g.heldBytes = nil, 0
 	}
@@ -246,9 +255,6 @@ func (g *Gate[B, W]) Got(h Held[B], now time.Time) (out []Effect[B, W]) {
 		g.ring.Extend(h.Messages)
 	default: // Redis has another history than was heard: it is read once more, as after a loss
 		g.Broke()
-	}
-	if g.again {
-		g.sure = false
 	}
 	if !g.sure {
 		return out
@@ -293,8 +299,10 @@ func (g *Gate[B, W]) resume(h Held[B], now time.Time) (out []Effect[B, W]) {
 	case g.ring.At() != h.At:
 		g.ring.Reset(h.At)
 	}
-	held := g.held
-	g.sure, g.held, g.heldBytes = true, nil, 0
+	var held []heard[B]
+	if g.sure = !g.again; g.sure { // else what is held back follows something that the read may not have
+		held, g.held, g.heldBytes = g.held, nil, 0
+	}
 	for _, item := range held {
 		switch {
 		case !g.sure:

@@ -196,6 +196,9 @@ func (w *model) do(effects []Effect[string, *listener]) {
 				w.stand(l, e.Answer.At)
 				continue
 			}
+			if l.at < 0 { // a forged one may have come true meanwhile
+				l.at = slices.IndexFunc(w.log, func(p *published) bool { return p.m.At == *l.since })
+			}
 			if l.at < 0 || w.log[l.at].m.At != *l.since {
 				w.t.Fatalf("%s came back to %v, which was never given", l.name, *l.since)
 			}

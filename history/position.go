@@ -13,6 +13,9 @@ type Position struct {
 	Seq int64
 }
 
+// Never is a position that no message was given: what stands for text that is none.
+var Never = Position{Seq: 1<<63 - 1}
+
 // maxDigits is how long each number of a position is at most; Lua in Redis counts exactly so far.
 const maxDigits = 14
 

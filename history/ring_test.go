@@ -19,8 +19,8 @@ func TestPosition(t *testing.T) {
 			t.Errorf("%q is read as %v, %v", text, p, ok)
 		}
 	}
-	for _, text := range []string{"", "-", "1", "1-", "-1", "1-2-3", "01-1", "1-01", "+1-1", "1--1", " 1-1", "1-1 ", "1-1\n",
-		"1e3-1", "0x1-1", "１-1", "100000000000000-1", "1-100000000000000", "a-b", "*", "1-*", "(1-1"} {
+	for _, text := range []string{"", "-", "1", "1-", "-1", "1-2-3", "01-1", "1-01", "+1-1", "1--1", " 1-1", "1-1 ",
+		"1-1\n", "1e3-1", "0x1-1", "１-1", "100000000000000-1", "1-100000000000000", "a-b", "*", "1-*", "(1-1"} {
 		if p, ok := ParsePosition(text); ok {
 			t.Errorf("%q is read as %v", text, p)
 		}
@@ -61,8 +61,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// The ring gives what was appended after a position, whole, or says why not; it is never wrong about a position that was
-// never given.
+// The ring gives what was appended after a position, whole, or says why not; it is never wrong about a position that
+// was never given.
 func TestRingProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Policy{rapid.IntRange(1, 6).Draw(t, "size"), 10 * time.Second}

@@ -152,7 +152,8 @@ func testPositions(b *bench) {
 			b.Fatal(err)
 		}
 		got := b.next()
-		if at.Seq != int64(i+1) || at.MS < before.MS || got.Prev != before.MS || got.At != at || !got.JSON || got.Sender != "" {
+		if at.Seq != int64(i+1) || at.MS < before.MS || got.Prev != before.MS || got.At != at || !got.JSON ||
+			got.Sender != "" {
 			b.Fatalf("%v came as %+v after %v", at, got, before)
 		}
 		before = at

@@ -72,7 +72,7 @@ func (k ActionKind) verb() (v auth.Verb, asked bool) {
 	switch k {
 	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionAfter, ActionClose:
 		return 0, false
-	case ActionJoin:
+	case ActionJoin, ActionHistory:
 		return auth.ToJoin, true
 	case ActionTrack:
 		return auth.ToTrack, true
@@ -87,7 +87,8 @@ func (s *Session) act(ctx context.Context, a Action) error {
 	case ActionLeave:
 		return s.Leave(a.Channel)
 	case ActionJoin:
-		return s.Join(ctx, a.Channel)
+		_, _, err := s.JoinSince(ctx, a.Channel, a.Since)
+		return err
 	case ActionUntrack:
 		return s.Untrack(ctx, a.Channel)
 	case ActionTrack:
@@ -98,6 +99,8 @@ func (s *Session) act(ctx context.Context, a Action) error {
 		return s.Send(a.Value)
 	case ActionSendPresence:
 		return s.SendPresence(ctx, a.Channel)
+	case ActionHistory:
+		return s.SendHistory(ctx, a.Channel, a.Query)
 	case ActionBroadcastRoom:
 		channel := cmp.Or(a.Channel, a.room)
 		if channel == "" {

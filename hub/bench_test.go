@@ -1,10 +1,13 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"rollcall/history"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -15,6 +18,8 @@ type sink struct{ frames *atomic.Int64 }
 func (s sink) Send(wsconn.Frame) error { s.frames.Add(1); return nil }
 
 func (s sink) Close(int, string) {}
+
+func (s sink) Fits([]wsconn.Frame) bool { return true }
 
 // crowd is a room with n members, without Redis behind it.
 func crowd(n int, script bool) (*room, *atomic.Int64) {
@@ -30,6 +35,40 @@ func crowd(n int, script bool) (*room, *atomic.Int64) {
 		mem.change(func() { mem.order = 1 })
 	}
 	return r, &got
+}
+
+// resuming is a room with history and n connections of routes with resume = true.
+func resuming(n int) (*room, *atomic.Int64) {
+	h := &Hub{cfg: Config{Observer: noObserver{}}, sessions: map[string]*Session{}, rings: newRings(1 << 20),
+		ctx: context.Background()}
+	h.SetHistory(history.NewRules([]history.Rule{{Pattern: "*", Policy: history.Policy{Size: 100, TTL: time.Minute}}}))
+	r := &room{h: h, name: "room:lobby", feed: h.newFeed("room:lobby")}
+	var got atomic.Int64
+	r.Receive("b 1-1-0 first")
+	for i := range n {
+		mem := &membership{room: r, index: -1, s: h.Enter(
+			Member{ID: fmt.Sprintf("0191e3b2-7c1a-8d4f-9a2b-%012d", i), Conn: sink{&got}, Resume: true})}
+		mem.change(func() { mem.order = 1 })
+		mem.enterFeed(h.ctx, nil)
+	}
+	got.Store(0)
+	return r, &got
+}
+
+// A broadcast of 150 bytes in a channel with history to 1000 connections of routes with resume = true.
+func BenchmarkFanOutOfAFeed(b *testing.B) {
+	r, got := resuming(1000)
+	text := string(make([]byte, 150))
+	b.ReportAllocs()
+	seq := 1
+	for b.Loop() {
+		seq++
+		r.Receive(fmt.Sprintf("b0191e3b2-7c1a-8d4f-9a2b-000000000000 1-%d-1 %s", seq, text))
+	}
+	if got.Load() != int64(seq-1)*1000 {
+		b.Fatalf("%d of %d came", got.Load(), (seq-1)*1000)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(got.Load()), "ns/delivery")
 }
 
 // One broadcast of 150 bytes from the topic to 1000 members.

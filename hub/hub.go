@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"rollcall/broker"
 	"rollcall/cluster"
+	"rollcall/history"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/wsconn"
@@ -30,6 +29,8 @@ type Config struct {
 	Linger       time.Duration // Dropped
 	RestartGrace time.Duration // SentAway
 
+	HistoryMemory int64 // bytes of messages that are kept for those who come back; beyond, Redis is read
+
 	Observer Observer // nil: nobody
 }
 
@@ -41,8 +42,10 @@ type Broker interface {
 	Unsubscribe(topic string, r broker.Receiver)
 }
 
-// Observer is told how fast broadcasts are, for metrics. It is called from the broker's goroutines and must not block.
+// Observer is told how fast broadcasts are, for metrics. It is called from many goroutines and must not block.
 type Observer interface {
+	// Published is called after broadcasts to channels with history were given to Redis, also when that failed.
+	Published(took time.Duration)
 	// FannedOut is called after each broadcast: how long until it was in the queue of every connection here.
 	FannedOut(took time.Duration)
 }
@@ -51,6 +54,7 @@ type Observer interface {
 type noObserver struct{}
 
 func (noObserver) FannedOut(time.Duration) {}
+func (noObserver) Published(time.Duration) {}
 
 // waitForRedis is how long join, track and their like wait for Redis before they succeed all the same (SPEC 5.3).
 const waitForRedis = 3 * time.Second
@@ -58,14 +62,17 @@ const waitForRedis = 3 * time.Second
 // Hub is the connections of this node.
 type Hub struct {
 	// static
-	cfg  Config
-	keys redisconn.Keys
+	cfg     Config
+	keys    redisconn.Keys
+	history *history.Store
 
 	ctx    context.Context // ends with Close; rooms open under it
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
+	rings *rings
 	stats Stats
+	rules atomic.Pointer[history.Rules]
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
@@ -82,6 +89,19 @@ type Stats struct {
 	Broadcasts atomic.Int64 // published by this node
 	Fanouts    atomic.Int64 // received from Redis
 	Delivered  atomic.Int64 // frames and events handed to connections
+	Reads      atomic.Int64 // of histories in Redis, for those who came in or missed messages
+	Recovered  atomic.Int64 // connections that came back to a channel and got what they missed
+	Refused    atomic.Int64 // that were told that it cannot be had
+}
+
+// recovered counts a recovery.
+func (s *Stats) recovered(rec Recovery) {
+	switch {
+	case rec.Recovered:
+		s.Recovered.Add(1)
+	case rec.Asked:
+		s.Refused.Add(1)
+	}
 }
 
 // New makes a hub. Start subscribes it.
@@ -90,9 +110,14 @@ func New(cfg Config) *Hub {
 		cfg.Observer = noObserver{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Hub{cfg: cfg, keys: cfg.Redis.Keys(), ctx: ctx, cancel: cancel,
+	keys := cfg.Redis.Keys()
+	return &Hub{cfg: cfg, keys: keys, history: history.NewStore(cfg.Redis, keys), rings: newRings(cfg.HistoryMemory),
+		ctx: ctx, cancel: cancel,
 		sessions: map[string]*Session{}, rooms: map[string]*room{}}
 }
+
+// SetHistory says which channels have a history from now on.
+func (h *Hub) SetHistory(rules *history.Rules) { h.rules.Store(rules) }
 
 // Start subscribes to cluster-wide broadcasts. It does not wait for Redis.
 func (h *Hub) Start() { h.cfg.Broker.Attach(h.keys.AllTopic(), everyone{h}) }
@@ -138,17 +163,14 @@ func (h *Hub) session(id string) *Session {
 	return h.sessions[id]
 }
 
-// Messages on a topic are `<b|j><sender> <ms> <data>`: b for a string as it is, j for JSON text.
+// broadcast is a value on its way.
+func (v Value) broadcast(senderID string) history.Broadcast {
+	return history.Broadcast{JSON: v.JSON, Text: v.Text, Sender: senderID}
+}
 
-// encode writes a broadcast for its topic.
+// encode writes a broadcast that is not kept for its topic.
 func encode(v Value, senderID string) []byte {
-	b := make([]byte, 0, len(v.Text)+len(senderID)+24)
-	b = append(b, v.tag())
-	b = append(b, senderID...)
-	b = append(b, ' ')
-	b = strconv.AppendInt(b, time.Now().UnixMilli(), 10)
-	b = append(b, ' ')
-	return append(b, v.Text...)
+	return v.broadcast(senderID).Encode(time.Now().UnixMilli())
 }
 
 func (v Value) tag() byte {
@@ -156,20 +178,6 @@ func (v Value) tag() byte {
 		return 'j'
 	}
 	return 'b'
-}
-
-// decode reads what encode wrote.
-func decode(payload string) (v Value, senderID string, ms int64, ok bool) {
-	sender, rest, ok := strings.Cut(payload[1:], " ")
-	if !ok {
-		return Value{}, "", 0, false
-	}
-	at, data, ok := strings.Cut(rest, " ")
-	if !ok {
-		return Value{}, "", 0, false
-	}
-	ms, err := strconv.ParseInt(at, 10, 64)
-	return Value{Text: data, JSON: payload[0] == 'j'}, sender, ms, err == nil
 }
 
 // Broadcast sends a value to all in a channel. senderID is "" for the HTTP API.
@@ -182,7 +190,7 @@ func (h *Hub) Broadcast(ctx context.Context, channel string, v Value, senderID s
 	if sender != nil {
 		sender.sent.Add(1)
 	}
-	err := h.publish(ctx, h.keys.Topic(channel), v, senderID)
+	err := h.publishIn(ctx, channel, v, senderID)
 	if err != nil && sender != nil { // it may come or not; nobody waits for it
 		sender.heard.Add(1)
 	}
@@ -193,6 +201,21 @@ func (h *Hub) Broadcast(ctx context.Context, channel string, v Value, senderID s
 func (h *Hub) BroadcastAll(ctx context.Context, v Value) error {
 	h.stats.Broadcasts.Add(1)
 	return h.publish(ctx, h.keys.AllTopic(), v, "")
+}
+
+// publishIn publishes in a channel, and keeps what is to be kept.
+func (h *Hub) publishIn(ctx context.Context, channel string, v Value, senderID string) error {
+	policy, kept := h.rules.Load().For(channel)
+	if !kept || v.Transient {
+		return h.publish(ctx, h.keys.Topic(channel), v, senderID)
+	}
+	began := time.Now()
+	_, err := h.history.Publish(ctx, channel, policy, v.broadcast(senderID))
+	h.cfg.Observer.Published(time.Since(began))
+	if err != nil {
+		return unavailable("broadcast", err)
+	}
+	return nil
 }
 
 func (h *Hub) publish(ctx context.Context, topic string, v Value, senderID string) error {
@@ -214,16 +237,16 @@ func unavailable(what string, err error) error {
 type everyone struct{ h *Hub }
 
 func (e everyone) Receive(payload string) {
-	if payload == "" || payload[0] != 'b' && payload[0] != 'j' {
+	if !history.IsBroadcast(payload) {
 		return // of the script registry
 	}
-	v, _, _, ok := decode(payload)
+	b, ok := history.Decode(payload)
 	if !ok {
 		return
 	}
 	began := time.Now()
 	defer func() { e.h.cfg.Observer.FannedOut(time.Since(began)) }()
-	frame := wsconn.TextString(v.Text)
+	frame := wsconn.TextString(b.Text)
 	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
 		e.h.mu.RLock()
 		defer e.h.mu.RUnlock()

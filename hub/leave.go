@@ -59,13 +59,14 @@ func (h *Hub) ownMembership(channel, senderID string) *membership {
 	return nil
 }
 
-// heardOwn is told of each broadcast that came, after it was handed out.
-func (r *room) heardOwn(sender string) {
+// heardOwn is told of each broadcast that came, after it was handed out: to members who get it as it comes, or to those
+// whom the feed serves.
+func (r *room) heardOwn(sender string, byFeed bool) {
 	if sender == "" {
 		return
 	}
 	m := r.h.ownMembership(r.name, sender)
-	if m == nil || m.heard.Load() == m.sent.Load() { // it was sent before the connection was here
+	if m == nil || m.wantsFeed() != byFeed || m.heard.Load() == m.sent.Load() { // it was sent before it was here
 		return
 	}
 	// It counts first: leave compares when it has the lock. What comes next is not for one who was leaving.

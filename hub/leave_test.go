@@ -12,7 +12,7 @@ func TestOwnBroadcastComesAfterLeave(t *testing.T) {
 	w, n1, n2 := quick(t)
 	other := n2.event("other")
 	for _, kind := range []string{"event", "script"} {
-		c := n1.enter(kind, kind == "script")
+		c := n1.enter(kind, Member{}, kind == "script")
 		for i := range 100 {
 			room := fmt.Sprintf("%s %d", kind, i)
 			c.join(room)

@@ -12,4 +12,13 @@ func (h *Hub) Measure(to metrics.Scrape) {
 	to.Counter("rollcall_deliveries_total",
 		"Broadcasts handed to connections: one for each connection and broadcast.",
 		float64(h.stats.Delivered.Load()))
+	to.Gauge("rollcall_history_memory_bytes", "Messages of channels with history that this node keeps.",
+		float64(h.rings.total()))
+	to.Counter("rollcall_history_reads_total",
+		"Reads of histories in Redis, for connections that came in or missed messages.", float64(h.stats.Reads.Load()))
+	to.Counter("rollcall_history_recovered_total",
+		"Connections that came back to a channel and got what they missed.", float64(h.stats.Recovered.Load()))
+	to.Counter("rollcall_history_refused_total",
+		"Connections that came back to a channel and were told that what they missed cannot be had.",
+		float64(h.stats.Refused.Load()))
 }

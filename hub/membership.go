@@ -22,6 +22,9 @@ type membership struct {
 	user    string // tracked as; "": not tracked
 	waiting bool   // for its presence_state, which will hold all that diffs could tell
 	leaving bool   // not joined any more, but for what is under way
+	place   place  // in the room's feed
+
+	answered chan Recovery // capacity 1; since enterFeed, of the session's handler
 }
 
 // change changes a membership under the room's lock and keeps the room's members right.
@@ -30,6 +33,9 @@ func (m *membership) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
+	if m.place != outside && !m.listensLocked() {
+		m.leaveFeedLocked()
+	}
 	in := m.listensLocked() || m.presentLocked()
 	switch {
 	case in && m.index < 0:
@@ -46,7 +52,7 @@ func (m *membership) change(f func()) {
 		m.s.viewers(r).Add(-1)
 	}
 	if m.index >= 0 {
-		r.members[m.index].to = m.hearsLocked()
+		r.members[m.index].refreshLocked()
 	}
 }
 
@@ -59,9 +65,9 @@ func (m *membership) listensLocked() bool { return m.joinedLocked() || m.leaving
 // presentLocked tells whether the connection sees who is there.
 func (m *membership) presentLocked() bool { return m.joinedLocked() || m.user != "" }
 
-// hearsLocked gives the connection to which broadcasts go; nil: they do not reach it, or its script hears of them.
+// hearsLocked gives the connection to which broadcasts go; nil: they do not reach it yet, or its script hears of them.
 func (m *membership) hearsLocked() Conn {
-	if !m.listensLocked() || m.s.events != nil {
+	if !m.listensLocked() || m.s.events != nil || m.wantsFeed() && m.place != fed {
 		return nil
 	}
 	return m.s.conn
@@ -106,8 +112,17 @@ func (r *room) check() error {
 			return fmt.Errorf("%s is a member of %q for nothing", m.s.id, r.name)
 		case m.leaving && m.joinedLocked():
 			return fmt.Errorf("%s leaves %q, and is in it", m.s.id, r.name)
+		case m.place != outside && !(m.wantsFeed() && m.listensLocked()):
+			return fmt.Errorf("%s is in the feed of %q for nothing", m.s.id, r.name)
+		case m.fed != (m.place == fed):
+			return fmt.Errorf("%s is in the feed of %q: %v, and %v", m.s.id, r.name, m.fed, m.place)
 		case m.to != m.hearsLocked():
 			return fmt.Errorf("broadcasts to %q go to %v for %s", r.name, m.to, m.s.id)
+		}
+	}
+	if r.feed != nil {
+		if err := r.feed.gate.Check(); err != nil {
+			return fmt.Errorf("feed of %q: %w", r.name, err)
 		}
 	}
 	if plain != r.plain.Load() || scripts != r.scripts.Load() {

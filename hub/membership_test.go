@@ -5,14 +5,20 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
+
+	"rollcall/history"
 )
 
 // Whatever connections do at the same time, each room's members are right at any moment, and nothing of them stays.
 func TestMembersStayRight(t *testing.T) {
 	_, n1, n2 := quick(t)
+	rules := history.NewRules([]history.Rule{{Pattern: "r1*", Policy: history.Policy{Size: 5, TTL: time.Minute}}})
+	n1.SetHistory(rules)
+	n2.SetHistory(rules)
 	var done sync.WaitGroup
 	for i := range 8 {
-		c := []*node{n1, n2}[i%2].enter(fmt.Sprint("c", i), i%3 == 0)
+		c := []*node{n1, n2}[i%2].enter(fmt.Sprint("c", i), Member{Resume: i%3 == 1}, i%3 == 0)
 		random := rand.New(rand.NewPCG(1, uint64(i)))
 		done.Go(func() {
 			defer c.Exit(Closed)

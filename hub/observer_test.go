@@ -8,6 +8,8 @@ import (
 // fanOuts is an Observer.
 type fanOuts struct{ n int }
 
+func (f *fanOuts) Published(time.Duration) {}
+
 func (f *fanOuts) FannedOut(took time.Duration) {
 	if took > 0 {
 		f.n++

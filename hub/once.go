@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/history"
 	"rollcall/redisconn"
 )
 
@@ -27,36 +28,52 @@ var publishOnceSource string
 var publishOnce = redisconn.NewScript(publishOnceSource)
 
 // BroadcastOnce is BroadcastMany for a call that may be made again with the same id, at the same time too, and over any
-// node: within an hour each message is published once. fresh is false when all of them had been published before. After
-// an error the call may be made again; what it had published is then left out.
+// node: within an hour each message is published once. After an error the call may be made again; what it had published
+// is then left out.
 //
 // Invariant: a message is published and marked in one script, so no crash and no lost answer comes between the two. The
 // call itself is noted before, so that other messages with its id are refused whole (ErrOtherCall).
-func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (fresh bool, err error) {
+func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (Receipt, error) {
 	if err := h.note(ctx, id, digest(ms)); err != nil {
-		return false, err
+		return Receipt{}, err
 	}
-	topics, payloads, err := h.byTopic(ms)
+	all, err := h.batches(ms)
 	if err != nil {
-		return false, err
+		return Receipt{}, err
 	}
-	cmds := make([]redis.Cmder, len(topics))
-	for i, topic := range topics {
-		args := append([]any{keepOnce.Milliseconds(), h.keys.PublishCommand(topic), topic}, payloads[i]...)
-		cmds[i] = publishOnce.Command(ctx, []string{h.keys.OnceMark(topic, id)}, args...)
+	cmds := make([]redis.Cmder, len(all))
+	for i, b := range all {
+		mark := h.keys.OnceMark(b.topic, id)
+		if b.kept {
+			cmds[i] = h.keep(ctx, b, &history.Once{Mark: mark, Keep: keepOnce})
+			continue
+		}
+		args := []any{keepOnce.Milliseconds(), h.keys.PublishCommand(b.topic), b.topic}
+		for _, m := range b.ms {
+			args = append(args, encode(m.Value, ""))
+		}
+		cmds[i] = publishOnce.Command(ctx, []string{mark}, args...)
 	}
 	h.stats.Broadcasts.Add(int64(len(ms)))
-	if err := h.cfg.Redis.Batch(ctx, cmds); err != nil {
-		return false, unavailable("broadcast", err)
+	answers, err := h.perform(ctx, cmds)
+	if err != nil {
+		return Receipt{}, err
 	}
-	for _, cmd := range cmds {
-		done, err := cmd.(*redis.Cmd).Int()
-		if err != nil {
-			return false, fmt.Errorf("broadcast: %w", err)
+	var r Receipt
+	for i, b := range all {
+		if !b.kept {
+			r.Fresh = r.Fresh || answers[i] == int64(1)
+			continue
 		}
-		fresh = fresh || done == 1
+		at, fresh, err := history.Published(answers[i])
+		if err != nil {
+			return Receipt{}, fmt.Errorf("broadcast: %w", err)
+		}
+		if r.Fresh = r.Fresh || fresh; len(all) == 1 && at != (history.Position{}) {
+			r.Position = at.String()
+		}
 	}
-	return fresh, nil
+	return r, nil
 }
 
 // note remembers a call by its id; ErrOtherCall when another one is remembered.
@@ -83,30 +100,15 @@ func (h *Hub) note(ctx context.Context, id, sum string) error {
 	return fmt.Errorf("remember idempotency key: %w", ErrUnavailable)
 }
 
-// byTopic sorts messages by their topics, each topic's in order.
-func (h *Hub) byTopic(ms []Message) (topics []string, payloads [][]any, err error) {
-	at := map[string]int{}
-	for _, m := range ms {
-		topic, err := h.topicOf(m)
-		if err != nil {
-			return nil, nil, err
-		}
-		i, ok := at[topic]
-		if !ok {
-			i = len(topics)
-			at[topic] = i
-			topics, payloads = append(topics, topic), append(payloads, nil)
-		}
-		payloads[i] = append(payloads[i], encode(m.Value, ""))
-	}
-	return topics, payloads, nil
-}
-
 // digest tells calls apart by what they send.
 func digest(ms []Message) string {
 	sum := sha256.New()
 	for _, m := range ms {
-		for _, part := range []string{m.Channel, string(m.Value.tag()), m.Value.Text} {
+		kind := string(m.Value.tag())
+		if m.Value.Transient {
+			kind += "t"
+		}
+		for _, part := range []string{m.Channel, kind, m.Value.Text} {
 			sum.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
 		}
 	}

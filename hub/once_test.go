@@ -29,8 +29,8 @@ func TestBroadcastOnce(t *testing.T) {
 	text := func(channel, text string) Message { return Message{channel, Value{Text: text}} }
 	once := func(n *node, id string, fresh bool, ms ...Message) {
 		t.Helper()
-		if got, err := n.BroadcastOnce(t.Context(), id, ms); got != fresh || err != nil {
-			t.Errorf("call %s: fresh %v, %v; want %v", id, got, err, fresh)
+		if got, err := n.BroadcastOnce(t.Context(), id, ms); got != (Receipt{Fresh: fresh}) || err != nil {
+			t.Errorf("call %s: %+v, %v; want fresh %v", id, got, err, fresh)
 		}
 	}
 	once(n1, "a", true, text("room", "1"), text("room", "2"))
@@ -128,12 +128,11 @@ func TestBroadcastOnceWithoutRedis(t *testing.T) {
 	}
 	n1.proxy.Resume()
 	eventually(t, "it is sent", func() bool {
-		fresh,
-			err := n1.BroadcastOnce(t.Context(), "x", ms)
-		return fresh && err == nil
+		got, err := n1.BroadcastOnce(t.Context(), "x", ms)
+		return got.Fresh && err == nil
 	})
-	if fresh, err := n2.BroadcastOnce(t.Context(), "x", ms); fresh || err != nil {
-		t.Errorf("again: %v, %v", fresh, err)
+	if got, err := n2.BroadcastOnce(t.Context(), "x", ms); got.Fresh || err != nil {
+		t.Errorf("again: %+v, %v", got, err)
 	}
 	for range 2 {
 		if err := n2.Broadcast(t.Context(), "room", Value{Text: "fence"}, ""); err != nil {

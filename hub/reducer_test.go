@@ -22,6 +22,8 @@ func (c *rawConn) Send(f wsconn.Frame) error {
 	return nil
 }
 func (c *rawConn) Close(int, string) {}
+
+func (c *rawConn) Fits([]wsconn.Frame) bool { return true }
 func (c *rawConn) len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,6 +40,8 @@ type reducer struct {
 }
 
 func (r *reducer) Close(int, string) {}
+
+func (r *reducer) Fits([]wsconn.Frame) bool { return true }
 
 func (r *reducer) Send(f wsconn.Frame) error {
 	r.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rollcall/history"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -14,12 +15,13 @@ import (
 // audience of its presence.
 //
 // Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what
-// it hears; plain and scripts count them. Who is leaving is not joined.
+// it hears; plain and scripts count them. Who is leaving is not joined. Who is in the feed listens.
 type room struct {
 	// static
 	h         *Hub
 	name      string
 	presence  *presence.Channel
+	feed      *feed           // nil: the channel has no history
 	opening   context.Context // how long a join waits for the room to be read; ends with the room at the latest
 	cancel    context.CancelFunc
 	confirmed atomic.Bool // Redis has confirmed the topic once
@@ -36,8 +38,12 @@ type room struct {
 // cache.
 type member struct {
 	*membership
-	to Conn // hearsLocked()
+	to  Conn // hearsLocked()
+	fed bool // what it hears comes by the room's feed
 }
+
+// refreshLocked makes what stands beside the membership right.
+func (m *member) refreshLocked() { m.to, m.fed = m.hearsLocked(), m.place == fed }
 
 // enter gives the room of a channel, made if need be, with one reference more.
 func (h *Hub) enter(name string) *room {
@@ -53,7 +59,7 @@ func (h *Hub) acquire(name string) (r *room, made bool) {
 	defer h.roomsMu.Unlock()
 	r = h.rooms[name]
 	if made = r == nil; made {
-		r = &room{h: h, name: name}
+		r = &room{h: h, name: name, feed: h.newFeed(name)}
 		r.opening, r.cancel = context.WithTimeout(h.ctx, waitForRedis)
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r
@@ -72,6 +78,10 @@ func (h *Hub) leave(r *room) {
 	delete(h.rooms, r.name)
 	r.cancel()
 	h.cfg.Broker.Unsubscribe(h.keys.Topic(r.name), r)
+	if r.feed != nil {
+		r.feed.cancel()
+		h.rings.drop(r)
+	}
 	r.presence.Detach()
 }
 
@@ -92,14 +102,18 @@ func (r *room) Receive(payload string) {
 	switch payload[0] {
 	case presence.MessagePrefix:
 		r.presence.Receive(payload)
-	case 'b', 'j':
+	case 'b', 'j': // history.IsBroadcast
 		r.fanOut(payload)
 	}
 }
 
 // Resubscribed says that messages may have been missed: broadcasts are at most once, presence is read, or read again.
 func (r *room) Resubscribed() {
-	if !r.confirmed.Swap(true) {
+	first := !r.confirmed.Swap(true)
+	if r.feed != nil {
+		r.stepFeed(true, func(g *gate) []effect { g.Broke(); return nil })
+	}
+	if first {
 		r.presence.Load(r)
 		return
 	}
@@ -107,9 +121,9 @@ func (r *room) Resubscribed() {
 	r.presence.Resubscribed()
 }
 
-// fanOut hands one broadcast to all who joined: one frame, one event, shared by all.
+// fanOut hands one broadcast to all who joined, but those whom the feed serves: one frame, one event, shared by all.
 func (r *room) fanOut(payload string) {
-	v, sender, ms, ok := decode(payload)
+	b, ok := history.Decode(payload)
 	if !ok {
 		return
 	}
@@ -123,26 +137,41 @@ func (r *room) fanOut(payload string) {
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
 			switch {
+			case m.fed:
+				continue
 			case m.to != nil:
 				if !made {
-					frame, made = wsconn.TextString(v.Text), true
+					frame, made = wsconn.TextString(b.Text), true
 				}
 				send(m.to, frame)
-			case !m.listensLocked():
+			case !m.listensLocked() || m.wantsFeed():
 				continue
 			default:
 				if event == nil {
-					event = &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: ms, Data: v, SenderID: sender}
+					event = r.broadcastEvent(b)
 				}
 				m.s.hear(event)
 			}
 			n++
 		}
 	}, false)
-	r.heardOwn(sender)
+	r.heardOwn(b.Sender, false)
+	if r.feed != nil {
+		r.feedWith(b, len(payload))
+	}
 	r.h.stats.Fanouts.Add(1)
 	r.h.stats.Delivered.Add(int64(n))
 	r.h.cfg.Observer.FannedOut(time.Since(began))
+}
+
+// broadcastEvent is what scripts get.
+func (r *room) broadcastEvent(b history.Broadcast) *Event {
+	e := &Event{Kind: EventBroadcast, Channel: r.name, Timestamp: b.At.MS, Data: Value{Text: b.Text, JSON: b.JSON},
+		SenderID: b.Sender}
+	if b.Kept {
+		e.Position = b.At.String()
+	}
+	return e
 }
 
 // Viewers tells presence who would see or hear of a change.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/history"
 )
 
 // Session is one connection of this node: the channels it is in and what it tracks. Its calls come one at a time, from
@@ -22,6 +23,8 @@ type Session struct {
 	conn      Conn
 	events    func(*Event) bool
 	devices   bool
+	resume    bool
+	fits      func(events, bytes int) bool // of a script's queue
 	route     string
 	addr      string
 	permit    func(v auth.Verb, channel string) error
@@ -36,12 +39,14 @@ type Session struct {
 	closed      bool
 	stay        time.Duration // once closed: how long its presence stays
 	memberships []*membership
+	positions   map[string]history.Position // where the client was, of channels that it has not joined yet
 }
 
 // Enter takes a connection in.
 func (h *Hub) Enter(m Member) *Session {
 	s := &Session{h: h, id: m.ID, conn: m.Conn, events: m.Events, devices: m.Devices, route: m.Route, addr: m.Addr,
-		user: m.User, permit: m.Permit, setTimer: m.SetTimer, connected: time.Now()}
+		user: m.User, permit: m.Permit, setTimer: m.SetTimer, resume: m.Resume, fits: m.Fits, positions: m.Positions,
+		connected: time.Now()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sessions[s.id] = s
@@ -231,10 +236,23 @@ func (s *Session) count(but string, counts func(order uint64, user string) bool)
 // Join subscribes the connection to a channel. When it returns, every later broadcast reaches it; while Redis cannot be
 // reached it succeeds too, and takes effect when Redis is back.
 func (s *Session) Join(ctx context.Context, channel string) error {
+	_, _, err := s.JoinSince(ctx, channel, nil)
+	return err
+}
+
+// JoinSince is Join that goes on from where the client was in a channel with history: it gets what came since, or is
+// told that it cannot be had. nil: from where it said at its start, else from now on. in: it is in the channel's feed,
+// and rec is true; else the channel has none for it, or Redis cannot be reached.
+func (s *Session) JoinSince(ctx context.Context, channel string, since *history.Position) (rec Recovery, in bool,
+	err error,
+) {
 	if s.count(channel, func(order uint64, _ string) bool { return order != 0 }) >= MaxChannels {
-		return ErrTooMany
+		return rec, false, ErrTooMany
 	}
-	return s.with(channel, func(m *membership) error {
+	if was := s.takePosition(channel); since == nil {
+		since = was
+	}
+	err = s.with(channel, func(m *membership) error {
 		m.room.wait(ctx)
 		m.change(func() {
 			m.leaving = false
@@ -242,8 +260,24 @@ func (s *Session) Join(ctx context.Context, channel string) error {
 				m.order = s.joins.Add(1)
 			}
 		})
+		if m.wantsFeed() {
+			rec, in = m.enterFeed(ctx, since)
+		}
 		return nil
 	})
+	return rec, in, err
+}
+
+// takePosition gives where the client said that it was in a channel, once.
+func (s *Session) takePosition(channel string) *history.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.positions[channel]
+	if !ok {
+		return nil
+	}
+	delete(s.positions, channel)
+	return &p
 }
 
 // Leave unsubscribes; also right when the connection is not in the channel. It does not untrack.

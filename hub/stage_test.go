@@ -16,6 +16,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/cluster"
+	"rollcall/history"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/testkit/redistest"
@@ -33,11 +34,15 @@ type world struct {
 
 	mu    sync.Mutex
 	names map[string]string // connection id to client name
+
+	rules *history.Rules // of all nodes
+	began time.Time      // positions are written from here on
 }
 
 type worldConfig struct {
 	window, linger, grace, ttl time.Duration
 	timeout                    time.Duration // of one answer of Redis; short where a test cuts nodes off
+	memory                     int64         // of histories; 0: 1 MiB
 }
 
 const heartbeat = 100 * time.Millisecond
@@ -47,11 +52,14 @@ func newWorld(t testing.TB, cfg worldConfig) *world {
 	if cfg.ttl == 0 {
 		cfg.ttl = 2 * time.Second
 	}
+	if cfg.memory == 0 {
+		cfg.memory = 1 << 20
+	}
 	if cfg.timeout == 0 {
 		cfg.timeout = 10 * time.Second // nobody is cut off: only a busy machine takes longer
 	}
 	w := &world{t: t, redis: redistest.Mini(t), now: time.Unix(1700000000, 0), cfg: cfg, nodes: map[string]*node{},
-		names: map[string]string{}}
+		names: map[string]string{}, began: time.Unix(1700000000, 0)}
 	w.redis.Mini().SetTime(w.now)
 	return w
 }
@@ -100,7 +108,8 @@ func (w *world) node(name string) *node {
 	n.tracker = presence.NewTracker(
 		presence.Config{Store: store, Lease: n.cluster, TTL: w.cfg.ttl, Window: w.cfg.window, Log: log})
 	n.Hub = New(Config{Redis: n.redis, Broker: strict, Cluster: n.cluster, Tracker: n.tracker, Linger: w.cfg.linger,
-		RestartGrace: w.cfg.grace, Log: log})
+		RestartGrace: w.cfg.grace, HistoryMemory: w.cfg.memory, Log: log})
+	n.Hub.SetHistory(w.rules)
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)
@@ -167,16 +176,30 @@ type client struct {
 	full   bool // the script's queue is full
 	refuse bool // the socket is gone
 	frames int
+	space  int // frames or events that its queue takes at once; 0: all
 }
 
-func (n *node) event(name string, devices ...bool) *client { return n.enter(name, false, devices...) }
-func (n *node) script(name string) *client                 { return n.enter(name, true) }
+func (n *node) event(name string, devices ...bool) *client {
+	return n.enter(name, Member{Devices: len(devices) > 0 && devices[0]}, false)
+}
+func (n *node) script(name string) *client { return n.enter(name, Member{}, true) }
 
-func (n *node) enter(name string, script bool, devices ...bool) *client {
+// resume is a connection of a route with resume = true; "room=0-1" is where it was.
+func (n *node) resume(name string, positions ...string) *client {
+	m := Member{Resume: true, Positions: map[string]history.Position{}}
+	for _, p := range positions {
+		channel, at, _ := strings.Cut(p, "=")
+		m.Positions[channel] = n.w.position(at)
+	}
+	return n.enter(name, m, false)
+}
+
+func (n *node) enter(name string, m Member, script bool) *client {
 	c := &client{w: n.w, name: name}
-	m := Member{ID: n.NewID(), Conn: c, Route: "/test", Devices: len(devices) > 0 && devices[0]}
+	m.ID, m.Conn, m.Route = n.NewID(), c, "/test"
 	if script {
 		m.Events = c.hear
+		m.Fits = func(events, _ int) bool { return c.space == 0 || events <= c.space }
 	}
 	n.w.mu.Lock()
 	n.w.names[m.ID] = name
@@ -196,6 +219,12 @@ func (c *client) Send(f wsconn.Frame) error {
 	return nil
 }
 
+func (c *client) Fits(frames []wsconn.Frame) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.space == 0 || len(frames) <= c.space
+}
+
 func (c *client) Close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -209,10 +238,16 @@ func (c *client) hear(e *Event) bool {
 		c.lines = append(c.lines, "full")
 		return false
 	}
-	if e.Kind == EventBroadcast {
-		from := c.w.who(e.SenderID)
-		c.lines = append(c.lines, fmt.Sprintf("%s: %s from %s", e.Channel, e.Data.Text, from))
-	} else {
+	switch e.Kind {
+	case EventBroadcast:
+		line := fmt.Sprintf("%s: %s from %s", e.Channel, e.Data.Text, c.w.who(e.SenderID))
+		if e.Position != "" {
+			line += " at " + c.w.since(e.Position)
+		}
+		c.lines = append(c.lines, line)
+	case EventLost:
+		c.lines = append(c.lines, fmt.Sprintf("%s: lost before what follows %s, %s", e.Channel, c.w.since(e.Position), e.Why))
+	default:
 		c.lines = append(c.lines, fmt.Sprintf("%s: %s %s[%s] %s", e.Channel, e.Type, e.UserID, c.w.who(e.ConnID), e.UserInfo))
 	}
 	return true
@@ -237,7 +272,11 @@ func (w *world) short(text string) string {
 		Event, Channel string
 		Payload        json.RawMessage
 	}
-	if json.Unmarshal([]byte(text), &f) != nil || !strings.HasPrefix(f.Event, "presence_") {
+	err := json.Unmarshal([]byte(text), &f)
+	if err == nil && f.Channel != "" && slices.Contains([]string{"message", "joined", "lost", "history"}, f.Event) {
+		return w.shortHistory(text)
+	}
+	if err != nil || !strings.HasPrefix(f.Event, "presence_") {
 		return text
 	}
 	users := func(sign string, m map[string]wireMetas) (out []string) {
@@ -258,6 +297,57 @@ func (w *world) short(text string) string {
 		return "bad diff " + text
 	}
 	return f.Channel + ": " + strings.Join(append(users("+", diff.Joins), users("-", diff.Leaves)...), " ")
+}
+
+// position reads one that since wrote.
+func (w *world) position(text string) history.Position {
+	w.t.Helper()
+	p, ok := history.ParsePosition(text)
+	if !ok {
+		w.t.Fatalf("%q is no position", text)
+	}
+	p.MS += w.began.UnixMilli()
+	return p
+}
+
+// since writes a position with its ms since the world began.
+func (w *world) since(text string) string {
+	p, ok := history.ParsePosition(text)
+	if !ok {
+		return "no position " + text
+	}
+	p.MS -= w.began.UnixMilli()
+	return p.String()
+}
+
+// shortHistory writes frames as "room: message hello at 0-1", "room: joined at 0-1, recovered 2".
+func (w *world) shortHistory(text string) string {
+	var f struct {
+		Event, Channel, Position, Why string
+		Data                          any
+		Recovered                     *bool
+		Missed                        *int
+	}
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		return text
+	}
+	line := f.Channel + ": " + f.Event
+	if f.Data != nil {
+		line += fmt.Sprint(" ", f.Data)
+	}
+	if f.Position != "" {
+		line += " at " + w.since(f.Position)
+	}
+	switch {
+	case f.Recovered != nil && *f.Recovered && f.Missed != nil:
+		line += fmt.Sprint(", recovered ", *f.Missed)
+	case f.Recovered != nil:
+		line += ", not recovered"
+	}
+	if f.Why != "" {
+		line += ", " + f.Why
+	}
+	return line
 }
 
 func (w *world) shortMetas(m wireMetas) string {

@@ -6,9 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/history"
 )
 
 var update = flag.Bool("update", false, "write the expected output of the stories anew")
@@ -19,10 +22,14 @@ var update = flag.Bool("update", false, "write the expected output of the storie
 //	node n1 n2                   start nodes
 //	event n1 c1 [devices]        a client of an event handler connects
 //	script n1 s1                 a client of a connection script connects
+//	history room* 3 60s          what is kept, on nodes that start later
+//	resume n1 c1 [room=0-1]      a client of a route with resume = true connects, and says where it was
 //	join c1 room                 leave c1 room · untrack c1 room · state c1 room (send_presence)
 //	track c1 room ann [json]     presence.join for a script
 //	set c1 room json             set_presence
-//	say c1 room text             broadcast
+//	join c1 room since 0-1       it goes on from there
+//	space c1 3                   what its queue takes at once
+//	say c1 room text             broadcast · whisper c1 room text: transient
 //	exit c1                      drop c1 (without a close handshake)
 //	stop n1                      it sends its clients away and ends, as after SIGTERM
 //	freeze n1                    nothing passes between the node and Redis, and nothing is lost · thaw n1
@@ -143,6 +150,10 @@ func (s *story) do(line string) {
 		}
 	case "event":
 		s.clients[arg(2)] = s.node(arg(1)).event(arg(2), rest(3) == "devices")
+	case "history":
+		s.history(arg(1), arg(2), arg(3))
+	case "resume":
+		s.clients[arg(2)] = s.node(arg(1)).resume(arg(2), word[3:]...)
 	case "script":
 		s.clients[arg(2)] = s.node(arg(1)).script(arg(2))
 	case "freeze":
@@ -200,7 +211,16 @@ func (s *story) call(line, verb string, arg func(int) string, rest func(int) str
 	var err error
 	switch verb {
 	case "join":
-		err = c.Join(s.t.Context(), arg(2))
+		var since *history.Position
+		if n := len(strings.Fields(line)); n > 4 && arg(n-2) == "since" {
+			p := s.w.position(arg(n - 1))
+			since = &p
+		}
+		_, _, err = c.JoinSince(s.t.Context(), arg(2), since)
+	case "space":
+		c.space, err = strconv.Atoi(arg(2))
+	case "whisper":
+		err = c.h.Broadcast(s.t.Context(), arg(2), Value{Text: rest(3), Transient: true}, c.id)
 	case "leave":
 		err = c.Leave(arg(2))
 	case "track":
@@ -231,6 +251,16 @@ func (s *story) call(line, verb string, arg func(int) string, rest func(int) str
 	if err != nil {
 		s.t.Fatalf("%q: %v", line, err)
 	}
+}
+
+// history gives the nodes that start from now on a rule more.
+func (s *story) history(pattern, size, ttl string) {
+	s.t.Helper()
+	n, err := strconv.Atoi(size)
+	must(s.t, err)
+	d, err := time.ParseDuration(ttl)
+	must(s.t, err)
+	s.w.rules = history.NewRules([]history.Rule{{Pattern: pattern, Policy: history.Policy{Size: n, TTL: d}}})
 }
 
 // kill cuts a node off for ever and takes its clients out of the story.

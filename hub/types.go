@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/history"
 	"rollcall/naming"
 	"rollcall/presence"
 	"rollcall/wsconn"
@@ -44,6 +45,8 @@ func CheckChannel(name string) error {
 type Value struct {
 	Text string
 	JSON bool // Text is the JSON text of a value that is no string; else Text is the string itself
+
+	Transient bool // of a broadcast: it is not kept where the channel has a history (SPEC 7)
 }
 
 // EventKind tells a broadcast from a presence event.
@@ -53,6 +56,7 @@ type EventKind byte
 const (
 	EventBroadcast EventKind = iota + 1
 	EventPresence
+	EventLost // to "lost": messages of a channel with history are missing
 )
 
 // Event is what recv_any gives a connection script as "channel" or "presence". It is shared: receivers do not change
@@ -65,6 +69,9 @@ type Event struct {
 	// EventBroadcast
 	Data     Value
 	SenderID string // connection id; "" when sent by the HTTP API
+	Position string // of one that is kept; of EventLost: what comes next follows it
+
+	Why string // EventLost
 
 	// EventPresence
 	Type     string // "join", "leave", "update"
@@ -85,6 +92,8 @@ func (e *Event) Size() int {
 type Conn interface {
 	Send(wsconn.Frame) error
 	Close(code int, reason string)
+	// Fits tells whether frames could all be queued now.
+	Fits(frames []wsconn.Frame) bool
 }
 
 // Member describes a connection that enters the hub.
@@ -95,6 +104,10 @@ type Member struct {
 	Addr    string // of the client
 	User    []byte // JSON of SPEC 4's user table, for listings
 	Devices bool   // the route has presence = "devices"
+	Resume  bool   // the route has resume = true
+
+	// Positions are where the client was in channels with history, by channel: its first join of each goes on from there.
+	Positions map[string]history.Position
 
 	// Permit says why the connection may not do something in a channel; "": on all connections. nil: it may do all. Do
 	// asks it about each action but those that take away, only read, or are about this client alone.
@@ -106,6 +119,8 @@ type Member struct {
 	// Events is set for connection scripts. It must not block; false means that the script's queue is full, and
 	// then the hub sends it nothing more (its owner closes the connection with 1013).
 	Events func(*Event) bool
+	// Fits is set with Events. It tells whether the script's queue takes so many events of so many bytes together.
+	Fits func(events, bytes int) bool
 }
 
 // ActionKind names an action of an event handler (SPEC 1.2). The order is that of SPEC's table.
@@ -120,6 +135,7 @@ const (
 	ActionSetPresence
 	ActionSend
 	ActionSendPresence
+	ActionHistory
 	ActionBroadcastRoom
 	ActionBroadcastChannel
 	ActionBroadcast
@@ -128,7 +144,7 @@ const (
 )
 
 var actionNames = [...]string{"", "leave", "join", "untrack", "track", "set_presence", "send", "send_presence",
-	"broadcast_room", "broadcast_channel", "broadcast", "after", "close"}
+	"history", "broadcast_room", "broadcast_channel", "broadcast", "after", "close"}
 
 func (k ActionKind) String() string { return actionNames[k] }
 
@@ -143,14 +159,16 @@ type Timer struct {
 // Action is one validated action of an event handler.
 type Action struct {
 	Kind    ActionKind
-	Channel string          // all but send, broadcast, after, close; "" in broadcast_room: room
-	UserID  string          // track
-	Fields  presence.Fields // track, set_presence
-	Value   Value           // send and the broadcasts
-	Timer   *Timer          // after
-	Code    int             // close
-	Reason  string          // close
-	Trusted bool            // the broadcasts: it is the app's own, and nobody is asked about it
+	Channel string            // all but send, broadcast, after, close; "" in broadcast_room: room
+	UserID  string            // track
+	Fields  presence.Fields   // track, set_presence
+	Value   Value             // send and the broadcasts
+	Timer   *Timer            // after
+	Code    int               // close
+	Reason  string            // close
+	Since   *history.Position // join: where the client was; nil: where it said at its start, or now
+	Query   history.Query     // history
+	Trusted bool              // the broadcasts: it is the app's own, and nobody is asked about it
 
 	room string // of a broadcast_room without Channel, found by Do: the one joined in this return, else the newest
 }

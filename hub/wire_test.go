@@ -3,6 +3,8 @@ package hub
 import (
 	"strings"
 	"testing"
+
+	"rollcall/history"
 )
 
 // SPEC: a channel is "1 to 255 bytes of UTF-8 without control characters".
@@ -31,14 +33,9 @@ func TestBroadcastOnTheWire(t *testing.T) {
 		{Value{Text: " leading\nand trailing "}, "x"},
 	} {
 		text := string(encode(c.v, c.sender))
-		v, sender, ms, ok := decode(text)
-		if !ok || v != c.v || sender != c.sender || ms <= 0 {
-			t.Errorf("%q reads as %+v %q %d %v, want %+v %q", text, v, sender, ms, ok, c.v, c.sender)
-		}
-	}
-	for _, text := range []string{"b", "bx", "bx ", "bx 1", "bx y text", "b  text", "jx 1x text"} {
-		if _, _, _, ok := decode(text); ok {
-			t.Errorf("%q passes", text)
+		b, ok := history.Decode(text)
+		if v := (Value{Text: b.Text, JSON: b.JSON}); !ok || v != c.v || b.Sender != c.sender || b.At.MS <= 0 || b.Kept {
+			t.Errorf("%q reads as %+v, %v; want %+v of %q", text, b, ok, c.v, c.sender)
 		}
 	}
 }

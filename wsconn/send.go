@@ -14,6 +14,17 @@ func (c *Conn) Send(f Frame) error {
 	return b.send(c, f)
 }
 
+// Fits tells whether frames could all be queued now without closing the connection as too slow.
+func (c *Conn) Fits(frames []Frame) bool {
+	most, cost := c.s.cfg.mostOfFrame(), 0
+	for _, f := range frames {
+		cost += f.cost(most)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.bytes+cost <= c.s.cfg.SendQueue
+}
+
 // Sender is whom a frame is for: a *Conn, or what stands in for one.
 type Sender interface{ Send(Frame) error }
 

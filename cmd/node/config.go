@@ -49,13 +49,14 @@ type Config struct {
 	MaxConnectionsPerUser int `default:"0" help:"Connections it takes from one user of tokens; beyond: 429. 0: no limit."`
 	ConnectRate           int `default:"0" help:"New connections a second it takes, beyond: 503; and a tenth of them from one address, beyond: 429. 0: no limit."`
 
-	ScriptBudget time.Duration  `default:"250ms" help:"Time a handler may run between two calls that wait."`
-	TurnTimeout  time.Duration  `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
-	ScriptMemory Size           `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
-	StoreQuota   Quota          `placeholder:"KEYS,BYTES" help:"What the app may keep with store.*, such as 100000,64MiB; beyond, it raises. 0 for either: no limit. Not on a Redis Cluster."`
-	HTTPAllow    []string       `name:"http-allow" placeholder:"HOST" help:"Hosts that handlers may ask with http.fetch: host, host:port, *.domain, addresses and networks. Private addresses must be named as such. None: it raises."`
-	Drain        *time.Duration `placeholder:"TIME" help:"Time over which clients are sent away after SIGTERM (close 1012). None: 10s; with --dev they go at once."`
-	RedisPrefix  string         `default:"rollcall" help:"What all names in Redis begin with."`
+	ScriptBudget  time.Duration  `default:"250ms" help:"Time a handler may run between two calls that wait."`
+	TurnTimeout   time.Duration  `default:"10s" help:"Time of one event or HTTP call, waiting for Redis included; beyond: close 1011."`
+	ScriptMemory  Size           `default:"0" help:"What Lua of all connections may hold together; beyond, the script that holds the most is ended (close 1011). 0: a quarter of the memory limit."`
+	HistoryMemory Size           `default:"64MiB" help:"What this node keeps of channels with history, for clients that come back; beyond, Redis is read."`
+	StoreQuota    Quota          `placeholder:"KEYS,BYTES" help:"What the app may keep with store.*, such as 100000,64MiB; beyond, it raises. 0 for either: no limit. Not on a Redis Cluster."`
+	HTTPAllow     []string       `name:"http-allow" placeholder:"HOST" help:"Hosts that handlers may ask with http.fetch: host, host:port, *.domain, addresses and networks. Private addresses must be named as such. None: it raises."`
+	Drain         *time.Duration `placeholder:"TIME" help:"Time over which clients are sent away after SIGTERM (close 1012). None: 10s; with --dev they go at once."`
+	RedisPrefix   string         `default:"rollcall" help:"What all names in Redis begin with."`
 
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level of the log: debug, info, warn, error."`
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`

@@ -132,7 +132,8 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.tracker = presence.NewTracker(
 		presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
 	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker,
-		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, Observer: n.metrics, Log: log})
+		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, HistoryMemory: int64(cfg.HistoryMemory),
+		Observer: n.metrics, Log: log})
 	n.wire()
 	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue),
 		Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})

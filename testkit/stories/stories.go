@@ -52,7 +52,7 @@ func Run(t *testing.T, c *Cluster) {
 		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories}, {"presence", presenceStories},
 		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions",
 			permissionStories},
-		{"solidb", solidbStories},
+		{"solidb", solidbStories}, {"history", historyStories},
 		{"api", apiStories}, {"api-presence", apiPresenceStories}, {"api-bad", apiBadStories}, {"restart", restartStories},
 	} {
 		t.Run(part.name, func(t *testing.T) {

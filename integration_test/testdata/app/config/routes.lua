@@ -5,8 +5,11 @@ router_websocket("/ws/do/static/:who", "act#static")
 router_websocket("/ws/devices", "act#act", { presence = "devices" })
 router_websocket("/ws/small", "act#act", { max_message = 1000 })
 router_websocket("/ws/origins", "act#act", { origins = { "https://good.example" } })
+router_websocket("/ws/resume", "act#act", { resume = true })
 router_websocket("/ws/renew", "act#act", { token_renewal = true })
 router_websocket("/ws/claims", "act#act", { permissions = "claims", token_renewal = true })
+
+history("kept:*", { size = 5, ttl = 60 })
 
 router_post("/call", "http#call")
 router_post("/call/claims", "http#call", { permissions = "claims" })

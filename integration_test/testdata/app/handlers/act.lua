@@ -1,7 +1,7 @@
 -- Commands, as JSON: {"id":1,"actions":…} returns these actions, {"id":1,"call":"ws_count","args":[]} calls a function,
 -- {"id":1,"event":true} tells the event, {"bad":"loop"} misbehaves, {"raw":…} is returned as it is, {"own":…} in tables that
 -- the handler makes, {"require":"admin"} guards by a role, as the query does at connect.
--- In the query: first, last: actions of connect and disconnect; raise: connect raises.
+-- In the query: first, last: actions of connect and disconnect; raise: connect raises; told: it tells event.resume.
 local functions = require("lib.functions")
 local bad = require("lib.bad")
 
@@ -29,6 +29,9 @@ function act(event)
     event.state.last = event.query.last
     if event.query.raise then
       error("connect raises")
+    end
+    if event.query.told then
+      return { send = { resume = event.resume or json.null } }
     end
     return event.query.first and json.decode(fill(event.query.first, event)) or nil
   end

@@ -31,6 +31,7 @@
 ---@field state table the handler's own, kept for the connection's life
 ---@field name string of the timer (timer only)
 ---@field data? any of the timer (timer only)
+---@field resume? table<string, string> channels and positions that the client came back with (connect only)
 
 ---@class rollcall.Track
 ---@field channel string
@@ -47,6 +48,16 @@
 ---@field channel string
 ---@field message rollcall.Message
 ---@field trusted? boolean the app's own, so the client's token is not asked
+---@field transient? boolean not kept in the channel's history
+
+---@class rollcall.Join
+---@field channel string
+---@field since? string a position: what was missed since then comes first
+
+---@class rollcall.HistoryAction
+---@field channel string
+---@field limit? integer
+---@field before? string a position
 
 ---@class rollcall.Close
 ---@field code integer 1000, or 4000 to 4999
@@ -61,11 +72,12 @@
 ---What a handler returns. The actions run in this order; an array of such tables in its own.
 ---@class rollcall.Action
 ---@field leave? string|string[] channels to unsubscribe from
----@field join? string|string[] channels to subscribe to
+---@field join? string|rollcall.Join|(string|rollcall.Join)[] channels to subscribe to
 ---@field untrack? string|string[] channels to be present in no more
 ---@field track? rollcall.Track|rollcall.Track[] to be present in a channel
 ---@field set_presence? rollcall.SetPresence|rollcall.SetPresence[] changes metadata
 ---@field send? rollcall.Message to this client
+---@field history? string|rollcall.HistoryAction messages that are kept, to this client
 ---@field send_presence? string|string[] a presence_state of these channels to this client
 ---@field broadcast_room? rollcall.Message|rollcall.Broadcast to the room that was joined last
 ---@field broadcast_channel? rollcall.Broadcast to a channel
@@ -109,6 +121,7 @@ request = nil
 ---@field max_message? integer bytes, in place of --max-message
 ---@field subprotocols? string[] of the app, the preferred one first
 ---@field presence? "users"|"devices" "devices": clients are told of second devices too
+---@field resume? boolean clients that come back get what they missed of channels with a history
 ---@field api_key? "read"|"publish"|"admin" HTTP only: a key with this scope is required
 ---@field cors? string[] HTTP only: origins whose pages may ask, or "*"
 
@@ -142,6 +155,11 @@ function router_patch(path, handler, options) end
 ---@param options? rollcall.RouteOptions
 function router_delete(path, handler, options) end
 
+---Keeps messages of a channel, or of all that begin with a prefix and "*".
+---@param pattern string
+---@param options { size: integer, ttl: integer } messages, and seconds of each
+function history(pattern, options) end
+
 ---The event of a job.
 ---@class rollcall.Job
 ---@field type "job"
@@ -158,6 +176,7 @@ function every(name, options, handler) end
 
 ---@class rollcall.BroadcastOptions
 ---@field trusted? boolean
+---@field transient? boolean
 
 ---@class rollcall.Meta
 ---@field phx_ref string
@@ -232,6 +251,19 @@ function ws_presence_count(channel) end
 ---@return rollcall.Present?
 function ws_get_presence(channel, user_id) end
 
+---@class rollcall.Kept
+---@field position string
+---@field data any
+---@field timestamp integer ms
+---@field sender_id? string
+
+---Messages that are kept of a channel, and its position.
+---@param channel string
+---@param options? { since?: string, before?: string, limit?: integer, reverse?: boolean }
+---@return rollcall.Kept[]? messages nil: not all since then can be had
+---@return string position or why
+function ws_history(channel, options) end
+
 -- Scripts of scripts/…/NAME.ws.lua ------------------------------------------------------------------------------------
 
 solidb = {}
@@ -265,8 +297,10 @@ function solidb.ws.close(code, reason) end
 solidb.ws.channel = {}
 
 ---@param name string
+---@param options? { since: string } a position: what was missed since then comes first
 ---@return true
-function solidb.ws.channel.subscribe(name) end
+---@return { recovered: boolean, missed: integer, why?: string }? recovery
+function solidb.ws.channel.subscribe(name, options) end
 
 ---@param name string
 ---@return true

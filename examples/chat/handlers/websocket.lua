@@ -11,6 +11,7 @@ local rooms = require("lib.rooms")
 
 local LONGEST_TEXT = 4000 -- bytes
 local LONGEST_NAME = 120
+local TYPING_FOR = 5000 -- ms
 local STATES = { online = true, away = true }
 
 -- A text from outside: a string of at most so many bytes, control characters made spaces, trimmed; or nil.
@@ -86,13 +87,18 @@ function on.message(me, m)
       text = text,
       at = os.time(),
     }),
+    after = { name = "typing", cancel = true }, -- the pages know that who has sent it has stopped
   }
 end
 
--- Typing is told by a broadcast, and forgotten by the pages themselves after a few seconds. It is not worth a presence
--- update, which every later visitor would read.
+-- Typing is told by a broadcast: it is not worth a presence update, which every later visitor would read. Whoever does
+-- not say so again within TYPING_FOR ms has stopped. The timer that tells it is set anew each time.
 function on.typing(me, m)
-  return { broadcast_room = { event = "typing", room = me.room, user_id = me.user_id, on = m.on == true } }
+  local typing = m.on == true
+  return {
+    broadcast_room = { event = "typing", room = me.room, user_id = me.user_id, on = typing },
+    after = { name = "typing", ms = typing and TYPING_FOR or nil, cancel = not typing or nil },
+  }
 end
 
 -- Being away is part of one's presence: who comes later sees it in the list.
@@ -135,6 +141,9 @@ function chat_handler(event)
       return nil
     end
     return on[m.type](event.state, m)
+  end
+  if event.type == "timer" then -- "typing"
+    return on.typing(event.state, { on = false })
   end
   -- disconnect: nothing to do, room and presence are released after it.
 end

@@ -125,7 +125,7 @@ end`)
 			t.Errorf("the event is %s", text)
 		case got.Event.At/1000 <= last:
 			t.Errorf("period %d was run after %d", got.Event.At/1000, last)
-		case got.Event.At > now || got.Event.At < now-2000:
+		case got.Event.At > now || got.Event.At < now-10_000:
 			t.Errorf("at is %d, now it is %d", got.Event.At, now)
 		}
 		last = got.Event.At / 1000
@@ -150,7 +150,7 @@ function digest(event)
 end`))
 	c := n.dial("/ws")
 	c.expect("on")
-	within(t, 15*time.Second, "five failures", func() bool { return len(n.seen.all()) >= 5 })
+	within(t, 30*time.Second, "five failures", func() bool { return len(n.seen.all()) >= 5 })
 	c.expect("run 6")
 	var got []string
 	for _, f := range n.seen.all() {
@@ -170,19 +170,14 @@ func TestJobsThatAreSlow(t *testing.T) {
 	n := startNode(t, jobApp(`
 function digest(event)
   if store.incr("running") > 1 then log.error("two at a time") end
-  local till = os.clock() + 1.3
+  local till = os.clock() + 1.1
   while os.clock() < till do end
   store.incr("running", -1)
-  return { broadcast = "done" }
 end`), nodeOptions{config: func(c *Config) { c.Limits.Budget = time.Minute }})
-	c := n.dial("/ws")
-	c.expect("on")
-	for range 2 {
-		c.expect("done")
-	}
-	if n.outcomes("digest")[JobBusy] == 0 {
-		t.Error("no period was left out")
-	}
+	within(t, 30*time.Second, "two runs, and a period that was left out", func() bool {
+		got := n.outcomes("digest")
+		return got[JobRan] >= 2 && got[JobBusy] >= 1
+	})
 	if strings.Contains(n.log.String(), "two at a time") {
 		t.Error("two runs at a time")
 	}
@@ -232,7 +227,7 @@ func TestJobsNotRun(t *testing.T) {
 		nodeOptions{config: func(c *Config) { c.Periods = p }})
 	c := n.dial("/ws")
 	c.expect("on")
-	within(t, 10*time.Second, "five claims", func() bool { return p.count() >= 5 })
+	within(t, 30*time.Second, "five claims", func() bool { return p.count() >= 5 })
 	c.expect("at 5")
 	n.server.StopJobs()
 	asked := p.count()

@@ -64,9 +64,11 @@ func TestTimersFire(t *testing.T) {
 	c.say(`{"after":[{"name":"c","ms":300},{"name":"a","ms":100},{"name":"b","ms":200,"data":{"k":{}}},{"name":"a2","ms":100}]}`)
 	c.expect(`{"timer":"a"}`, `{"timer":"a2"}`, `{"timer":"b","data":{"k":{}}}`, `{"timer":"c"}`)
 
-	c.say(`{"after":[{"name":"x","ms":150,"data":1},{"name":"y","ms":200},{"name":"z","ms":250}]}`,
-		`{"after":[{"name":"x","ms":300,"data":2},{"name":"y","cancel":true},{"name":"none","cancel":true}]}`)
-	c.expect(`{"timer":"z"}`, `{"timer":"x","data":2}`)
+	c.say(`{"after":[{"name":"x","ms":100,"data":1},{"name":"y","ms":60000},{"name":"z","ms":150}]}`,
+		`{"after":[{"name":"y","cancel":true},{"name":"none","cancel":true}]}`)
+	c.expect(`{"timer":"x","data":1}`, `{"timer":"z"}`)
+	c.say(`{"after":[{"name":"x","ms":100,"data":2},{"name":"y","ms":150},{"name":"x","ms":200,"data":3}]}`)
+	c.expect(`{"timer":"y"}`, `{"timer":"x","data":3}`)
 
 	c.say(`{"after":{"name":"again","ms":100,"data":{"again":3}}}`)
 	c.expect(`{"timer":"again","data":{"again":3}}`, `{"timer":"again","data":{"again":2}}`,
@@ -74,37 +76,47 @@ func TestTimersFire(t *testing.T) {
 	n.noAlarm()
 }
 
-// SPEC 6: "Events of one connection run one at a time, in order."
+// SPEC 6: "Events of one connection run one at a time, in order." A timer that is due while a message is handled waits,
+// and so does a message while a timer is.
 func TestTimersWaitForTheHandler(t *testing.T) {
 	files := map[string]string{"config/routes.lua": `router_websocket("/ws", "t#on")`, "handlers/t.lua": `
-local function busy(seconds)
-  local till = os.clock() + seconds
+local function busy(what)
+  log.info("turn begins " .. what)
+  local till = os.clock() + 0.15
   while os.clock() < till do end
+  log.info("turn ends " .. what)
 end
 function on(event)
   if event.type == "connect" then return end
-  if event.type == "timer" then
-    if event.data then busy(0.3) end
-    return { send = "timer" }
-  end
-  if event.message == "busy" then -- the timer is due while this runs
-    busy(0.3)
-    event.state.done = true
-    return { send = "busy" }
-  end
-  if event.message == "set" then return { send = "set", after = { name = "t", ms = 100, data = event.message } } end
-  if event.message == "first" then return { after = { name = "t", ms = 100 } } end
-  return { send = event.message }
+  busy(event.name or event.message)
+  if event.type == "timer" then return { send = "timer" } end
+  return { send = event.message, after = { name = "t" .. event.message, ms = 100 } }
 end`}
 	n := startNode(t, files, nodeOptions{config: func(c *Config) { c.Limits.Budget = 10 * time.Second }})
 	c := n.dial("/ws")
-	c.say("first", "busy")
-	c.expect("busy", "timer")
-	c.say("set")
-	c.expect("set")
-	n.noAlarm()
-	c.say("message") // while the timer's handler runs
-	c.expect("timer", "message")
+	c.say("1", "2", "3", "4", "5")
+	for range 10 {
+		c.next()
+	}
+	lines := strings.Fields(strings.Join(strings.FieldsFunc(n.log.String(), func(r rune) bool { return r == '"' }), " "))
+	open, turns := "", 0
+	for i, word := range lines {
+		if word != "turn" {
+			continue
+		}
+		what := lines[i+2]
+		switch {
+		case lines[i+1] == "begins" && open == "":
+			open, turns = what, turns+1
+		case lines[i+1] == "ends" && open == what:
+			open = ""
+		default:
+			t.Fatalf("%s %s while %q is handled", what, lines[i+1], open)
+		}
+	}
+	if turns != 10 {
+		t.Errorf("%d turns are in the log", turns)
+	}
 }
 
 // SPEC 11: "ends with it"; a refused connect keeps none, a connection that ends gets none.

@@ -389,9 +389,10 @@ func (s *story) invalid() {
 func (s *story) afterTimers() {
 	c := s.events(0, "first", `{"after":{"name":"first","ms":100}}`)
 	c.Expect(`{"timer":"first"}`)
-	c.Act(`{"after":[{"name":"b","ms":300,"data":{"list":[],"null":null}},{"name":"a","ms":100},{"name":"gone","ms":200}]}`)
-	c.Act(`[{"after":{"name":"a","ms":200,"data":"replaced"}},{"after":{"name":"gone","cancel":true}}]`)
-	c.Expect(`{"timer":"a","data":"replaced"}`, `{"timer":"b","data":{"list":[],"null":null}}`)
+	c.Act(`[{"after":[{"name":"c","ms":300,"data":{"list":[],"null":null}},{"name":"a","ms":100},{"name":"gone","ms":150}]},
+		{"after":{"name":"a","ms":200,"data":"replaced"}},{"after":{"name":"gone","cancel":true}},
+		{"after":{"name":"b","ms":100}}]`)
+	c.Expect(`{"timer":"b"}`, `{"timer":"a","data":"replaced"}`, `{"timer":"c","data":{"list":[],"null":null}}`)
 
 	c.Send(`{"raw":{"send":"must not run","after":{"name":"x","ms":99}}}`)
 	c.Act(`{}`)
@@ -407,9 +408,11 @@ func (s *story) afterLimits() {
 	watcher := s.events(1)
 	watcher.Act(fmt.Sprintf(`{"join":%q}`, channel))
 	c := s.events(2, "last", fmt.Sprintf(`{"broadcast_channel":{"channel":%q,"message":"gone"}}`, channel))
+	var list []string
 	for i := range 17 {
-		c.Act(fmt.Sprintf(`{"after":{"name":"t%d","ms":1000}}`, i))
+		list = append(list, fmt.Sprintf(`{"name":"t%d","ms":100}`, i))
 	}
+	c.Send(`{"raw":{"after":[` + strings.Join(list, ",") + `]}}`)
 	s.Logs[2].Await(s, "about the 17th timer", func(l nodetest.Line) bool {
 		return l.Is("handler failed", "route", "/ws/do") &&
 			strings.Contains(l.Text("error"), "after: a connection has 16 timers at most")

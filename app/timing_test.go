@@ -144,10 +144,11 @@ func TestTimersEndWithTheConnection(t *testing.T) {
 
 	// Closing, with a client that does not answer: nothing fires any more.
 	c = n.dial("/ws")
+	c.SetCloseHandler(func(int, string) error { return nil })
 	c.say(`{"after":{"name":"late","ms":100},"close":"bye"}`)
+	c.expect("closed 1000 bye")
 	n.noAlarm()
-	c.untilClosed("closed 1000 bye")
-	n.logged("gone")
+	eventually(t, "the end of the closing", func() bool { return strings.Count(n.log.String(), "msg=gone") == 2 })
 	if strings.Contains(n.log.String(), "timer late") {
 		t.Error("a timer fired on a closing connection")
 	}

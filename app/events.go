@@ -233,9 +233,9 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 		c.fail(e.kind, err, reasonOf(err, ReasonLoad))
 		return nil, err
 	}
-	before := w.vm.Spent()
-	w.call = call{server: c.server, app: c.in.app, pool: pool, heavy: w.heavy, route: c.route.Path, connID: c.ws.ID(),
-		sess: c.sess, user: c.user,
+	t.use = c.use
+	w.call = call{server: c.server, app: c.in.app, pool: pool, worker: w, heavy: w.heavy, spent: w.vm.Spent(),
+		route: c.route.Path, connID: c.ws.ID(), sess: c.sess, user: c.user,
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
 	r := actionReader{limit: c.server.cfg.Limits.Value}
 	err = w.call.deniedBy(c.handle(w, &r, e))
@@ -248,7 +248,7 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 			c.log().Warn(note, "event", string(e.kind))
 		}
 	}
-	if took := w.vm.Spent() - before; took > 0 {
+	if took := w.call.used(); took > 0 {
 		c.use = c.use.add(c.server.now(), took)
 	}
 	pool.put(w)

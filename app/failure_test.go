@@ -63,7 +63,7 @@ func TestPanicIsTheRunsError(t *testing.T) {
 		c := &scriptConn{server: n.server, in: in, script: &script{}, accepted: socketless(n, in.app.routes[0]).accepted}
 		isPanic(t, c.runScript())
 	})
-	if workers, busy, _ := file.load(); busy != 0 || workers != 1 {
+	if workers, busy, _, _ := file.load(); busy != 0 || workers != 1 {
 		t.Errorf("%d workers, %d busy", workers, busy)
 	}
 }

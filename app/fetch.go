@@ -23,6 +23,14 @@ type Fetcher interface {
 	Fetch(ctx context.Context, r *egress.Request) (*egress.Response, error)
 }
 
+// FetcherFunc is a Fetcher.
+type FetcherFunc func(ctx context.Context, r *egress.Request) (*egress.Response, error)
+
+// Fetch is Fetcher's.
+func (f FetcherFunc) Fetch(ctx context.Context, r *egress.Request) (*egress.Response, error) {
+	return f(ctx, r)
+}
+
 // nowhere is the Fetcher of a Server that was given none.
 type nowhere struct{}
 
@@ -38,14 +46,18 @@ type fetches struct {
 
 // fetch is one request. It has a goroutine while it is under way.
 type fetch struct {
+	url    string
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the two below are there
 	answer *egress.Response
 	err    error
 }
 
-// errTooManyFetches is why one is not begun.
-var errTooManyFetches = errors.New("too many fetches are begun and not taken")
+// Why there is no answer.
+var (
+	errTooManyFetches = errors.New("too many fetches are begun and not taken")
+	errTurnIsOver     = errors.New("the turn that began the fetch is over")
+)
 
 // begin sends a request on its way. The error says that too many are.
 func (fs *fetches) begin(ctx context.Context, by Fetcher, r *egress.Request, timeout time.Duration) (*fetch, error) {
@@ -55,15 +67,16 @@ func (fs *fetches) begin(ctx context.Context, by Fetcher, r *egress.Request, tim
 	if fs.slots == nil {
 		fs.slots, fs.begun = make(chan struct{}, fetchesAtOnce), map[*fetch]struct{}{}
 	}
-	f := &fetch{done: make(chan struct{})}
+	f := &fetch{url: r.URL, done: make(chan struct{})}
 	ctx, f.cancel = context.WithTimeout(ctx, timeout)
 	fs.begun[f] = struct{}{}
+	slots := fs.slots // fs itself moves while its turn is parked
 	go func() {
 		defer close(f.done)
 		select {
-		case fs.slots <- struct{}{}:
+		case slots <- struct{}{}:
 			f.answer, f.err = by.Fetch(ctx, r)
-			<-fs.slots
+			<-slots
 		case <-ctx.Done():
 			f.err = &egress.Error{Outcome: egress.Busy, Text: "timeout: four others of this connection are under way"}
 		}
@@ -88,5 +101,6 @@ func (fs *fetches) close() {
 		if answer, _ := fs.take(f); answer != nil {
 			answer.Release()
 		}
+		f.answer, f.err = nil, errTurnIsOver // a coroutine may be kept beyond its turn
 	}
 }

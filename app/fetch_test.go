@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -231,9 +230,126 @@ func TestFetchEndsWithTheNode(t *testing.T) {
 	script.expect(`[true]`)
 }
 
-// fetcherFunc is a Fetcher.
-type fetcherFunc func(ctx context.Context, r *egress.Request) (*egress.Response, error)
+// SPEC 11: "Waiting … holds up no other connection": far more handlers of one file wait than it has VMs, some with
+// globals of their own, which bind them to a VM.
+func TestFetchHoldsUpNobody(t *testing.T) {
+	b := startBackEnd(t)
+	files := handler(`if event.type ~= "message" then return end
+mine = (mine or 0) + 1
+local before = mine
+if event.message == "hang" then
+  kept = event.connection_id
+  local r, why = http.fetch(U .. "/hang", { timeout = 10000 })
+  return { send = (r and r.status or why) .. " " .. before .. mine .. tostring(kept == event.connection_id) }
+end
+return { send = "quick " .. mine .. tostring(kept) }`)
+	files["handlers/chat.lua"] = `local U = "` + b.URL + `" ` + files["handlers/chat.lua"]
+	n := startNode(t, files, asking(t, func(c *Config) { c.MaxVMs = 4 }))
+	var waiting []*client
+	for range 100 {
+		c := n.dial("/ws/x")
+		c.say("")
+		c.expect("quick 1nil")
+		c.say("hang")
+		waiting = append(waiting, c)
+	}
+	testkit.Eventually(t, "all wait", func() bool { return b.now.Load() == 100 })
+	if s := n.server.Stats(); s.VMs > 4 || s.Parked != 100 || s.Waiting != 0 {
+		t.Errorf("%+v", s)
+	}
+	for range 3 {
+		c := n.dial("/ws/x")
+		for i := range 5 {
+			c.say("")
+			c.expect(fmt.Sprintf("quick %dnil", i+1))
+		}
+	}
+	close(b.answer)
+	for _, c := range waiting {
+		c.expect("202 22true")
+		c.say("")
+		c.expectLike("quick 3")
+	}
+	if s := n.server.Stats(); s.Parked != 0 || s.Busy != 0 {
+		t.Errorf("%+v", s)
+	}
+}
 
-func (f fetcherFunc) Fetch(ctx context.Context, r *egress.Request) (*egress.Response, error) {
-	return f(ctx, r)
+// SPEC 11: "4 at a time for a connection (from coroutines; a fifth waits)". Each kind of handler begins five.
+func TestFifthFetchWaits(t *testing.T) {
+	b := startBackEnd(t)
+	body := `
+local all, out = {}, {}
+for i = 1, 5 do
+  all[i] = coroutine.create(function(first)
+    local r, why = http.fetch(U .. "/hang/" .. first, { timeout = 9000 })
+    return r and r.body or why
+  end)
+  assert(coroutine.resume(all[i], i) and coroutine.status(all[i]) == "suspended")
+end
+for i = 5, 1, -1 do
+  local _, v = coroutine.resume(all[i], "no answer")
+  out[i] = v
+  assert(coroutine.status(all[i]) == "dead")
+end
+return out`
+	n := startNode(t, fetchApp(b, body), asking(t))
+	n.dial("/ws/x").say("go") // its client never looks
+	event, script := n.dial("/ws/x"), n.dial(scriptPath)
+	event.say("go")
+	script.say("go")
+	testkit.Eventually(t, "four each are under way", func() bool { return b.now.Load() == 12 })
+	time.Sleep(20 * time.Millisecond) // a fifth would be there by now
+	if b.most.Load() > 12 {
+		t.Error("a fifth is under way")
+	}
+	close(b.answer)
+	want := `["GET /hang/1  ","GET /hang/2  ","GET /hang/3  ","GET /hang/4  ","GET /hang/5  "]`
+	event.expect(want)
+	script.expect(want)
+	if got := n.get("/http"); got != "200 "+want {
+		t.Error(got)
+	}
+}
+
+// A fifth whose time is over before its turn; too many; and coroutines that are kept beyond the turn that began them.
+func TestFetchesInCoroutines(t *testing.T) {
+	b := startBackEnd(t)
+	n := startNode(t, fetchApp(b, `
+if arg == "begin" then
+  kept = coroutine.create(function() return http.fetch(U .. "/hang", { timeout = 9000 }) end)
+  coroutine.resume(kept)
+  return "begun"
+elseif arg == "kept" then
+  return { coroutine.resume(kept) }
+elseif arg == "many" then
+  for i = 1, 16 do
+    coroutine.resume(coroutine.create(function() http.fetch(U .. "/hang", { timeout = 9000 }) end))
+  end
+  return { http.fetch(U .. "/echo") }
+elseif arg == "pcall" then -- it cannot give way there, and waits
+  local co = coroutine.create(function() return select(2, pcall(http.fetch, U .. "/echo")) end)
+  return select(2, coroutine.resume(co)).body
+elseif arg == "raise" then
+  local co = coroutine.create(function() error("after " .. http.fetch(U .. "/echo").status) end)
+  coroutine.resume(co)
+  return { coroutine.resume(co) }
+end
+local all, out = {}, {}
+for i = 1, 5 do
+  all[i] = coroutine.create(function() return select(2, http.fetch(U .. "/hang", { timeout = 40 + i })) end)
+  coroutine.resume(all[i])
+end
+for i, co in ipairs(all) do out[i] = select(2, coroutine.resume(co)) end
+return out`), asking(t))
+	c := n.dial("/ws/x")
+	c.say("fifth")
+	c.expectLike(`["timeout","timeout","timeout","timeout","timeout`)
+	c.say("begin")
+	c.expect("begun")
+	testkit.Eventually(t, "what nobody waits for is given up", func() bool { return b.now.Load() == 0 })
+	c.say("kept", "many", "pcall", "raise")
+	c.expect(`{"1":true,"3":"the turn that began the fetch is over"}`,
+		`{"2":"too many fetches are begun and not taken"}`, "GET /echo  ", `[false,"handlers/chat.lua:19: after 202"]`)
+	testkit.Eventually(t, "nothing is left", func() bool { return b.now.Load() == 0 })
 }

@@ -285,7 +285,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	}
 	c := call{server: s, app: h.app, route: h.route, user: req.user, allow: allow, turn: t, calls: &overload.Limiter{},
 		lines: lines}
-	took, err := s.onWorker(h.pool, s.callers.of(req.addr).rank(s.now()), c, func(wk *worker) (err error) {
+	took, err := s.onWorker(h.pool, s.callers.of(req.addr), c, func(wk *worker) (err error) {
 		vm := wk.vm
 		table := requestTable(vm, req)
 		if _, err := vm.Call1(wk.setRequest, table); err != nil {
@@ -314,22 +314,22 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 }
 
 // onWorker lends f a worker for a turn that is no connection's, and tells how long its Lua ran. c is what the functions
-// that f calls have to know; the turn is c's.
-func (s *Server) onWorker(p *pool, at rank, c call, f func(*worker) error) (took time.Duration, err error) {
-	w, err := p.get(nil, at, c.turn)
+// that f calls have to know; the turn is c's. use is what ranks it.
+func (s *Server) onWorker(p *pool, use load, c call, f func(*worker) error) (took time.Duration, err error) {
+	c.turn.use = use
+	w, err := p.get(nil, use.rank(s.now()), c.turn)
 	if err != nil {
 		return 0, err
 	}
-	before := w.vm.Spent()
+	c.pool, c.worker, c.heavy, c.spent = p, w, w.heavy, w.vm.Spent()
+	w.call = c
 	defer func() {
-		took = w.vm.Spent() - before
+		took = w.call.used()
 		p.put(w)
 	}()
 	if err := c.turn.begin(); err != nil {
 		return 0, err
 	}
-	c.pool, c.heavy = p, w.heavy
-	w.call = c
 	defer w.call.fetches.close()
 	defer catch(w.vm, &err)
 	w.vm.Data = &w.call

@@ -66,7 +66,7 @@ func (s *Server) runJob(j *job, def *Job, in *instance, claim cluster.Claim) err
 	defer t.end()
 	c := call{server: s, app: in.app, route: "job " + def.Name, turn: t, calls: &overload.Limiter{}, lines: &j.lines}
 	var actions []hub.Action
-	took, err := s.onWorker(in.pools[def.file], j.use.rank(s.now()), c, func(w *worker) (err error) {
+	took, err := s.onWorker(in.pools[def.file], j.use, c, func(w *worker) (err error) {
 		if !time.Now().Before(claim.Ends) {
 			return errPeriodOver
 		}

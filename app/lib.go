@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	lua "github.com/yuin/gopher-lua"
@@ -20,10 +21,12 @@ import (
 type call struct {
 	server *Server
 	app    *App
-	pool   *pool  // nil in connection scripts
-	heavy  bool   // of pool's worker
-	route  string // for logs: "/ws/chat", "WS _system/chat"
-	connID string // "" in HTTP handlers
+	pool   *pool         // nil in connection scripts
+	worker *worker       // of pool
+	heavy  bool          // of the worker
+	spent  time.Duration // by its VM, but for this turn
+	route  string        // for logs: "/ws/chat", "WS _system/chat"
+	connID string        // "" in HTTP handlers
 	sess   *hub.Session
 	script *scriptConn       // only in connection scripts
 	turn   *turn             // nil in connection scripts
@@ -49,6 +52,9 @@ var libraries = sync.OnceValues(func() (common, script *luavm.Library) {
 	globals["solidb"] = solidb(map[string]lua.LValue{"ws": solidbWS()})
 	return common, luavm.NewLibrary(globals)
 })
+
+// used is the Lua time of the run so far.
+func (c *call) used() time.Duration { return c.worker.vm.Spent() - c.spent }
 
 // callOf finds the run that calls a function.
 func callOf(l *lua.LState) (*luavm.VM, *call) {

@@ -25,23 +25,40 @@ func httpFetch(l *lua.LState) int {
 	if err != nil {
 		return a.noAnswer(err.Error())
 	}
+	if luavm.Of(l).GiveWay(l, func(l *lua.LState) []lua.LValue { return finishFetch(l, f) }) {
+		return -1
+	}
 	c.awaitFetch(l, f)
+	return c.fetched(a, f)
+}
+
+// finishFetch waits for a fetch that a coroutine has begun, on the thread of who resumes it.
+func finishFetch(l *lua.LState, f *fetch) []lua.LValue {
+	_, c := callOf(l)
+	top := l.GetTop()
+	c.awaitFetch(l, f)
+	n := c.fetched(args{l, "http.fetch"}, f)
+	values := make([]lua.LValue, n)
+	for i := range values {
+		values[i] = l.Get(i - n)
+	}
+	l.SetTop(top)
+	return values
+}
+
+// fetched pushes what a fetch gave.
+func (c *call) fetched(a args, f *fetch) int {
 	answer, err := c.fetches.take(f)
 	if answer != nil {
 		defer answer.Release()
 	}
-	return c.fetched(a, r, answer, err)
-}
-
-// fetched pushes what a fetch gave.
-func (c *call) fetched(a args, r *egress.Request, answer *egress.Response, err error) int {
 	var misuse *egress.MisuseError
 	var known *egress.Error
 	switch {
 	case errors.As(err, &misuse):
 		a.fail("%s", misuse.Text)
 	case errors.As(err, &known) && known.Outcome == egress.Refused:
-		c.log().Warn("http.fetch refused", "url", shorten(r.URL), "error", err)
+		c.log().Warn("http.fetch refused", "url", shorten(f.url), "error", err)
 	}
 	if err != nil {
 		return a.noAnswer(err.Error())
@@ -186,19 +203,21 @@ func (c *call) fetchContext(l *lua.LState) context.Context {
 	return c.turn.context()
 }
 
-// awaitFetch waits outside of Lua's time until a fetch is done.
+// awaitFetch waits outside of Lua's time until a fetch is done. A turn leaves its worker to others meanwhile.
 func (c *call) awaitFetch(l *lua.LState, f *fetch) {
 	vm := luavm.Of(l)
-	vm.Block(func() {
-		if c.pool != nil {
+	switch {
+	case c.script != nil:
+		vm.Block(func() { c.script.outlast(f) })
+	case c.pool == nil:
+		vm.Block(func() { <-f.done })
+	case !c.park(l, f):
+		vm.Block(func() {
 			c.pool.block(1, c.heavy)
 			defer c.pool.block(-1, c.heavy)
-		}
-		if c.script != nil {
-			c.script.outlast(f)
-		}
-		<-f.done
-	})
+			<-f.done
+		})
+	}
 	switch {
 	case c.script != nil:
 		c.script.checkOver(l)
@@ -228,5 +247,23 @@ func (c *scriptConn) outlast(f *fetch) {
 	case <-f.done:
 	case <-timer.C:
 		f.cancel()
+		<-f.done
 	}
+}
+
+// park is awaitFetch of a turn; false: it could not be parked. c is the worker's, so it is put back after the wait.
+func (c *call) park(l *lua.LState, f *fetch) bool {
+	vm, w, own := luavm.Of(l), c.worker, *c
+	end := func() { own.turn.cancel(errTurnTooLarge) }
+	return vm.Park(l, end, func() {
+		spent, took := vm.Spent(), c.used()
+		own.pool.park(w)
+		<-f.done
+		now := own.server.now()
+		own.pool.regain(w, own.turn.use.add(now, took).rank(now))
+		*c = own
+		vm.Data = c
+		c.heavy = w.heavy
+		c.spent += vm.Spent() - spent
+	})
 }

@@ -8,6 +8,7 @@ func (s *Server) Measure(to metrics.Scrape) {
 	to.Gauge("rollcall_lua_vms", "Lua VMs of event and HTTP handlers.", float64(now.VMs))
 	to.Gauge("rollcall_lua_vms_busy", "Of these, in the midst of a turn.", float64(now.Busy))
 	to.Gauge("rollcall_lua_turns_waiting", "Events and requests that wait for a VM.", float64(now.Waiting))
+	to.Gauge("rollcall_lua_turns_parked", "Events and requests that wait for a fetch, without a VM.", float64(now.Parked))
 	to.Gauge("rollcall_lua_scripts", "Connection scripts that run, each in a VM of its own.", float64(now.Scripts))
 	to.Gauge("rollcall_lua_gate_waiting", "VMs that wait for a core.", float64(now.GateQueue))
 	to.Counter("rollcall_lua_gate_wait_seconds_total",

@@ -21,10 +21,11 @@ type worker struct {
 	setRequest lua.LValue // a Lua function that sets the global request for the turn
 
 	// Guarded by the pool's mu.
-	busy  bool
-	heavy bool // lent to a heavy connection
-	dead  bool // broken, thrown away
-	home  line // turns that need this very VM
+	busy   bool
+	heavy  bool // lent to a heavy connection
+	dead   bool // broken: only turns that are parked here get it again
+	parked int  // turns that wait in it, and will need it again
+	home   line // turns that need this very VM
 }
 
 // line is where the function of a route begins, for failures that have no line of their own; 0: not known.
@@ -39,11 +40,14 @@ func (w *worker) line(route int) int {
 // more while some of them wait inside a call (for Redis), up to a limit; then turns wait.
 //
 //	idle ── get ──▶ busy ── put ──▶ idle, or straight to the next who waits
+//	                 │ ▲
+//	            park ▼ │ regain
+//	                parked: others have it meanwhile
 //
 // They wait in the order of their ranks: who has used much of late stands further back (usage). Turns of heavy
 // connections have no more workers than can run at once, and do not count for the others: those get more workers.
 //
-// Invariant: total counts idle and busy workers; nobody but the heavy waits in line while a worker is idle, and they
+// Invariant: total counts idle and busy workers that are not dead; nobody but the heavy waits in line while a worker is idle, and they
 // only while as many of them run as may.
 type pool struct {
 	make    func() (*worker, error)
@@ -59,6 +63,7 @@ type pool struct {
 	heavies line
 	seq     uint64
 	waiting int // in line, or for a worker of their own
+	parked  int
 }
 
 // running counts workers of heavy connections.
@@ -96,7 +101,7 @@ func (p *pool) get(home *worker, at rank, t *turn) (*worker, error) {
 	case at.heavy:
 		in = &p.heavies
 	}
-	next := waiter{at, make(chan *worker, 1)}
+	next := waiter{rank: at, lent: make(chan *worker, 1)}
 	heap.Push(in, next)
 	p.waiting++
 	p.mu.Unlock()
@@ -169,28 +174,81 @@ func (p *pool) lendIdleLocked(heavy bool) *worker {
 func (p *pool) put(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.putLocked(w)
+}
+
+// park is put for a turn that waits in the worker's VM (luavm.VM.Park) and will regain it. It is told that the VM
+// stays, also when it breaks meanwhile.
+func (p *pool) park(w *worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.parked++
+	p.parked++
+	p.putLocked(w)
+}
+
+// regain lends a worker to the turn that was parked in it.
+func (p *pool) regain(w *worker, at rank) {
+	p.mu.Lock()
+	p.seq++
+	at.seq = p.seq
+	if !w.busy {
+		p.idle = slices.DeleteFunc(p.idle, func(other *worker) bool { return other == w })
+		p.lendLocked(w, at.heavy)
+		w.parked--
+		p.parked--
+		p.mu.Unlock()
+		return
+	}
+	next := waiter{rank: at, lent: make(chan *worker, 1), back: true}
+	heap.Push(&w.home, next)
+	p.waiting++
+	p.mu.Unlock()
+	<-next.lent
+	p.mu.Lock()
+	p.waiting--
+	p.mu.Unlock()
+}
+
+func (p *pool) putLocked(w *worker) {
 	if w.heavy {
 		p.heavy.busy--
 	}
 	w.busy, w.heavy = false, false
+	if w.vm.Broken() && !w.dead {
+		p.retireLocked(w)
+	}
 	first := p.firstLocked()
 	switch {
-	case w.vm.Broken():
-		w.vm.Close()
-		w.dead = true
-		p.total--
-		for _, next := range w.home {
-			heap.Push(p.lineOf(next.heavy), next)
-		}
-		w.home = nil
-	case len(w.home) > 0 && (first == nil || w.home[0].before((*first)[0].rank)):
+	case len(w.home) > 0 && (w.dead || first == nil || w.home[0].before((*first)[0].rank)):
 		next := heap.Pop(&w.home).(waiter)
 		p.lendLocked(w, next.heavy)
+		if next.back {
+			w.parked--
+			p.parked--
+		}
 		next.lent <- w // buffered
-	default:
+	case !w.dead:
 		p.idle = append(p.idle, w)
+	case w.parked == 0:
+		w.vm.Close()
 	}
 	p.admitLocked()
+}
+
+// retireLocked keeps a worker from all but those parked in it; who waits for it otherwise gets another.
+func (p *pool) retireLocked(w *worker) {
+	w.dead = true
+	p.total--
+	all := w.home
+	w.home = nil
+	for _, next := range all {
+		if next.back {
+			heap.Push(&w.home, next)
+		} else {
+			heap.Push(p.lineOf(next.heavy), next)
+		}
+	}
 }
 
 func (p *pool) lineOf(heavy bool) *line {
@@ -254,9 +312,10 @@ func (p *pool) block(n int, heavy bool) {
 	}
 }
 
-// load is what the pool has to do now: its workers, those that are lent, and the turns that wait for one.
-func (p *pool) load() (workers, busy, waiting int) {
+// load is what the pool has to do now: its workers, those that are lent, the turns that wait for one, and those that
+// are parked.
+func (p *pool) load() (workers, busy, waiting, parked int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.total, p.total - len(p.idle), p.waiting
+	return p.total, p.total - len(p.idle), p.waiting, p.parked
 }

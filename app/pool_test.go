@@ -229,3 +229,89 @@ func (p *pool) size() int {
 	defer p.mu.Unlock()
 	return p.total
 }
+
+// A parked turn does not keep its worker from others, and gets the same one again.
+func TestPoolParks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testPool(1, 1)
+		a := p.must(t, nil)
+		other := p.later(nil)
+		p.park(a)
+		if other() != a || p.parkedTurns() != 1 {
+			t.Fatal("the worker is not free")
+		}
+		back := p.laterBack(a)
+		if back() {
+			t.Fatal("it was lent twice")
+		}
+		p.put(a)
+		if !back() || p.parkedTurns() != 0 {
+			t.Fatal("the parked turn does not have its worker")
+		}
+		p.put(a)
+		a = p.must(t, nil)
+		p.park(a)
+		if p.regain(a, rank{}); p.size() != 1 || len(p.idle) != 0 {
+			t.Fatal("an idle worker is not regained")
+		}
+		p.put(a)
+	})
+}
+
+// A worker that breaks while turns are parked in it stays for them alone, and is closed after the last.
+func TestPoolKeepsBrokenWorkersForTheParked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testPool(1, 1)
+		a := p.must(t, nil)
+		for range 2 {
+			p.park(a)
+			p.must(t, nil)
+		}
+		one, home := p.laterBack(a), p.later(a)
+		program, err := luavm.Compile("x", "return f()")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.vm.SetGlobal("f", luavm.Func(panics))
+		if _, err := a.vm.Run(program); err == nil || !a.vm.Broken() {
+			t.Fatal("the VM is not broken")
+		}
+		p.put(a)
+		if !one() {
+			t.Fatal("the first parked turn does not have its worker")
+		}
+		b := home()
+		if b == nil || b == a || p.size() != 1 {
+			t.Fatal("the others do not have another")
+		}
+		two := p.laterBack(a)
+		if two() {
+			t.Fatal("it was lent twice")
+		}
+		p.put(a)
+		if !two() {
+			t.Fatal("the second parked turn does not have its worker")
+		}
+		p.put(a)
+		p.put(b)
+		if p.must(t, a) != b || p.parkedTurns() != 0 || p.size() != 1 || len(p.idle) != 0 {
+			t.Fatal("the dead worker is still there")
+		}
+	})
+}
+
+// laterBack regains a worker in the background; back tells whether it did.
+func (p *pool) laterBack(w *worker) (back func() bool) {
+	var done atomic.Bool
+	go func() {
+		p.regain(w, rank{})
+		done.Store(true)
+	}()
+	synctest.Wait()
+	return func() bool { synctest.Wait(); return done.Load() }
+}
+
+func (p *pool) parkedTurns() int {
+	_, _, _, parked := p.load()
+	return parked
+}

@@ -57,6 +57,7 @@ func (p rank) before(o rank) bool {
 type waiter struct {
 	rank
 	lent chan *worker // buffered; nil: the waiter has to make one
+	back bool         // it is parked in this very worker
 }
 
 // line is a heap of those who wait, the next one first.

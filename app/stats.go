@@ -7,6 +7,7 @@ type Stats struct {
 	VMs        int           // of event and HTTP handlers
 	Busy       int           // of these, in a turn
 	Waiting    int           // turns that wait for a VM
+	Parked     int           // turns that wait for something else, without a VM
 	Scripts    int           // connection scripts that run
 	GateQueue  int           // VMs that wait for a core
 	GateWaited time.Duration // how long VMs have waited for one so far, all together
@@ -20,8 +21,8 @@ func (s *Server) Stats() Stats {
 		Memory: s.cfg.Memory.Used(), Dropped: s.lines.count()}
 	in := s.current.Load()
 	count := func(p *pool) {
-		workers, busy, waiting := p.load()
-		l.VMs, l.Busy, l.Waiting = l.VMs+workers, l.Busy+busy, l.Waiting+waiting
+		workers, busy, waiting, parked := p.load()
+		l.VMs, l.Busy, l.Waiting, l.Parked = l.VMs+workers, l.Busy+busy, l.Waiting+waiting, l.Parked+parked
 	}
 	for _, p := range in.pools {
 		count(p)

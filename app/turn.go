@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/hub"
+	"rollcall/luavm"
 	"rollcall/overload"
 )
 
@@ -33,7 +34,10 @@ type turn struct {
 
 	began atomic.Int64 // when it got its VM, unix ns; 0: it waits for one
 
+	looked time.Time // whether the client is there; owned by the overseer
+
 	// Owned by the goroutine of the turn.
+	use    load // of Lua time before it
 	calls  int
 	ctx    context.Context // nil until it waits
 	cancel context.CancelCauseFunc
@@ -58,6 +62,8 @@ var (
 	errTooManyCalls = &overError{ReasonCalls, fmt.Sprintf("more than %d calls to Redis in one turn", maxCalls)}
 	errClientGone   = &overError{ReasonGone,
 		fmt.Sprintf("the client is gone, and the turn went on for %v", farewellOfTurn)}
+	errTurnTooLarge = &overError{Reason(luavm.Memory.String()),
+		"scripts of this node hold too much together, and this one, which waits, the most"}
 	errNodeCloses = &overError{ReasonGone, "the node closes"}
 )
 
@@ -146,7 +152,11 @@ func (t *turn) check(now time.Time) {
 	if t.client == nil {
 		return
 	}
-	gone := t.client.goneSince(now, t.age(now) >= lookForPeer)
+	look := t.age(now) >= lookForPeer && now.Sub(t.looked) >= lookForPeer/2
+	if look {
+		t.looked = now
+	}
+	gone := t.client.goneSince(now, look)
 	if !gone.IsZero() && now.Sub(gone) >= farewellOfTurn {
 		t.cancel(errClientGone)
 	}
@@ -155,6 +165,9 @@ func (t *turn) check(now time.Time) {
 // overseer ends turns that are over while they wait. It has a timer only while there are turns that have waited.
 type overseer struct {
 	every time.Duration
+
+	looking sync.Mutex // held during a look
+	looks   []*turn    // for it, used again
 
 	mu     sync.Mutex
 	turns  map[*turn]struct{}
@@ -190,14 +203,25 @@ func (o *overseer) remove(t *turn) {
 	delete(o.turns, t)
 }
 
+// look checks all turns. Thousands may be there, each with a system call, so nobody waits for it but close. A turn that
+// ends meanwhile may still be checked.
 func (o *overseer) look() {
+	o.looking.Lock()
+	defer o.looking.Unlock()
 	now := time.Now()
+	o.mu.Lock()
+	for t := range o.turns {
+		o.looks = append(o.looks, t)
+	}
+	o.mu.Unlock()
+	for _, t := range o.looks {
+		t.check(now)
+	}
+	clear(o.looks)
+	o.looks = o.looks[:0]
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.armed = false
-	for t := range o.turns {
-		t.check(now)
-	}
 	if len(o.turns) > 0 {
 		o.armLocked()
 	}
@@ -206,9 +230,11 @@ func (o *overseer) look() {
 // close ends the looking; no look is under way afterwards.
 func (o *overseer) close() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.closed = true
 	o.timer.Stop()
+	o.mu.Unlock()
+	o.looking.Lock()
+	defer o.looking.Unlock()
 }
 
 // goneSince is caller's.

@@ -194,7 +194,7 @@ func (vm *VM) checkEvicted() {
 	if vm.trySpare() {
 		return
 	}
-	vm.broken = true // what it holds is to go
+	vm.full = true // what it holds is to go
 	vm.fail(Memory, vm.evictedText())
 }
 
@@ -258,14 +258,21 @@ func (g *Globals) Release() {
 }
 
 // measure estimates what is kept for the connection and not part of the base.
-func (g *Globals) measure() int {
+func (g *Globals) measure() int { return g.vm.measureOwn(g).run() }
+
+// measureOwn begins to measure what is no part of the base, with globals that
+// are not in place; they may be nil.
+func (vm *VM) measureOwn(g *Globals) *measure {
 	m := newMeasure(false)
-	base := m.walker.table
+	table := m.walker.table
 	m.walker.table = func(t *lua.LTable) bool {
-		if _, ok := g.vm.sealed.tables[t]; ok {
+		if _, ok := vm.sealed.tables[t]; ok {
 			return false
 		}
-		return base(t)
+		return table(t)
+	}
+	if g == nil {
+		return m
 	}
 	for i := range g.tables {
 		m.size += tableSize(&g.tables[i].content)
@@ -274,5 +281,5 @@ func (g *Globals) measure() int {
 	for i := range g.upvalues {
 		m.walker.push(g.upvalues[i].value)
 	}
-	return m.run()
+	return m
 }

@@ -29,12 +29,7 @@ func newThread(L *lua.LState) *lua.LState {
 	}
 	vm.charge(L, threadBytes+16*registrySize)
 	vm.spend(L, 100)
-	// With a context, NewThread would derive one, in a goroutine of its own.
-	ctx := L.RemoveContext()
-	th, _ := L.NewThread()
-	L.SetContext(ctx)
-	smallBlocks(th)
-	th.SetContext(newMeter(vm, th))
+	th := vm.bareThread(L)
 	// Resume pushes the first frame itself, so the function waits in the
 	// coroutine's own registers.
 	th.Push(fn)
@@ -44,6 +39,17 @@ func newThread(L *lua.LState) *lua.LState {
 func coroutineCreate(L *lua.LState) int {
 	L.Push(newThread(L))
 	return 1
+}
+
+// bareThread makes a thread beside L on which nothing runs.
+func (vm *VM) bareThread(L *lua.LState) *lua.LState {
+	// With a context, NewThread would derive one, in a goroutine of its own.
+	ctx := L.RemoveContext()
+	th, _ := L.NewThread()
+	L.SetContext(ctx)
+	smallBlocks(th)
+	th.SetContext(newMeter(vm, th))
+	return th
 }
 
 // status is what coroutine.status says.
@@ -90,6 +96,11 @@ func resume(L *lua.LState, th *lua.LState, args []lua.LValue) (values []lua.LVal
 		vm.raiseFatal(L)
 	}
 	vm.spend(L, 20)
+	if m := th.Context().(*meter); m.finish != nil {
+		finish := m.finish
+		m.finish = nil
+		args = finish(L)
+	}
 	var fn *lua.LFunction
 	switch frame := *framePointer(th); {
 	case frame != nil:
@@ -189,7 +200,9 @@ func coroutineResume(L *lua.LState) int {
 }
 
 func coroutineWrap(L *lua.LState) int {
-	L.Push(L.NewClosure(coroutineWrapped, newThread(L)))
+	th := newThread(L)
+	th.Context().(*meter).wrapped = true
+	L.Push(L.NewClosure(coroutineWrapped, th))
 	return 1
 }
 
@@ -214,13 +227,30 @@ func coroutineYield(L *lua.LState) int {
 	return -1
 }
 
+// GiveWay has the coroutine L of a host function give way to who resumed it,
+// while something goes on that takes time. Its resume gives no values then. The
+// next one calls finish on its own thread, which waits for the end, and what
+// finish gives is what the host function gives. The host function has to return
+// -1 at once. false: L cannot give way, so the host function itself has to wait:
+// L is no coroutine, one of coroutine.wrap, whose caller takes what it gets for a
+// value, or in the midst of a pcall or metamethod.
+func (vm *VM) GiveWay(L *lua.LState, finish func(L *lua.LState) []lua.LValue) bool {
+	m := L.Context().(*meter)
+	if L == vm.main || m.wrapped || !yieldable() {
+		return false
+	}
+	m.finish = finish
+	L.SetTop(0)
+	return true
+}
+
 // yieldable tells whether the interpreter's innermost loop is the one that the
 // coroutine was resumed with. A loop in between belongs to a Go function or a
 // metamethod that called back into Lua; gopher-lua does not notice that a yield
 // would leave it half done. As the loops are on the Go stack, that is where
 // to look.
 func yieldable() bool {
-	var pcs [8]uintptr
+	var pcs [16]uintptr
 	inLoop := false
 	for _, pc := range pcs[:runtime.Callers(2, pcs[:])] {
 		name := runtime.FuncForPC(pc - 1).Name()

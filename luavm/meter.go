@@ -34,7 +34,9 @@ type meter struct {
 	L       *lua.LState
 	frame   **frameView
 	regs    *registryView
-	guarded int // the register from which on the innermost protected call runs
+	guarded int                              // the register from which on the innermost protected call runs
+	wrapped bool                             // it is a coroutine of coroutine.wrap
+	finish  func(L *lua.LState) []lua.LValue // it has given way (VM.GiveWay); nil: it has not
 }
 
 func newMeter(vm *VM, L *lua.LState) *meter {

@@ -105,7 +105,9 @@ type VM struct {
 	fatal     *Error     // the error that ends this run; no pcall catches it
 	traced    bool       // errors of a nested Call carry a trace
 	broken    bool
-	scratch   []byte // for json.encode
+	full      bool          // it was ended because of the ceiling
+	spare     []*lua.LState // main threads for turns, while others are parked
+	scratch   []byte        // for json.encode
 
 	// Meter, owned by the same goroutine.
 	steps   int // left until the next look at the clock
@@ -244,6 +246,7 @@ func (vm *VM) Spent() time.Duration { return vm.spent + vm.used }
 // blocks is not woken. The VM runs nothing any more.
 func (vm *VM) Kill() { vm.stop.Store(true) }
 
-// Broken reports that a Go function panicked while Lua called it. The VM may
-// hold half-finished work; a pool throws it away.
-func (vm *VM) Broken() bool { return vm.broken }
+// Broken reports that a Go function panicked while Lua called it, so that the VM
+// may hold half-finished work, or that it was ended because of the ceiling. A
+// pool throws it away.
+func (vm *VM) Broken() bool { return vm.broken || vm.full }

@@ -30,6 +30,8 @@ type caseRun struct {
 	names  []string
 	loaded bool
 	failed *mismatch // the last one that was raised
+
+	fetches
 }
 
 // mismatch is why an expectation does not hold.
@@ -45,7 +47,8 @@ func load(start func(NodeConfig) (Node, error), f file) (*caseRun, error) {
 	if err != nil {
 		return &caseRun{world: w}, err
 	}
-	r := &caseRun{world: w, home: w.members[0], cases: map[string]*lua.LFunction{}}
+	r := &caseRun{world: w, home: w.members[0], cases: map[string]*lua.LFunction{}, fetches: fetches{idle: make(chan struct{}, 1)}}
+	w.fetch = r.answerFetch
 	r.vm = r.home.node.TestVM(luavm.Config{
 		Limits: luavm.Limits{Budget: testBudget, Memory: 64 << 20}, Clock: clock,
 		Print: func(_ *luavm.VM, text string) { w.journal.add("print   %s", text) },
@@ -79,8 +82,10 @@ func (r *caseRun) run(name string) error {
 	if fn == nil {
 		return fmt.Errorf("the file has no case %q when it is loaded again", name)
 	}
-	_, err := r.vm.Call1(fn, r.library())
-	return err
+	if _, err := r.vm.Call1(fn, r.library()); err != nil {
+		return err
+	}
+	return r.unanswered()
 }
 
 // close ends the world.

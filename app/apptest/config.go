@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"rollcall/egress"
 	"rollcall/luavm"
 )
 
@@ -41,6 +42,7 @@ type NodeConfig struct {
 	Clock    func() time.Duration                    // for the budgets of Lua (luavm.Config.Clock)
 	Secret   []byte                                  // that tokens are signed with
 	APIKey   string
+	Fetch    func(context.Context, *egress.Request) (*egress.Response, error) // for http.fetch (app.Fetcher)
 	Log      *slog.Logger
 }
 

@@ -203,18 +203,24 @@ func (o options) sign(t *lua.LTable) string {
 	return token
 }
 
-// settle runs f and lets all happen that follows from it, while no budget runs.
-func settle(l *lua.LState, f func()) {
+// settle runs f and lets all happen that follows from it, while no budget runs. Functions of t.fetch may have the VM
+// meanwhile.
+func (r *caseRun) settle(l *lua.LState, f func()) {
+	if r.answering {
+		l.RaiseError("a function of t.fetch cannot wait: it is there to answer")
+	}
 	luavm.Of(l).Block(func() {
+		r.idle <- struct{}{}
 		f()
 		synctest.Wait()
+		<-r.idle
 	})
 }
 
 // library is what a case gets as t.
 func (r *caseRun) library() *lua.LTable {
 	return object("t", map[string]func(args) int{
-		"connect": r.connect, "request": r.request, "token": r.token,
+		"connect": r.connect, "request": r.request, "token": r.token, "fetch": r.stub,
 		"nodes": r.nodes, "kill": r.kill, "advance": r.advance, "now": r.now, "equal": r.equal,
 	})
 }
@@ -228,7 +234,7 @@ func (r *caseRun) connect(a args) int {
 	number, header := o.node(), o.header()
 	var c *client
 	var err error
-	settle(a.l, func() {
+	r.settle(a.l, func() {
 		var m *member
 		if m, err = r.world.member(number); err == nil {
 			c, err = r.world.connect(m, path, header)
@@ -251,7 +257,7 @@ func (r *caseRun) token(a args) int {
 func (r *caseRun) nodes(a args) int {
 	n := int(a.number(1, "n", 1, maxNodes, -1))
 	var err error
-	settle(a.l, func() { err = r.world.grow(n) })
+	r.settle(a.l, func() { err = r.world.grow(n) })
 	a.check(err)
 	return 0
 }
@@ -262,7 +268,7 @@ func (r *caseRun) kill(a args) int {
 	if n > len(r.world.members) || r.world.members[n-1].killed.Load() {
 		a.fail("there is no node %d", n)
 	}
-	settle(a.l, func() { r.world.kill(r.world.members[n-1]) })
+	r.settle(a.l, func() { r.world.kill(r.world.members[n-1]) })
 	if r.home.killed.Load() {
 		if m, err := r.world.member(0); err == nil {
 			r.home = m
@@ -275,7 +281,7 @@ func (r *caseRun) kill(a args) int {
 // t.advance(ms)
 func (r *caseRun) advance(a args) int {
 	ms := a.number(1, "ms", 0, float64(longest/time.Millisecond), -1)
-	settle(a.l, func() { time.Sleep(time.Duration(ms) * time.Millisecond) })
+	r.settle(a.l, func() { time.Sleep(time.Duration(ms) * time.Millisecond) })
 	return 0
 }
 

@@ -43,7 +43,7 @@ func (r *caseRun) send(a args, c *client) int {
 		a.fail(`the second argument is "binary" or nothing`)
 	}
 	var err error
-	settle(a.l, func() { err = c.send(text, how != lua.LNil) })
+	r.settle(a.l, func() { err = c.send(text, how != lua.LNil) })
 	a.check(err)
 	return 0
 }
@@ -52,21 +52,21 @@ func (r *caseRun) send(a args, c *client) int {
 func (r *caseRun) closeClient(a args, c *client) int {
 	r.usable(a, c)
 	code := int(a.number(1, "code", 1000, 4999, websocket.CloseNormalClosure))
-	settle(a.l, func() { c.close(code) })
+	r.settle(a.l, func() { c.close(code) })
 	return 0
 }
 
 // c.drop()
 func (r *caseRun) drop(a args, c *client) int {
 	r.usable(a, c)
-	settle(a.l, c.drop)
+	r.settle(a.l, c.drop)
 	return 0
 }
 
 // next waits for a frame, or fails.
 func (r *caseRun) next(a args, c *client, within time.Duration, what string, want any) frame {
 	var f *frame
-	settle(a.l, func() { f = c.next(within) })
+	r.settle(a.l, func() { f = c.next(within) })
 	if f != nil {
 		return *f
 	}
@@ -104,7 +104,7 @@ func (r *caseRun) await(a args, c *client) int {
 func (r *caseRun) quiet(a args, c *client) int {
 	ms := a.number(1, "ms", 0, float64(longest/time.Millisecond), float64(silence/time.Millisecond))
 	var f *frame
-	settle(a.l, func() { f = c.next(time.Duration(ms) * time.Millisecond) })
+	r.settle(a.l, func() { f = c.next(time.Duration(ms) * time.Millisecond) })
 	if f != nil {
 		r.mismatch(a, c, "a frame came", []string{"got       " + f.String()})
 	}
@@ -121,7 +121,7 @@ func (r *caseRun) closed(a args, c *client) int {
 		r.usable(a, c)
 	}
 	ended := false
-	settle(a.l, func() { ended = c.waitFor(frameTimeout, func() bool { return c.ended }) })
+	r.settle(a.l, func() { ended = c.waitFor(frameTimeout, func() bool { return c.ended }) })
 	switch {
 	case !ended:
 		r.mismatch(a, c, "the connection is open", nil)

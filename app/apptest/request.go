@@ -40,7 +40,7 @@ func (r *caseRun) request(a args) int {
 	var answer *http.Response
 	var text string
 	var err error
-	settle(a.l, func() {
+	r.settle(a.l, func() {
 		var m *member
 		if m, err = r.world.member(number); err == nil {
 			answer, text, err = ask(r.world.dial(m), method, path, header, body)

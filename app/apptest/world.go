@@ -14,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"rollcall/app/apptest/memnet"
+	"rollcall/egress"
 )
 
 const (
@@ -37,6 +38,9 @@ type world struct {
 	members []*member // node 1 first
 	clients []*client // client 1 first
 	ports   int       // given to clients so far
+
+	// fetch answers what handlers ask; set before anything asks.
+	fetch func(context.Context, *egress.Request) (*egress.Response, error)
 }
 
 // member is one node of the case.
@@ -76,6 +80,7 @@ func (w *world) grow(n int) error {
 		node, err := w.start(NodeConfig{
 			Listener: m.listener, Clock: clock, Secret: secret, APIKey: apiKey, Log: slog.New(
 				nodeLog{journal: w.journal, member: m}),
+			Fetch: func(ctx context.Context, q *egress.Request) (*egress.Response, error) { return w.fetch(ctx, q) },
 			Redis: func(context.Context) (net.Conn, error) {
 				here, there, err := m.redis.Dial(address(1), address(6379))
 				if err == nil {

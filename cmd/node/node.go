@@ -148,7 +148,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(
 			cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
 		Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota, Memory: n.memoryOfScripts,
-		TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.egress,
+		TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {

@@ -46,6 +46,14 @@ func (c *Config) clock() func() time.Duration {
 	return c.inside.Clock
 }
 
+// fetcher is who makes the requests of handlers.
+func (n *node) fetcher() app.Fetcher {
+	if n.cfg.inside != nil {
+		return app.FetcherFunc(n.cfg.inside.Fetch)
+	}
+	return n.egress
+}
+
 // Run runs them once, or with --watch until ctx ends.
 func (c *testCmd) Run(ctx context.Context, k *kong.Kong, env app.Env) (err error) {
 	if c.match, err = regexp.Compile(c.Only); err != nil {

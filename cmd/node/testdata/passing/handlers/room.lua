@@ -35,3 +35,14 @@ function admins()
   solidb.auth.require_role("owner")
   return "in"
 end
+
+function asks(event)
+  if event.type ~= "message" then
+    return
+  end
+  local options = json.decode(event.message)
+  local url = options.url
+  options.url = nil
+  local answer, why = http.fetch(url, options)
+  return { send = answer or { why = why } }
+end

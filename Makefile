@@ -11,7 +11,7 @@ UNIT = $$($(GO) list ./... | grep -v /integration_test)
 E2E  = $$($(GO) list ./integration_test/... | grep -vE '/integration_test(/chaos)?$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build modules fmt fmt-check tidy-check vet staticcheck lint test unit sockets e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
+.PHONY: help run build modules fmt fmt-check tidy-check vet staticcheck lint test unit client sockets e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: ## every test; those whose tools are missing skip
 
 unit: ## every test but the end-to-end ones
 	$(GO) test $(TESTFLAGS) -p 2 $(UNIT)
+
+client: ## clients/js: its types, tests, size and package (needs npm)
+	cd clients/js && npm ci && npm run types && npm test && npm pack --dry-run
 
 sockets: ## those whose system calls are others under -race, without it
 	$(GO) test -count=1 ./rawsock ./wsconn

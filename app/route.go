@@ -168,8 +168,8 @@ func reserved(p pattern) string {
 	switch {
 	case first.param:
 		return ""
-	case first.text == "_api":
-		return "/_api"
+	case first.text == "_api", first.text == "_client":
+		return "/" + first.text
 	case len(p.segments) == 1 && slices.Contains([]string{"healthz", "readyz", "metrics"}, first.text):
 		return "/" + first.text
 	case first.text == "api" && len(p.segments) > 1 && p.segments[1] == segment{text: "custom"}:

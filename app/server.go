@@ -11,7 +11,7 @@ import (
 	"rollcall/overload"
 )
 
-// Server serves an app over HTTP: everything but the node's own paths (/_api, /healthz, /readyz, /metrics).
+// Server serves an app over HTTP: everything but the node's own paths (/_api, /_client, /healthz, /readyz, /metrics).
 type Server struct {
 	// Static after NewServer.
 	cfg    Config

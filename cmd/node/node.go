@@ -16,6 +16,7 @@ import (
 	"rollcall/app"
 	"rollcall/auth"
 	"rollcall/broker"
+	"rollcall/clients/js"
 	"rollcall/cluster"
 	"rollcall/egress"
 	"rollcall/hub"
@@ -256,11 +257,14 @@ func (n *node) open() {
 		n.health.serve(health)
 	}
 	rest := n.cfg.guardDev(func(w http.ResponseWriter, r *http.Request) {
-		if n.health == nil && api.ServesHealth(r.URL.Path) {
+		switch {
+		case n.health == nil && api.ServesHealth(r.URL.Path):
 			health.ServeHTTP(w, r)
-			return
+		case r.URL.Path == js.Path:
+			js.Serve(w, r)
+		default:
+			n.app.ServeHTTP(w, r)
 		}
-		n.app.ServeHTTP(w, r)
 	})
 	n.serveWith(func(w http.ResponseWriter, r *http.Request) {
 		if api.Serves(r.URL.Path) { // which knows its own callers

@@ -151,6 +151,15 @@ func (p *page) do(statements string) {
 	}
 }
 
+// importClient makes connect of rollcall-client a global of the page, as the page's node serves it.
+func (p *page) importClient() {
+	p.t.Helper()
+	const code = `import("/_client/rollcall.js").then(({ connect }) => { window.connect = connect; return true })`
+	if _, err := evaluate[bool](p, code); err != nil {
+		p.t.Fatalf("%s: import the client: %v", p.name, err)
+	}
+}
+
 // await waits until an expression is true; otherwise the test fails and shows what the page shows.
 func (p *page) await(what, expression string) {
 	p.t.Helper()

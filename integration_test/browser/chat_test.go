@@ -214,7 +214,7 @@ func TestSentAway(t *testing.T) {
 	}
 	ada.await("why", shown("connection-text", "enough"))
 	ada.do(`dispatchEvent(new Event("offline")); dispatchEvent(new Event("online"))`)
-	ada.await("why, still", phase("stopped"))
+	ada.await("why, still", phase("closed"))
 	ada.do(`document.getElementById("connection-now").click()`)
 	ada.await("connected again", phase("open"))
 	ada.do(`window.phases = []; new MutationObserver(() => phases.push(document.getElementById("connection").dataset.phase))

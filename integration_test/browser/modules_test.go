@@ -2,9 +2,7 @@ package browser_test
 
 import (
 	"fmt"
-	"os"
 	"strconv"
-	"strings"
 	"testing"
 
 	"rollcall/testkit/nodetest"
@@ -18,31 +16,11 @@ func TestModules(t *testing.T) {
 	p := b.open("Ada", "http://"+node.Addr()+"/")
 
 	tests := []struct{ name, module, expression, want string }{
-		{"lost: at once to half a second", "stay_connected", `m.wait(1006, 0, 1)`, `500`},
-		{"lost: or sooner", "stay_connected", `m.wait(1006, 0, 0)`, `0`},
-		{"each attempt in vain doubles the wait", "stay_connected", `m.wait(1006, 3, 1)`, `4000`},
-		{"and makes it longer for sure", "stay_connected", `m.wait(1006, 3, 0)`, `2000`},
-		{"up to a limit", "stay_connected", `m.wait(1006, 40, 1)`, `20000`},
-		{"later is not at once", "stay_connected", `m.wait(1013, 0, 0)`, `1500`},
-		{"an app's own code", "stay_connected", `m.wait(4999, 0)`, `null`},
-		{"and its first one", "stay_connected", `m.wait(4000, 0)`, `null`},
-
-		// SPEC 1.2: "a client that replaces users on `joins` and deletes them on `leaves` is always right"
-		{"a state replaces all", "presence", `[...m.reduce(new Map([["a", 1]]), {event: "presence_state", payload: {b: 2}})]`,
-			`[["b",2]]`},
-		{"joins replace, leaves delete", "presence", `[...m.reduce(new Map([["a", 1], ["b", 2], ["c", 3]]),
-			{event: "presence_diff", payload: {joins: {b: 4, d: 5}, leaves: {a: 1}}})]`, `[["b",4],["c",3],["d",5]]`},
-		{"any user id", "presence", `[...m.reduce(new Map(), JSON.parse('{"event":"presence_state","payload":{"__proto__":1,"7":2}}'))]`,
-			`[["7",2],["__proto__",1]]`},
 		{"the name chosen last", "presence", `m.nameOf({metas: [{name: "new", named_at: 5}, {name: "old", named_at: 2}]})`,
 			`"new"`},
 		{"no name", "presence", `m.nameOf({metas: [{}]})`, `"Guest"`},
 		{"away on all devices", "presence", `m.stateOf({metas: [{state: "away"}, {state: "away"}]})`, `"away"`},
 		{"here on one", "presence", `m.stateOf({metas: [{state: "away"}, {state: "online"}]})`, `"online"`},
-		{"news is who was not there", "presence",
-			`m.changes(new Map([["a", 1], ["b", 1]]), {payload: {joins: {a: 2, c: 2}, leaves: {b: 1, x: 1}}})`,
-			`{"joined":["c"],"left":["b"]}`},
-
 		{"a phone", "identity", `m.device("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1", 5)`,
 			`{"client":"Safari on iPhone","kind":"phone"}`},
 		{"an Android tablet", "identity",
@@ -77,7 +55,7 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// The page does what the table of close codes says.
+// The client does what the table of close codes says.
 func TestCloseCodes(t *testing.T) {
 	b := startBrowser(t)
 	node := nodetest.Start(t, nodetest.Options{App: "../../examples/chat", Flags: []string{"--dev"}})
@@ -86,52 +64,14 @@ func TestCloseCodes(t *testing.T) {
 		wsconn.ReconnectLater: "[1500,3000]", wsconn.RenewFirst: "[0,500]"}
 	for _, c := range wsconn.CloseCodes() {
 		t.Run(strconv.Itoa(c.Code), func(t *testing.T) {
-			got, err := evaluate[any](p, fmt.Sprintf(`import("/js/stay_connected.js").then((m) =>
+			got, err := evaluate[any](p, fmt.Sprintf(`import("/_client/rollcall.js").then((m) =>
 				[m.wait(%[1]d, 0, 0), m.wait(%[1]d, 0, 1)])`, c.Code))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if want := waits[c.Client]; nodetest.JSON(got) != want {
-				t.Errorf("after %d (%s) the page waits %s ms, wanted %s", c.Code, c.Meaning, nodetest.JSON(got), want)
+				t.Errorf("after %d (%s) the client waits %s ms, wanted %s", c.Code, c.Meaning, nodetest.JSON(got), want)
 			}
 		})
 	}
-}
-
-// The reduction in docs/protocol.md is right.
-func TestProtocolClient(t *testing.T) {
-	code := snippet(t, "protocol.md", "// users: Map of user id")
-	b := startBrowser(t)
-	p := b.tab("nobody")
-	tests := []struct{ name, expression, want string }{
-		{"a state", `[...reduce(new Map([["a", 1]]), {event: "presence_state", payload: {b: 2}})]`, `[["b",2]]`},
-		{"a diff", `[...reduce(new Map([["a", 1], ["b", 2]]), {event: "presence_diff", payload: {joins: {b: 3, c: 4}, leaves: {a: 1}}})]`, `[["b",3],["c",4]]`},
-		{"another frame", `[...reduce(new Map([["a", 1]]), {event: "message"})]`, `[["a",1]]`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := evaluate[any](p, fmt.Sprintf("(() => { %s; return %s })()", code, tt.expression))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if nodetest.JSON(got) != tt.want {
-				t.Errorf("got %s, want %s", nodetest.JSON(got), tt.want)
-			}
-		})
-	}
-}
-
-// snippet is the block of JavaScript in a page of docs/ that begins with these words, fit to be run outside a module.
-func snippet(t *testing.T, page, begins string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/" + page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "```js\n"+begins)
-	code, _, ended := strings.Cut(rest, "```")
-	if !found || !ended {
-		t.Fatalf("docs/%s has no JavaScript that begins with %q", page, begins)
-	}
-	return strings.ReplaceAll(begins+code, "export ", "")
 }

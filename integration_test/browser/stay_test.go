@@ -28,8 +28,7 @@ solidb.ws.recv_any(tonumber(request.query.ms))
 solidb.ws.close(1012)`,
 }
 
-// The client in docs/protocol.md, as it stands there, at a server that refuses it in every way: how often it asks in
-// twelve seconds.
+// The client at a server that refuses it in every way: how often it asks in twelve seconds.
 func TestClientThatIsRefused(t *testing.T) {
 	app := t.TempDir()
 	for name, text := range refusing {
@@ -44,16 +43,18 @@ func TestClientThatIsRefused(t *testing.T) {
 	node := nodetest.Start(t, nodetest.Options{App: app})
 	p := startBrowser(t).tab("Ann")
 	p.load("http://" + node.Addr() + "/")
-	p.do(snippet(t, "protocol.md", "// stay_connected.js") + `
+	p.importClient()
+	p.do(`
 		window.began = performance.now();
 		window.seen = {};
 		window.start = (path) => {
 			const mine = (seen[path] = { asked: 0, waits: [], codes: [], last: "" });
-			stayConnected(() => {
+			const client = connect(() => {
 				mine.asked++;
 				if (path === "") throw new Error("no token");
-				return new WebSocket("ws://" + location.host + path);
-			}, () => {}, (name, { code, retryIn }) => {
+				return path;
+			});
+			client.on("status", (name, { code, retryIn }) => {
 				mine.last = name;
 				if (name === "waiting") mine.waits.push(retryIn);
 				if (code) mine.codes.push(code);

@@ -9,7 +9,7 @@ import (
 	"rollcall/testkit/tokentest"
 )
 
-// The client in docs/auth.md gives its token as a subprotocol, renews it while connected, and comes back with a new one
+// The client gives its token as a subprotocol, renews it while connected, and comes back with a new one
 // when the old one has expired.
 func TestTokenClient(t *testing.T) {
 	b := startBrowser(t)
@@ -18,11 +18,10 @@ func TestTokenClient(t *testing.T) {
 		Flags: append(issuer.Flags(), "--jwt-leeway", "0s")})
 	p := b.tab("Ann")
 	p.load("http://" + node.Addr() + "/open")
-	p.do(snippet(t, "protocol.md", "// stay_connected.js") + snippet(t, "auth.md", "// stay_signed_in.js") + `
-		window.stay = staySignedIn;
-		const real = WebSocket;
+	p.importClient()
+	p.do(`
 		window.opened = [], window.sent = [], window.codes = [];
-		window.WebSocket = class extends real {
+		window.Socket = class extends WebSocket {
 			constructor(...args) {
 				super(...args);
 				opened.push(this);
@@ -36,11 +35,12 @@ func TestTokenClient(t *testing.T) {
 		p.do(fmt.Sprintf(`
 			const tokens = %s;
 			opened.length = sent.length = codes.length = 0, window.got = [];
-			window.client = stay(%q, async () => {
+			window.client = connect(%q, { WebSocket: Socket, renew: true, token: async () => {
 				const t = tokens.shift();
 				if (!t) throw new Error("no login");
 				return t;
-			}, (data) => got.push(data))`, nodetest.JSON(tokens), url))
+			} });
+			client.on("message", (data) => got.push(data))`, nodetest.JSON(tokens), url))
 	}
 	soon := func() string { return issuer.Token("ann", 4*time.Second, nil) }
 
@@ -52,14 +52,14 @@ func TestTokenClient(t *testing.T) {
 		func() bool { return time.Since(began) > 3*time.Second })
 	p.await("the same connection, still open",
 		`opened.length === 1 && opened[0].readyState === 1 && got.length === 1 && opened[0].protocol === "rollcall"`)
-	p.do(`client.end()`)
+	p.do(`client.close()`)
 	p.await("the end", `codes.join() === "1000"`)
 
 	// the login is away when a renewal is due, for longer than the token lives
 	start(soon(), "", "", "", "", issuer.Token("ann", time.Hour, nil))
 	p.await("closed", `codes[0] === 4401`)
 	p.await("another connection", `opened.length === 2 && opened[1].readyState === 1 && got.length === 2`)
-	p.do(`client.end()`)
+	p.do(`client.close()`)
 	p.await("the end", `codes.join() === "4401,1000"`)
 
 	// A timer takes no more than 24 days.

@@ -202,38 +202,34 @@ func TestDocsCloseCodes(t *testing.T) {
 	}
 }
 
-// The examples, and the app that rollcall new makes, come back by the client in docs/protocol.md, and by no other.
+// SPEC 12: "All examples and docs use it": pages load the client that nodes serve, and there is no other. So does the page
+// of the app that rollcall new makes.
 func TestExamplesUseTheClient(t *testing.T) {
-	_, rest, _ := strings.Cut(read(t, "docs/protocol.md"), "```js\n// stay_connected.js")
-	code, _, ended := strings.Cut(rest, "```")
-	if !ended {
-		t.Fatal("docs/protocol.md has no stay_connected.js")
-	}
-	users := 0
+	users := map[string]bool{}
 	look := func(path string, d os.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".js" {
 			return err
 		}
 		text := read(t, strings.TrimPrefix(path, "../../"))
-		switch {
-		case d.Name() == "stay_connected.js":
-			users++
-			if text != "// stay_connected.js"+code {
-				t.Errorf("%s is not what docs/protocol.md has", path)
-			}
-		case strings.Contains(path, "examples/echo/"): // its page waits for a click
-		case strings.Contains(text, "onclose"):
+		if strings.Contains(text, `import { connect } from "/_client/rollcall.js";`) {
+			users[strings.Split(path, "/")[3]] = true
+		}
+		if strings.Contains(text, "new WebSocket") || strings.Contains(text, "onclose") {
 			t.Errorf("%s looks after its connection itself", path)
 		}
 		return nil
 	}
 	err := errors.Join(filepath.WalkDir("../../examples", look), filepath.WalkDir("../../app/scaffold/files", look))
-	if err != nil || users != 6 {
-		t.Errorf("%d apps have the client: %v", users, err)
+	if err != nil || len(users) < 7 {
+		t.Errorf("only %v use the client: %v", users, err)
 	}
-	for _, page := range []string{"README.md", "docs/auth.md", "docs/handlers.md", "docs/api.md", "docs/operating.md"} {
-		if strings.Contains(read(t, page), "onclose =") {
-			t.Errorf("%s has a client of its own that comes back", page)
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) < 8 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		if text := read(t, strings.TrimPrefix(page, "../../")); strings.Contains(text, "new WebSocket") {
+			t.Errorf("%s has a client of its own", page)
 		}
 	}
 }

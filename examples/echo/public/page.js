@@ -1,30 +1,32 @@
+import { connect } from "/_client/rollcall.js";
+
 const [form, list, status] = ["form", "ul", "#status"].map((s) => document.querySelector(s));
 const [path, input] = [form.querySelector("select"), form.querySelector("input")];
-let socket;
+let client;
 
-function connect() {
-  socket?.close();
-  const mine = (socket = new WebSocket(`${location.origin.replace("http", "ws")}${path.value}`));
+function open() {
+  client?.close();
   list.replaceChildren();
-  mine.onopen = () => (status.textContent = `Connected to ${path.value}`);
-  mine.onmessage = (e) => {
-    const item = document.createElement("li");
-    item.textContent = e.data; // never innerHTML: it would run what somebody else wrote
-    list.prepend(item);
-  };
-  mine.onclose = (e) => {
-    if (mine === socket) {
-      status.textContent = `Closed with ${e.code} ${e.reason}. Choose a handler to connect again.`;
+  const mine = (client = connect(path.value));
+  mine.on("status", (now, { code, reason }) => {
+    if (mine === client) {
+      status.textContent = now === "open" ? `Connected to ${path.value}`
+        : now === "closed" ? `Closed with ${code} ${reason}. Choose a handler to connect again.` : "Connecting…";
     }
-  };
+  });
+  mine.on("message", (text) => {
+    const item = document.createElement("li");
+    item.textContent = text; // never innerHTML: it would run what somebody else wrote
+    list.prepend(item);
+  });
 }
 
-path.addEventListener("change", connect);
+path.addEventListener("change", open);
 form.addEventListener("submit", (e) => {
   e.preventDefault();
-  if (socket.readyState === WebSocket.OPEN && input.value) {
-    socket.send(input.value);
+  if (input.value) {
+    client.send(input.value);
     input.value = "";
   }
 });
-connect();
+open();

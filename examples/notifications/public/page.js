@@ -1,12 +1,13 @@
-import { stayConnected } from "./stay_connected.js";
+import { connect } from "/_client/rollcall.js";
 
 const [form, list, status] = ["form", "ul", "#status"].map((s) => document.querySelector(s));
 const user = new URLSearchParams(location.search).get("user") || "ada";
-const url = `${location.origin.replace("http", "ws")}/ws/notifications?user=${encodeURIComponent(user)}`;
+const client = connect(`/ws/notifications?user=${encodeURIComponent(user)}`);
 
-stayConnected(() => new WebSocket(url), (data) => show(JSON.parse(data)), (name, { code, reason }) => {
-  status.textContent = name === "open" ? `Listening as ${user}. Open ?user=bob for somebody else.`
-    : name === "connecting" ? "Connecting…" : `Closed with ${code} ${reason}`;
+client.on("message", show);
+client.on("status", (now, { code, reason }) => {
+  status.textContent = now === "open" ? `Listening as ${user}. Open ?user=bob for somebody else.`
+    : now === "connecting" ? "Connecting…" : `Closed with ${code} ${reason}`;
 });
 
 function show(note) {

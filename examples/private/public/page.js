@@ -1,9 +1,8 @@
-import { stayConnected } from "./stay_connected.js";
+import { connect } from "/_client/rollcall.js";
 
 const [title, status, say, renew, about, people, said] =
   ["title", "status", "say", "renew", "token", "people", "said"].map((id) => document.getElementById(id));
-let users = {};
-let connection = { send: () => false, end() {} }; // none yet
+let client; // none yet
 let offered; // the token of a renewal that is not answered yet
 
 // What is after # in an address reaches no server and no log. Here it is taken out of the address bar, too, and kept for
@@ -18,8 +17,10 @@ function takeFragment() {
   history.replaceState(null, "", location.pathname);
 }
 
-function connect() {
-  connection.end();
+function enter() {
+  client?.close();
+  client = undefined;
+  people.replaceChildren();
   const token = sessionStorage.getItem("token");
   const room = sessionStorage.getItem("room") || "green";
   title.textContent = `Room ${room}`;
@@ -27,46 +28,36 @@ function connect() {
     status.textContent = "Open this page with #room=green&token=… behind its address, or give a token below.";
     return;
   }
-  const url = `${location.origin.replace("http", "ws")}/ws/room/${encodeURIComponent(room)}`;
-  // A token of a renewal is there for the next attempt.
-  const open = () => new WebSocket(url, ["rollcall", sessionStorage.getItem("token")]);
-  connection = stayConnected(open, (data) => take(JSON.parse(data)), (name, { code, reason }) => {
-    if (name === "closed" && code !== 1000) {
+  // The token is asked for before each attempt: that of a renewal is there by then.
+  const mine = (client = connect(`/ws/room/${encodeURIComponent(room)}`, { token: () => sessionStorage.getItem("token") }));
+  mine.on("status", (now, { code, reason }) => {
+    if (now === "closed" && code !== 1000) {
       status.textContent = reason || `Closed with ${code}`;
-    } else if (name === "waiting" && code === 4401) {
-      connection.end(); // this page can't get another token by itself
+    } else if (now === "waiting" && code === 4401) {
+      mine.close(); // this page can't get another token by itself
       status.textContent = "The token has expired: give a new one.";
-    } else if (name === "waiting") {
+    } else if (now === "waiting") {
       // A browser does not say why it could not connect; the token may be bad as well.
       status.textContent = "No connection: the node is away, or the token is not good. Trying again…";
     }
   });
-}
-
-function take(frame) {
-  switch (frame.event) {
-    case "welcome":
+  mine.on("message", (frame) => {
+    if (frame.event === "welcome") {
       status.textContent = `You are ${frame.name}.`;
-      break;
-    case "presence_state":
-      users = frame.payload;
-      break;
-    case "presence_diff":
-      Object.assign(users, frame.payload.joins);
-      Object.keys(frame.payload.leaves).forEach((id) => delete users[id]);
-      break;
-    case "said":
+    } else if (frame.event === "said") {
       said.prepend(item(frame.name, frame.text));
-      break;
-    case "token": // the answer to a renewal
-      if (!frame.error) {
-        sessionStorage.setItem("token", offered); // for the next connection
-      }
-      about.textContent = frame.error ? `Not renewed: ${frame.error}.`
-        : frame.expires_at ? `Renewed until ${new Date(frame.expires_at * 1000).toLocaleTimeString()}.` : "Renewed for good.";
-      break;
-  }
-  people.replaceChildren(...Object.values(users).map(({ metas }) => item(metas[0].name, metas[0].state)));
+    }
+  });
+  mine.on("token", ({ error, expires_at }) => { // the answer to a renewal
+    if (!error) {
+      sessionStorage.setItem("token", offered); // for the next connection
+    }
+    about.textContent = error ? `Not renewed: ${error}.`
+      : expires_at ? `Renewed until ${new Date(expires_at * 1000).toLocaleTimeString()}.` : "Renewed for good.";
+  });
+  const here = mine.presence(`room:${room}`);
+  here.on("sync", () => people.replaceChildren(...Array.from(here.users.values(),
+    ({ metas }) => item(metas[0].name, metas[0].state))));
 }
 
 function item(name, text) {
@@ -80,12 +71,13 @@ function item(name, text) {
 say.addEventListener("submit", (e) => {
   e.preventDefault();
   const input = say.querySelector("input");
-  if (input.value.trim() && connection.send(input.value.trim())) {
+  if (input.value.trim() && client?.status === "open") {
+    client.send(input.value.trim());
     input.value = "";
   }
 });
 
-// A page with a login of its own asks that for a new token, in time and by itself: see docs/auth.md.
+// Where a page has a login, token asks that, and renew: true does the rest: see docs/auth.md.
 renew.addEventListener("submit", (e) => {
   e.preventDefault();
   const input = renew.querySelector("input");
@@ -94,19 +86,20 @@ renew.addEventListener("submit", (e) => {
   if (!token) {
     return;
   }
-  if (connection.send(JSON.stringify({ event: "token", token }))) {
+  if (client?.status === "open") {
     offered = token;
+    client.send({ event: "token", token });
   } else {
     sessionStorage.setItem("token", token);
-    connect();
+    enter();
   }
 });
 
 addEventListener("hashchange", () => {
   if (location.hash) {
     takeFragment();
-    connect();
+    enter();
   }
 });
 takeFragment();
-connect();
+enter();

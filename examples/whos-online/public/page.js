@@ -1,4 +1,4 @@
-import { stayConnected } from "./stay_connected.js";
+import { connect } from "/_client/rollcall.js";
 
 const [form, list, status] = ["form", "ul", "#status"].map((s) => document.querySelector(s));
 const input = form.querySelector("input");
@@ -8,14 +8,16 @@ let name = query.get("name") || id;
 let users = new Map();
 
 // The address is made for each attempt: with the name of that moment.
-const url = () => `${location.origin.replace("http", "ws")}/api/custom/_system/online?${new URLSearchParams({ user: id, name })}`;
-const connection = stayConnected(() => new WebSocket(url()), (data) => take(JSON.parse(data)), (name, { reason }) => {
-  if (name !== "open") {
-    status.textContent = name === "closed" ? `Closed: ${reason}` : "Connecting…";
+const client = connect(() => `/api/custom/_system/online?${new URLSearchParams({ user: id, name })}`);
+
+client.on("status", (now, { reason }) => {
+  if (now !== "open") {
+    status.textContent = now === "closed" ? `Closed: ${reason}` : "Connecting…";
   }
 });
 
-function take(frame) {
+// A script sends what it wants to; this one a list and its changes.
+client.on("message", (frame) => {
   if (frame.event === "list") {
     users = new Map(frame.users.map((u) => [u.id, u]));
   } else if (frame.event === "leave") {
@@ -24,7 +26,7 @@ function take(frame) {
     users.set(frame.user.id, frame.user); // join, update
   }
   show();
-}
+});
 
 function show() {
   status.textContent = users.size === 1 ? "Just you. Open this page in another tab." : `${users.size} online`;
@@ -40,7 +42,8 @@ function show() {
 form.addEventListener("submit", (e) => {
   e.preventDefault();
   name = input.value.trim() || name;
-  if (connection.send(name)) {
+  if (client.status === "open") { // else the next address has it
+    client.send(name);
     users.set(id, { id, name }); // the one who causes an update gets no event of it
     show();
   }

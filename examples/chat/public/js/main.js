@@ -1,19 +1,19 @@
 // The page: what comes from the server goes to the views, what is done here goes to the server.
 //
-//   connection ── frames ──▶ presence.reduce ──▶ people_view
-//        ▲                └▶ messages_view ◀── outbox (until they have come back)
-//        └── message, typing, state, name, room
+//   client ── presence ──▶ people_view
+//     ▲   └── message ───▶ messages_view ◀── outbox (until they have come back)
+//     └── message, typing, state, name, room
 
+import { connect } from "/_client/rollcall.js";
 import { Activity } from "./activity.js";
 import { Comings } from "./comings.js";
-import { Connection } from "./connection.js";
 import { dress } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { device, loadIdentity, newID, rename } from "./identity.js";
 import { MessagesView } from "./messages_view.js";
 import { Outbox } from "./outbox.js";
 import { showPeople, summary, writingText } from "./people_view.js";
-import { changes, named, nameOf, people, reduce } from "./presence.js";
+import { named, nameOf, people } from "./presence.js";
 import { Rooms } from "./rooms.js";
 import { Status } from "./status.js";
 import { Writers, Writing } from "./typing.js";
@@ -21,20 +21,21 @@ import { Writers, Writing } from "./typing.js";
 const $ = (id) => document.getElementById(id);
 
 let me = loadIdentity();
-let users = new Map(); // who is in the room: see presence.js
-let settled = false; // the room's presence_state has come on this connection
+let present; // who is in the room, as the client keeps it
+let entered = false; // that list has come since this page is in the room
+let settled = false; // it has come on this connection
 let missed = 0; // messages that came while the page was hidden
 
 const outbox = new Outbox();
 const activity = new Activity((state) => {
-  connection.send({ type: "state", state });
+  tell({ type: "state", state });
   if (state === "online") {
     missed = 0;
     showTitle();
   }
 });
 const writers = new Writers(() => showWho());
-const writing = new Writing((frame) => connection.send(frame));
+const writing = new Writing((frame) => tell(frame));
 const messages = new MessagesView({
   list: $("messages"), scroller: $("scroller"), empty: $("empty"), newer: $("newer"), newerText: $("newer-text"),
 });
@@ -46,9 +47,11 @@ const drawer = new Drawer({
 const rooms = new Rooms({ root: $("rooms"), form: $("new-room"), input: $("new-room-name"), onSwitch: enterRoom });
 const status = new Status({
   root: $("connection"), text: $("connection-text"), seconds: $("connection-seconds"), button: $("connection-now"),
-  onNow: () => connection.connect(),
+  onNow: () => client.reconnect(),
 });
-const connection = new Connection({ url: address, onFrame: take, onPhase: phase });
+const client = connect(address);
+client.on("status", phase);
+client.on("message", take);
 
 // address is asked for before each attempt, so it names the room and the state of that moment.
 function address() {
@@ -56,13 +59,22 @@ function address() {
   const query = new URLSearchParams({
     room: rooms.current, user: me.id, name: me.name, named_at: me.namedAt, device: here.kind, client: here.client, state: activity.state,
   });
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat?${query}`;
+  return `/ws/chat?${query}`;
 }
 
-function phase(p) {
-  status.show(p);
-  document.body.classList.toggle("stale", p.name !== "open");
-  if (p.name === "open") {
+// tell sends a frame, or gives false without a connection. Then the next address tells the state; messages have an outbox.
+function tell(frame) {
+  if (client.status !== "open") {
+    return false;
+  }
+  client.send(frame);
+  return true;
+}
+
+function phase(now, about) {
+  status.show(now, about);
+  document.body.classList.toggle("stale", now !== "open");
+  if (now === "open") {
     return; // messages that wait go out when the room's history has come, as they may be in it
   }
   settled = false;
@@ -74,11 +86,7 @@ function phase(p) {
 
 // take handles one frame of the server. Frames of a room that this page has just left are late, and of no interest.
 function take(frame) {
-  const channel = `chat:${rooms.current}`;
   switch (frame.event) {
-    case "presence_state":
-    case "presence_diff":
-      return frame.channel === channel && takePresence(frame);
     case "history":
       return frame.room === rooms.current && takeHistory(frame);
     case "message":
@@ -90,28 +98,34 @@ function take(frame) {
   }
 }
 
-function takePresence(frame) {
-  const before = users;
-  users = reduce(users, frame);
-  if (frame.event === "presence_state") {
-    settled = true;
-  } else if (settled) {
-    const { joined, left } = changes(before, frame);
-    for (const id of joined) {
-      comings.joined(id, nameOf(users.get(id)));
-    }
-    for (const id of left) {
+// followPresence listens to who is in the room, until this page is in another one.
+function followPresence() {
+  entered = false;
+  settled = false;
+  present = client.presence(`chat:${rooms.current}`);
+  const ends = [
+    present.on("join", (id, user) => entered && comings.joined(id, nameOf(user))),
+    present.on("leave", (id, user) => {
       writers.set(id, false);
-      comings.left(id, nameOf(before.get(id)));
-    }
-  }
-  adoptName();
-  showWho();
+      if (entered) comings.left(id, nameOf(user));
+    }),
+    present.on("sync", () => {
+      entered = settled = true;
+      adoptName();
+      showWho();
+    }),
+  ];
+  return () => ends.forEach((end) => end());
+}
+
+// users are those in the room; nobody until it is known.
+function users() {
+  return entered ? present.users : new Map();
 }
 
 // adoptName takes over the name that was chosen on another of this person's devices.
 function adoptName() {
-  const newest = users.has(me.id) ? named(users.get(me.id)) : null;
+  const newest = users().has(me.id) ? named(users().get(me.id)) : null;
   if (newest && newest.named_at > me.namedAt) {
     takeName(newest.name, newest.named_at);
   }
@@ -142,7 +156,7 @@ function takeMessage(m) {
 }
 
 function flush() {
-  outbox.flush(rooms.current, (frame) => connection.send(frame));
+  outbox.flush(rooms.current, tell);
 }
 
 function enterRoom(room, old) {
@@ -154,9 +168,9 @@ function enterRoom(room, old) {
   writers.clear();
   comings.clear();
   messages.clear();
-  users = new Map();
-  settled = false;
-  connection.send({ type: "room", room });
+  unfollow();
+  unfollow = followPresence();
+  tell({ type: "room", room });
   for (const m of outbox.in(room)) {
     messages.pending(m, me);
   }
@@ -184,7 +198,7 @@ function takeName(name, at) {
   name = name.trim().replace(/\s+/g, " ");
   if (name && (name !== me.name || at)) {
     me = rename(me, name, at);
-    connection.send({ type: "name", name: me.name, named_at: me.namedAt });
+    tell({ type: "name", name: me.name, named_at: me.namedAt });
   }
   showMe();
 }
@@ -203,12 +217,12 @@ function showTitle() {
 }
 
 function showWho() {
-  const list = people(users, me.id);
+  const list = people(users(), me.id);
   showPeople($("people"), list, writers);
   $("people-count").textContent = list.length;
   $("room-summary").textContent = list.length ? summary(list) : "";
   $("try").hidden = list.length > 1;
-  const names = writers.ids().filter((id) => users.has(id)).map((id) => nameOf(users.get(id)));
+  const names = writers.ids().filter((id) => users().has(id)).map((id) => nameOf(users().get(id)));
   $("typing").hidden = names.length === 0;
   $("typing-text").textContent = writingText(names);
   const mine = settled && list.find((p) => p.me);
@@ -261,6 +275,7 @@ $("my-name").addEventListener("keydown", (e) => {
     $("my-name").blur();
   }
 });
+let unfollow = followPresence();
 setInterval(flush, 2000); // what got no answer is sent again
 showMe();
 showWho();
@@ -268,4 +283,3 @@ fitText();
 if (matchMedia("(hover: hover)").matches) {
   $("text").focus();
 }
-connection.connect();

@@ -1,20 +1,4 @@
-// Who is in the room. The whole protocol is reduce: a presence_state replaces everybody, in a presence_diff the users of
-// joins are replaced and those of leaves deleted. The rest of this file only reads the result.
-
-// reduce gives the users after a frame: Map of user id → {metas: [oldest device, …, newest device]}.
-export function reduce(users, frame) {
-  if (frame.event === "presence_state") {
-    return new Map(Object.entries(frame.payload));
-  }
-  const next = new Map(users);
-  for (const [id, user] of Object.entries(frame.payload.joins)) {
-    next.set(id, user);
-  }
-  for (const id of Object.keys(frame.payload.leaves)) {
-    next.delete(id);
-  }
-  return next;
-}
+// Who is in the room, as the list shows it. The client keeps users: Map of user id → {metas: [oldest device, …, newest]}.
 
 // people makes what the list shows: me first, then who is there, then who is away; each by name.
 export function people(users, myID) {
@@ -41,13 +25,4 @@ export function nameOf(user) {
 // stateOf: somebody is away when all devices are.
 export function stateOf(user) {
   return user.metas.some((m) => m.state === "online") ? "online" : "away";
-}
-
-// changes says who is new in a diff and who has gone, for the lines between the messages. Joins of users who are already
-// there (another device, another state) are no news.
-export function changes(users, diff) {
-  return {
-    joined: Object.keys(diff.payload.joins).filter((id) => !users.has(id)),
-    left: Object.keys(diff.payload.leaves).filter((id) => users.has(id)),
-  };
 }

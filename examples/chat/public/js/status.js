@@ -15,24 +15,29 @@ export class Status {
     button.addEventListener("click", onNow);
   }
 
-  show(phase) {
+  // show takes what the client tells of its status.
+  show(status, { reason, retryIn }) {
     clearInterval(this.#timer);
-    this.#root.dataset.phase = phase.name;
-    this.#button.hidden = phase.name !== "waiting" && phase.name !== "stopped";
+    // Without a network the browser says when that is over.
+    const phase = status === "waiting" && navigator.onLine === false ? "offline" : status;
+    this.#root.dataset.phase = phase;
+    this.#button.hidden = phase !== "waiting" && phase !== "closed";
     this.#seconds.hidden = true;
-    switch (phase.name) {
+    switch (phase) {
       case "open":
         return this.#say("Connected");
       case "connecting":
         return this.#say("Connecting…");
       case "offline":
         return this.#say("No network");
-      case "stopped":
-        return this.#say(phase.reason);
-      case "waiting":
+      case "closed":
+        return this.#say(reason || "The server ended the connection");
+      case "waiting": {
+        const until = Date.now() + retryIn;
         this.#say("Reconnecting…");
-        this.#count(phase.until);
-        this.#timer = setInterval(() => this.#count(phase.until), 250);
+        this.#count(until);
+        this.#timer = setInterval(() => this.#count(until), 250);
+      }
     }
   }
 

@@ -28,10 +28,10 @@
 ---@field code integer how the connection was closed (disconnect only)
 ---@field reason string (disconnect only)
 ---@field error? string why the return before was refused (permissions only)
+---@field resume? table<string, string> where the client says that it was: channel to position (connect only)
 ---@field state table the handler's own, kept for the connection's life
 ---@field name string of the timer (timer only)
 ---@field data? any of the timer (timer only)
----@field resume? table<string, string> channels and positions that the client came back with (connect only)
 
 ---@class rollcall.Track
 ---@field channel string
@@ -48,15 +48,15 @@
 ---@field channel string
 ---@field message rollcall.Message
 ---@field trusted? boolean the app's own, so the client's token is not asked
----@field transient? boolean not kept in the channel's history
+---@field transient? boolean it is not kept in the channel's history
 
 ---@class rollcall.Join
 ---@field channel string
----@field since? string a position: what was missed since then comes first
+---@field since? string the position where the client was
 
----@class rollcall.HistoryAction
+---@class rollcall.History
 ---@field channel string
----@field limit? integer
+---@field limit? integer 100, at most 1000
 ---@field before? string a position
 
 ---@class rollcall.Close
@@ -77,8 +77,8 @@
 ---@field track? rollcall.Track|rollcall.Track[] to be present in a channel
 ---@field set_presence? rollcall.SetPresence|rollcall.SetPresence[] changes metadata
 ---@field send? rollcall.Message to this client
----@field history? string|rollcall.HistoryAction messages that are kept, to this client
 ---@field send_presence? string|string[] a presence_state of these channels to this client
+---@field history? string|rollcall.History the messages that are kept of a channel, to this client
 ---@field broadcast_room? rollcall.Message|rollcall.Broadcast to the room that was joined last
 ---@field broadcast_channel? rollcall.Broadcast to a channel
 ---@field broadcast? rollcall.Message to every connection of the cluster
@@ -120,8 +120,8 @@ request = nil
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
 ---@field max_message? integer bytes, in place of --max-message
 ---@field subprotocols? string[] of the app, the preferred one first
+---@field resume? boolean broadcasts have positions, and who comes back gets what it missed
 ---@field presence? "users"|"devices" "devices": clients are told of second devices too
----@field resume? boolean clients that come back get what they missed of channels with a history
 ---@field api_key? "read"|"publish"|"admin" HTTP only: a key with this scope is required
 ---@field cors? string[] HTTP only: origins whose pages may ask, or "*"
 
@@ -155,11 +155,6 @@ function router_patch(path, handler, options) end
 ---@param options? rollcall.RouteOptions
 function router_delete(path, handler, options) end
 
----Keeps messages of a channel, or of all that begin with a prefix and "*".
----@param pattern string
----@param options { size: integer, ttl: integer } messages, and seconds of each
-function history(pattern, options) end
-
 ---The event of a job.
 ---@class rollcall.Job
 ---@field type "job"
@@ -172,11 +167,22 @@ function history(pattern, options) end
 ---@param handler string "file#function"
 function every(name, options, handler) end
 
+---Keeps the last messages of channels.
+---@param pattern string a channel, or what names begin with and a *
+---@param options { size: integer, ttl: number } messages, seconds
+function history(pattern, options) end
+
 -- Connections and channels --------------------------------------------------------------------------------------------
 
 ---@class rollcall.BroadcastOptions
 ---@field trusted? boolean
 ---@field transient? boolean
+
+---@class rollcall.Kept
+---@field position string
+---@field data any
+---@field timestamp integer ms
+---@field sender_id? string nil when the API sent it
 
 ---@class rollcall.Meta
 ---@field phx_ref string
@@ -251,17 +257,17 @@ function ws_presence_count(channel) end
 ---@return rollcall.Present?
 function ws_get_presence(channel, user_id) end
 
----@class rollcall.Kept
----@field position string
----@field data any
----@field timestamp integer ms
----@field sender_id? string
+---@class rollcall.HistoryOptions
+---@field since? string a position: what came after it, the oldest first to be given
+---@field before? string a position
+---@field limit? integer 100, at most 1000
+---@field reverse? boolean the newest first
 
----Messages that are kept of a channel, and its position.
+---The messages that are kept of a channel. It raises when the channel has no history.
 ---@param channel string
----@param options? { since?: string, before?: string, limit?: integer, reverse?: boolean }
----@return rollcall.Kept[]? messages nil: not all since then can be had
----@return string position or why
+---@param options? rollcall.HistoryOptions
+---@return rollcall.Kept[]? messages nil when not all since then can be had
+---@return string position where the channel stands, or why not
 function ws_history(channel, options) end
 
 -- Scripts of scripts/…/NAME.ws.lua ------------------------------------------------------------------------------------
@@ -286,7 +292,7 @@ function solidb.ws.recv() end
 ---Waits for whatever comes first.
 ---@param timeout_ms? number
 ---@return any message
----@return "ws"|"channel"|"presence"|"timeout"|"closed" kind
+---@return "ws"|"channel"|"presence"|"lost"|"timeout"|"closed" kind
 ---@return "binary"? binary
 function solidb.ws.recv_any(timeout_ms) end
 
@@ -297,9 +303,9 @@ function solidb.ws.close(code, reason) end
 solidb.ws.channel = {}
 
 ---@param name string
----@param options? { since: string } a position: what was missed since then comes first
+---@param options? { since: string }
 ---@return true
----@return { recovered: boolean, missed: integer, why?: string }? recovery
+---@return { recovered: boolean, missed?: integer, why?: string }? recovery with since
 function solidb.ws.channel.subscribe(name, options) end
 
 ---@param name string
@@ -544,6 +550,7 @@ function os.clock() end
 ---@field connect fun(path: string, options?: { node?: integer, token?: table|string, headers?: table }): rollcall.Client
 ---@field request fun(method: string, path: string, options?: { node?: integer, token?: table|string, headers?: table, body?: string, json?: any, api_key?: boolean }): rollcall.Answer
 ---@field token fun(claims: table): string
+---@field fetch fun(url: string, answer: table|function|nil, why?: string) what http.fetch of this URL gets
 ---@field advance fun(ms: integer)
 ---@field now fun(): integer
 ---@field nodes fun(n: integer)

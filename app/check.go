@@ -200,6 +200,7 @@ func addHandler(handlers map[string][]lint.Handler, p *lua.FunctionProto, h lint
 		return
 	}
 	h.Line, h.LastLine = p.LineDefined, p.LastLineDefined
+	h.Library, _ = libraries()
 	list := handlers[p.SourceName]
 	for i := range list {
 		if o := &list[i]; o.Line == h.Line && o.LastLine == h.LastLine {

@@ -52,6 +52,7 @@ type variable struct {
 // function is one function, or a whole file.
 type function struct {
 	params  []*variable
+	around  *function         // the one in which it is written; nil for a file
 	expr    *ast.FunctionExpr // nil: the file
 	host    *Handler          // nil: the host does not call it
 	escapes bool              // somebody else may call it

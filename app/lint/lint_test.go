@@ -19,6 +19,8 @@ var (
 		map[string]func(*luavm.VM) lua.LValue{"id": func(*luavm.VM) lua.LValue { return lua.LNil }})
 	anything = luavm.SharedTableWith(nil, nil, func(*luavm.VM, string) lua.LValue { return lua.LNil })
 	library  = luavm.NewLibrary(map[string]lua.LValue{"ws": ws, "env": anything, "ws_join": luavm.Func(nothing)})
+	less = luavm.NewLibrary(map[string]lua.LValue{"env": anything, "ws_join": luavm.Func(nothing),
+		"ws": luavm.SharedTable(map[string]lua.LGFunction{"send": nothing, "recv": nothing}, nil)})
 	user     = &Table{Name: "user", Fields: map[string]*Table{"id": nil, "username": nil}}
 	event    = &Table{Name: "event", Fields: map[string]*Table{"type": nil, "message": nil, "state": nil, "query": nil,
 		"user": user}}
@@ -55,7 +57,7 @@ func storyFiles(t *testing.T, text string) (files []File) {
 			}
 			if ok {
 				f.Handlers = []Handler{{Line: fn.Proto.LineDefined, LastLine: fn.Proto.LastLineDefined, Argument: event,
-					Returns: actions}}
+					Returns: actions, Library: less}}
 			}
 			vm.Close()
 		}

@@ -123,6 +123,7 @@ func (c *checker) reportMember(f *facts, r memberRead, asked map[string]bool) {
 		}
 		members := c.members(t)
 		if _, ok := members[r.key]; ok {
+			c.reportKind(f, r, object.path, asked)
 			return
 		}
 		names, nearest := slices.Sorted(maps.Keys(members)), ""
@@ -142,6 +143,36 @@ func (c *checker) reportMember(f *facts, r memberRead, asked map[string]bool) {
 		nearest := Nearest(r.key, names)
 		c.add(f, r.line, RuleField, r.key, nearest, "%s has no field %q: %s", t.Name, r.key, meant(nearest, names))
 	}
+}
+
+// reportKind looks at a member that is there, but maybe not for the handler that uses it.
+func (c *checker) reportKind(f *facts, r memberRead, path string, asked map[string]bool) {
+	host := r.in
+	for host != nil && host.host == nil {
+		host = host.around
+	}
+	if host == nil || host.host.Library == nil || asked[path+"."+r.key] {
+		return
+	}
+	if l := host.host.Library; c.has(l, path) && !c.has(l, path+"."+r.key) {
+		c.add(f, r.line, RuleMember, path+"."+r.key, "", "there is no %s.%s in handlers of this kind", path, r.key)
+	}
+}
+
+// has tells whether a library has something.
+func (c *checker) has(l *luavm.Library, path string) bool {
+	members := c.library(l)
+	for name := range strings.SplitSeq(path, ".") {
+		v, ok := members[name]
+		if !ok {
+			return false
+		}
+		members = nil
+		if t, ok := v.(*lua.LTable); ok {
+			members = c.members(t)
+		}
+	}
+	return true
 }
 
 // reportReturn looks at a value that the host takes as one of its tables, or an array of such.

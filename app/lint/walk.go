@@ -225,7 +225,7 @@ func (w *walker) functionOf(e *ast.FunctionExpr) *function {
 		return nil
 	}
 	if w.functions[e] == nil {
-		w.functions[e] = &function{expr: e}
+		w.functions[e] = &function{expr: e, around: w.in}
 	}
 	return w.functions[e]
 }

@@ -34,12 +34,12 @@ func TestCheckFindsMistakes(t *testing.T) {
 	if code != 1 || stdout != "" {
 		t.Errorf("exit code %d, %s", code, stdout)
 	}
-	golden(t, "testdata/mistaken/check.txt", stderr)
+	golden(t, "testdata/mistaken/check.txt", masked(stderr))
 	code, stdout, stderr = rollcall("check", "--json", "testdata/mistaken")
 	if code != 1 || stderr != "" {
 		t.Errorf("--json: exit code %d, %s", code, stderr)
 	}
-	golden(t, "testdata/mistaken/check.json", stdout)
+	golden(t, "testdata/mistaken/check.json", masked(stdout))
 }
 
 // SPEC 11: "without false alarms on all examples".

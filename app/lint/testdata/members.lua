@@ -7,7 +7,8 @@ again = nil
 function handler(event)
   ws.sned("x") --> there is no ws.sned: did you mean "ws.send"?
   w.recieve() --> there is no ws.recieve: there are channel, id, recv, recv_any, send
-  w.channel.subscrbe("a") --> there is no ws.channel.subscrbe: did you mean "ws.channel.subscribe"?
+  w.channel.subscrbe("a") --> there is no ws.channel.subscrbe: did you mean "ws.channel.subscribe"? & there is no ws.channel in handlers of this kind
+  if w.id then print(w.id) end
   print(w.id, w.id.anything, again.anything, env.whatever, ws[event.type])
   string.gfind("a", "b") --> there is no string.gfind: did you mean "string.find"?
   print(string.rep, table.foreach, ("x").anything) --> there is no table.foreach: there are concat, getn, insert, maxn, pack, remove, sort, unpack

@@ -10,6 +10,7 @@ function room(event)
   if event.type == "connect" then
     return { join = rom, trak = { channel = room, user_id = event.user.name } }
   elseif event.type == "message" then
+    solidb.ws.send("that is for connection scripts")
     return said(event)
   end
 end

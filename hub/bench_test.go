@@ -49,7 +49,7 @@ func resuming(n int) (*room, *atomic.Int64) {
 		mem := &membership{room: r, index: -1, s: h.Enter(
 			Member{ID: fmt.Sprintf("0191e3b2-7c1a-8d4f-9a2b-%012d", i), Conn: sink{&got}, Resume: true})}
 		mem.change(func() { mem.order = 1 })
-		mem.enterFeed(h.ctx, nil)
+		mem.enterFeed(h.ctx, nil, time.Time{})
 	}
 	got.Store(0)
 	return r, &got

@@ -192,9 +192,9 @@ func (m *membership) tellLocked(rec Recovery) {
 	}
 }
 
-// enterFeed takes a member into the feed, and waits until it is in, or until that takes too long: then it is when Redis
-// is back. One who is in is answered again.
-func (m *membership) enterFeed(ctx context.Context, since *history.Position) (rec Recovery, in bool) {
+// enterFeed takes a member into the feed, and waits until it is in, or until that has taken too long: then it is when
+// Redis is back. One who is in is answered again.
+func (m *membership) enterFeed(ctx context.Context, since *history.Position, until time.Time) (rec Recovery, in bool) {
 	r := m.room
 	r.stepFeed(true, func(g *gate) []effect {
 		switch {
@@ -214,7 +214,12 @@ func (m *membership) enterFeed(ctx context.Context, since *history.Position) (re
 		}
 		return nil
 	})
-	ctx, cancel := context.WithTimeout(ctx, waitForRedis)
+	select {
+	case rec = <-m.answered: // mostly it is there
+		return rec, true
+	default:
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	select {
 	case rec = <-m.answered:

@@ -252,6 +252,7 @@ func (s *Session) JoinSince(ctx context.Context, channel string, since *history.
 	if was := s.takePosition(channel); since == nil {
 		since = was
 	}
+	until := time.Now().Add(waitForRedis)
 	err = s.with(channel, func(m *membership) error {
 		m.room.wait(ctx)
 		m.change(func() {
@@ -261,7 +262,7 @@ func (s *Session) JoinSince(ctx context.Context, channel string, since *history.
 			}
 		})
 		if m.wantsFeed() {
-			rec, in = m.enterFeed(ctx, since)
+			rec, in = m.enterFeed(ctx, since, until)
 		}
 		return nil
 	})

@@ -184,11 +184,9 @@ func (s *story) historyRefused() {
 		}
 	}
 	for _, bad := range []string{`{"channel":%q,"since":7}`, `{"channel":%q,"since":{}}`, `{"channel":%q,"after":"1-1"}`} {
-		before := len(c.Pending())
 		c.Send(fmt.Sprintf(`{"actions":{"join":`+bad+`}}`, room))
 		s.says(c, room, "fence")
-		s.same("what came before the fence", len(c.Pending())-before, 1)
-		s.hears(c, room, "fence")
+		s.hears(c, room, "fence") // and nothing before it
 	}
 	null := s.resuming(1)
 	null.Act(fmt.Sprintf(`{"join":{"channel":%q,"since":null}}`, room))
@@ -245,70 +243,6 @@ func (s *story) historyPlain() {
 	s.says(s.events(2), other, "text", map[string]any{"a": 1})
 	c.Expect("text", `{"a":1}`)
 	r.Expect("text", `{"a":1}`)
-}
-
-func (s *story) historyResume() {
-	room, second, other := s.kept(), s.kept(), s.name("not kept")
-	c, sender := s.resuming(0), s.events(1)
-	at := s.at(s.joins(c, room))
-	atSecond := s.at(s.joins(c, second))
-	s.says(sender, room, 1, 2)
-	s.says(sender, second, "a")
-	value := positions(room, at, second, atSecond, other, "1-1")
-	first := fmt.Sprintf(`{"join":[%q,{"channel":%q,"since":%q},%q]}`, room, second, "1-1", other)
-	for _, padded := range []string{"", "=", "=="} {
-		back := s.resuming(2, "resume", value+padded, "first", first)
-		answer := back.Next()
-		s.same("by the parameter", s.field(answer, "channel")+s.field(answer, "missed")+s.at(answer),
-			nodetest.JSON(room)+"2"+at)
-		s.hears(back, room, 1)
-		s.hears(back, room, 2)
-		answer = back.Next()
-		s.same("since decides otherwise", s.field(answer, "channel")+s.field(answer, "why"), nodetest.JSON(second)+`"fork"`)
-	}
-	// Handlers see it, and it counts for the first join alone.
-	told := s.resuming(1, "resume", value, "told", "1")
-	s.same("event.resume", s.field(told.Next(), "resume", room), nodetest.JSON(at))
-	s.same("missed", s.field(s.joins(told, room), "missed"), "2")
-	s.hears(told, room, 1)
-	s.hears(told, room, 2)
-	told.Act(fmt.Sprintf(`{"leave":%q}`, room))
-	s.same("at the second join", s.field(s.joins(told, room), "recovered"), "nothing")
-	plain := s.events(1, "resume", value, "told", "1")
-	plain.Expect(`{"resume":null}`)
-}
-
-func (s *story) historyResumeBad() {
-	room := s.kept()
-	at := s.at(s.joins(s.resuming(0), room))
-	s.says(s.events(1), room, 1)
-	encode := base64.RawURLEncoding.EncodeToString
-	many := func(n int) string {
-		all := []string{room, at}
-		for i := range n - 1 {
-			all = append(all, fmt.Sprint("c", i), "1-1")
-		}
-		return positions(all...)
-	}
-	for name, value := range map[string]string{"65 channels": many(65), "no base64": "%%%", "standard base64": "e30+/w",
-		"no JSON": encode([]byte("{")), "an array": encode([]byte(`["1-1"]`)), "null": encode([]byte("null")),
-		"a number":        encode([]byte(fmt.Sprintf(`{%q:7}`, room))),
-		"no position":     encode([]byte(fmt.Sprintf(`{%q:"1"}`, room))),
-		"a name twice":    encode([]byte(fmt.Sprintf(`{%q:%q,%q:%q}`, room, at, room, at))),
-		"a bad channel":   positions(room, at, "a\x00", "1-1"),
-		"no UTF-8":        encode([]byte("{\"\xff\":\"1-1\"}")),
-		"more than 4 KiB": positions(room, at, strings.Repeat("x", 200), strings.Repeat("1", 3000)),
-		"deep":            encode([]byte(strings.Repeat("[", 1000)))} {
-		c := s.resuming(1, "resume", value, "told", "1")
-		c.Expect(`{"resume":null}`)
-		s.same(name, s.field(s.joins(c, room), "recovered"), "nothing")
-		c.Leave(1000, "")
-	}
-	s.Logs[1].Await(s, "that it is not readable",
-		func(l nodetest.Line) bool { return l.Is("resume parameter is not readable") })
-	c := s.resuming(1, "resume", many(64), "told", "1")
-	c.Next()
-	s.same("64 channels", s.field(s.joins(c, room), "missed"), "1")
 }
 
 func (s *story) historyAction() {
@@ -430,129 +364,4 @@ func (s *story) historyScripts() {
 	other := s.name("not kept")
 	s.same("without a history", nodetest.JSON(script.Call("solidb.ws.channel.subscribe", other,
 		map[string]any{"since": "1-1"})), "[true]")
-}
-
-func (s *story) historyAPI() {
-	room := s.kept()
-	path := "/_api/channels/" + url.PathEscape(room) + "/history"
-	get := func(query string) (int, string) {
-		s.Helper()
-		return s.api("GET", 1, path+query, "")
-	}
-	status, answer := get("")
-	s.same("empty", fmt.Sprint(status, s.field(answer, "messages"), seq(s.at(answer))), "200[]0")
-	began := s.at(answer)
-	var at []string
-	for i := range 6 {
-		at = append(at, s.at(s.posted(room, fmt.Sprintf(`{"message":%d}`, i))))
-	}
-	s.same("seq", seq(at[5]), "6")
-	data := func(query string) string {
-		s.Helper()
-		status, answer := get(query)
-		var page struct {
-			Messages []struct{ Data any }
-			Why      string
-		}
-		s.decode(answer, &page)
-		out := fmt.Sprint(status, page.Why, " ")
-		for _, m := range page.Messages {
-			out += fmt.Sprint(m.Data)
-		}
-		return out
-	}
-	for query, want := range map[string]string{"": "200 12345", "?limit=2": "200 45", "?limit=2&reverse=true": "200 54",
-		"?since=" + at[2]: "200 345", "?since=" + at[2] + "&limit=1": "200 3", "?before=" + at[2]: "200 1",
-		"?since=" + at[1] + "&before=" + at[4] + "&reverse=true": "200 32", "?since=" + at[5]: "200 ",
-		"?since=" + began: "410too_many ", "?since=1-3": "410fork ", "?since=1-77": "410unknown "} {
-		s.same(query, data(query), want)
-	}
-	for _, query := range []string{"?since=x", "?before=7", "?since=1-", "?limit=0", "?limit=1001", "?limit=x",
-		"?reverse=2", "?after=1-1"} {
-		if status, answer := get(query); status != http.StatusUnprocessableEntity {
-			s.Errorf("%s: %d %s", query, status, answer)
-		}
-	}
-	for _, method := range []string{"GET", "DELETE"} {
-		status, answer = s.api(method, 0, "/_api/channels/nothing/history", "")
-		s.same(method+" without a history", status, http.StatusNotFound)
-		status, answer = s.api(method, 0, "/_api/channels/a%00b/history", "")
-		s.same(method+" of a bad name", fmt.Sprint(status, strings.Contains(answer, "path.channel")), "422 true")
-	}
-	status, answer = s.api("DELETE", 2, path, "")
-	s.same("DELETE", status, http.StatusNoContent)
-	status, answer = get("")
-	s.same("then", fmt.Sprint(status, s.field(answer, "messages"), s.at(answer)), "200[]"+at[5])
-	s.same("positions go on", seq(s.at(s.posted(room, `{"message":"next"}`))), "7")
-	s.same("without a history there is no position", s.field(s.posted(s.name("not kept"), `{"message":1}`), "position"),
-		"nothing")
-}
-
-func (s *story) historyOnce() {
-	room := s.kept()
-	c := s.resuming(2)
-	s.joins(c, room)
-	var first string
-	for i := range 3 {
-		answer := s.posted(room, `{"message":"once"}`, "Idempotency-Key: "+room)
-		if i == 0 {
-			first = s.at(answer)
-		}
-		s.same("position", s.at(answer), first)
-	}
-	batch := fmt.Sprintf(`{"broadcasts":[{"channel":%q,"message":"x"},{"channel":%q,"message":"t","transient":true},`+
-		`{"channel":%q,"message":"y"}]}`, room, room, room)
-	for range 2 {
-		status, answer := s.apiPost(0, "/_api/batch", batch, "Idempotency-Key: batch "+room)
-		s.same("batch", fmt.Sprint(status, seq(s.at(answer))), "2003")
-	}
-	s.posted(room, `{"message":"fence"}`)
-	s.same("once", s.hears(c, room, "once"), first)
-	s.hears(c, room, "x")
-	s.same("transient", s.hears(c, room, "t"), "nothing")
-	s.hears(c, room, "y")
-	s.hears(c, room, "fence")
-}
-
-func (s *story) historyBad() {
-	room := s.kept()
-	c := s.events(0)
-	c.Act(fmt.Sprintf(`{"join":%q}`, room))
-	for _, bad := range []string{`{"limit":1}`, `{"channel":"","limit":1}`, `{"channel":"x","limit":0}`,
-		`{"channel":"x","limit":1001}`, `{"channel":"x","limit":"1"}`, `{"channel":"x","before":1}`,
-		`{"channel":"x","since":"1-1"}`, `7`, `[]`, `["x"]`, `null`} {
-		c.Send(`{"raw":{"history":` + bad + `,"send":"ran"}}`)
-		s.says(c, room, "fence")
-		if before := c.Until("fence"); len(before) != 0 && bad != "null" {
-			s.Errorf("history %s: %q", bad, before)
-		}
-	}
-	for _, bad := range []string{`{"message":1,"transient":1}`, `{"message":1,"transient":null,"x":1}`,
-		`{"transient":true}`} {
-		if status, answer := s.apiPost(0, "/_api/channels/x/broadcast", bad); status != http.StatusUnprocessableEntity {
-			s.Errorf("%s: %d %s", bad, status, answer)
-		}
-	}
-	if status, answer := s.apiPost(0, "/_api/broadcast", `{"message":1,"transient":true}`); status != 422 {
-		s.Errorf("transient to everyone: %d %s", status, answer)
-	}
-}
-
-func (s *story) historyLarge() {
-	room := s.kept()
-	c, sender := s.resuming(0), s.events(1)
-	at := s.at(s.joins(c, room))
-	text := strings.Repeat("x", 60<<10) // of 64 KiB
-	s.says(sender, room, text)
-	first := s.hears(c, room, text)
-	back := s.resuming(2)
-	s.same("missed", s.field(s.joins(back, room, at), "missed"), "1")
-	s.hears(back, room, text)
-	huge := strings.Repeat("y", 400<<10)
-	for range 3 {
-		s.posted(room, nodetest.JSON(map[string]any{"message": huge}))
-		s.hears(c, room, huge)
-	}
-	late := s.resuming(2)
-	s.same("1.2 MiB since", s.field(s.joins(late, room, first), "why"), `"too_many"`)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"rollcall/auth"
 	"rollcall/wsconn"
@@ -128,6 +129,44 @@ func TestPermitIsAskedAboutAll(t *testing.T) {
 		if want := !slices.Contains(free, kind); refused != want {
 			t.Errorf("action %d is refused: %v, want %v", kind, refused, want)
 		}
+	}
+}
+
+// SPEC 11, jobs: "may return broadcast and broadcast_channel". They have no sender, and what fails keeps no other from
+// running.
+func TestActionsWithoutAConnection(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	n := w.node("n1")
+	c := n.event("c")
+	c.join("room")
+	errs := n.Do(t.Context(), []Action{
+		{Kind: ActionSend, Value: Value{Text: "to nobody"}},
+		{Kind: ActionBroadcastChannel, Channel: "room", Value: Value{Text: "to the room"}},
+		{Kind: ActionBroadcastChannel, Channel: "", Value: Value{Text: "nowhere"}},
+	})
+	if len(errs) != 2 || !errors.Is(errs[0], ErrNoConnection) || !errors.Is(errs[1], ErrBadChannel) {
+		t.Errorf("errors %v", errs)
+	}
+	c.want("to the room")
+	errs = n.Do(t.Context(), []Action{{Kind: ActionBroadcast, Value: Value{Text: "to all"}}})
+	if len(errs) != 0 {
+		t.Errorf("errors %v", errs)
+	}
+	c.want("to all")
+}
+
+// The action after is carried out by who made the session; without that it fails.
+func TestActionAfter(t *testing.T) {
+	w := newWorld(t, worldConfig{})
+	c := w.node("n1").event("c")
+	after := []Action{{Kind: ActionAfter, Timer: &Timer{Name: "t", Wait: time.Second, Data: "1"}}}
+	if errs := c.Do(t.Context(), after); len(errs) != 1 || !errors.Is(errs[0], ErrNoTimers) {
+		t.Errorf("errors %v", errs)
+	}
+	var set []Timer
+	c.setTimer = func(x Timer) error { set = append(set, x); return nil }
+	if errs := c.Do(t.Context(), after); len(errs) != 0 || !slices.Equal(set, []Timer{{"t", time.Second, "1", false}}) {
+		t.Errorf("errors %v, set %v", errs, set)
 	}
 }
 

@@ -109,17 +109,17 @@ func TestRunnerSaysNo(t *testing.T) {
 
 // The tests that the pages name are there.
 func TestNamedTestsAreThere(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(root, "integration_test", "*_test.go"))
+	code := ""
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		code += string(text)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	code := ""
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		code += string(text)
 	}
 	page, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
 	if err != nil {

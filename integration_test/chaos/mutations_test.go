@@ -53,36 +53,7 @@ func (m mutation) build(t *testing.T) (node string) {
 	if err := os.Mkdir(source, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	rooms, err := filepath.Glob("../../*/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := []string{"go.mod", "go.sum", "cmd"}
-	for _, file := range rooms {
-		parts = append(parts, filepath.Base(filepath.Dir(file)))
-	}
-	slices.Sort(parts)
-	for _, part := range slices.Compact(parts) {
-		from := filepath.Join("..", "..", part)
-		info, err := os.Stat(from)
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case part == "integration_test":
-		case info.IsDir():
-			if err := os.CopyFS(filepath.Join(source, part), os.DirFS(from)); err != nil {
-				t.Fatal(err)
-			}
-		default:
-			b, err := os.ReadFile(from)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(source, part), b, 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	copySource(t, source)
 	apply := exec.Command("git", "apply", "-p0", "-")
 	apply.Dir, apply.Stdin = source, strings.NewReader(m.patch)
 	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+dir)
@@ -96,6 +67,32 @@ func (m mutation) build(t *testing.T) (node string) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return node
+}
+
+// copySource copies what a node is built of, and little else.
+func copySource(t *testing.T, to string) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, strings.TrimPrefix(path, root))
+		switch {
+		case d.IsDir() && slices.Contains([]string{".git", ".ci", "docs", "integration_test", "node_modules"}, d.Name()):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(target, 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, b, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // readMutations reads all.

@@ -360,3 +360,11 @@ func TestLatencies(t *testing.T) {
 		}
 	}
 }
+
+// SPEC 11: 5,000 handlers of one file wait for a back end that hangs, on one node; what its other connections feel of it.
+func BenchmarkFetch(b *testing.B) {
+	n := scaled(5000)
+	needFiles(b, n+2000)
+	measureOn(b, 1, "fetch", 0, func(s *stage) result { return fetching(s, n, lasting(3*time.Second)) },
+		"--http-allow", "127.0.0.1")
+}

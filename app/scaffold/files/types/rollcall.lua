@@ -368,12 +368,13 @@ http = {}
 
 ---@class rollcall.FetchOptions
 ---@field method? string
----@field headers? table<string, string>
+---@field headers? table<string, string|number|string[]>
 ---@field body? string
 ---@field json? any in place of body
 ---@field timeout? integer ms, 5,000 when it is left out, at most 10,000
 
----Asks another server. The node must allow its host by --http-allow.
+---Asks another server. The node must allow its host by --http-allow. In a coroutine of coroutine.create it gives way
+---until that is resumed again.
 ---@param url string
 ---@param options? rollcall.FetchOptions
 ---@return { status: integer, headers: table<string, string>, body: string }? answer nil: it failed
@@ -497,22 +498,6 @@ function crypto.base64_encode(s) end
 ---@return string
 function crypto.base64_decode(s) end
 
-http = {}
-
----@class rollcall.FetchOptions
----@field method? string
----@field headers? table<string, string>
----@field body? string
----@field json? any sent as JSON
----@field timeout? integer ms
-
----Asks another server, one that --http-allow names.
----@param url string
----@param options? rollcall.FetchOptions
----@return rollcall.Answer? answer nil when there is none
----@return string? why there is none
-function http.fetch(url, options) end
-
 ---A variable of the app's own: ROLLCALL_APP_NAME.
 ---@param name string
 ---@return string?
@@ -546,6 +531,20 @@ function os.clock() end
 ---@field quiet fun(ms?: integer)
 ---@field closed fun(code?: integer): string
 
+---@class rollcall.FetchAnswer
+---@field status? integer
+---@field headers? table<string, string>
+---@field body? string
+---@field json? any
+---@field delay? integer ms
+
+---@class rollcall.FetchRequest
+---@field method string
+---@field url string
+---@field headers table<string, string>
+---@field body string
+---@field json any
+
 ---@class rollcall.Test
 ---@field connect fun(path: string, options?: { node?: integer, token?: table|string, headers?: table }): rollcall.Client
 ---@field request fun(method: string, path: string, options?: { node?: integer, token?: table|string, headers?: table, body?: string, json?: any, api_key?: boolean }): rollcall.Answer
@@ -555,6 +554,7 @@ function os.clock() end
 ---@field now fun(): integer
 ---@field nodes fun(n: integer)
 ---@field kill fun(node: integer)
+---@field fetch fun(url: string, answer: rollcall.FetchAnswer|(fun(request: rollcall.FetchRequest): rollcall.FetchAnswer?, string?)?, why?: string) answers http.fetch
 ---@field equal fun(got: any, want: any)
 
 ---@param name string

@@ -39,3 +39,17 @@ function state(event)
     return { broadcast_room = event.message }
   end
 end
+
+-- A handler that waits for another server.
+function fetch(event)
+  if event.type == "connect" then
+    return { send = "in" }
+  elseif event.type == "message" then
+    local answer, why = http.fetch(event.message, { timeout = 10000 })
+    return { send = why or answer.body }
+  end
+end
+
+function echo(event)
+  return { send = event.message or "in" }
+end

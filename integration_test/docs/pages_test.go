@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { nodetest.Main(m) }
 var operatingPage = Page{File: "operating.md"}
 
 // pages are those whose commands are run.
-var pages = []Page{apiPage, authPage, handlersPage, operatingPage, testingPage}
+var pages = []Page{apiPage, authPage, handlersPage, operatingPage, testingPage, tutorialPage}
 
 // handlersPage is docs/handlers.md: how scripts are registered.
 var handlersPage = Page{File: "handlers.md", Nodes: 1, Flags: []string{"--dev"},

@@ -11,6 +11,9 @@
 //     background.
 //   - ```sh background is a block that does not end (`rollcall --dev`). The next one is run when the node that it
 //     starts is ready; all of them are ended, by SIGTERM, after the page.
+//     A further one ends the node of the one before it first, as somebody with one terminal does.
+//   - ```sh docker is a block that is run where a Docker daemon answers, with the images and the port of the test; localhost:8080
+//     is that port. Elsewhere it is skipped, unless ROLLCALL_TEST_REQUIRE is set.
 //   - Variables such as $KEY come from Page.Env.
 //   - With Page.Listings, a block of another language is a file, whose name its first line says in a comment
 //     (-- myapp/handlers/room.lua, # myapp/compose.yml, <!-- myapp/public/index.html -->). It is written,
@@ -34,7 +37,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -117,6 +122,10 @@ func (p Page) run(t *testing.T) (ran int) {
 			err = s.run(b, want)
 		case "sh background":
 			err = s.start(b)
+		case "sh docker":
+			if s.docker() {
+				err = s.run(b, nil)
+			}
 		default:
 			if err = s.list(p, b); err == nil {
 				continue
@@ -144,12 +153,14 @@ func need(t testing.TB, tool string) {
 
 // shell runs the blocks of one page.
 type shell struct {
-	t     *testing.T
-	dir   string // where blocks run
-	state string // file with the variables and the folder of the last block
-	env   []string
-	addrs *strings.Replacer // of the page to those of the nodes
-	own   string            // where a node listens that the page starts
+	t           *testing.T
+	dir         string // where blocks run
+	state       string // file with the variables and the folder of the last block
+	env         []string
+	addrs       *strings.Replacer // of the page to those of the nodes
+	own         string            // where a node listens that the page starts
+	dockerReady bool
+	end         func() // ends the node that it has started; nil: none
 }
 
 func (p Page) shell(t *testing.T) *shell {
@@ -182,11 +193,12 @@ func (p Page) shell(t *testing.T) *shell {
 		"ROLLCALL_LISTEN="+s.own, "ROLLCALL_APP="+app)
 	s.env = append(s.env, p.Env...)
 	addrs := p.nodes(t, app)
-	pairs := []string{"localhost:6745", s.own}
+	balancer := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
+	pairs := []string{"localhost:8080", balancer, "ROLLCALL_PORT=8080", "ROLLCALL_PORT=" + balancer, "localhost:6745", s.own}
 	for i, addr := range addrs {
 		pairs = append(pairs, fmt.Sprint("localhost:", 6745+i), addr)
 		if i == 0 {
-			pairs = pairs[2:]
+			pairs = slices.Delete(pairs, 4, 6) // of the page's own node
 		}
 	}
 	s.addrs = strings.NewReplacer(pairs...)
@@ -218,6 +230,9 @@ func (s *shell) command(ctx context.Context, b block, fail bool) *exec.Cmd {
 	script := fmt.Sprintf(`set -eauo pipefail
 if [ -f %[1]q ]; then . %[1]q; fi
 curl() { command curl --%[2]s "$@"; }
+docker() {
+    if [ "$1" = compose ] && ! command docker compose version >/dev/null 2>&1; then shift; docker-compose "$@"; else command docker "$@"; fi
+}
 %[3]s
 { export -p; printf 'cd %%q\n' "$PWD"; } > %[1]q
 `, s.state, flag, s.addrs.Replace(b.text))
@@ -255,6 +270,9 @@ func (s *shell) run(b block, want *block) error {
 
 // start runs a block that does not end, until the test's end, and waits for its node.
 func (s *shell) start(b block) error {
+	if s.end != nil {
+		s.end()
+	}
 	cmd := s.command(context.Background(), b, true)
 	log := &nodetest.Log{}
 	cmd.Stdout, cmd.Stderr = log, log
@@ -266,7 +284,7 @@ func (s *shell) start(b block) error {
 		_ = cmd.Wait() // it is ended by a signal
 		close(done)
 	}()
-	s.t.Cleanup(func() {
+	s.end = sync.OnceFunc(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // ended already is right too
 		select {
 		case <-done:
@@ -275,6 +293,7 @@ func (s *shell) start(b block) error {
 			<-done
 		}
 	})
+	s.t.Cleanup(s.end)
 	for end := time.Now().Add(nodetest.Timeout); nodetest.Status(s.own,
 		"/readyz") != 200; time.Sleep(20 * time.Millisecond) {
 		select {

@@ -1,0 +1,105 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"rollcall/testkit/nodetest"
+	"rollcall/testkit/redistest"
+	"rollcall/testkit/tokentest"
+)
+
+// cluster is three nodes with one Redis behind HAProxy, which is as in deploy/.
+type cluster struct {
+	nodes  [3]*nodetest.Node
+	addr   string // of HAProxy
+	issuer *tokentest.Issuer
+}
+
+// startCluster starts nodes that find out within about 4 s that another one is dead. Each tells its clients its number.
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	bin := redistest.Program(t, "haproxy")
+	redis := redistest.Standalone(t)
+	c := &cluster{issuer: tokentest.NewIssuer(t)}
+	for i := range c.nodes {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS("testdata/client/app")); err != nil {
+			t.Fatal(err)
+		}
+		which := fmt.Appendf(nil, "return %d", i)
+		if err := os.WriteFile(filepath.Join(dir, "lib/which.lua"), which, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		flags := append(c.issuer.Flags(), "--jwt-leeway", "0s", "--lease-ttl", "3s", "--heartbeat", "1s", "--ping", "1s",
+			"--allowed-origins", "*")
+		c.nodes[i] = nodetest.Launch(t, nodetest.Options{App: dir, Redis: redis.URL(), Flags: flags})
+	}
+	for _, n := range c.nodes {
+		n.AwaitReady()
+	}
+	c.balance(t, bin)
+	return c
+}
+
+// balance starts HAProxy in front of the nodes, and waits until it has found all of them.
+func (c *cluster) balance(t *testing.T, bin string) {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.addr = fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
+	config := string(text)
+	change := func(old, new string) {
+		t.Helper()
+		was := config
+		if config = regexp.MustCompile(old).ReplaceAllString(config, new); config == was {
+			t.Fatalf("haproxy.cfg has no %s", old)
+		}
+	}
+	change(`(?m)^(\s+bind) :6745$`, "${1} "+c.addr)
+	change(`check port 6746 `, "check ") // without --health-listen
+	for i, n := range c.nodes {
+		change(fmt.Sprintf(`(?m)^(\s+server node%d) .*$`, i+1), "${1} "+n.Addr())
+	}
+	file := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &nodetest.Log{}
+	cmd := exec.Command(bin, "-db", "-f", file)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // ended already is right too
+		_ = cmd.Wait()         // by the signal
+		if t.Failed() {
+			t.Logf("log of HAProxy:\n%s", log.Text())
+		}
+	})
+	seen := map[string]bool{}
+	nodetest.Eventually(t, "an answer of each node through HAProxy", nodetest.Timeout, func() bool {
+		status, _, head := nodetest.Request(t.Context(), http.MethodGet, c.addr, "/", "")
+		if status == http.StatusOK {
+			seen[head.Get("X-Served-By")] = true
+		}
+		return len(seen) == len(c.nodes)
+	})
+}
+
+// url is a path at the balancer.
+func (c *cluster) url(path string) string { return "ws://" + c.addr + path }
+
+// front is an address in front of the balancer whose network can fail.
+func (c *cluster) front(t *testing.T) *redistest.Proxy {
+	t.Helper()
+	return redistest.NewProxy(t, c.addr)
+}

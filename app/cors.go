@@ -49,8 +49,8 @@ func headerNames(lists []string) (names []string, ok bool) {
 	return names, len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return !isToken(name) })
 }
 
-// allowPage lets a page of an allowed origin read the answer, whatever it will be. false: a page of another origin asks,
-// and 403 has been answered. Who sends no Origin is no page of another one.
+// allowPage lets a page of an allowed origin read the answer, whatever it will be. false: a page of another origin
+// asks, and 403 has been answered. Who sends no Origin is no page of another one.
 func (s *Server) allowPage(w http.ResponseWriter, r *http.Request, route string, o Options) bool {
 	if o.CORS == nil {
 		return true

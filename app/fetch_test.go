@@ -169,7 +169,8 @@ func TestFetchRaises(t *testing.T) {
 		nodeOptions{config: func(c *Config) { c.Fetcher = none }})
 	event = n.dial("/ws/x")
 	event.say("x")
-	if got := event.next(); !strings.Contains(got, "http.fetch: no host may be asked") || !strings.Contains(got, "--http-allow") {
+	if got := event.next(); !strings.Contains(got, "http.fetch: no host may be asked") ||
+		!strings.Contains(got, "--http-allow") {
 		t.Error(got)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"rollcall/auth"
 )
 
-// SPEC 11: "solidb.env (a table that reads as env)", in all kinds of handler and while files are loaded; nobody can write
-// or list it.
+// SPEC 11: "solidb.env (a table that reads as env)", in all kinds of handler and while files are loaded; nobody can
+// write or list it.
 func TestSolidbEnv(t *testing.T) {
 	files := handler(`if event.type == "message" then return { send = {
 		seen = { solidb.env.KEY, solidb.env["key"], atLoad }, nothing = { solidb.env.OTHER == nil, solidb.env["A=B"] == nil,
@@ -52,8 +52,8 @@ end`,
 		"scripts/db/caught.ws.lua": `pcall(solidb.auth.require_auth) solidb.ws.send("went on")`,
 		"scripts/db/other.ws.lua":  `pcall(solidb.auth.require_auth) error("other")`,
 	}, nodeOptions{config: func(c *Config) { c.Tokens = tokens(t) }})
-	for how, want := range map[string]string{"plain": "401 ", "rethrown": "401 ", "coroutine": "401 ", "caught": "200 went on",
-		"other": "500 ", "claimed": "500 "} {
+	for how, want := range map[string]string{"plain": "401 ", "rethrown": "401 ", "coroutine": "401 ",
+		"caught": "200 went on", "other": "500 ", "claimed": "500 "} {
 		if got := n.get("/" + how); !strings.HasPrefix(got, want) || strings.Contains(got, why) != (want == "401 ") {
 			t.Errorf("%s: %s, want %s", how, got, want)
 		}

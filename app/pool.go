@@ -47,8 +47,8 @@ func (w *worker) line(route int) int {
 // They wait in the order of their ranks: who has used much of late stands further back (usage). Turns of heavy
 // connections have no more workers than can run at once, and do not count for the others: those get more workers.
 //
-// Invariant: total counts idle and busy workers that are not dead; nobody but the heavy waits in line while a worker is idle, and they
-// only while as many of them run as may.
+// Invariant: total counts idle and busy workers that are not dead; nobody but the heavy waits in line while a worker is
+// idle, and they only while as many of them run as may.
 type pool struct {
 	make    func() (*worker, error)
 	soft    int // workers that may run at once

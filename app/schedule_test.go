@@ -35,8 +35,8 @@ func TestScheduleLook(t *testing.T) {
 	}
 }
 
-// Whenever it is looked at and however the clock goes: a period is asked for once unless the clock was set back, and who
-// looks when the wait is over asks for each one.
+// Whenever it is looked at and however the clock goes: a period is asked for once unless the clock was set back, and
+// who looks when the wait is over asks for each one.
 func TestScheduleAtRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 500 {

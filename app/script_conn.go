@@ -154,7 +154,8 @@ func (c *scriptConn) failure(reason Reason, err error) Failure {
 	if !ok {
 		source = c.script.source
 	}
-	return Failure{Kind: RunScript, source: source, Route: c.script.name.String(), Version: c.script.version, File: file, Line: line,
+	return Failure{Kind: RunScript, source: source, Route: c.script.name.String(), Version: c.script.version,
+		File: file, Line: line,
 		Reason: reason, Message: err.Error()}
 }
 

@@ -77,8 +77,8 @@ func NewServer(cfg Config) (*Server, error) {
 // StopJobs lets this node ask for no more periods of jobs, since it is about to go. What runs goes on.
 func (s *Server) StopJobs() { s.jobs.stop() }
 
-// Close waits for all connection scripts, jobs and the watcher. Connections have been closed before (wsconn.Server.Close);
-// scripts then have nothing to wait for, and those that go on are ended.
+// Close waits for all connection scripts, jobs and the watcher. Connections have been closed before
+// (wsconn.Server.Close); scripts then have nothing to wait for, and those that go on are ended.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		if s.watch != nil {

@@ -116,7 +116,8 @@ func TestTypesAreWhatHandlersSee(t *testing.T) {
 	same("the action", types.classes["rollcall.Action"], actionNames())
 	same("the option", types.classes["rollcall.RouteOptions"], optionNames)
 	same("t", types.classes["rollcall.Test"], namesIn(t, "apptest/library.go", `object\("t", `))
-	same("c", types.classes["rollcall.Client"], append(namesIn(t, "apptest/library_client.go", `object\("c", `), "status", "body"))
+	same("c", types.classes["rollcall.Client"],
+		append(namesIn(t, "apptest/library_client.go", `object\("c", `), "status", "body"))
 }
 
 // namesIn lists the keys of a Go map in a file, from where a pattern matches to the end of the function.

@@ -90,7 +90,8 @@ func (k redisClock) now(at time.Time) (ms int64, ok bool) {
 	return k.ms + at.Sub(k.at).Milliseconds(), k.ms != 0
 }
 
-// RedisNow is the time by the clock of Redis in ms, or a little less; false: there was no heartbeat yet. It asks nobody.
+// RedisNow is the time by the clock of Redis in ms, or a little less; false: there was no heartbeat yet. It asks
+// nobody.
 func (c *Cluster) RedisNow() (ms int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -29,8 +29,8 @@ type network struct {
 	port uint16
 }
 
-// ParseAllow reads hosts, each as host, host:port, *.domain, *.domain:port, an address, address:port (an IPv6 address in
-// brackets then), or a network. Its error names the first one that is none of them.
+// ParseAllow reads hosts, each as host, host:port, *.domain, *.domain:port, an address, address:port (an IPv6 address
+// in brackets then), or a network. Its error names the first one that is none of them.
 func ParseAllow(list []string) (Allow, error) {
 	a := Allow{names: map[string]ports{}, domains: map[string]ports{}}
 	for _, text := range list {

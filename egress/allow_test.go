@@ -15,7 +15,8 @@ func allow(t *testing.T, list ...string) Allow {
 	return a
 }
 
-// SPEC 11: "--http-allow lists host, host:port, *.domain, addresses and networks"; "a host that is not on it: nil, why".
+// SPEC 11: "--http-allow lists host, host:port, *.domain, addresses and networks"; "a host that is not on it: nil,
+// why".
 func TestTargets(t *testing.T) {
 	a := allow(t, "api.example.com", "ports.example:8080", "ports.example:9090", "*.wild.example", "*.port.example:444",
 		"192.0.2.7", "198.51.100.0/24", "10.1.2.3:81", "[2001:db8::1]:82", "2001:db8::2", "2001:db8:1::/48",
@@ -101,8 +102,9 @@ func TestTargets(t *testing.T) {
 }
 
 func TestParseAllow(t *testing.T) {
-	for _, bad := range []string{"", "*", "*.", "a.*.b", "*a.example", "http://a.example", "a.example/x", "a b", "a:", "a:0",
-		"a:70000", "a:x", "127.1", "0x7f.0.0.1", "2130706433", "1.2.3.4/33", "1.2.3.4:0", "fe80::1%eth0", "-a", "a-.b", ".a",
+	for _, bad := range []string{"", "*", "*.", "a.*.b", "*a.example", "http://a.example", "a.example/x", "a b",
+		"a:", "a:0", "a:70000", "a:x", "127.1", "0x7f.0.0.1", "2130706433", "1.2.3.4/33", "1.2.3.4:0",
+		"fe80::1%eth0", "-a", "a-.b", ".a",
 		"ä.example", "::ffff:0:0/95"} {
 		if _, err := ParseAllow([]string{"good.example", bad}); err == nil || !strings.Contains(err.Error(), `"`+bad+`"`) {
 			t.Errorf("%q: %v", bad, err)

@@ -315,27 +315,28 @@ func dns(t *testing.T, f func(name string, n int) []net.IP) *net.Resolver {
 		binary.BigEndian.PutUint16(out[6:], count)
 		return out
 	}
-	return &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		here, there := net.Pipe()
-		go func() {
-			defer there.Close()
-			for { // as over TCP, with the length before each message
-				var length [2]byte
-				if _, err := io.ReadFull(there, length[:]); err != nil {
-					return
+	return &net.Resolver{PreferGo: true, StrictErrors: true,
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() {
+				defer there.Close()
+				for { // as over TCP, with the length before each message
+					var length [2]byte
+					if _, err := io.ReadFull(there, length[:]); err != nil {
+						return
+					}
+					q := make([]byte, binary.BigEndian.Uint16(length[:]))
+					if _, err := io.ReadFull(there, q); err != nil {
+						return
+					}
+					a := answer(q)
+					if _, err := there.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(a))), a...)); err != nil {
+						return
+					}
 				}
-				q := make([]byte, binary.BigEndian.Uint16(length[:]))
-				if _, err := io.ReadFull(there, q); err != nil {
-					return
-				}
-				a := answer(q)
-				if _, err := there.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(a))), a...)); err != nil {
-					return
-				}
-			}
-		}()
-		return here, nil
-	}}
+			}()
+			return here, nil
+		}}
 }
 
 // SPEC 11: "Private addresses only if named there as addresses, checked on the address dialled". The name is allowed,

@@ -47,7 +47,8 @@ func load(start func(NodeConfig) (Node, error), f file) (*caseRun, error) {
 	if err != nil {
 		return &caseRun{world: w}, err
 	}
-	r := &caseRun{world: w, home: w.members[0], cases: map[string]*lua.LFunction{}, fetches: fetches{idle: make(chan struct{}, 1)}}
+	r := &caseRun{world: w, home: w.members[0], cases: map[string]*lua.LFunction{},
+		fetches: fetches{idle: make(chan struct{}, 1)}}
 	w.fetch = r.answerFetch
 	r.vm = r.home.node.TestVM(luavm.Config{
 		Limits: luavm.Limits{Budget: testBudget, Memory: 64 << 20}, Clock: clock,

@@ -19,10 +19,10 @@ var (
 		map[string]func(*luavm.VM) lua.LValue{"id": func(*luavm.VM) lua.LValue { return lua.LNil }})
 	anything = luavm.SharedTableWith(nil, nil, func(*luavm.VM, string) lua.LValue { return lua.LNil })
 	library  = luavm.NewLibrary(map[string]lua.LValue{"ws": ws, "env": anything, "ws_join": luavm.Func(nothing)})
-	less = luavm.NewLibrary(map[string]lua.LValue{"env": anything, "ws_join": luavm.Func(nothing),
+	less     = luavm.NewLibrary(map[string]lua.LValue{"env": anything, "ws_join": luavm.Func(nothing),
 		"ws": luavm.SharedTable(map[string]lua.LGFunction{"send": nothing, "recv": nothing}, nil)})
-	user     = &Table{Name: "user", Fields: map[string]*Table{"id": nil, "username": nil}}
-	event    = &Table{Name: "event", Fields: map[string]*Table{"type": nil, "message": nil, "state": nil, "query": nil,
+	user  = &Table{Name: "user", Fields: map[string]*Table{"id": nil, "username": nil}}
+	event = &Table{Name: "event", Fields: map[string]*Table{"type": nil, "message": nil, "state": nil, "query": nil,
 		"user": user}}
 	actions = &Table{Name: "action", Fields: map[string]*Table{"send": nil, "join": nil, "track": nil, "close": nil}}
 )
@@ -102,8 +102,9 @@ func TestStories(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	names := []string{"send", "send_presence", "join", "broadcast_room", "broadcast"}
-	for name, want := range map[string]string{"sned": "send", "Send": "send", "snd": "send", "brodcast_rom": "broadcast_room",
-		"jion": "join", "xyz": "", "s": "", "send": "", "boadcast": "broadcast", "sendPresence": "send_presence"} {
+	for name, want := range map[string]string{"sned": "send", "Send": "send", "snd": "send",
+		"brodcast_rom": "broadcast_room", "jion": "join", "xyz": "", "s": "", "send": "",
+		"boadcast": "broadcast", "sendPresence": "send_presence"} {
 		if got := Nearest(name, names); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

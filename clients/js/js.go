@@ -1,4 +1,5 @@
-// Package js holds the client for browsers and Node (rollcall.js, the npm package rollcall-client), and serves it to pages.
+// Package js holds the client for browsers and Node (rollcall.js, the npm package rollcall-client), and serves it to
+// pages.
 //
 // It starts no goroutine and knows nothing of the house. What the client does is told by docs/clients.md; its own tests
 // are in test/, for Node.

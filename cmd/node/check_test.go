@@ -27,8 +27,8 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-// SPEC 11, `rollcall check APP`: "names that nobody defines, fields that `event` has not, actions and options that do not
-// exist, functions of `solidb.ws` that do not exist, each with the nearest right name"; SPEC 3: exit 1.
+// SPEC 11, `rollcall check APP`: "names that nobody defines, fields that `event` has not, actions and options that do
+// not exist, functions of `solidb.ws` that do not exist, each with the nearest right name"; SPEC 3: exit 1.
 func TestCheckFindsMistakes(t *testing.T) {
 	code, stdout, stderr := rollcall("check", "testdata/mistaken")
 	if code != 1 || stdout != "" {

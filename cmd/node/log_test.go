@@ -66,7 +66,8 @@ end`)
 	defer n.close()
 	await := func(block string) {
 		t.Helper()
-		nodetest.Eventually(t, "that it is logged", nodetest.Timeout, func() bool { return strings.Contains(log.Text(), block) })
+		nodetest.Eventually(t, "that it is logged", nodetest.Timeout,
+			func() bool { return strings.Contains(log.Text(), block) })
 	}
 	await(`msg="the app has a mistake" node=p
     handlers/h.lua:6: unknown action "sned": did you mean "send"?

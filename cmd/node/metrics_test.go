@@ -284,8 +284,8 @@ func TestMetricsOfRedis(t *testing.T) {
 	o.is("rollcall_presence_entries", 3)
 }
 
-// SPEC 11: "A denial is logged at info and counted apart from errors": what token, key or origin do not allow, and what a
-// guard refuses.
+// SPEC 11: "A denial is logged at info and counted apart from errors": what token, key or origin do not allow, and what
+// a guard refuses.
 func TestMetricsOfDenials(t *testing.T) {
 	n := startHere(t, "--app", testApp, "--drain", "0s", "--api-key", "right")
 	ask := func(method, path string, header ...string) int {
@@ -298,7 +298,8 @@ func TestMetricsOfDenials(t *testing.T) {
 	if got := ask("POST", "/pages/string", "Origin: https://evil.example"); got != http.StatusForbidden {
 		t.Error(got)
 	}
-	if got := ask("OPTIONS", "/pages/string", "Origin: https://evil.example", "Access-Control-Request-Method: POST"); got !=
+	if got := ask("OPTIONS", "/pages/string", "Origin: https://evil.example",
+		"Access-Control-Request-Method: POST"); got !=
 		http.StatusForbidden {
 		t.Error(got)
 	}

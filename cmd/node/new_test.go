@@ -44,7 +44,8 @@ func TestNewLeavesAlone(t *testing.T) {
 		!strings.HasPrefix(stderr, "rollcall: new: there is something in it already: "+dir+"/") {
 		t.Errorf("exit code %d: %s%s%s", code, stdout, stderr, text)
 	}
-	for name, want := range map[string]int{filepath.Join(dir, "handlers/room.lua"): 1, filepath.Join(handler, "below"): 1} {
+	for name, want := range map[string]int{
+		filepath.Join(dir, "handlers/room.lua"): 1, filepath.Join(handler, "below"): 1} {
 		if code, _, stderr := rollcall("new", name); code != want || stderr == "" {
 			t.Errorf("%s: exit code %d: %s", name, code, stderr)
 		}

@@ -145,11 +145,10 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.memoryOfScripts = luavm.NewCeiling(scriptMemory(cfg))
 	n.egress = egress.New(egress.Config{Allow: cfg.httpAllow, Agent: "Rollcall"})
 	n.app, err = app.NewServer(app.Config{
-		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts, Periods: n.cluster,
-		Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(
-			cfg.SendQueue), Dev: cfg.Dev, Node: process, AllowedOrigins: cfg.origins,
-		Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota, Memory: n.memoryOfScripts,
-		TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
+		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
+		Periods: n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
+		Node: process, AllowedOrigins: cfg.origins, Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota,
+		Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
 	})
 	if err != nil {
@@ -250,9 +249,8 @@ func (n *node) open() {
 		RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
-	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure, n.cluster.Measure,
-		n.tracker.Measure, n.app.Measure,
-		n.measureJWKS)
+	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure,
+		n.cluster.Measure, n.tracker.Measure, n.app.Measure, n.measureJWKS)
 	if n.health != nil {
 		n.health.serve(health)
 	}

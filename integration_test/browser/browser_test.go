@@ -1,5 +1,5 @@
-// Package browser_test looks at the chat of examples/chat as people do: in a browser, on two nodes with one Redis. And it
-// runs rollcall-client, in a browser and in Node, against three nodes behind HAProxy that fail.
+// Package browser_test looks at the chat of examples/chat as people do: in a browser, on two nodes with one Redis. And
+// it runs rollcall-client, in a browser and in Node, against three nodes behind HAProxy that fail.
 package browser_test
 
 import (

@@ -59,7 +59,8 @@ func TestMintSnippets(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			left := time.Until(id.Until)
-			if id.ID != "42" || !strings.Contains(string(id.User), `"username":"ann"`) || !id.Permissions.Allows(auth.ToJoin, "room:1") ||
+			if id.ID != "42" || !strings.Contains(string(id.User), `"username":"ann"`) ||
+				!id.Permissions.Allows(auth.ToJoin, "room:1") ||
 				left < 14*time.Minute || left > 16*time.Minute {
 				t.Errorf("it is for %s, until %v", id.User, id.Until)
 			}

@@ -12,18 +12,21 @@
 //   - ```sh background is a block that does not end (`rollcall --dev`). The next one is run when the node that it
 //     starts is ready; all of them are ended, by SIGTERM, after the page.
 //     A further one ends the node of the one before it first, as somebody with one terminal does.
-//   - ```sh docker is a block that is run where a Docker daemon answers, with the images and the port of the test; localhost:8080
-//     is that port. Elsewhere it is skipped, unless ROLLCALL_TEST_REQUIRE is set.
-//   - Variables such as $KEY come from Page.Env.
-//   - With Page.Listings, a block of another language is a file, whose name its first line says in a comment
-//     (-- myapp/handlers/room.lua, # myapp/compose.yml, <!-- myapp/public/index.html -->). It is written,
-//     in the folder of the first block, when the page comes to it, in place of what was there.
-//   - When the next block of the page is ```json or ```text, it is what the commands print. ```json compares documents,
-//     one after another, whatever their spacing; ```text compares lines. "…" stands for anything inside a string or a
-//     line, a member "…" for any further members of an object, an element "…" for any further elements of an array.
-//     Ids, times and versions (UUIDs, node ids, RFC 3339 times, numbers from 10^9) need only be of the same kind.
-//   - curl is silent and fails on 4xx and 5xx, except where the page shows a problem document as the answer.
-//   - ```json example and ```text example show something that is not compared.
+//   - ```sh docker is a block that is run where a Docker daemon answers, with the images and the port of the test;
+//
+// localhost:8080
+//
+//	  is that port. Elsewhere it is skipped, unless ROLLCALL_TEST_REQUIRE is set.
+//	- Variables such as $KEY come from Page.Env.
+//	- With Page.Listings, a block of another language is a file, whose name its first line says in a comment
+//	  (-- myapp/handlers/room.lua, # myapp/compose.yml, <!-- myapp/public/index.html -->). It is written,
+//	  in the folder of the first block, when the page comes to it, in place of what was there.
+//	- When the next block of the page is ```json or ```text, it is what the commands print. ```json compares documents,
+//	  one after another, whatever their spacing; ```text compares lines. "…" stands for anything inside a string or a
+//	  line, a member "…" for any further members of an object, an element "…" for any further elements of an array.
+//	  Ids, times and versions (UUIDs, node ids, RFC 3339 times, numbers from 10^9) need only be of the same kind.
+//	- curl is silent and fails on 4xx and 5xx, except where the page shows a problem document as the answer.
+//	- ```json example and ```text example show something that is not compared.
 package docs_test
 
 import (
@@ -194,7 +197,8 @@ func (p Page) shell(t *testing.T) *shell {
 	s.env = append(s.env, p.Env...)
 	addrs := p.nodes(t, app)
 	balancer := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	pairs := []string{"localhost:8080", balancer, "ROLLCALL_PORT=8080", "ROLLCALL_PORT=" + balancer, "localhost:6745", s.own}
+	pairs := []string{"localhost:8080", balancer, "ROLLCALL_PORT=8080", "ROLLCALL_PORT=" + balancer,
+		"localhost:6745", s.own}
 	for i, addr := range addrs {
 		pairs = append(pairs, fmt.Sprint("localhost:", 6745+i), addr)
 		if i == 0 {

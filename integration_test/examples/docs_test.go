@@ -203,8 +203,8 @@ func TestDocsCloseCodes(t *testing.T) {
 	}
 }
 
-// SPEC 12: "All examples and docs use it": pages load the client that nodes serve, and there is no other. So does the page
-// of the app that rollcall new makes.
+// SPEC 12: "All examples and docs use it": pages load the client that nodes serve, and there is no other. So does the
+// page of the app that rollcall new makes.
 func TestExamplesUseTheClient(t *testing.T) {
 	users := map[string]bool{}
 	look := func(path string, d os.DirEntry, err error) error {

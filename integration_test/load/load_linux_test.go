@@ -361,7 +361,8 @@ func TestLatencies(t *testing.T) {
 	}
 }
 
-// SPEC 11: 5,000 handlers of one file wait for a back end that hangs, on one node; what its other connections feel of it.
+// SPEC 11: 5,000 handlers of one file wait for a back end that hangs, on one node; what its other connections feel of
+// it.
 func BenchmarkFetch(b *testing.B) {
 	n := scaled(5000)
 	needFiles(b, n+2000)

@@ -139,8 +139,9 @@ func (s *story) patterns() {
 
 func (s *story) verbs() {
 	joins, tracks, says, sees := s.name("joins"), s.name("tracks"), s.name("says"), s.name("sees")
-	header := s.tokenFor(map[string]any{"join": []string{joins + "*"}, "track": []string{tracks}, "publish": []string{says},
-		"watch": []string{sees}})
+	header := s.tokenFor(map[string]any{"join": []string{joins + "*"}, "track": []string{tracks},
+		"publish": []string{says},
+		"watch":   []string{sees}})
 	c, witness := s.on(0, "/ws/claims", header), s.events(1)
 	witness.Act(fmt.Sprintf(`{"join":[%q,%q,%q]}`, joins, tracks, says))
 	refused := func(raw, channel string) {

@@ -114,7 +114,7 @@ request = nil
 ---@class rollcall.RouteOptions
 ---@field api_key? "read"|"publish"|"admin" an API key of this scope is required (HTTP only)
 ---@field auth? boolean a valid token is required
----@field cors? string[] origins whose pages may call it (HTTP only)
+---@field cors? string[] origins whose pages may call it, or "*" (HTTP only)
 ---@field permissions? "claims" the token says which channels are allowed
 ---@field token_renewal? boolean a client may send a new token
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
@@ -122,8 +122,6 @@ request = nil
 ---@field subprotocols? string[] of the app, the preferred one first
 ---@field resume? boolean broadcasts have positions, and who comes back gets what it missed
 ---@field presence? "users"|"devices" "devices": clients are told of second devices too
----@field api_key? "read"|"publish"|"admin" HTTP only: a key with this scope is required
----@field cors? string[] HTTP only: origins whose pages may ask, or "*"
 
 ---@param path string such as "/ws/room/:room_id"
 ---@param handler string "file#function": of handlers/file.lua

@@ -248,15 +248,9 @@ func (g *Gate[B, W]) letGo() {
 
 // Got takes what was read.
 func (g *Gate[B, W]) Got(h Held[B], now time.Time) (out []Effect[B, W]) {
-	switch {
-	case !g.sure:
-		out = g.resume(h, now)
-	case g.joins(h, now):
+	if g.sure {
 		g.ring.Extend(h.Messages)
-	default: // Redis has another history than was heard: it is read once more, as after a loss
-		g.Broke()
-	}
-	if !g.sure {
+	} else if out = g.resume(h, now); !g.sure {
 		return out
 	}
 	still := g.waiting[:0]
@@ -270,16 +264,6 @@ func (g *Gate[B, W]) Got(h Held[B], now time.Time) (out []Effect[B, W]) {
 	clear(g.waiting[len(still):])
 	g.waiting = still
 	return out
-}
-
-// joins tells whether what was read is of the history that the ring is of: one of the two has where the other stands.
-func (g *Gate[B, W]) joins(h Held[B], now time.Time) bool {
-	if h.What != ReadAll || g.ring.has(h.At) {
-		return true
-	}
-	read := h.ring(g.policy)
-	_, why := read.Since(g.ring.At(), now)
-	return why == ""
 }
 
 // resume makes an unsure gate sure with what was read: listeners get what they missed, or are told that they lost it,

@@ -32,10 +32,11 @@ func operation(id, method, path, summary string, scope auth.Scope, status int, m
 	if method == http.MethodPost {
 		errs = append(errs, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
+	// The guard sees to scopes and to bodies, so huma has no bounds of its own.
 	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
-		Tags: []string{tagOf(path)},
-		// guard sees to them
-		Metadata: map[string]any{metaScope: scope, metaBody: int64(maxMessage)}, MaxBodyBytes: -1, BodyReadTimeout: -1,
+		Tags:         []string{tagOf(path)},
+		Metadata:     map[string]any{metaScope: scope, metaBody: int64(maxMessage)},
+		MaxBodyBytes: -1, BodyReadTimeout: -1,
 		Description: "Needs a key with the scope " + string(scope) + ".", Errors: append(errs, more...)}
 }
 

@@ -29,6 +29,8 @@ var functionStories = []entry{
 	{"crypto", "crypto.uuid, sha256, hmac_sha256, base64", (*story).crypto},
 	{"store", "shared state in Redis under the app's own prefix; values are JSON; set(key, value, {ttl = ms, nx = true})",
 		(*story).store},
+	{"fetch", "http.fetch: {status, headers, body}, or nil, why; a host that is not on --http-allow: nil, why; waiting holds up no other connection",
+		(*story).fetch},
 	{"sandbox", "nothing else of os; no io, debug, load* of bytecode, no files, no processes", (*story).sandbox},
 	{"wrong-types", "wrong types in every function: a clear error", (*story).wrongTypes},
 	{"in-http", "Functions for both kinds, and for HTTP handlers", (*story).inHTTP},

@@ -20,7 +20,8 @@ const Key = "key-of-the-stories"
 // Flags are the flags that the nodes must have besides --redis and --app; issuer makes the tokens of the stories.
 func Flags(issuer *tokentest.Issuer) []string {
 	return append(issuer.Flags(), "--api-key", Key, "--allowed-origins", "https://global.example",
-		"--lease-ttl", "3s", "--heartbeat", "400ms", "--message-rate", "0", "--drain", "0s")
+		"--lease-ttl", "3s", "--heartbeat", "400ms", "--message-rate", "0", "--drain", "0s",
+		"--http-allow", "127.0.0.1")
 }
 
 // Cluster is what the stories are told of: three nodes.

@@ -99,6 +99,9 @@ func TestTypesAreWhatHandlersSee(t *testing.T) {
 				t.Errorf("types/rollcall.lua says nothing of %s %s", what, name)
 			}
 		}
+		if len(slices.Compact(slices.Clone(told))) < len(told) {
+			t.Errorf("types/rollcall.lua has some %s twice: %q", what, told)
+		}
 		for _, name := range told {
 			if !slices.Contains(there, name) {
 				t.Errorf("types/rollcall.lua has %s %s, which does not exist", what, name)

@@ -38,7 +38,7 @@ func (s *shell) docker() bool {
 	s.env = append(s.env, "SOURCE="+source, "COMPOSE_PROJECT_NAME="+name, "ROLLCALL_IMAGE=rollcall:"+name,
 		fmt.Sprintf("ROLLCALL_SUBNET=172.30.%d.0/24", 68+rand.IntN(180)))
 	s.t.Cleanup(func() {
-		end := block{text: `docker compose -f "$SOURCE/docker-compose.yml" down -v --timeout 5; docker image rm -f "$ROLLCALL_IMAGE"`}
+		end := block{lang: "sh docker", text: `docker compose -f "$SOURCE/docker-compose.yml" down -v --timeout 5; docker image rm -f "$ROLLCALL_IMAGE"`}
 		if err := s.run(end, nil); err != nil {
 			s.t.Logf("remove containers and image: %v", err)
 		}

@@ -69,8 +69,11 @@ type Page struct {
 // root is where the project lies.
 const root = "../.."
 
-// blockTime bounds one block.
-const blockTime = 60 * time.Second
+// blockTime bounds one block, dockerTime one for Docker, which may build an image.
+const (
+	blockTime  = 60 * time.Second
+	dockerTime = 8 * time.Minute
+)
 
 // block is one fenced block of a page.
 type block struct {
@@ -251,7 +254,11 @@ docker() {
 // run runs a block and compares its output.
 func (s *shell) run(b block, want *block) error {
 	problem := want != nil && want.lang == "json" && isProblem(want.text)
-	ctx, cancel := context.WithTimeout(context.Background(), blockTime)
+	limit := blockTime
+	if b.lang == "sh docker" {
+		limit = dockerTime
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := s.command(ctx, b, !problem)
 	var out, errs bytes.Buffer

@@ -13,6 +13,9 @@ end
 local function both(x)
   return { anything = x }
 end
+local function handed_on(x)
+  return { anything = x }
+end
 local function through(x) return answer(x) end
 function handler(event)
   local plain = { anything = 1 }
@@ -34,6 +37,8 @@ function handler(event)
   if event.type == "e" then return through(event.message) end
   if event.type == "f" then return event.message and { sent = 1 } or { [event.type] = 1, ["join"] = 2, joyn = 3 } end --> unknown action "sent": did you mean "send"? & unknown action "joyn": did you mean "join"?
   if event.type == "g" then return both(1) end
+  if event.type == "h" then return handed_on(1) end
+  print(pcall(handed_on, 2))
   both(2).anything.x = plain.anything
   print(used(1).anything, inner())
   return { nothing = nil, send = { sned = 1 }, close = "x" }, { anything = 1 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	cdppage "github.com/chromedp/cdproto/page"
 
 	"rollcall/testkit/nodetest"
@@ -203,6 +204,50 @@ func TestClientOffline(t *testing.T) {
 	})
 }
 
+// SPEC 12: "Resume sends the positions of the 64 channels heard last", SPEC 7: what was missed comes before what is new;
+// what can't be had is told.
+func TestClientResumes(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *cluster, p *peer) {
+		front := c.front(t)
+		bob := watch(t, c.nodes[0])
+		p.start("ws://"+front.Addr()+"/ws/kept/lobby?user=ada", `{ resume: true }`)
+		p.await("both people", `c.status === "open" && room.count === 2`, long)
+		bob.Send("one")
+		p.await("what Bob says", `got.join() === "one"`, long)
+		away := func(messages ...string) {
+			t.Helper()
+			front.Refuse()
+			p.await("that it is lost", `c.status !== "open"`, long)
+			bob.Send(messages...)
+			last := messages[len(messages)-1]
+			nodetest.Eventually(t, "Bob hears himself", long, func() bool {
+				return strings.Contains(strings.Join(bob.Pending(), ""), `"text":"`+last+`"`)
+			})
+			front.Resume()
+			p.do(`(c.reconnect(), true)`)
+			p.await("open again", `c.status === "open" && room.count === 2`, long)
+		}
+		away("two", "three", "four")
+		p.await("what was missed", `late.length === 3`, long)
+		bob.Send("five")
+		p.await("what was missed, and then what is new", `late.join() === "two,three,four" && got.join() === "one,five"`, long)
+
+		// More than the hundred that are kept.
+		var many []string
+		for i := range 101 {
+			many = append(many, fmt.Sprint("m", i))
+		}
+		away(many...)
+		p.await("that something is lost", `lost.length === 1`, long)
+		bob.Send("six")
+		p.await("what is new", `got.at(-1) === "six"`, long)
+		if got := get[string](p, `JSON.stringify([lost, late.length, got])`); got !=
+			`[[{"channel":"room:lobby","why":"too_many"}],3,["one","five","six"]]` {
+			t.Errorf("at the end: %s", got)
+		}
+	})
+}
+
 // A tab that is frozen and thawed ends with what is true, whether its connection has lived or not.
 func TestClientTabFrozen(t *testing.T) {
 	c := startCluster(t)
@@ -213,6 +258,8 @@ func TestClientTabFrozen(t *testing.T) {
 		t.Helper()
 		p.page.run("freeze or thaw", command(cdppage.SetWebLifecycleState, cdppage.SetWebLifecycleStateParams{State: s}))
 	}
+	// A page that counts as looked at is never frozen.
+	p.page.run("be behind", command(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{}))
 	state(cdppage.SetWebLifecycleStateStateFrozen)
 	eve := nodetest.Dial(t, c.nodes[1].Addr(), "/ws/room/lobby?user=eve")
 	eve.Send("hello")

@@ -23,10 +23,14 @@ type peer struct {
 // startJS makes start(url, options). What has come to the client since is in the globals that it makes.
 const startJS = `(() => {
 	globalThis.start = (url, options) => {
-		Object.assign(globalThis, { log: [], got: [], told: [], node: 0 });
+		Object.assign(globalThis, { log: [], got: [], late: [], lost: [], told: [], node: 0 });
 		globalThis.c = connect(url, options);
 		c.on("status", (status, about) => log.push({ status, ...about }));
-		c.on("message", (m) => m.event === "hello" ? (globalThis.node = m.node) : got.push(m.text));
+		c.on("message", (m, { missed }) => {
+			if (m.event === "hello") globalThis.node = m.node;
+			else (missed ? late : got).push(m.text);
+		});
+		c.on("lost", (about) => lost.push(about));
 		globalThis.room = c.presence("room:lobby");
 		for (const name of ["join", "leave"]) room.on(name, (id) => told.push(name + " " + id));
 		return true;
@@ -101,7 +105,7 @@ func (p *peer) ready() *peer {
 	p.do(startJS)
 	p.t.Cleanup(func() {
 		if p.t.Failed() {
-			log, _ := p.eval(`({ log: log.slice(-40), got: got.length, told })`)
+			log, _ := p.eval(`({ log: log.slice(-40), got: got.length, late, lost, told })`)
 			p.t.Logf("the client: %s", log)
 		}
 	})

@@ -3,43 +3,37 @@ package browser_test
 import (
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 
 	"rollcall/testkit/nodetest"
 )
 
-// The first app of README with its page, as they stand there: two people see each other and talk.
-func TestReadmePage(t *testing.T) {
-	b := startBrowser(t)
+// The client's code in README does on the app that rollcall new makes what README says.
+func TestReadmeClient(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	files := regexp.MustCompile("(?s)`myapp/([^`]+)`:\n\n```\\w+\n(.*?)```").FindAllSubmatch(readme, -1)
-	if len(files) != 4 {
-		t.Fatalf("README has %d files of myapp", len(files))
+	_, rest, found := strings.Cut(string(readme), "```js\nimport { connect } from \"/_client/rollcall.js\";\n")
+	code, _, ended := strings.Cut(rest, "```")
+	if !found || !ended {
+		t.Fatal("README has no code that loads the client")
 	}
-	for _, f := range files {
-		path := filepath.Join(dir, string(f[1]))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, f[2], 0o600); err != nil {
-			t.Fatal(err)
-		}
+	app := filepath.Join(t.TempDir(), "myapp")
+	if code, stdout, stderr := nodetest.Command(t, nil, "new", app); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	n := nodetest.Start(t, nodetest.Options{App: dir, Flags: []string{"--dev"}})
-	p := b.tab("Ada")
+	n := nodetest.Start(t, nodetest.Options{App: app, Flags: []string{"--dev"}})
+	p := startBrowser(t).tab("Ada")
 	p.load("http://" + n.Addr() + "/")
-	p.await("herself", `who.textContent === "ada"`)
-	bob := nodetest.Dial(t, n.Addr(), "/ws/lobby?user=bob")
-	p.await("both", `who.textContent.split(", ").sort().join() === "ada,bob"`)
-	p.run("say", chromedp.SendKeys(chromedp.CSS("#text"), "hello"), enter())
-	p.await("what she said", `said.textContent === "ada: hello"`)
+	p.importClient()
+	p.do(`window.drawn = "", window.shown = [];
+		const draw = (users) => { drawn = [...users.keys()].sort().join(); };
+		const show = (from, text) => shown.push(from + ": " + text);` + code)
+	p.await("herself, and what she says", `drawn === "ada" && shown.join() === "ada: hello"`)
+	bob := nodetest.Dial(t, n.Addr(), "/ws/room/lobby?name=bob")
+	p.await("both", `drawn === "ada,bob"`)
 	bob.Leave(1000, "")
-	p.await("herself alone", `who.textContent === "ada"`)
+	p.await("herself alone", `drawn === "ada"`)
 }

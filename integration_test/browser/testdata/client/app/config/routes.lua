@@ -1,4 +1,6 @@
 router_websocket("/ws/room/:room", "room#room")
+router_websocket("/ws/kept/:room", "room#room", { resume = true })
 router_websocket("/ws/private", "room#private", { auth = true })
 router_websocket("/ws/raise", "room#raise")
+history("room:*", { size = 100, ttl = 300 })
 router_get("/rooms/:room/users", "room#users")

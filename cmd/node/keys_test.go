@@ -65,6 +65,7 @@ func TestAPIKeyScopes(t *testing.T) {
 		{"POST", "/_api/broadcast", `{"message":1}`, "publish"}, {"POST", "/_api/channels/x/broadcast", `{"message":1}`,
 			"publish"}, {"POST", "/_api/batch", `{"broadcasts":[{"message":1}]}`, "publish"}, {"POST", "/_api/connections/" +
 			nobody + "/send", `{"message":1}`, "publish"},
+		{"GET", "/_api/channels/x/history", "", "read"}, {"DELETE", "/_api/channels/x/history", "", "admin"},
 		{"DELETE", "/_api/connections/" + nobody, "", "admin"}, {"GET", "/_api/custom", "", "admin"}, {"POST",
 			"/_api/custom/a/b", `{"code":"return"}`, "admin"}, {"GET", "/_api/custom/a/b", "", "admin"},
 		{"DELETE", "/_api/custom/a/b", "", "admin"},

@@ -46,7 +46,7 @@ func masked(text string) string {
 func TestTestsThatPass(t *testing.T) {
 	t.Setenv("ROLLCALL_APP_OF_TEST", "hello")
 	code, stdout, stderr := rollcall("test", "testdata/passing")
-	if code != 0 || stderr != "" || !regexp.MustCompile(`^ok: \d\d tests in 5 files, [0-9.]+ s\n$`).MatchString(stdout) {
+	if code != 0 || stderr != "" || !regexp.MustCompile(`^ok: \d\d tests in 6 files, [0-9.]+ s\n$`).MatchString(stdout) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 }

@@ -61,3 +61,30 @@ test("the node is killed on which the test's own calls happen", function(t)
   c.await({ event = "told" })
   t.equal(t.request("GET", "/who").status, 200)
 end)
+
+test("who comes back gets what it missed, as long as that is kept", function(t)
+  t.nodes(2)
+  local a = t.connect("/ws/kept", { node = 1 })
+  local b = t.connect("/ws/kept", { node = 2 })
+  a.expect({ event = "joined", channel = "kept" })
+  local at = b.expect({ event = "joined" }).position
+  b.drop()
+  a.send("one")
+  a.send("two")
+  a.await({ event = "message", data = "two" })
+  local function back(node)
+    local said = crypto.base64_encode(json.encode({ kept = at })):gsub("+", "-"):gsub("/", "_")
+    return t.connect("/ws/kept?resume=" .. said, { node = node })
+  end
+  for node = 1, 2 do
+    local c = back(node)
+    c.expect({ event = "joined", recovered = true, missed = 2, position = at })
+    c.expect({ event = "message", data = "one" })
+    c.expect({ event = "message", data = "two" })
+    c.quiet()
+  end
+  t.advance(61 * 1000)
+  for node = 1, 2 do
+    back(node).expect({ event = "joined", recovered = false, why = "expired" })
+  end
+end)

@@ -51,12 +51,12 @@ func (s *story) historyAPI() {
 		}
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		status, answer = s.api(method, 0, "/_api/channels/nothing/history", "")
+		status, _ = s.api(method, 0, "/_api/channels/nothing/history", "")
 		s.same(method+" without a history", status, http.StatusNotFound)
 		status, answer = s.api(method, 0, "/_api/channels/a%00b/history", "")
 		s.same(method+" of a bad name", fmt.Sprint(status, strings.Contains(answer, "path.channel")), "422 true")
 	}
-	status, answer = s.api("DELETE", 2, path, "")
+	status, _ = s.api("DELETE", 2, path, "")
 	s.same("DELETE", status, http.StatusNoContent)
 	status, answer = get("")
 	s.same("then", fmt.Sprint(status, s.field(answer, "messages"), s.at(answer)), "200[]"+at[5])

@@ -1,7 +1,10 @@
-/** Opens a connection to a node of Rollcall, and keeps it: when it is lost, it comes back. Throws when `url` is no address. */
+/** Opens a connection to a node of Rollcall, and keeps it: when lost it comes back. Throws when `url` is no address. */
 export function connect(url: Address | (() => Address | Promise<Address>), options?: Options): Client;
 
-/** Says after how many ms a client comes back when it was closed with `code`; null: not at all. `attempt` counts those in vain, from 0. */
+/**
+ * Says after how many ms a client comes back when it was closed with `code`; null: not at all. `attempt` counts those in
+ * vain, from 0.
+ */
 export function wait(code: number, attempt: number, random?: number): number | null;
 
 /** ws, wss, http or https; relative to the page where there is one. */

@@ -8,7 +8,7 @@
 
 const FOR_GOOD = [1000, 1002, 1007, 1009]; // coming again would end in the same way; so it would from 4000 on
 const LATER = [1008, 1011, 1013]; // the node wants to be left alone for some seconds
-const EXPIRED = 4401; // the token
+const EXPIRED = 4401;
 const GOOD = 5000; // ms that a connection must have lived for attempts to be counted anew
 const PATIENCE = 8000; // ms for an attempt
 const PACE = 20; // ms for each message that has waited: 50 a second
@@ -44,7 +44,7 @@ class Connection {
   #news = { // of the browser
     online: () => this.#status !== "open" && this.reconnect(),
     offline: () => this.#status === "open" && this.reconnect(), // the socket would notice only after minutes
-    pageshow: (e) => e.persisted && this.reconnect(), // a page out of the browser's cache has a dead socket
+    pageshow: (e) => e.persisted && this.reconnect(), // out of the browser's cache
   };
   on = this.#events.on;
 
@@ -78,7 +78,7 @@ class Connection {
         throw new Error("too much waits to be sent");
       }
     });
-    sent.catch(() => {}); // who does not wait for it does not want to know
+    sent.catch(() => {}); // who does not wait does not want to know
     return sent;
   }
 
@@ -150,8 +150,8 @@ class Connection {
     this.#status = "open";
     if (link.sse) this.#giveUp("this connection only hears");
     else this.#unopened = 0;
-    this.#events.tell("status", "open", { oneWay: link.sse });
     this.#planRenewal(link, secret);
+    this.#events.tell("status", "open", { oneWay: link.sse });
     this.#flush();
   }
 
@@ -267,7 +267,7 @@ class Connection {
   }
 }
 
-// A link is an attempt, and the connection that it becomes. Beside these it has socket, opened (when, in ms), renewal (a timer).
+// A link is an attempt and the connection that it becomes. It also has socket, opened (at, in ms), renewal (a timer).
 //   sse      the socket is an EventSource
 //   heard    channel → how many missed messages are still to come
 //   states   those whose presence_state has come

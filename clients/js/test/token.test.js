@@ -190,6 +190,20 @@ test("a renewal ends with its connection", async (t) => {
   assert.deepEqual(s.sockets.map(({ sent }) => sent.length), [0, 0, 0]);
 });
 
+test("a client that is closed as soon as it is open asks for no token", async (t) => {
+  const s = server(t);
+  let asked = 0;
+  const c = s.client({ renew: true, token: () => {
+    asked++;
+    return jwt(100);
+  } });
+  c.on("status", (status) => status === "open" && c.close());
+  await settle();
+  await s.last.accept();
+  await pass(200000, 1000);
+  assert.equal(asked, 1);
+});
+
 test("an app's own frame named token is a message", async (t) => {
   const s = server(t);
   const c = await s.open();

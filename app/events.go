@@ -140,9 +140,6 @@ func (c *eventConn) Message(binary bool, data []byte) {
 	c.handleEvent(event{kind: RunMessage, message: string(data), binary: binary})
 }
 
-// timer runs the handler for a timer that is due.
-func (c *eventConn) timer(t timer) { c.handleEvent(event{kind: RunTimer, timer: t}) }
-
 // handleEvent runs the handler for an event of an open connection, and what it returns.
 func (c *eventConn) handleEvent(e event) {
 	t := c.server.newTurn(c)
@@ -153,30 +150,6 @@ func (c *eventConn) handleEvent(e event) {
 		_ = c.do(t, e.kind, actions) // the next event is told
 	case ends(err):
 		c.ws.Close(wsconn.CodeInternal, "handler error")
-	}
-}
-
-// setTimer is hub.Member.SetTimer.
-func (c *eventConn) setTimer(t hub.Timer) error {
-	if c.ended {
-		return hub.ErrGone
-	}
-	if c.timing == nil {
-		if t.Cancel {
-			return nil
-		}
-		c.timing = newTiming(c)
-	}
-	return c.timing.set(t)
-}
-
-// isClosing tells that the connection gets no events any more but its end.
-func (c *eventConn) isClosing() bool {
-	select {
-	case <-c.ws.Done():
-		return true
-	default:
-		return c.ended
 	}
 }
 

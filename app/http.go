@@ -313,34 +313,6 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 	return a, err
 }
 
-// onWorker lends f a worker for a turn that is no connection's, and tells how long its Lua ran. c is what the functions
-// that f calls have to know; the turn is c's. use is what ranks it.
-func (s *Server) onWorker(p *pool, use load, c call, f func(*worker) error) (took time.Duration, err error) {
-	c.turn.use = use
-	w, err := p.get(nil, use.rank(s.now()), c.turn)
-	if err != nil {
-		return 0, err
-	}
-	c.pool, c.worker, c.heavy, c.spent = p, w, w.heavy, w.vm.Spent()
-	w.call = c
-	defer func() {
-		took = w.call.used()
-		p.put(w)
-	}()
-	if err := c.turn.begin(); err != nil {
-		return 0, err
-	}
-	defer w.call.fetches.close()
-	defer catch(w.vm, &err)
-	w.vm.Data = &w.call
-	w.vm.BeginTurn(nil)
-	defer func() {
-		w.vm.EndTurn()
-		w.vm.Data = nil
-	}()
-	return 0, f(w)
-}
-
 // failedHTTP reports a failed handler and answers 500, or 401 and 403 for what the client may not.
 func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *overload.Limiter, err error) {
 	f := Failure{Kind: RunHTTP, Route: h.route, File: h.file, Reason: reasonOf(err, ReasonAnswer), Message: err.Error()}

@@ -99,3 +99,30 @@ func (t *timing) runNext() (more bool) {
 	t.conn.ws.Protect(func() { t.conn.timer(due) })
 	return true
 }
+
+// setTimer is hub.Member.SetTimer.
+func (c *eventConn) setTimer(t hub.Timer) error {
+	if c.ended {
+		return hub.ErrGone
+	}
+	if c.timing == nil {
+		if t.Cancel {
+			return nil
+		}
+		c.timing = newTiming(c)
+	}
+	return c.timing.set(t)
+}
+
+// isClosing tells that the connection gets no events any more but its end.
+func (c *eventConn) isClosing() bool {
+	select {
+	case <-c.ws.Done():
+		return true
+	default:
+		return c.ended
+	}
+}
+
+// timer runs the handler for a timer that is due.
+func (c *eventConn) timer(t timer) { c.handleEvent(event{kind: RunTimer, timer: t}) }

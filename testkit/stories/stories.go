@@ -50,7 +50,8 @@ func Run(t *testing.T, c *Cluster) {
 		name    string
 		stories []entry
 	}{
-		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories}, {"presence", presenceStories},
+		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories},
+		{"timers", timerStories}, {"presence", presenceStories},
 		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions",
 			permissionStories},
 		{"solidb", solidbStories}, {"history", historyStories},

@@ -547,7 +547,6 @@ function os.clock() end
 ---@field connect fun(path: string, options?: { node?: integer, token?: table|string, headers?: table }): rollcall.Client
 ---@field request fun(method: string, path: string, options?: { node?: integer, token?: table|string, headers?: table, body?: string, json?: any, api_key?: boolean }): rollcall.Answer
 ---@field token fun(claims: table): string
----@field fetch fun(url: string, answer: table|function|nil, why?: string) what http.fetch of this URL gets
 ---@field advance fun(ms: integer)
 ---@field now fun(): integer
 ---@field nodes fun(n: integer)

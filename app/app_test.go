@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rollcall/testkit"
 )
 
 // SPEC 1.2: "An unknown function or file is an error at start that names the route and file"; SPEC 6: "an app with
@@ -148,19 +150,19 @@ func TestReload(t *testing.T) {
 	n.dial("/ws/x").expect("old")
 
 	write("handlers/chat.lua", `function chat() return {send = "new"} end`)
-	eventually(t, "new app", func() bool { return n.dial("/ws/x").next() == "new" })
+	testkit.Eventually(t, "new app", func() bool { return n.dial("/ws/x").next() == "new" })
 	c.say("?")
 	c.expect("old")
 
 	write("scripts/db/x.get.lua", `return "new"`)
 	write("scripts/other/deep/y.get.lua", `return "y"`)
-	eventually(t, "new script", func() bool {
+	testkit.Eventually(t, "new script", func() bool {
 		return n.get("/api/custom/db/x") == "200 new" && n.get("/api/custom/other/deep/y") == "200 y"
 	})
 	write("scripts/other/deep/z.get.lua", `return "z"`)
-	eventually(t, "script in a new folder", func() bool { return n.get("/api/custom/other/deep/z") == "200 z" })
+	testkit.Eventually(t, "script in a new folder", func() bool { return n.get("/api/custom/other/deep/z") == "200 z" })
 	check(t, os.Remove(filepath.Join(n.dir, "scripts/db/x.get.lua")))
-	eventually(t, "end of a script", func() bool { return strings.HasPrefix(n.get("/api/custom/db/x"), "404") })
+	testkit.Eventually(t, "end of a script", func() bool { return strings.HasPrefix(n.get("/api/custom/db/x"), "404") })
 }
 
 // Without --dev files are not watched.

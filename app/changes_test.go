@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -65,7 +66,7 @@ func TestScriptsReadOneAtATime(t *testing.T) {
 			check(t, err)
 		}
 		check(t, nodes[0].Delete(t.Context(), "db", "x3", "WS"))
-		eventually(t, "the last script at the other node", func() bool {
+		testkit.Eventually(t, "the last script at the other node", func() bool {
 			set := nodes[1].now.Load()
 			i := slices.IndexFunc(set.scripts, func(s *script) bool { return s.name.Path == "x9" })
 			return len(set.scripts) == 20 && i >= 0 && set.records[set.scripts[i].name.field()].Code == "return 29"
@@ -121,9 +122,9 @@ func TestScriptsAreBounded(t *testing.T) {
 		if !refused() {
 			t.Fatal("one more is taken")
 		}
-		eventually(t, "all scripts here", func() bool { return len(one.scripts.now.Load().scripts) == MaxScripts })
+		testkit.Eventually(t, "all scripts here", func() bool { return len(one.scripts.now.Load().scripts) == MaxScripts })
 		check(t, redis.Client().Del(t.Context(), key).Err())
-		within(t, time.Minute, "all scripts back", func() bool {
+		testkit.Within(t, "all scripts back", time.Minute, func() bool {
 			rev, err := redis.Client().HGet(t.Context(), key, fieldRev).Result()
 			return err == nil && strings.HasSuffix(rev, fmt.Sprint(" ", MaxScripts))
 		})

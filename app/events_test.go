@@ -13,6 +13,7 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/testkit"
 	"rollcall/wsconn"
 )
 
@@ -226,7 +227,7 @@ func TestRefusedConnect(t *testing.T) {
 			watch.expect("watching")
 			c := n.dial("/ws/x")
 			c.expect(tt.want...)
-			eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })
+			testkit.Eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })
 			if got := n.get("/"); !strings.HasPrefix(got, "404") {
 				t.Fatal(got)
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 )
 
 // SPEC 11: bad definitions are errors at load, all of them.
@@ -130,7 +131,7 @@ end`)
 		}
 		last = got.Event.At / 1000
 	}
-	eventually(t, "both nodes asked", func() bool {
+	testkit.Eventually(t, "both nodes asked", func() bool {
 		x, y := a.outcomes("digest"), b.outcomes("digest")
 		return x[JobRan]+y[JobRan] >= 3 && x[JobElsewhere]+y[JobElsewhere] >= 2
 	})
@@ -150,7 +151,7 @@ function digest(event)
 end`))
 	c := n.dial("/ws")
 	c.expect("on")
-	within(t, 30*time.Second, "five failures", func() bool { return len(n.seen.all()) >= 5 })
+	testkit.Within(t, "five failures", 30*time.Second, func() bool { return len(n.seen.all()) >= 5 })
 	c.expect("run 6")
 	var got []string
 	for _, f := range n.seen.all() {
@@ -174,7 +175,7 @@ function digest(event)
   while os.clock() < till do end
   store.incr("running", -1)
 end`), nodeOptions{config: func(c *Config) { c.Limits.Budget = time.Minute }})
-	within(t, 30*time.Second, "two runs, and a period that was left out", func() bool {
+	testkit.Within(t, "two runs, and a period that was left out", 30*time.Second, func() bool {
 		got := n.outcomes("digest")
 		return got[JobRan] >= 2 && got[JobBusy] >= 1
 	})
@@ -227,7 +228,7 @@ func TestJobsNotRun(t *testing.T) {
 		nodeOptions{config: func(c *Config) { c.Periods = p }})
 	c := n.dial("/ws")
 	c.expect("on")
-	within(t, 30*time.Second, "five claims", func() bool { return p.count() >= 5 })
+	testkit.Within(t, "five claims", 30*time.Second, func() bool { return p.count() >= 5 })
 	c.expect("at 5")
 	n.server.StopJobs()
 	asked := p.count()

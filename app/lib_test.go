@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -36,7 +37,7 @@ ws.recv()`)))
 	other := n.dial(scriptPath + "?cmd=wait")
 	id := other.next()
 	watch := n.watch("w")
-	eventually(t, "count", func() bool { return n.hub.Count() == 2 })
+	testkit.Eventually(t, "count", func() bool { return n.hub.Count() == 2 })
 	c := n.dial(scriptPath + "?other=" + id)
 	all := c.next()
 	if all == "all" {

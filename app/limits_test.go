@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/testkit"
 )
 
 // SPEC 1.4: "passing one raises an error that names the line, closes that connection (1011) and touches nobody else".
@@ -60,7 +61,7 @@ func TestTooLongForTheServer(t *testing.T) {
 			c := n.dial("/ws/x")
 			c.say("go")
 			c.expect("closed 1011 handler error")
-			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 			if f := n.seen.all()[0]; f.Reason != "value" || f.Line == 0 || f.File == "" {
 				t.Errorf("%s: %+v", body, f)
 			}
@@ -94,7 +95,7 @@ solidb.ws.send("caught")`), nodeOptions{config: func(c *Config) { c.Limits = lua
 			}
 			c.say("go")
 			c.expect("closed 1011 script error")
-			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 			if f := n.seen.all()[0]; string(f.Reason) != reason || f.Line != 4 {
 				t.Errorf("%+v", f)
 			}
@@ -114,7 +115,7 @@ func TestLimitsOfScripts(t *testing.T) {
 				nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 50 * time.Millisecond} }})
 			watch := n.watch("c")
 			n.lua("").expect("closed 1011 script error")
-			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 			if f := n.seen.all()[0]; string(f.Reason) != name || f.Line != 1 {
 				t.Fatalf("%+v", f)
 			}
@@ -157,7 +158,7 @@ end`
 	more.expect("kept 2000")
 	n.dial("/ws/x").say("2500") // it runs over here
 	large.expect("closed 1011 script error")
-	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 	if f := n.seen.all()[0]; f.Reason != "memory" || !strings.Contains(f.Message, "together") {
 		t.Errorf("%+v", f)
 	}
@@ -170,7 +171,7 @@ end`
 	small.say("2000")
 	handler.expect("closed 1011 handler error")
 	small.expect("kept 2000")
-	eventually(t, "second failure", func() bool { return len(n.seen.all()) == 2 })
+	testkit.Eventually(t, "second failure", func() bool { return len(n.seen.all()) == 2 })
 	more.say("1")
 	more.expect("kept 1")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/overload"
+	"rollcall/testkit"
 )
 
 func TestLineRates(t *testing.T) {
@@ -103,7 +104,7 @@ log.info("texts", {a = long, b = long, c = long, d = {long}, e = {{}, 1}})
 print(long)
 error(long)`))
 	n.lua("").expect("closed 1011 script error")
-	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 	n.logged("handler failed")
 	for line := range strings.Lines(n.log.String()) {
 		if len(line) > maxLine+512 { // time, level, route and connection beside

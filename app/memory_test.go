@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // rawConn is a WebSocket client that takes next to no memory: after the handshake it never reads.
@@ -76,7 +78,7 @@ end`
 		for i := range count {
 			conns = append(conns, rawConn(t, addr, fmt.Sprintf(kind.path, i)))
 		}
-		eventually(t, "all in", func() bool { return n.hub.Count() >= count })
+		testkit.Eventually(t, "all in", func() bool { return n.hub.Count() >= count })
 		time.Sleep(time.Second)
 		heap2, stacks2 := inUse()
 		t.Logf("%s: heap %d, stacks %d bytes, %.1f goroutines, %d failures", kind.name, (heap2-heap)/count,
@@ -84,7 +86,7 @@ end`
 		for _, c := range conns {
 			_ = c.Close()
 		}
-		eventually(t, "end of the connections", func() bool { return n.sockets.Len() == 0 })
-		eventually(t, "end of the goroutines", func() bool { return runtime.NumGoroutine() < goroutines+20 })
+		testkit.Eventually(t, "end of the connections", func() bool { return n.sockets.Len() == 0 })
+		testkit.Eventually(t, "end of the goroutines", func() bool { return runtime.NumGoroutine() < goroutines+20 })
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"rollcall/hub"
 	"rollcall/presence"
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 	"rollcall/wsconn"
 )
@@ -153,7 +154,7 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 			t.Log("node's log:\n" + n.log.String())
 		}
 	})
-	eventually(t, "a lease", func() bool { return cl.Ready() == nil })
+	testkit.Eventually(t, "a lease", func() bool { return cl.Ready() == nil })
 	return n
 }
 
@@ -170,7 +171,7 @@ var empty = map[string]string{"readme.md": ""}
 // awaitEmpty waits until nobody is in a channel, neither joined nor tracked.
 func (n *testNode) awaitEmpty(channel string) {
 	n.t.Helper()
-	eventually(n.t, "nobody is in "+channel, func() bool {
+	testkit.Eventually(n.t, "nobody is in "+channel, func() bool {
 		users, err := n.hub.Presence(n.t.Context(), channel, "")
 		ids, err2 := n.hub.ClientsIn(n.t.Context(), channel)
 		return err == nil && err2 == nil && len(users) == 0 && len(ids) == 0
@@ -192,25 +193,10 @@ func check(t testing.TB, err error) {
 // timeout is how long a test waits for something that should come at once.
 const timeout = 5 * time.Second
 
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	within(t, timeout, what, ok)
-}
-
-// within is eventually for what takes its time.
-func within(t testing.TB, timeout time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(timeout); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still no %s", what)
-		}
-	}
-}
-
 // logged waits for a log line.
 func (n *testNode) logged(text string) {
 	n.t.Helper()
-	eventually(n.t, "log line with "+text, func() bool { return strings.Contains(n.log.String(), text) })
+	testkit.Eventually(n.t, "log line with "+text, func() bool { return strings.Contains(n.log.String(), text) })
 }
 
 // client is a WebSocket client.

@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rollcall/luavm"
+	"rollcall/testkit"
 )
 
 func TestScriptEndClosesWith1000(t *testing.T) {
@@ -44,7 +45,7 @@ ws.channel.broadcast("end", "not reached")`)), nodeOptions{config: func(c *Confi
 	c.expect("ready")
 	c.say("1", "2", "3")
 	check(t, c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second)))
-	eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })
+	testkit.Eventually(t, "end of the connection", func() bool { return n.sockets.Len() == 1 })
 	check(t, n.redis.Client().Del(t.Context(), n.storeKey("wait")).Err())
 	watch.expect("1,2,3,closed,nil,false,false,false,true,true")
 	n.server.running.Wait()
@@ -58,7 +59,7 @@ func TestScriptThatNeverEnds(t *testing.T) {
 	n := startNode(t, scriptApp(`while true do solidb.ws.recv() end`),
 		nodeOptions{config: func(c *Config) { c.Limits = luavm.Limits{Budget: 30 * time.Millisecond} }})
 	n.lua("").leave(1000)
-	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 	if f := n.seen.all()[0]; f.Reason != "budget" || f.Line != 1 {
 		t.Fatalf("%+v", f)
 	}
@@ -127,7 +128,7 @@ store.set("over", 1)`), nodeOptions{config: func(c *Config) { c.Limits = luavm.L
 		t.Fatal("the script has ended")
 	}
 	check(t, n.redis.Client().Del(t.Context(), n.storeKey("wait")).Err())
-	eventually(t, "the script ends", over)
+	testkit.Eventually(t, "the script ends", over)
 }
 
 // SPEC 1.1: "A script that raises: logged and counted with path, version and line; the client is closed with 1011 (with
@@ -141,7 +142,7 @@ func TestScriptRaises(t *testing.T) {
 				c.expect("Lua Error: scripts/db/x.ws.lua:2: oh")
 			}
 			c.expect("closed 1011 script error")
-			eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+			testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 			f := n.seen.all()[0]
 			if f.Route != "WS db/x" || f.Line != 2 || f.File != "scripts/db/x.ws.lua" || f.Reason != "raised" ||
 				f.Kind != RunScript {
@@ -165,7 +166,7 @@ solidb.ws.recv()`), nodeOptions{config: func(c *Config) { c.Events = 10 }})
 		check(t, n.hub.Broadcast(t.Context(), "c", hubText(fmt.Sprint(i)), ""))
 	}
 	c.expect("closed 1013 event queue full")
-	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 	if f := n.seen.all()[0]; f.Reason != ReasonOverflow || f.Kind != RunScript {
 		t.Fatalf("%+v", f)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
+
 	"github.com/gorilla/websocket"
 )
 
@@ -59,7 +61,7 @@ solidb.ws.recv()`)
 	c := node.lua("")
 	c.expect("1 1")
 	c.leave(1000)
-	eventually(t, "the end of one", func() bool { return node.sockets.Len() == 3 })
+	testkit.Eventually(t, "the end of one", func() bool { return node.sockets.Len() == 3 })
 	node.lua("").expect("1 1")
 }
 

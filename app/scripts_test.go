@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -32,7 +33,7 @@ func TestScriptRaisesWithItsVersion(t *testing.T) {
 	}
 	c.say("go on")
 	c.expect("closed 1011 script error")
-	eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
+	testkit.Eventually(t, "failure", func() bool { return len(n.seen.all()) == 1 })
 	if f := n.seen.all()[0]; f.Version != first.Version || f.Line != 3 || f.Route != "WS db/x" {
 		t.Errorf("%+v, want version %d", f, first.Version)
 	}
@@ -138,7 +139,7 @@ func testScriptsOnEveryNode(t *testing.T, redis *redistest.Redis) {
 	const code = "while true do local m = solidb.ws.recv() if not m then break end solidb.ws.send('%s') end"
 	a.put("x", "WS", fmt.Sprintf(code, "one"))
 	start := time.Now()
-	eventually(t, "script on the other node", func() bool { return strings.HasPrefix(b.get("/api/custom/db/x"), "426") })
+	testkit.Eventually(t, "script on the other node", func() bool { return strings.HasPrefix(b.get("/api/custom/db/x"), "426") })
 	if took := time.Since(start); took > time.Second {
 		t.Fatalf("took %v", took)
 	}
@@ -146,7 +147,7 @@ func testScriptsOnEveryNode(t *testing.T, redis *redistest.Redis) {
 	old.say("?")
 	old.expect("one")
 	a.put("x", "WS", fmt.Sprintf(code, "two"))
-	eventually(t, "new version", func() bool {
+	testkit.Eventually(t, "new version", func() bool {
 		c := b.dial("/api/custom/db/x")
 		c.say("?")
 		return c.next() == "two"
@@ -154,7 +155,7 @@ func testScriptsOnEveryNode(t *testing.T, redis *redistest.Redis) {
 	old.say("?")
 	old.expect("one")
 	check(t, b.scripts.Delete(t.Context(), "db", "x", "WS"))
-	eventually(t, "deletion", func() bool { return strings.HasPrefix(a.get("/api/custom/db/x"), "404") })
+	testkit.Eventually(t, "deletion", func() bool { return strings.HasPrefix(a.get("/api/custom/db/x"), "404") })
 }
 
 // A change whose announcement was lost is found by looking.
@@ -164,7 +165,7 @@ func testScriptsWithoutAnnouncement(t *testing.T, redis *redistest.Redis) {
 	n := startNode(t, empty, nodeOptions{redis: redis})
 	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/x",
 		`5 + {"db":"db","path":"x","method":"GET","code":"return 'found'"}`, fieldRev, "5").Err())
-	eventually(t, "script", func() bool { return n.get("/api/custom/db/x") == "200 found" })
+	testkit.Eventually(t, "script", func() bool { return n.get("/api/custom/db/x") == "200 found" })
 	check(t, n.redis.Client().HSet(t.Context(), n.client.Keys().Scripts(), "GET db/y", `damaged`, "GET db/z",
 		`5 + {"db":"db","path":"z","method":"GET","code":"return return"}`, fieldRev, "6").Err())
 	n.logged("registered script cannot be read")
@@ -192,7 +193,7 @@ func testScriptsSurvive(t *testing.T, redis *redistest.Redis) {
 		t.Fatal(got)
 	}
 	redis.FlushAll()
-	eventually(t, "scripts in Redis again", func() bool {
+	testkit.Eventually(t, "scripts in Redis again", func() bool {
 		return redis.Client().HGet(t.Context(), a.client.Keys().Scripts(), "GET db/kept").Val() != ""
 	})
 	if !strings.Contains(a.log.String()+b.log.String(), "writing back a registered script") {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -169,7 +170,7 @@ func TestStoreQuotaCounts(t *testing.T) {
 						r.Mini().SetTime(now)
 						r.Mini().FastForward(2 * time.Millisecond)
 					}
-					eventually(t, "it has expired", func() bool {
+					testkit.Eventually(t, "it has expired", func() bool {
 						left := r.Client().PTTL(t.Context(), key).Val()
 						return left < 0 || left > time.Second
 					})
@@ -225,7 +226,7 @@ func TestStoreQuotaOfWhatIsThere(t *testing.T) {
 	check(t, c.Set(t.Context(), "rollcall:store:myapp:x", "of another app", 0).Err())
 	check(t, c.Set(t.Context(), "rollcall:store:my*app2:x", "of another app", 0).Err())
 	s := newStock(t, r, 0, 0)
-	eventually(t, "all are counted", func() bool { keys, _ := s.counted(); return keys == 701 })
+	testkit.Eventually(t, "all are counted", func() bool { keys, _ := s.counted(); return keys == 701 })
 	s.compare("at the start")
 	check(t, c.Del(t.Context(), s.key("s1"), s.key("h")).Err())
 	check(t, c.Set(t.Context(), s.key("s2"), "a longer value", 0).Err())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/testkit"
 	"rollcall/wsconn"
 )
 
@@ -49,7 +50,7 @@ end`,
 // noAlarm waits until no timer is set and none is running.
 func (n *testNode) noAlarm() {
 	n.t.Helper()
-	eventually(n.t, "end of all timers", func() bool {
+	testkit.Eventually(n.t, "end of all timers", func() bool {
 		n.server.alarms.mu.Lock()
 		defer n.server.alarms.mu.Unlock()
 		return len(n.server.alarms.heap) == 0
@@ -148,7 +149,7 @@ func TestTimersEndWithTheConnection(t *testing.T) {
 	c.say(`{"after":{"name":"late","ms":100},"close":"bye"}`)
 	c.expect("closed 1000 bye")
 	n.noAlarm()
-	eventually(t, "the end of the closing", func() bool { return strings.Count(n.log.String(), "msg=gone") == 2 })
+	testkit.Eventually(t, "the end of the closing", func() bool { return strings.Count(n.log.String(), "msg=gone") == 2 })
 	if strings.Contains(n.log.String(), "timer late") {
 		t.Error("a timer fired on a closing connection")
 	}

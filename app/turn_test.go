@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/testkit"
 	"rollcall/wsconn"
 )
 
@@ -103,9 +104,9 @@ if event.type == "message" then `+spin+` end`), withoutPings)
 				id = c.next()
 			}
 			c.say("go", "go", "go")
-			eventually(t, "turn", func() bool { return n.server.Stats().Busy == 1 })
+			testkit.Eventually(t, "turn", func() bool { return n.server.Stats().Busy == 1 })
 			end(n, c, id)
-			within(t, 20*time.Second, "failure", func() bool { return len(n.seen.all()) == 1 })
+			testkit.Within(t, "failure", 20*time.Second, func() bool { return len(n.seen.all()) == 1 })
 			n.awaitEmpty("c")
 			if all := n.seen.all(); len(all) != 1 || all[0].Reason != ReasonGone || all[0].Kind != RunMessage {
 				t.Fatalf("%+v", all) // the messages behind it have no turn
@@ -121,10 +122,10 @@ if event.type == "message" then `+spin+` end`), withoutPings)
 			defer close(done)
 			n.getUntil(ctx, scriptPath)
 		}()
-		eventually(t, "turn", func() bool { return n.server.Stats().Busy == 1 })
+		testkit.Eventually(t, "turn", func() bool { return n.server.Stats().Busy == 1 })
 		cancel()
 		<-done
-		within(t, 20*time.Second, "failure", func() bool { return len(n.seen.all()) == 1 })
+		testkit.Within(t, "failure", 20*time.Second, func() bool { return len(n.seen.all()) == 1 })
 		if f := n.seen.all()[0]; f.Reason != ReasonGone {
 			t.Fatalf("%+v", f)
 		}

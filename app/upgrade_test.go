@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/testkit"
 )
 
 // SPEC 4 and 1.2: who may connect.
@@ -105,7 +106,7 @@ func TestAdmit(t *testing.T) {
 		t.Fatalf("a second connection was admitted, or not told why: %v", resp)
 	}
 	c.leave(1000)
-	eventually(t, "release", func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 })
+	testkit.Eventually(t, "release", func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 })
 	n.dial("/ws/a").expect("ready")
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/testkit"
 	"rollcall/wsconn"
 )
 
@@ -209,6 +210,6 @@ func TestActionsInOrder(t *testing.T) {
 		t.Errorf("join after exit: %v", errs)
 	}
 	everyone := []Action{{Kind: ActionBroadcast, Value: Value{Text: "everyone"}}}
-	eventually(t, "a broadcast to everyone",
+	testkit.Eventually(t, "a broadcast to everyone",
 		func() bool { return len(other.Do(t.Context(), everyone)) == 0 && len(other.got()) > 0 })
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // SPEC 5.3: "While Redis can't be reached, broadcasts … raise within 3 s; `join`, `track` and their like succeed and
@@ -17,7 +19,7 @@ func TestRedisAway(t *testing.T) {
 	a.track("room", "ann", "")
 	a.want("room: state ann[a]")
 	b.want("room: +ann[a]")
-	eventually(t, "the nodes know each other", func() bool { return len(n1.cluster.Nodes()) == 2 })
+	testkit.Eventually(t, "the nodes know each other", func() bool { return len(n1.cluster.Nodes()) == 2 })
 	n1.proxy.Refuse()
 	began := time.Now()
 	if err := n1.Broadcast(t.Context(), "room", Value{Text: "x"}, a.id); !isOneOf(err, ErrUnavailable) {
@@ -53,7 +55,7 @@ func TestRedisAway(t *testing.T) {
 	n1.proxy.Resume()
 	w.wantViews("room", "ann[a] late[late]")
 	w.wantViews("other", "late[late]")
-	eventually(t, "the states that were owed came", func() bool {
+	testkit.Eventually(t, "the states that were owed came", func() bool {
 		room, other := false, false
 		for _, line := range late.got() {
 			room = room || line == "room: state ann[a{state=away}] late[late]" || line == "room: state ann[a] late[late]"
@@ -61,7 +63,7 @@ func TestRedisAway(t *testing.T) {
 		}
 		return room && other
 	})
-	eventually(t, "who joined while Redis was away hears", func() bool {
+	testkit.Eventually(t, "who joined while Redis was away hears", func() bool {
 		b.say("room", "back") // once the subscription is back
 		return slices.Contains(late.got(), "back")
 	})
@@ -109,7 +111,7 @@ func TestUntrackedWhileOwedAState(t *testing.T) {
 		t.Errorf("while Redis was away it was sent %q", got)
 	}
 	n1.proxy.Resume()
-	eventually(t, "the state that was owed came", func() bool { return slices.Contains(a.got(), "room: state bob[b]") })
+	testkit.Eventually(t, "the state that was owed came", func() bool { return slices.Contains(a.got(), "room: state bob[b]") })
 	b.set("room", `{"state":"away"}`)
-	eventually(t, "diffs come again", func() bool { return slices.Contains(a.got(), "room: +bob[b{state=away}]") })
+	testkit.Eventually(t, "diffs come again", func() bool { return slices.Contains(a.got(), "room: +bob[b{state=away}]") })
 }

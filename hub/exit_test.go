@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // SPEC 1.1: "Everything is cleaned up when the connection closes."
@@ -21,7 +23,7 @@ func TestExit(t *testing.T) {
 	seen.want("r2: +bob[c]")
 	c.Exit(Dropped) // no linger is configured
 	c.Exit(Closed)
-	eventually(t, "both leaves were told",
+	testkit.Eventually(t, "both leaves were told",
 		func() bool { return sameSet(seen.got(), []string{"r1: -ann[c]", "r2: -bob[c]"}) })
 	seen.want(seen.got()...)
 	script.want(`r1: join ann[c] {"user_id":"ann","state":"online"}`,
@@ -81,7 +83,7 @@ func TestLinger(t *testing.T) {
 		t.Errorf("it lingered for %v only", took)
 	}
 	w.wantViews("room", "stays[again]")
-	eventually(t, "no room stays on n1", func() bool { return n1.Load().Channels == 0 })
+	testkit.Eventually(t, "no room stays on n1", func() bool { return n1.Load().Channels == 0 })
 }
 
 // A call that comes after the node has stopped does not hang.
@@ -109,7 +111,7 @@ func TestExitDuringTrack(t *testing.T) {
 			n1.proxy.Hold()
 			done := make(chan error, 1)
 			go func() { done <- c.Track(t.Context(), "room", "ann", nil) }()
-			eventually(t, "the call is under way", func() bool {
+			testkit.Eventually(t, "the call is under way", func() bool {
 				c.Session.mu.Lock()
 				defer c.Session.mu.Unlock()
 				_, user := c.memberships[0].state()
@@ -121,7 +123,7 @@ func TestExitDuringTrack(t *testing.T) {
 				t.Errorf("track: %v", err)
 			}
 			seen.want("room: +ann[c]", "room: -ann[c]")
-			eventually(t, "the room is closed", func() bool { return n1.Load().Channels == 0 })
+			testkit.Eventually(t, "the room is closed", func() bool { return n1.Load().Channels == 0 })
 			for _, line := range c.got() {
 				t.Errorf("a connection that is gone got %s", line)
 			}

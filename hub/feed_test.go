@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/testkit"
 )
 
 func (w *world) keeps(pattern string, size int, ttl time.Duration) {
@@ -49,7 +50,7 @@ func TestManyWhoComeBackShareOneRead(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, "all wait", func() bool { return waiting() == len(all) })
+	testkit.Eventually(t, "all wait", func() bool { return waiting() == len(all) })
 	n2.proxy.Resume()
 	done.Wait()
 	for i, c := range all {
@@ -87,7 +88,7 @@ func TestHistoryMemoryIsBounded(t *testing.T) {
 			c.say(fmt.Sprint("room", i), strings.Repeat("x", 500))
 		}
 	}
-	eventually(t, "all came", func() bool { return len(c.got()) == 50 })
+	testkit.Eventually(t, "all came", func() bool { return len(c.got()) == 50 })
 	if got := n.rings.total(); got > 10<<10 || got < 8<<10 {
 		t.Errorf("%d bytes are kept", got)
 	}
@@ -114,7 +115,7 @@ func TestHistoryMemoryIsBounded(t *testing.T) {
 			m.s.Exit(Closed)
 		}
 	}
-	eventually(t, "nothing is kept for nobody", func() bool { return n.rings.total() == 0 })
+	testkit.Eventually(t, "nothing is kept for nobody", func() bool { return n.rings.total() == 0 })
 }
 
 // SPEC 5.3 and 7: while Redis cannot be reached a join succeeds, and is answered when it is back.
@@ -140,9 +141,9 @@ func TestJoinWithHistoryWithoutRedis(t *testing.T) {
 	}
 	n.proxy.Resume()
 	c.want("room: joined at 0-0")
-	eventually(t, "it can be published",
+	testkit.Eventually(t, "it can be published",
 		func() bool { return n.Broadcast(t.Context(), "room", Value{Text: "x"}, "") == nil })
-	eventually(t, "all hear it", func() bool { return len(c.got()) > 0 && len(first.got()) > 0 && len(s.got()) > 0 })
+	testkit.Eventually(t, "all hear it", func() bool { return len(c.got()) > 0 && len(first.got()) > 0 && len(s.got()) > 0 })
 }
 
 // SPEC 6: who leaves after a broadcast of its own still gets that broadcast, and nothing behind it: on a feed too.
@@ -157,7 +158,7 @@ func TestOwnBroadcastComesAfterLeaveOfAFeed(t *testing.T) {
 		c.say("room", fmt.Sprint("own ", i))
 		must(t, c.Leave("room"))
 		other.say("room", "behind")
-		eventually(t, "it comes", func() bool { return len(c.got()) == 2 })
+		testkit.Eventually(t, "it comes", func() bool { return len(c.got()) == 2 })
 		if got := c.got(); !strings.Contains(got[1], fmt.Sprint("message own ", i)) {
 			t.Fatalf("%q", got)
 		}

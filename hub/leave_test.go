@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // SPEC 6: "when it leaves, unsubscribes or untracks after a broadcast of its own, in one return, two or by function
@@ -37,7 +39,7 @@ func TestOwnBroadcastComesAfterLeave(t *testing.T) {
 			}
 			c.want(want...)
 		}
-		eventually(t, "the rooms are closed", func() bool { return n1.Load().Channels == 0 })
+		testkit.Eventually(t, "the rooms are closed", func() bool { return n1.Load().Channels == 0 })
 		c.join("end") // what came behind would have come by now
 		other.say("end", "end")
 		end := "end"
@@ -63,7 +65,7 @@ func TestJoinWhileLeaving(t *testing.T) {
 		c.want(fmt.Sprint("own ", i), fmt.Sprint("other ", i))
 		must(t, c.Leave("r"))
 	}
-	eventually(t, "the room is closed", func() bool { return n1.Load().Channels == 0 })
+	testkit.Eventually(t, "the room is closed", func() bool { return n1.Load().Channels == 0 })
 }
 
 // TestLeavingEnds: nothing is waited for that cannot come, as after the connection to Redis broke, or the client went.
@@ -82,7 +84,7 @@ func TestLeavingEnds(t *testing.T) {
 	}
 	gone.Exit(Closed)
 	began := time.Now()
-	eventually(t, "the rooms are closed", func() bool { return n1.Load().Channels == 0 })
+	testkit.Eventually(t, "the rooms are closed", func() bool { return n1.Load().Channels == 0 })
 	if took := time.Since(began); took > 2*waitForRedis {
 		t.Errorf("it took %v", took)
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 )
 
 // pagedNode is a node as listings see it: what it holds, by key.
@@ -128,7 +129,7 @@ func TestSilentNodesAreNamed(t *testing.T) {
 		}
 	}
 	want(3, 4)
-	eventually(t, "n1 knows n3's load", func() bool {
+	testkit.Eventually(t, "n1 knows n3's load", func() bool {
 		return slices.ContainsFunc(n1.cluster.Nodes(),
 			func(c cluster.Node) bool { return c.Process == n3.cluster.Process() && c.Connections == 1 })
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/testkit"
 )
 
 // Whatever connections do at the same time, each room's members are right at any moment, and nothing of them stays.
@@ -47,6 +48,6 @@ func TestMembersStayRight(t *testing.T) {
 	}
 	done.Wait()
 	for _, n := range []*node{n1, n2} {
-		eventually(t, "the rooms are closed", func() bool { return n.Load().Channels == 0 })
+		testkit.Eventually(t, "the rooms are closed", func() bool { return n.Load().Channels == 0 })
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -70,11 +72,11 @@ func TestBroadcastOnce(t *testing.T) {
 		}
 		return heard(x, "fence")
 	}
-	eventually(t, "everyone hears 6", func() bool { return slices.Contains(c.got(), "6") })
+	testkit.Eventually(t, "everyone hears 6", func() bool { return slices.Contains(c.got(), "6") })
 	if got := fence(c); sorted(got, "6") != "1 2 3 4 7 1 2 +6" {
 		t.Errorf("c heard %v", got)
 	}
-	eventually(t, "5 and 6 are heard",
+	testkit.Eventually(t, "5 and 6 are heard",
 		func() bool { got := other.got(); return slices.Contains(got, "5") && slices.Contains(got, "6") })
 	time.Sleep(20 * time.Millisecond) // what comes twice would come now; that it does not cannot be waited for otherwise
 	if got := strings.Join(other.got(), " "); strings.Count(got, "5") != 1 || strings.Count(got, "6") != 1 {
@@ -90,7 +92,7 @@ func TestBroadcastOnce(t *testing.T) {
 // heard waits for a frame and takes what came before it.
 func heard(c *client, last string) (before []string) {
 	c.w.t.Helper()
-	eventually(c.w.t, c.name+" hears "+last, func() bool { return slices.Contains(c.got(), last) })
+	testkit.Eventually(c.w.t, c.name+" hears "+last, func() bool { return slices.Contains(c.got(), last) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.lines, last)
@@ -127,7 +129,7 @@ func TestBroadcastOnceWithoutRedis(t *testing.T) {
 		t.Errorf("without Redis: %v", err)
 	}
 	n1.proxy.Resume()
-	eventually(t, "it is sent", func() bool {
+	testkit.Eventually(t, "it is sent", func() bool {
 		got, err := n1.BroadcastOnce(t.Context(), "x", ms)
 		return got.Fresh && err == nil
 	})

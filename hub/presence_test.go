@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/presence"
+	"rollcall/testkit"
 )
 
 // quick is a world without a window: every change is a frame at once, so that the order of frames is certain.
@@ -56,7 +57,7 @@ func TestExactFrames(t *testing.T) {
 	s := n1.Enter(Member{ID: n1.NewID(), Conn: raw, Route: "/x"})
 	must(t, s.Join(t.Context(), `a "room"`))
 	c.track(`a "room"`, "u<1>", `{"x":[1,{}]}`)
-	eventually(t, "the frame came", func() bool { return raw.len() == 1 })
+	testkit.Eventually(t, "the frame came", func() bool { return raw.len() == 1 })
 	us, err := n1.Presence(t.Context(), `a "room"`, "")
 	must(t, err)
 	meta := us[0].Metas[0]
@@ -357,10 +358,10 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 	}
 	wg.Wait()
 	for i, r := range watchers {
-		eventually(t, fmt.Sprintf("client %d is right", i), func() bool {
+		testkit.Eventually(t, fmt.Sprintf("client %d is right", i), func() bool {
 			final, err := nodes[i%2].Presence(t.Context(), "room", "")
 			return err == nil && r.matches(final)
 		})
 	}
-	eventually(t, "both nodes agree", func() bool { return nodes[0].view("room") == nodes[1].view("room") })
+	testkit.Eventually(t, "both nodes agree", func() bool { return nodes[0].view("room") == nodes[1].view("room") })
 }

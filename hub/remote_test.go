@@ -3,6 +3,8 @@ package hub
 import (
 	"strings"
 	"testing"
+
+	"rollcall/testkit"
 )
 
 // SPEC 1.3, ws_send: "false when no live node can hold that connection, else true …; raises on something that is no
@@ -30,7 +32,7 @@ func TestSendAndClose(t *testing.T) {
 		if ok, err := n1.CloseConn(t.Context(), c.id, 4000, "be gone  now"); !ok || err != nil {
 			t.Errorf("close %s: %v, %v", c.name, ok, err)
 		}
-		eventually(t, c.name+" is closed", func() bool {
+		testkit.Eventually(t, c.name+" is closed", func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.closed == "4000 be gone  now"

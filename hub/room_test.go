@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // SPEC 1.1: subscribe: "when it returns, every later broadcast reaches this connection; twice is once"; broadcast: "to
@@ -63,13 +65,13 @@ func TestBroadcastAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	n1, n2 := w.node("n1"), w.node("n2")
 	a, b, s := n1.event("a"), n2.event("b"), n2.script("s")
-	eventually(t, "both nodes hear everything", func() bool {
+	testkit.Eventually(t, "both nodes hear everything", func() bool {
 		must(t, n1.BroadcastAll(t.Context(), Value{Text: "probe"}))
 		return len(a.got()) > 0 && len(b.got()) > 0 && len(s.got()) > 0
 	})
 	must(t, n2.BroadcastAll(t.Context(), Value{Text: "last"}))
 	for _, c := range []*client{a, b, s} {
-		eventually(t, c.name+" got it", func() bool { return slices.Contains(c.got(), "last") })
+		testkit.Eventually(t, c.name+" got it", func() bool { return slices.Contains(c.got(), "last") })
 	}
 }
 
@@ -92,7 +94,7 @@ func TestBroadcastOrder(t *testing.T) {
 	wg.Wait()
 	var all [][]string
 	for _, x := range []*client{a, b, c} {
-		eventually(t, x.name+" got all", func() bool { return len(x.got()) == 200 })
+		testkit.Eventually(t, x.name+" got all", func() bool { return len(x.got()) == 200 })
 		lines := x.got()
 		for i := range lines {
 			lines[i], _, _ = strings.Cut(strings.TrimPrefix(lines[i], "room: "), " from")
@@ -137,7 +139,7 @@ func TestClients(t *testing.T) {
 	s.join("room")
 	b.track("room", "u", "")
 	for _, n := range []*node{n1, n2} {
-		eventually(t, "both are known", func() bool { return len(n.cluster.Nodes()) == 2 && n.Count() == 3 })
+		testkit.Eventually(t, "both are known", func() bool { return len(n.cluster.Nodes()) == 2 && n.Count() == 3 })
 		all, err := n.Clients(t.Context())
 		if want := []string{a.id, b.id, s.id}; err != nil || !sameSet(all, want) {
 			t.Errorf("clients %v, %v; want %v", all, err, want)
@@ -151,7 +153,7 @@ func TestClients(t *testing.T) {
 		}
 	}
 	a.Exit(Closed)
-	eventually(t, "the count follows", func() bool { return n2.Count() == 2 })
+	testkit.Eventually(t, "the count follows", func() bool { return n2.Count() == 2 })
 }
 
 func sameSet(a, b []string) bool {
@@ -181,7 +183,7 @@ func TestRoomsClose(t *testing.T) {
 	if n.Load().Channels != 0 {
 		t.Error("the room stays though nobody is in it")
 	}
-	eventually(t, "the subscription ends", func() bool { return listeners() == 0 })
+	testkit.Eventually(t, "the subscription ends", func() bool { return listeners() == 0 })
 	must(t, b.SendPresence(t.Context(), "room"))
 	b.want("room: state u[b]", "room: state")
 	if n.Load().Channels != 0 {
@@ -242,7 +244,7 @@ func TestExitWhileJoining(t *testing.T) {
 		wg.Go(func() { c.Exit(Closed) })
 	}
 	wg.Wait()
-	eventually(t, "all rooms are closed", func() bool { return n.Load().Channels == 0 && n.Load().Connections == 0 })
+	testkit.Eventually(t, "all rooms are closed", func() bool { return n.Load().Channels == 0 && n.Load().Connections == 0 })
 	for j := range 3 {
 		w.wantViews(fmt.Sprint("room", j), "")
 	}

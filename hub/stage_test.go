@@ -19,6 +19,7 @@ import (
 	"rollcall/history"
 	"rollcall/presence"
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 	"rollcall/wsconn"
 )
@@ -124,7 +125,7 @@ func (w *world) node(name string) *node {
 	n.Hub.Start()
 	w.nodes[name] = n
 	w.t.Cleanup(n.close)
-	eventually(w.t, "node "+name+" is ready", func() bool { return n.cluster.Ready() == nil })
+	testkit.Eventually(w.t, "node "+name+" is ready", func() bool { return n.cluster.Ready() == nil })
 	return n
 }
 
@@ -412,7 +413,7 @@ func (n *node) view(channel string) string {
 func (w *world) wantViews(channel, want string) {
 	w.t.Helper()
 	for _, n := range w.nodes {
-		eventually(w.t, fmt.Sprintf("%s sees %q, not %q", n.name, want, n.view(channel)),
+		testkit.Eventually(w.t, fmt.Sprintf("%s sees %q, not %q", n.name, want, n.view(channel)),
 			func() bool { return n.view(channel) == want })
 	}
 }

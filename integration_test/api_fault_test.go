@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 	"rollcall/testkit/stories"
@@ -69,7 +70,7 @@ func TestAPIWithAFrozenNode(t *testing.T) {
 		ids, clients = append(ids, fmt.Sprint(event["connection_id"])), append(clients, c)
 	}
 	silent := clients[2].Node
-	nodetest.Eventually(t, "its load is known", nodetest.Timeout, func() bool {
+	testkit.Within(t, "its load is known", nodetest.Timeout, func() bool {
 		_, answer, _ := nodetest.Request(context.Background(), "GET", nodes[0].Addr(), "/_api/nodes", "", "X-API-Key: "+key)
 		return strings.Count(answer, `"connections":1`) == 3
 	})
@@ -131,7 +132,7 @@ func TestAPIWithAFrozenNode(t *testing.T) {
 	}
 	nodes[2].Thaw()
 	back := []*apiCall{{method: "GET", path: "/_api/connections/" + ids[0]}, {method: "GET", path: "/_api/connections"}}
-	nodetest.Eventually(t, "all answer", nodetest.Timeout, func() bool {
+	testkit.Within(t, "all answer", nodetest.Timeout, func() bool {
 		askAll(t, contract, nodes[1].Addr(), back)
 		return back[0].status == http.StatusOK && strings.Contains(back[1].answer, ids[2]) == !clients[2].Over() &&
 			!strings.Contains(back[1].answer, "unanswered")
@@ -213,7 +214,7 @@ func TestAPIWithoutRedis(t *testing.T) {
 			}
 			fault.back(redis)
 			again := &apiCall{method: "POST", path: "/_api/channels/room/broadcast", body: `{"message":"back"}`}
-			nodetest.Eventually(t, "broadcasts work again", gone, func() bool {
+			testkit.Within(t, "broadcasts work again", gone, func() bool {
 				askAll(t, contract, nodes[0].Addr(), []*apiCall{again})
 				return again.status == http.StatusOK
 			})

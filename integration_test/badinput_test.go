@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -230,7 +231,7 @@ func TestBadHandlers(t *testing.T) {
 					c.ExpectClosed(1011, map[string]string{"event": "handler error", "script": "script error"}[kind.name])
 				}
 				var failures []nodetest.Line
-				nodetest.Eventually(t, "three failures in the log", nodetest.Timeout, func() bool {
+				testkit.Within(t, "three failures in the log", nodetest.Timeout, func() bool {
 					failures = nil
 					for _, l := range n.Log.Lines()[seen:] {
 						if l.Is("handler failed", "route", kind.route) {
@@ -425,7 +426,7 @@ func TestStringsThatAreNoText(t *testing.T) {
 		raises("ws_join", ws_join, "\237\160\128")
 		if json.encode("\255") ~= '"\239\191\189"' then bad[#bad + 1] = "json.encode" end
 		solidb.ws.send("bad: " .. table.concat(bad, ", "))`)
-	nodetest.Eventually(t, "the script", time.Second,
+	testkit.Within(t, "the script", time.Second,
 		func() bool { return nodetest.Status(n.Addr(), "/api/custom/t/text") == http.StatusUpgradeRequired })
 	nodetest.Dial(t, n.Addr(), "/api/custom/t/text").Expect("bad: ", "closed 1000")
 	others.goOn()

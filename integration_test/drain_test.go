@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -34,7 +35,7 @@ func TestDrain(t *testing.T) {
 
 	began := time.Now()
 	nodes[0].Terminate()
-	nodetest.Eventually(t, "/readyz answers 503 at once", 500*time.Millisecond, func() bool {
+	testkit.Within(t, "/readyz answers 503 at once", 500*time.Millisecond, func() bool {
 		return nodetest.Status(nodes[0].Addr(), "/readyz") == http.StatusServiceUnavailable
 	})
 	if _, resp, err := nodetest.TryDial(t, nodes[0].Addr(), "/ws/do"); err == nil || resp == nil ||
@@ -96,7 +97,7 @@ func TestDrainEndsWhenAllAreGone(t *testing.T) {
 	}
 	// The other's clients would be sent away over a minute; but they go by themselves.
 	nodes[1].Terminate()
-	nodetest.Eventually(t, "it drains", time.Second,
+	testkit.Within(t, "it drains", time.Second,
 		func() bool { return nodetest.Status(nodes[1].Addr(), "/readyz") == http.StatusServiceUnavailable })
 	for _, w := range c.watchers() {
 		w.Drop()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -185,7 +186,7 @@ func TestEmbeddedRedis(t *testing.T) {
 	c.fence(c.watchers(), 0)
 	d := c.devices["u"][0]
 	d.Call("store.set", "key", 1, map[string]any{"ttl": 50})
-	nodetest.Eventually(t, "it expires", nodetest.Timeout, func() bool { return d.Call1("store.get", "key") == "null" })
+	testkit.Within(t, "it expires", nodetest.Timeout, func() bool { return d.Call1("store.get", "key") == "null" })
 }
 
 // SPEC 3: --app: "reloaded on change with --dev"; SPEC 6: "File changes are live with --dev".
@@ -197,10 +198,10 @@ func TestReloadWithDev(t *testing.T) {
 	old.Expect("static me")
 	edit(t, dir+"/handlers/act.lua", `"static "`, `"edited "`)
 	edit(t, dir+"/scripts/test/items/[id]/live.ws.lua", `"live "`, `"edited "`)
-	nodetest.Eventually(t, "the new handler", nodetest.Timeout, func() bool {
+	testkit.Within(t, "the new handler", nodetest.Timeout, func() bool {
 		return nodetest.Dial(t, n.Addr(), "/ws/do/static/me").Next() == "edited me"
 	})
-	nodetest.Eventually(t, "the new script", nodetest.Timeout, func() bool {
+	testkit.Within(t, "the new script", nodetest.Timeout, func() bool {
 		return nodetest.Dial(t, n.Addr(), "/api/custom/test/items/1/live").Next() == "edited 1"
 	})
 	// An app with errors is not taken; the old one stays.

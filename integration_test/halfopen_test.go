@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -53,7 +54,7 @@ func TestHalfOpenRedis(t *testing.T) {
 			}
 			tt.wedge(proxy)
 			began := time.Now()
-			nodetest.Eventually(t, "/readyz turns red", tt.most+busy, func() bool { return !ready(wedged) })
+			testkit.Within(t, "/readyz turns red", tt.most+busy, func() bool { return !ready(wedged) })
 			if took := time.Since(began); took < tt.least {
 				t.Errorf("it was red after %v", took)
 			} else {
@@ -71,7 +72,7 @@ func TestHalfOpenRedis(t *testing.T) {
 			}
 			c.enter("meanwhile", 1) // the wedged node cannot know
 			proxy.Resume()
-			nodetest.Eventually(t, "/readyz turns green", gone+watched, func() bool { return ready(wedged) })
+			testkit.Within(t, "/readyz turns green", gone+watched, func() bool { return ready(wedged) })
 			c.plain[0].AwaitUsersWithin(gone+watched, c.channel, "a", "b", "meanwhile")
 			for i := range 20 { // one that was subscribed before, one that subscribes now
 				fresh := nodetest.Dial(t, wedged.Addr(), "/ws/do")
@@ -100,8 +101,8 @@ func TestForgottenSubscription(t *testing.T) {
 	event.Act(`{"join":"room","track":{"channel":"room","user_id":"event"}}`)
 	script.Call("solidb.ws.presence.join", "room", map[string]any{"user_id": "script"})
 	event.AwaitUsers("room", "event", "script")
-	nodetest.Eventually(t, "both subscriptions stand", nodetest.Timeout, func() bool { return proxy.Forget() == 2 })
-	nodetest.Eventually(t, "broadcasts come back", gone+3*time.Second, func() bool {
+	testkit.Within(t, "both subscriptions stand", nodetest.Timeout, func() bool { return proxy.Forget() == 2 })
+	testkit.Within(t, "broadcasts come back", gone+3*time.Second, func() bool {
 		script.Call("solidb.ws.channel.broadcast", "room", "heard")
 		for _, text := range event.Pending() {
 			if text == "heard" {
@@ -110,7 +111,7 @@ func TestForgottenSubscription(t *testing.T) {
 		}
 		return false
 	})
-	nodetest.Eventually(t, "/readyz is green", gone+3*time.Second,
+	testkit.Within(t, "/readyz is green", gone+3*time.Second,
 		func() bool { return nodetest.Status(n.Addr(), "/readyz") == http.StatusOK })
 	script.Call("solidb.ws.presence.leave", "room")
 	event.AwaitUsersWithin(gone, "room", "event")

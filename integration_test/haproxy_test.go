@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -62,7 +63,7 @@ func balance(t *testing.T, n *nodetest.Node) string {
 			t.Logf("log of HAProxy:\n%s", log.Text())
 		}
 	})
-	nodetest.Eventually(t, "an answer through HAProxy", nodetest.Timeout, func() bool {
+	testkit.Within(t, "an answer through HAProxy", nodetest.Timeout, func() bool {
 		return nodetest.Status(addr, "/hello.txt") == http.StatusOK
 	})
 	return addr

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -62,7 +63,7 @@ func TestUserWhoChangesAllTheTime(t *testing.T) {
 	}
 	c.plain[0].AwaitUsers("room", "changer")
 	script := nodetest.Dial(t, nodes[1].Addr(), "/ws/do")
-	nodetest.Eventually(t, "the last change is seen", time.Second, func() bool {
+	testkit.Within(t, "the last change is seen", time.Second, func() bool {
 		return strings.Contains(nodetest.JSON(script.Call("ws_get_presence", "room", "changer")),
 			fmt.Sprintf(`"n":%d`, changes))
 	})

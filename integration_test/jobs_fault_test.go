@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -54,7 +55,7 @@ func (r *jobRuns) all() (periods []int64) {
 func (r *jobRuns) goOn(what string, n int, within time.Duration) {
 	r.t.Helper()
 	before := len(r.all())
-	nodetest.Eventually(r.t, fmt.Sprintf("%d runs %s", n, what), within, func() bool { return len(r.all()) >= before+n })
+	testkit.Within(r.t, fmt.Sprintf("%d runs %s", n, what), within, func() bool { return len(r.all()) >= before+n })
 }
 
 // last is the node that had the last period.
@@ -102,7 +103,7 @@ func TestJobsWhenANodeIsFrozen(t *testing.T) {
 		frozen.Freeze()
 		r.goOn("while a node is frozen", 4, nodetest.Timeout)
 		frozen.Thaw()
-		nodetest.Eventually(t, "a run on the thawed node", 2*nodetest.Timeout, func() bool {
+		testkit.Within(t, "a run on the thawed node", 2*nodetest.Timeout, func() bool {
 			r.all()
 			return len(r.runsOn(frozen)) > had
 		})

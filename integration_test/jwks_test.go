@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/tokentest"
 )
@@ -90,7 +91,7 @@ func TestJWKSRotation(t *testing.T) {
 		return all
 	}
 	waitFor := func(at time.Time) {
-		nodetest.Eventually(t, "time to pass", time.Minute, func() bool { return time.Now().After(at) })
+		testkit.Within(t, "time to pass", time.Minute, func() bool { return time.Now().After(at) })
 	}
 
 	// The second key is published and used in the same moment, long enough after the first fetch: nobody is refused.
@@ -99,7 +100,7 @@ func TestJWKSRotation(t *testing.T) {
 	j.Set(first.JWK("RS256", "1", nil), second.JWK("ES256", "2", nil))
 	change(signed(second, "ES256", "2"))
 	published := time.Now()
-	nodetest.Eventually(t, "the second key counts", 5*time.Second,
+	testkit.Within(t, "the second key counts", 5*time.Second,
 		func() bool { status, _, _ := asked(t, n, current()); return status == 101 })
 	if status, body, _ := asked(t, n, old); status != 101 {
 		t.Errorf("a key that is still published: %d %s", status, body)
@@ -112,7 +113,7 @@ func TestJWKSRotation(t *testing.T) {
 	afterSecond := current()
 	j.Set(third.JWK("EdDSA", "3", nil))
 	change(signed(third, "EdDSA", "3"))
-	nodetest.Eventually(t, "the third key counts", soonest+3*time.Second,
+	testkit.Within(t, "the third key counts", soonest+3*time.Second,
 		func() bool { status, _, _ := asked(t, n, current()); return status == 101 })
 	for _, r := range refused(current()) {
 		if late := r.at.Sub(published); late > soonest+2*time.Second {
@@ -162,7 +163,7 @@ func TestJWKSDown(t *testing.T) {
 	connected := nodetest.Dial(t, n.Addr(), "/ws/private", tokentest.Bearer(signed(first, "RS256", "1")))
 	connected.Expect("ann")
 	began := time.Now()
-	nodetest.Eventually(t, "that a fetch may be asked for", soonest+5*time.Second,
+	testkit.Within(t, "that a fetch may be asked for", soonest+5*time.Second,
 		func() bool { return time.Since(began) > soonest })
 
 	release := j.Hang()
@@ -189,7 +190,7 @@ func TestJWKSDown(t *testing.T) {
 	})
 	known("an empty key set")
 	j.Set(second.JWK("ES256", "2", nil))
-	nodetest.Eventually(t, "the new key counts", 30*time.Second,
+	testkit.Within(t, "the new key counts", 30*time.Second,
 		func() bool { status, _, _ := asked(t, n, unknown); return status == 101 })
 	connected.Send("still here?")
 	connected.Expect("ann") // its key is gone, it stays
@@ -215,7 +216,7 @@ func TestJWKSDownAtStart(t *testing.T) {
 		t.Errorf("before: %d %s after %v", status, body, took)
 	}
 	j.Up()
-	nodetest.Eventually(t, "the key counts", 15*time.Second,
+	testkit.Within(t, "the key counts", 15*time.Second,
 		func() bool { status, _, _ := asked(t, n, token); return status == 101 })
 	if lines := fmt.Sprint(n.Log.Lines()); strings.Contains(lines, token) {
 		t.Error("the log holds the token")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -109,7 +110,7 @@ func TestMessageLimits(t *testing.T) {
 				}
 				break
 			}
-			nodetest.Eventually(t, series+" is one more", nodetest.Timeout,
+			testkit.Within(t, series+" is one more", nodetest.Timeout,
 				func() bool { return nodetest.Metric(t, tt.node, series) == before+1 })
 		})
 	}
@@ -191,7 +192,7 @@ func TestConnectionLimits(t *testing.T) {
 				}
 				open[0].Leave(1000, "") // now there is room
 				open = open[1:]
-				nodetest.Eventually(t, "one more is taken", nodetest.Timeout, func() bool {
+				testkit.Within(t, "one more is taken", nodetest.Timeout, func() bool {
 					c, _, err := dial("/ws/do", tt.header)
 					if err == nil {
 						open = append(open, c)
@@ -203,7 +204,7 @@ func TestConnectionLimits(t *testing.T) {
 				c.Call("json.encode", 1)
 				c.Drop()
 			}
-			nodetest.Eventually(t, "all have gone", nodetest.Timeout,
+			testkit.Within(t, "all have gone", nodetest.Timeout,
 				func() bool { return nodetest.Metric(t, tt.node, "rollcall_connections") == 0 })
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -74,7 +75,7 @@ func TestMemoryCeiling(t *testing.T) {
 	for _, c := range all {
 		c.Drop()
 	}
-	nodetest.Eventually(t, "new connections are taken", nodetest.Timeout, func() bool {
+	testkit.Within(t, "new connections are taken", nodetest.Timeout, func() bool {
 		_, _, err := nodetest.TryDial(t, n.Addr(), "/ws/do")
 		time.Sleep(50 * time.Millisecond)
 		return err == nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -28,7 +29,7 @@ func TestKilledNode(t *testing.T) {
 	// SPEC 1.3, ws_send: "false when no live node can hold that connection, else true".
 	for _, tt := range []struct{ function, id, want string }{{"ws_send", dead, "false"}, {"ws_close", dead, "false"},
 		{"ws_send", alive, "true"}} {
-		nodetest.Eventually(t, tt.function+" says "+tt.want, gone,
+		testkit.Within(t, tt.function+" says "+tt.want, gone,
 			func() bool { return c.plain[1].Call1(tt.function, tt.id, "x") == tt.want })
 	}
 	c.fence(c.watchers(1, 2), 1)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -91,7 +92,7 @@ func TestShardFailsOver(t *testing.T) {
 					fault(t, master, redis.Nodes()[i+3])
 				}
 			}
-			nodetest.Eventually(t, "another master", 15*time.Second, func() bool {
+			testkit.Within(t, "another master", 15*time.Second, func() bool {
 				now := redis.Owner(slotsInUse(c)[0])
 				return now != nil && now != master
 			})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -30,7 +31,7 @@ func (c *cast) recovers(within time.Duration) {
 	c.t.Helper()
 	c.expectLists(within, 7, []int{0, 1, 2}, everybody...)
 	for i, n := range c.nodes {
-		nodetest.Eventually(c.t, fmt.Sprintf("readiness of node %d", i), within,
+		testkit.Within(c.t, fmt.Sprintf("readiness of node %d", i), within,
 			func() bool { return nodetest.Status(n.Addr(), "/readyz") == http.StatusOK })
 	}
 	c.fence(c.watchers(), 2)
@@ -71,7 +72,7 @@ func TestWipedRedis(t *testing.T) {
 	postScript(t, c.nodes[0], "w/kept", `solidb.ws.send("kept")`)
 	path := "/api/custom/w/kept"
 	for _, n := range c.nodes {
-		nodetest.Eventually(t, "the script", time.Second,
+		testkit.Within(t, "the script", time.Second,
 			func() bool { return nodetest.Status(n.Addr(), path) == http.StatusUpgradeRequired })
 	}
 	redis.FlushAll()
@@ -220,7 +221,7 @@ func TestRedisAway(t *testing.T) {
 			if status := nodetest.Status(c.nodes[0].Addr(), "/healthz"); status != http.StatusOK {
 				t.Errorf("/healthz answers %d", status)
 			}
-			nodetest.Eventually(t, "nodes are not ready", gone,
+			testkit.Within(t, "nodes are not ready", gone,
 				func() bool { return nodetest.Status(c.nodes[0].Addr(), "/readyz") == http.StatusServiceUnavailable })
 			fault.back(redis)
 			want := []string{"both01", "late", "on0", "script", "two0"}
@@ -229,7 +230,7 @@ func TestRedisAway(t *testing.T) {
 			}
 			c.expectLists(gone, 7, []int{0, 1, 2}, want...)
 			for _, n := range c.nodes {
-				nodetest.Eventually(t, "the new state in its list", gone, func() bool {
+				testkit.Within(t, "the new state in its list", gone, func() bool {
 					return strings.Contains(nodetest.JSON(callHTTP(t, n.Addr(), "ws_get_presence", c.channel, "on0").Results),
 						`"state":"away"`)
 				})
@@ -238,7 +239,7 @@ func TestRedisAway(t *testing.T) {
 			c.expectTold("join late, join script, leave on1, leave on2, update on0")
 			event.AwaitUsers(c.channel, want...)
 			event.CheckPresence()
-			nodetest.Eventually(t, "what was subscribed meanwhile gets broadcasts", gone, func() bool {
+			testkit.Within(t, "what was subscribed meanwhile gets broadcasts", gone, func() bool {
 				c.script[2].Call("solidb.ws.channel.broadcast", "another room", "heard")
 				return strings.Contains(strings.Join(script.Pending(), ""), "heard")
 			})
@@ -257,7 +258,7 @@ func TestSentinelFailover(t *testing.T) {
 	c := assembleOn(t, redis)
 	old := redis.Master()
 	old.Kill()
-	nodetest.Eventually(t, "another master", 20*time.Second, func() bool { return redis.Master() != old })
+	testkit.Within(t, "another master", 20*time.Second, func() bool { return redis.Master() != old })
 	c.recovers(gone + 5*time.Second) // until Sentinel has told
 }
 

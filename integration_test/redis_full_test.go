@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -62,7 +63,7 @@ func TestFullRedis(t *testing.T) {
 	if err := redis.Client().ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Eventually(t, "a new lease", gone,
+	testkit.Within(t, "a new lease", gone,
 		func() bool { return nodetest.Metric(t, c.nodes[0], `rollcall_incarnations_total`) > 1 })
 	time.Sleep(lease + grace + 2*heartbeat) // until what the old one left is reaped
 	c.expectLists(gone, 5, []int{0, 1}, "both01", "on0", "two0")

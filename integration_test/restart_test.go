@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -165,7 +166,7 @@ func TestExitTime(t *testing.T) {
 		},
 		"a script does not end": func(t *testing.T, n *nodetest.Node, _ *redistest.Redis) {
 			postScript(t, n, "d/deaf", `solidb.ws.send("ready") while true do pcall(solidb.ws.recv_any) end`)
-			nodetest.Eventually(t, "the script", time.Second,
+			testkit.Within(t, "the script", time.Second,
 				func() bool { return nodetest.Status(n.Addr(), "/api/custom/d/deaf") == http.StatusUpgradeRequired })
 			nodetest.Dial(t, n.Addr(), "/api/custom/d/deaf").Expect("ready")
 		},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -29,7 +30,7 @@ func startTLS(t *testing.T, c *nodetest.Certificate, flags ...string) tlsNode {
 	n.put(t, c)
 	flags = append(with("--tls-cert", filepath.Join(n.dir, "crt"), "--tls-key", filepath.Join(n.dir, "key")), flags...)
 	n.Node = nodetest.Launch(t, nodetest.Options{Redis: redistest.Standalone(t).URL(), App: app, Flags: flags})
-	nodetest.Eventually(t, "readiness", nodetest.Timeout, func() bool {
+	testkit.Within(t, "readiness", nodetest.Timeout, func() bool {
 		code, _, _ := nodetest.Command(t, nil, "health", "--listen", n.Addr())
 		return code == 0
 	})
@@ -69,7 +70,7 @@ func TestTLS(t *testing.T) {
 	first.Act(`{"join":"room","track":{"channel":"room","user_id":"first"}}`)
 	n.put(t, renewed)
 	var second *nodetest.Client
-	nodetest.Eventually(t, "the new certificate", nodetest.Timeout, func() bool {
+	testkit.Within(t, "the new certificate", nodetest.Timeout, func() bool {
 		c, _, err := nodetest.TryDialTLS(t, renewed.Pool, n.Addr(), "/ws/do")
 		second = c
 		return err == nil
@@ -85,7 +86,7 @@ func TestTLS(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(n.dir, "key"), third.Key, 0o600); err != nil { // another's key
 		t.Fatal(err)
 	}
-	nodetest.Eventually(t, "the error in the log", nodetest.Timeout, func() bool {
+	testkit.Within(t, "the error in the log", nodetest.Timeout, func() bool {
 		n.dial(t, renewed, "/ws/do").Drop()
 		return strings.Contains(n.Log.Text(), "the certificate stays as it was")
 	})

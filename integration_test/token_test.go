@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/tokentest"
 )
@@ -310,7 +311,7 @@ func TestManyExpireAtOnce(t *testing.T) {
 		t.Fatalf("%d clients could not connect in a minute", many)
 	}
 	watch.Forget()
-	nodetest.Eventually(t, "their time is over", time.Until(exp)+time.Second, func() bool { return time.Now().After(exp) })
+	testkit.Within(t, "their time is over", time.Until(exp)+time.Second, func() bool { return time.Now().After(exp) })
 	for _, c := range clients {
 		c.ExpectClosed(4401, "the token has expired")
 	}

@@ -11,9 +11,15 @@ const timeout = 15 * time.Second
 // Eventually waits for a condition that another goroutine or process brings about.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(timeout); !holds(); time.Sleep(5 * time.Millisecond) {
+	Within(t, what, timeout, holds)
+}
+
+// Within is Eventually for what may take a longer time, or must take a shorter one.
+func Within(t testing.TB, what string, limit time.Duration, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("waited in vain for %v: %s", limit, what)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"rollcall/auth"
 	"rollcall/cluster"
 	"rollcall/overload"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -94,7 +95,7 @@ func TestManyAtTheLimit(t *testing.T) {
 			})
 		}
 		all.Wait()
-		nodetest.Eventually(t, "those whose connect handler raised have made room", nodetest.Timeout, func() bool {
+		testkit.Within(t, "those whose connect handler raised have made room", nodetest.Timeout, func() bool {
 			if len(open) < limit {
 				if c, _, err := nodetest.TryDial(t, addr, "/ws/do"); err == nil {
 					open = append(open, c)
@@ -118,7 +119,7 @@ func TestManyAtTheLimit(t *testing.T) {
 				c.Send(`{"bad":"recurse"}`)
 			}
 		}
-		nodetest.Eventually(t, "all have gone", nodetest.Timeout, func() bool { return connections(n) == 0 })
+		testkit.Within(t, "all have gone", nodetest.Timeout, func() bool { return connections(n) == 0 })
 		for range clients {
 			all.Go(func() {
 				status, _, _ := nodetest.Request(context.Background(), "GET", addr, "/ws/do", "", "Upgrade: websocket",
@@ -183,7 +184,7 @@ func TestRateAndUsersOfNode(t *testing.T) {
 		nodetest.Dial(t, addr, "/ws/do")
 	}
 	first.Drop()
-	nodetest.Eventually(t, "the user's place is free", nodetest.Timeout, func() bool {
+	testkit.Within(t, "the user's place is free", nodetest.Timeout, func() bool {
 		_, _, err := nodetest.TryDial(t, addr, "/ws/do?token="+token)
 		return err == nil
 	})

@@ -18,6 +18,7 @@ import (
 	"rollcall/auth"
 	"rollcall/cluster"
 	"rollcall/overload"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -116,7 +117,7 @@ func TestAcceptErrors(t *testing.T) {
 					t.Fatal("a socket is not served")
 				}
 			}
-			nodetest.Eventually(t, "all turns are over", nodetest.Timeout, func() bool {
+			testkit.Within(t, "all turns are over", nodetest.Timeout, func() bool {
 				ln.mu.Lock()
 				defer ln.mu.Unlock()
 				return len(ln.turns) == 0
@@ -179,7 +180,7 @@ func TestSilentSockets(t *testing.T) {
 			for range tt.open {
 				silent = append(silent, dialRaw(t, addr))
 			}
-			nodetest.Eventually(t, "they are counted", nodetest.Timeout, func() bool { return waiting(n) == tt.open })
+			testkit.Within(t, "they are counted", nodetest.Timeout, func() bool { return waiting(n) == tt.open })
 			if tt.status != 0 {
 				for range 3 {
 					dialRaw(t, addr).told(t, tt.status, tt.reason)
@@ -188,14 +189,14 @@ func TestSilentSockets(t *testing.T) {
 			for _, c := range silent {
 				c.expectEnd("a silent socket", 0, cfg.timeouts.header+busy)
 			}
-			nodetest.Eventually(t, "there is room", nodetest.Timeout, func() bool { return waiting(n) == 0 })
+			testkit.Within(t, "there is room", nodetest.Timeout, func() bool { return waiting(n) == 0 })
 			c := nodetest.Dial(t, addr, "/ws/do")
 			c.Act(`{}`)
 			if got := waiting(n); got != 0 {
 				t.Errorf("the connection counts as %d sockets besides", got)
 			}
 			c.Drop()
-			nodetest.Eventually(t, "it has gone", nodetest.Timeout, func() bool { return connections(n) == 0 })
+			testkit.Within(t, "it has gone", nodetest.Timeout, func() bool { return connections(n) == 0 })
 		})
 	}
 }
@@ -225,7 +226,7 @@ func TestRefusedSockets(t *testing.T) {
 			for range 17 {
 				dialRaw(t, addr)
 			}
-			nodetest.Eventually(t, "they are counted", nodetest.Timeout, func() bool { return waiting(n) == 17 })
+			testkit.Within(t, "they are counted", nodetest.Timeout, func() bool { return waiting(n) == 17 })
 			got, err := io.ReadAll(dialRaw(t, addr)) // without a word
 			if name == "plain" && !strings.HasPrefix(string(got), "HTTP/1.1 503 ") || name == "tls" && len(got) > 0 {
 				t.Errorf("%q, %v", got, err)
@@ -261,7 +262,7 @@ func TestOutOfFiles(t *testing.T) {
 			for _, c := range sockets {
 				_ = c.Close()
 			}
-			nodetest.Eventually(t, "others come in again", nodetest.Timeout, func() bool {
+			testkit.Within(t, "others come in again", nodetest.Timeout, func() bool {
 				c, _, err := nodetest.TryDial(t, n.Addr(), "/ws/do")
 				if err == nil {
 					c.Drop()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -69,7 +70,7 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 			_, err := start(ctx, cfg, cluster.NewProcess(), slog.New(slog.DiscardHandler))
 			ended <- err
 		}()
-		nodetest.Eventually(t, "health", nodetest.Timeout,
+		testkit.Within(t, "health", nodetest.Timeout,
 			func() bool { return nodetest.Status(health, "/healthz") == http.StatusOK })
 		if status := nodetest.Status(health, "/readyz"); status != http.StatusServiceUnavailable {
 			t.Errorf("apart %v: /readyz: %d", apart, status)
@@ -81,7 +82,7 @@ func TestHealthOfItsOwnWhileWaitingForRedis(t *testing.T) {
 		}
 		if apart {
 			for _, path := range []string{"/healthz", "/readyz", "/metrics", "/"} {
-				nodetest.Eventually(t, "--listen", nodetest.Timeout, func() bool { return nodetest.Status(listen, path) != 0 })
+				testkit.Within(t, "--listen", nodetest.Timeout, func() bool { return nodetest.Status(listen, path) != 0 })
 				if status := nodetest.Status(listen, path); status != http.StatusServiceUnavailable {
 					t.Errorf("--listen: %s: %d", path, status)
 				}

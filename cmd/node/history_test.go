@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -120,7 +121,7 @@ func (f *follower) visit(addr string, until int) {
 // publishNumber broadcasts a number, again until Redis has it; its key makes it one.
 func publishNumber(t *testing.T, addr string, n int) {
 	t.Helper()
-	nodetest.Eventually(t, fmt.Sprint(n, " is published"), nodetest.Timeout, func() bool {
+	testkit.Within(t, fmt.Sprint(n, " is published"), nodetest.Timeout, func() bool {
 		status, _, _ := nodetest.Request(context.Background(), http.MethodPost, addr, "/_api/channels/room/broadcast",
 			fmt.Sprintf(`{"message":%d}`, n), "X-API-Key: key", fmt.Sprint("Idempotency-Key: ", n))
 		return status == http.StatusOK

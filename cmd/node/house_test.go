@@ -21,8 +21,8 @@ var floors = map[string]int{
 
 // Outside of the house: what its rooms may not import. Their tests may import testkit.
 const (
-	testkit = "rollcall/testkit"
-	e2e     = "rollcall/integration_test"
+	testFolder = "rollcall/testkit"
+	e2e        = "rollcall/integration_test"
 )
 
 // floorOf gives a package's floor; a package below a room stands on its room's floor.
@@ -42,8 +42,8 @@ func misplaced(pkg, imported string, inTest bool) string {
 	if within(pkg, e2e) { // may use all
 		return ""
 	}
-	if within(pkg, testkit) {
-		if within(imported, testkit) {
+	if within(pkg, testFolder) {
+		if within(imported, testFolder) {
 			return ""
 		}
 		return pkg + " must not import " + imported + ": testkit knows the house from outside alone"
@@ -52,7 +52,7 @@ func misplaced(pkg, imported string, inTest bool) string {
 	if !ok {
 		return pkg + " has no place in the house: give it a floor"
 	}
-	if inTest && within(imported, testkit) {
+	if inTest && within(imported, testFolder) {
 		return ""
 	}
 	to, ok := floorOf(imported)

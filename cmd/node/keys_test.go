@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 	"rollcall/testkit/stories"
@@ -92,7 +93,7 @@ func TestAPIKeyScopes(t *testing.T) {
 	reloaded := func(key string, want int) {
 		t.Helper()
 		for node := range nodes {
-			nodetest.Eventually(t, fmt.Sprint(key, " gives ", want), 6*time.Second, func() bool {
+			testkit.Within(t, fmt.Sprint(key, " gives ", want), 6*time.Second, func() bool {
 				status, _ := call(node, "GET", "/_api/nodes", "", key)
 				return status == want
 			})
@@ -104,7 +105,7 @@ func TestAPIKeyScopes(t *testing.T) {
 	for _, bad := range []string{"board fly yet-another-key\n", "", "# no key\n", "a b\n"} {
 		write(bad)
 		for _, n := range nodes {
-			nodetest.Eventually(t, fmt.Sprintf("the log tells of %q", bad), 6*time.Second, func() bool {
+			testkit.Within(t, fmt.Sprintf("the log tells of %q", bad), 6*time.Second, func() bool {
 				return slices.ContainsFunc(n.log.Lines(), func(l nodetest.Line) bool {
 					return l.Is("API keys stay as they were") &&
 						strings.Contains(l.Text("error"),

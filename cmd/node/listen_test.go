@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -203,7 +204,7 @@ func TestSlowHeaders(t *testing.T) {
 	}
 	t.Cleanup(n.close)
 	addr := n.ln.Addr().String()
-	nodetest.Eventually(t, "readiness", nodetest.Timeout, func() bool { return n.ready() == nil })
+	testkit.Within(t, "readiness", nodetest.Timeout, func() bool { return n.ready() == nil })
 	began := time.Now()
 	var slow []*rawClient
 	for range 300 {

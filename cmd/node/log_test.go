@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -66,7 +67,7 @@ end`)
 	defer n.close()
 	await := func(block string) {
 		t.Helper()
-		nodetest.Eventually(t, "that it is logged", nodetest.Timeout,
+		testkit.Within(t, "that it is logged", nodetest.Timeout,
 			func() bool { return strings.Contains(log.Text(), block) })
 	}
 	await(`msg="the app has a mistake" node=p

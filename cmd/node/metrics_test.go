@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -70,7 +71,7 @@ func (o observed) moves(what string, do func(o observed), series ...string) {
 // is waits until a series has a value.
 func (o observed) is(series string, want float64) {
 	o.t.Helper()
-	nodetest.Eventually(o.t, fmt.Sprintf("%s %v", series, want), nodetest.Timeout, func() bool {
+	testkit.Within(o.t, fmt.Sprintf("%s %v", series, want), nodetest.Timeout, func() bool {
 		v, ok := scrape(o.t, o.health)[series]
 		return ok && v == want
 	})
@@ -174,7 +175,7 @@ func TestMetricsOfConnections(t *testing.T) {
 	observed{patient, t}.moves("too slow", func(o observed) {
 		t := o.t
 		deaf(t, o.addr, `/ws/do?first={"join":"slow"}`)
-		nodetest.Eventually(t, "that the slow one is closed", nodetest.Timeout, func() bool {
+		testkit.Within(t, "that the slow one is closed", nodetest.Timeout, func() bool {
 			for range 20 {
 				if s, _, _ := nodetest.Request(t.Context(), "POST", o.addr, "/_api/channels/slow/broadcast",
 					`{"message":"`+strings.Repeat("x", 50_000)+`"}`); s/100 != 2 {

@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 	"rollcall/testkit/stories"
@@ -84,7 +85,7 @@ func startHere(t *testing.T, args ...string) *inProcess {
 		n.health = n.log.Await(t, "the address of health",
 			func(l nodetest.Line) bool { return l.Is("health is served apart") }).Text("address")
 	}
-	nodetest.Eventually(t, "readiness", nodetest.Timeout,
+	testkit.Within(t, "readiness", nodetest.Timeout,
 		func() bool { return nodetest.Status(n.health, "/readyz") == http.StatusOK })
 	return n
 }

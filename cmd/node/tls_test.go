@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rollcall/cluster"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -128,7 +129,7 @@ func startTLS(t *testing.T, c *nodetest.Certificate, args ...string) (n *node, d
 		t.Fatal(err)
 	}
 	t.Cleanup(n.close)
-	nodetest.Eventually(t, "readiness", nodetest.Timeout, func() bool { return n.ready() == nil })
+	testkit.Within(t, "readiness", nodetest.Timeout, func() bool { return n.ready() == nil })
 	return n, dir
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -118,7 +119,7 @@ func TestNodeKilled(t *testing.T) {
 	ada.await("nothing waiting", `document.querySelectorAll("#messages [data-pending]").length === 0`)
 
 	// The dead node's entry goes with its lease.
-	nodetest.Eventually(t, "one device of Ada", timeout, func() bool { return devices(t, s.nodes[1].Addr(), "ada") == 1 })
+	testkit.Within(t, "one device of Ada", timeout, func() bool { return devices(t, s.nodes[1].Addr(), "ada") == 1 })
 	for _, p := range []*page{ada, bob} {
 		p.await("both people", people("ada", "bob"))
 		p.await("one device of Ada", person("ada", "devices", "1"))

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	cdppage "github.com/chromedp/cdproto/page"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -31,7 +32,7 @@ func everywhere(t *testing.T, scenario func(t *testing.T, c *cluster, p *peer)) 
 func watch(t *testing.T, n *nodetest.Node) *nodetest.Client {
 	t.Helper()
 	b := nodetest.Dial(t, n.Addr(), "/ws/room/lobby?user=bob")
-	nodetest.Eventually(t, "a presence_state for Bob", nodetest.Timeout, func() bool {
+	testkit.Within(t, "a presence_state for Bob", nodetest.Timeout, func() bool {
 		return strings.Contains(strings.Join(b.Pending(), ""), "presence_state")
 	})
 	return b
@@ -73,7 +74,7 @@ func TestClientNodeKilled(t *testing.T) {
 		p.do(`(globalThis.outcome = [], ["one", "two", "three"].forEach((m) => c.send(m).then(() => outcome.push(m))), true)`)
 		p.await("another node", fmt.Sprintf(`c.status === "open" && node !== %d`, dead), long)
 		p.await("what was written meanwhile, in order and once", `got.join() === "one,two,three" && outcome.length === 3`, long)
-		nodetest.Eventually(t, "one device of Ada", long, func() bool { return devices(t, other.Addr(), "ada") == 1 })
+		testkit.Within(t, "one device of Ada", long, func() bool { return devices(t, other.Addr(), "ada") == 1 })
 		p.await("both people", `room.count === 2 && c.status === "open"`, long)
 		if told(bob, "leaves", "ada") {
 			t.Errorf("Bob was told that Ada has left: %q", bob.Pending())
@@ -220,7 +221,7 @@ func TestClientResumes(t *testing.T) {
 			p.await("that it is lost", `c.status !== "open"`, long)
 			bob.Send(messages...)
 			last := messages[len(messages)-1]
-			nodetest.Eventually(t, "Bob hears himself", long, func() bool {
+			testkit.Within(t, "Bob hears himself", long, func() bool {
 				return strings.Contains(strings.Join(bob.Pending(), ""), `"text":"`+last+`"`)
 			})
 			front.Resume()
@@ -263,10 +264,10 @@ func TestClientTabFrozen(t *testing.T) {
 	state(cdppage.SetWebLifecycleStateStateFrozen)
 	eve := nodetest.Dial(t, c.nodes[1].Addr(), "/ws/room/lobby?user=eve")
 	eve.Send("hello")
-	nodetest.Eventually(t, "Eve at Bob's", long, func() bool { return told(bob, "joins", "eve") })
+	testkit.Within(t, "Eve at Bob's", long, func() bool { return told(bob, "joins", "eve") })
 	bob.Leave(1000, "")
 	began := time.Now()
-	nodetest.Eventually(t, "more than two pings", long, func() bool { return time.Since(began) > 4*time.Second })
+	testkit.Within(t, "more than two pings", long, func() bool { return time.Since(began) > 4*time.Second })
 	if told := get[[]string](p, "told"); len(told) > 0 {
 		t.Errorf("while it was frozen the tab was told %q", told)
 	}

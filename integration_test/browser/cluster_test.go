@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"testing"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 	"rollcall/testkit/tokentest"
@@ -86,7 +87,7 @@ func (c *cluster) balance(t *testing.T, bin string) {
 		}
 	})
 	seen := map[string]bool{}
-	nodetest.Eventually(t, "an answer of each node through HAProxy", nodetest.Timeout, func() bool {
+	testkit.Within(t, "an answer of each node through HAProxy", nodetest.Timeout, func() bool {
 		status, _, head := nodetest.Request(t.Context(), http.MethodGet, c.addr, "/", "")
 		if status == http.StatusOK {
 			seen[head.Get("X-Served-By")] = true

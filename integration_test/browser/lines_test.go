@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -17,7 +18,7 @@ func guest(t *testing.T, s *stage, user string) *nodetest.Client {
 	t.Helper()
 	q := url.Values{"room": {"lobby"}, "user": {user}, "name": {user}}
 	c := nodetest.Dial(t, s.nodes[1].Addr(), "/ws/chat?"+q.Encode())
-	nodetest.Eventually(t, "the presence of "+user, timeout, func() bool { return len(c.Pending()) > 0 })
+	testkit.Within(t, "the presence of "+user, timeout, func() bool { return len(c.Pending()) > 0 })
 	return c
 }
 
@@ -69,7 +70,7 @@ func TestMissedMessages(t *testing.T) {
 			bob.Send(fmt.Sprintf(`{"type":"message","id":"m%d","text":"number %d"}`, n, n))
 		}
 		last := fmt.Sprintf("number %d", n)
-		nodetest.Eventually(t, last, timeout, func() bool {
+		testkit.Within(t, last, timeout, func() bool {
 			return slices.ContainsFunc(bob.Pending(), func(frame string) bool { return strings.Contains(frame, `"`+last+`"`) })
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/tokentest"
 )
@@ -48,7 +49,7 @@ func TestTokenClient(t *testing.T) {
 	p.await("the first frame", `got.length === 1 && got[0] === "ann"`)
 	p.await("a renewal", `sent.length === 1 && JSON.parse(sent[0]).event === "token"`)
 	began := time.Now()
-	nodetest.Eventually(t, "the first token expires", time.Minute,
+	testkit.Within(t, "the first token expires", time.Minute,
 		func() bool { return time.Since(began) > 3*time.Second })
 	p.await("the same connection, still open",
 		`opened.length === 1 && opened[0].readyState === 1 && got.length === 1 && opened[0].protocol === "rollcall"`)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/redistest"
 )
@@ -35,7 +36,7 @@ func TestMemoryOfDeadChannels(t *testing.T) {
 	c.Leave(1000, "")
 	key := fmt.Sprintf("rollcall:p:{room:%s}", room)
 	var ttl time.Duration
-	nodetest.Eventually(t, "that the channel is to be forgotten", nodetest.Timeout, func() bool {
+	testkit.Within(t, "that the channel is to be forgotten", nodetest.Timeout, func() bool {
 		ttl, err = redis.Client().PTTL(t.Context(), key).Result()
 		return err == nil && ttl > 0
 	})

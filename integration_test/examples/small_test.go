@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -94,7 +95,7 @@ func TestWhosOnline(t *testing.T) {
 	bob.Leave(1000, "")
 	next(t, ada, "leave").expect(t, `"bob"`, "user", "id")
 	ada.Leave(1000, "")
-	nodetest.Eventually(t, "an empty list", nodetest.Timeout, func() bool {
+	testkit.Within(t, "an empty list", nodetest.Timeout, func() bool {
 		return call(t, n, http.MethodGet, path, "", http.StatusOK).at("users") == "[]"
 	})
 }
@@ -107,7 +108,7 @@ func TestNotifications(t *testing.T) {
 	laptop := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=ada")
 	phone := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=ada")
 	bob := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=bob")
-	nodetest.Eventually(t, "both devices are there", nodetest.Timeout, func() bool {
+	testkit.Within(t, "both devices are there", nodetest.Timeout, func() bool {
 		return call(t, n, http.MethodPost, "/notify/ada", `{"title":"are you there?"}`,
 			http.StatusAccepted).at("devices") == "2"
 	})
@@ -131,7 +132,7 @@ func TestNotifications(t *testing.T) {
 	}
 	eve.Leave(1000, "")
 	again := nodetest.Dial(t, n.Addr(), "/ws/notifications?user=eve")
-	nodetest.Eventually(t, "the device is there", nodetest.Timeout, func() bool {
+	testkit.Within(t, "the device is there", nodetest.Timeout, func() bool {
 		return call(t, n, http.MethodPost, "/notify/eve", `{"title":"Three"}`, http.StatusAccepted).at("devices") == "1"
 	})
 	next(t, again, "notification").expect(t, `"Three"`, "title")

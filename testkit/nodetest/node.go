@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // Options of a node.
@@ -125,7 +127,7 @@ func (n *Node) Pid() int { return n.cmd.Process.Pid }
 // AwaitReady waits until /readyz answers 200.
 func (n *Node) AwaitReady() {
 	n.t.Helper()
-	Eventually(n.t, "readiness of "+n.Addr(), Timeout,
+	testkit.Within(n.t, "readiness of "+n.Addr(), Timeout,
 		func() bool { return Status(n.Addr(), "/readyz") == http.StatusOK })
 }
 
@@ -194,16 +196,6 @@ func Command(t testing.TB, env []string, args ...string) (code int, stdout, stde
 		t.Fatalf("run node %s: %v", strings.Join(args, " "), err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
-}
-
-// Eventually polls until ok holds.
-func Eventually(t testing.TB, what string, within time.Duration, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(within); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-	}
 }
 
 // Status is the status of a GET; 0 when there is no answer.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -72,7 +73,7 @@ func (s *story) connectionIDs(path string, limit int) (ids []string) {
 // apart.
 func (s *story) alone() {
 	s.Helper()
-	nodetest.Eventually(s, "nobody is left of the story before", nodetest.Timeout, func() bool {
+	testkit.Within(s, "nobody is left of the story before", nodetest.Timeout, func() bool {
 		for node := range s.Addrs {
 			if connections, channels := s.totals(node); connections > 0 || channels > 0 {
 				return false
@@ -198,7 +199,7 @@ func (s *story) apiConnection() {
 			s.same("channels", s.field(answer, "channels"), "[]")
 		}
 		c.Leave(1000, "")
-		nodetest.Eventually(s, "404", nodetest.Timeout,
+		testkit.Within(s, "404", nodetest.Timeout,
 			func() bool { return first(s.api("GET", other, "/_api/connections/"+id, "")) == 404 })
 	}
 	s.unknownConnections("GET", "", "")
@@ -310,7 +311,7 @@ func (s *story) apiNodes() {
 		StartedAt                  time.Time `json:"started_at"`
 	}
 	for asked := range s.Addrs {
-		nodetest.Eventually(s, "the load of each node", nodetest.Timeout, func() bool {
+		testkit.Within(s, "the load of each node", nodetest.Timeout, func() bool {
 			var list struct{ Nodes []node }
 			s.decode(s.get200(asked, "/_api/nodes"), &list)
 			good := 0

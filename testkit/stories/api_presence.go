@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -43,7 +44,7 @@ func (s *story) apiPresence() {
 	want = append(want, "script")
 	slices.Sort(want)
 	for node := range s.Addrs { // the third one has nobody in it, and asks Redis
-		nodetest.Eventually(s, "all are there", nodetest.Timeout, func() bool {
+		testkit.Within(s, "all are there", nodetest.Timeout, func() bool {
 			return s.get200(node, path+"/count") == fmt.Sprintf(`{"count":%d}`, len(want))
 		})
 	}
@@ -75,7 +76,7 @@ func (s *story) apiPresenceCount() {
 		s.present(i%2, channel, fmt.Sprint("u", i/2), "")
 	}
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "users are counted once", nodetest.Timeout,
+		testkit.Within(s, "users are counted once", nodetest.Timeout,
 			func() bool { return s.get200(node, path) == `{"count":3}` })
 	}
 }
@@ -98,7 +99,7 @@ func (s *story) apiPresenceUser() {
 		}
 		c.Leave(1000, "")
 		for node := range s.Addrs {
-			nodetest.Eventually(s, "404", nodetest.Timeout,
+			testkit.Within(s, "404", nodetest.Timeout,
 				func() bool { return first(s.api("GET", node, path+url.PathEscape(name), "")) == 404 })
 			s.refused(404, "path.user_id")(s.api("GET", node, path+url.PathEscape(name), ""))
 		}
@@ -119,7 +120,7 @@ func (s *story) apiPresenceChurn() {
 		s.present((i+1)%2, channel, stay[i], "") // the second device stays
 	}
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "all are there", nodetest.Timeout,
+		testkit.Within(s, "all are there", nodetest.Timeout,
 			func() bool { return s.get200(node, path+"/count") == `{"count":12}` })
 	}
 	stop := make(chan struct{})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -96,7 +97,7 @@ func (s *story) joinLeave() {
 		s.Helper()
 		// Broadcasts of one channel are in order, those of two need not be: each is waited for.
 		for _, w := range want {
-			nodetest.Eventually(s, w, nodetest.Timeout,
+			testkit.Within(s, w, nodetest.Timeout,
 				func() bool { return strings.Contains(strings.Join(c.Pending(), "|"), w) })
 		}
 		got := map[string]bool{}

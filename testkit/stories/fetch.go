@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -70,7 +71,7 @@ func (s *story) fetch() {
 			waiting = append(waiting, asking{c, id})
 		}
 	}
-	nodetest.Eventually(s, "all wait for the back end", nodetest.Timeout, func() bool { return hang.Load() == 90 })
+	testkit.Within(s, "all wait for the back end", nodetest.Timeout, func() bool { return hang.Load() == 90 })
 	for _, c := range all { // others of the same file, and of another
 		s.same("a neighbour", c.Call1("json_encode", []any{1}), `"[1]"`)
 	}

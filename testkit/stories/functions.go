@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/roster"
 )
@@ -62,7 +63,7 @@ func (s *story) wsSend() {
 	gone := s.events(0)
 	id := s.id(gone)
 	gone.Leave(1000, "")
-	nodetest.Eventually(s, "false for a connection of the own node that has gone", nodetest.Timeout, func() bool {
+	testkit.Within(s, "false for a connection of the own node that has gone", nodetest.Timeout, func() bool {
 		return s.events(0).Call1("ws_send", id, "x") == "false"
 	})
 }
@@ -106,14 +107,14 @@ func (s *story) wsCount() {
 		s.decode(c.Call1("ws_clients"), &ids)
 		return n == before && n == len(ids)
 	}
-	nodetest.Eventually(s, "a count that stands", nodetest.Timeout, settled)
+	testkit.Within(s, "a count that stands", nodetest.Timeout, settled)
 	for i := range 6 {
 		s.events(i % 3)
 	}
 	for node := range s.Addrs {
 		o := s.events(node)
 		before++
-		nodetest.Eventually(s, "six more connections", 2*time.Second, func() bool { // "as of each node's last heartbeat"
+		testkit.Within(s, "six more connections", 2*time.Second, func() bool { // "as of each node's last heartbeat"
 			return o.Call1("ws_count") == fmt.Sprint(before+6)
 		})
 	}
@@ -270,11 +271,11 @@ func (s *story) store() {
 		s.same("incr", c.Call1("store.incr", key), "6")
 		s.same("incr by", other.Call1("store.incr", key, -4), "2")
 		s.same("expire", c.Call1("store.expire", key, 60), "true")
-		nodetest.Eventually(s, "it expires", nodetest.Timeout,
+		testkit.Within(s, "it expires", nodetest.Timeout,
 			func() bool { return other.Call1("store.get", key) == "null" })
 		s.same("expire of nothing", c.Call1("store.expire", key, 60), "false")
 		s.same("set with ttl", c.Call1("store.set", key, "x", map[string]any{"ttl": 50}), "true")
-		nodetest.Eventually(s, "it expires", nodetest.Timeout,
+		testkit.Within(s, "it expires", nodetest.Timeout,
 			func() bool { return other.Call1("store.get", key) == "null" })
 		s.same("hset", c.Call1("store.hset", key, "f", map[string]any{"n": 1}), "true")
 		s.same("hset", c.Call1("store.hset", key, "g", []any{}), "true")
@@ -424,7 +425,7 @@ func (s *story) inHTTP() {
 		s.contains(call("ws_get_presence", ch, "u"), `"user_id":"u"`)
 		s.contains(call("ws_clients_in", ch), id)
 		s.contains(call("ws_clients"), id)
-		nodetest.Eventually(s, "ws_count", nodetest.Timeout, func() bool {
+		testkit.Within(s, "ws_count", nodetest.Timeout, func() bool {
 			var n int
 			s.decode(call("ws_count"), &n)
 			return n >= 3

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -140,7 +141,7 @@ func (s *story) trackFields() {
 	}
 	ignored(0, `track: the field "phx_ref" is ignored`)
 	c.Act(fmt.Sprintf(`{"set_presence":{"channel":%q,"state":"away","phx_ref":"mine","connection_id":"mine","online_at":1}}`, ch))
-	nodetest.Eventually(s, "the new state", nodetest.Timeout,
+	testkit.Within(s, "the new state", nodetest.Timeout,
 		func() bool { return c.Presence(ch).Users["7"][0].State == "away" })
 	ignored(0, `set_presence: the field "connection_id" is ignored`)
 	if now := c.Presence(ch).Users["7"][0]; now.PhxRef != m.PhxRef || now.ConnectionID != m.ConnectionID ||

@@ -7,6 +7,7 @@ import (
 
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -85,14 +86,14 @@ func (s *story) everywhere() {
 		began = time.Now()
 		s.put("/_api"+name, "WS", "solidb.ws.send('second')")
 		for node := range s.Addrs {
-			nodetest.Eventually(s, "the new version", time.Second-time.Since(began), func() bool {
+			testkit.Within(s, "the new version", time.Second-time.Since(began), func() bool {
 				return s.on(node, "/api"+name).Next() == "second"
 			})
 		}
 		began = time.Now()
 		s.same("DELETE", first(s.api("DELETE", 2, "/_api"+name, "")), http.StatusNoContent)
 		for node := range s.Addrs {
-			nodetest.Eventually(s, "404", time.Second-time.Since(began),
+			testkit.Within(s, "404", time.Second-time.Since(began),
 				func() bool { return first(s.get(node, "/api"+name)) == http.StatusNotFound })
 		}
 	}
@@ -107,7 +108,7 @@ func (s *story) replace() {
 	old.Expect("old 1")
 	s.put("/_"+strings.TrimPrefix(path, "/"), "WS", `while true do solidb.ws.send("new " .. solidb.ws.recv()) end`)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "the new version", time.Second, func() bool {
+		testkit.Within(s, "the new version", time.Second, func() bool {
 			c := s.on(node, path)
 			c.Send("2")
 			return c.Next() == "new 2"
@@ -127,7 +128,7 @@ func (s *story) deleteScript() {
 	s.same("DELETE again", first(s.api("DELETE", 0, api, "")), http.StatusNotFound)
 	s.same("GET", first(s.api("GET", 2, api, "")), http.StatusNotFound)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "404", time.Second, func() bool { return first(s.get(node, path)) == http.StatusNotFound })
+		testkit.Within(s, "404", time.Second, func() bool { return first(s.get(node, path)) == http.StatusNotFound })
 	}
 	running.Send("x")
 	running.Expect("still", "closed 1000")
@@ -220,11 +221,11 @@ func (s *story) overFile() {
 	const api, path = "/_api/custom/test/items/:other/live", "/api/custom/test/items/1/live"
 	s.put(api, "WS", `solidb.ws.send("posted")`)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "the posted one", time.Second, func() bool { return s.on(node, path).Next() == "posted" })
+		testkit.Within(s, "the posted one", time.Second, func() bool { return s.on(node, path).Next() == "posted" })
 	}
 	s.same("DELETE", first(s.api("DELETE", 1, api, "")), http.StatusNoContent)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "the file", time.Second, func() bool { return s.on(node, path).Next() == "live 1" })
+		testkit.Within(s, "the file", time.Second, func() bool { return s.on(node, path).Next() == "live 1" })
 	}
 }
 
@@ -233,9 +234,9 @@ func (s *story) httpScript() {
 		`return { status = 202, headers = { ["X-Id"] = request.params.id }, body = request.method }`)
 	s.put("/_api/custom/hs/rooms/:id", "POST", `return { got = request.body }`)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, "it is served", time.Second,
+		testkit.Within(s, "it is served", time.Second,
 			func() bool { return first(s.get(node, "/api/custom/hs/rooms/7")) == 202 })
-		nodetest.Eventually(s, "POST too", time.Second, func() bool {
+		testkit.Within(s, "POST too", time.Second, func() bool {
 			status, body := s.api("POST", node, "/api/custom/hs/rooms/7", `{"a":[]}`, "Content-Type: application/json")
 			return status == 200 && body == `{"got":{"a":[]}}`
 		})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -57,7 +58,7 @@ func (s *story) send() {
 	s.same("a table", s.field(first, "a")+s.field(first, "empty"), "[1,2][]")
 	c.Expect("12", "true", "false", "false", "last", "0", "closed 1000")
 	other := s.commander(2)
-	nodetest.Eventually(s, "what send after close did", nodetest.Timeout, func() bool {
+	testkit.Within(s, "what send after close did", nodetest.Timeout, func() bool {
 		return strings.Contains(other.Call1("store.get", "after close"), "the connection is closed")
 	})
 	other.Call("store.delete", "after close")
@@ -113,7 +114,7 @@ func (s *story) stored(key, want string) {
 			s.Logf("stored is %s", got)
 		}
 	}()
-	nodetest.Eventually(s, "stored "+want, nodetest.Timeout, func() bool {
+	testkit.Within(s, "stored "+want, nodetest.Timeout, func() bool {
 		got = c.Call1("store.get", key)
 		return got == want
 	})
@@ -370,7 +371,7 @@ func (s *story) scriptList() {
 			Info         struct{ N int } `json:"user_info"`
 			JoinedAt     float64         `json:"joined_at"`
 		}
-		nodetest.Eventually(s, "six connections", nodetest.Timeout, func() bool {
+		testkit.Within(s, "six connections", nodetest.Timeout, func() bool {
 			list = nil
 			s.decode(c.Call1("solidb.ws.presence.list", ch), &list)
 			return len(list) == 6
@@ -426,7 +427,7 @@ func (s *story) scriptCleanup() {
 		end(c)
 		watch.AwaitPresence(ch, "the leave", nodetest.Timeout,
 			func(p nodetest.Presence) bool { return p.Count(fmt.Sprint("leave u", i)) == 1 })
-		nodetest.Eventually(s, "no connection but the watcher's in the channel", nodetest.Timeout, func() bool {
+		testkit.Within(s, "no connection but the watcher's in the channel", nodetest.Timeout, func() bool {
 			return watch.Call1("ws_clients_in", ch) == nodetest.JSON([]string{s.id(watch)})
 		})
 	}

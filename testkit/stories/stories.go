@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/tokentest"
 )
@@ -191,7 +192,7 @@ func (s *story) servedWithin(within time.Duration, path string) {
 	s.Helper()
 	end := time.Now().Add(within)
 	for node := range s.Addrs {
-		nodetest.Eventually(s, fmt.Sprintf("node %d serves %s", node, path), max(time.Until(end), 10*time.Millisecond),
+		testkit.Within(s, fmt.Sprintf("node %d serves %s", node, path), max(time.Until(end), 10*time.Millisecond),
 			func() bool {
 				status, _ := s.get(node, path)
 				return status == http.StatusUpgradeRequired

@@ -119,5 +119,6 @@ func TestHistoryOfAChangedApp(t *testing.T) {
 	}
 	check(t, os.WriteFile(filepath.Join(n.dir, "config/routes.lua"),
 		[]byte(files["config/routes.lua"]+"\nhistory('room', {size = 5, ttl = 60})"), 0o600))
-	testkit.Eventually(t, "the new rule is there", func() bool { _, ok := n.server.App().History().For("room"); return ok })
+	testkit.Eventually(t, "the new rule is there",
+		func() bool { _, ok := n.server.App().History().For("room"); return ok })
 }

@@ -139,7 +139,8 @@ func testScriptsOnEveryNode(t *testing.T, redis *redistest.Redis) {
 	const code = "while true do local m = solidb.ws.recv() if not m then break end solidb.ws.send('%s') end"
 	a.put("x", "WS", fmt.Sprintf(code, "one"))
 	start := time.Now()
-	testkit.Eventually(t, "script on the other node", func() bool { return strings.HasPrefix(b.get("/api/custom/db/x"), "426") })
+	testkit.Eventually(t, "script on the other node",
+		func() bool { return strings.HasPrefix(b.get("/api/custom/db/x"), "426") })
 	if took := time.Since(start); took > time.Second {
 		t.Fatalf("took %v", took)
 	}

@@ -111,7 +111,9 @@ func TestUntrackedWhileOwedAState(t *testing.T) {
 		t.Errorf("while Redis was away it was sent %q", got)
 	}
 	n1.proxy.Resume()
-	testkit.Eventually(t, "the state that was owed came", func() bool { return slices.Contains(a.got(), "room: state bob[b]") })
+	testkit.Eventually(t, "the state that was owed came",
+		func() bool { return slices.Contains(a.got(), "room: state bob[b]") })
 	b.set("room", `{"state":"away"}`)
-	testkit.Eventually(t, "diffs come again", func() bool { return slices.Contains(a.got(), "room: +bob[b{state=away}]") })
+	testkit.Eventually(t, "diffs come again",
+		func() bool { return slices.Contains(a.got(), "room: +bob[b{state=away}]") })
 }

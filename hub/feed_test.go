@@ -143,7 +143,8 @@ func TestJoinWithHistoryWithoutRedis(t *testing.T) {
 	c.want("room: joined at 0-0")
 	testkit.Eventually(t, "it can be published",
 		func() bool { return n.Broadcast(t.Context(), "room", Value{Text: "x"}, "") == nil })
-	testkit.Eventually(t, "all hear it", func() bool { return len(c.got()) > 0 && len(first.got()) > 0 && len(s.got()) > 0 })
+	testkit.Eventually(t, "all hear it",
+		func() bool { return len(c.got()) > 0 && len(first.got()) > 0 && len(s.got()) > 0 })
 }
 
 // SPEC 6: who leaves after a broadcast of its own still gets that broadcast, and nothing behind it: on a feed too.

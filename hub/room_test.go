@@ -244,7 +244,8 @@ func TestExitWhileJoining(t *testing.T) {
 		wg.Go(func() { c.Exit(Closed) })
 	}
 	wg.Wait()
-	testkit.Eventually(t, "all rooms are closed", func() bool { return n.Load().Channels == 0 && n.Load().Connections == 0 })
+	testkit.Eventually(t, "all rooms are closed",
+		func() bool { return n.Load().Channels == 0 && n.Load().Connections == 0 })
 	for j := range 3 {
 		w.wantViews(fmt.Sprint("room", j), "")
 	}

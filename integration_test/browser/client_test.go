@@ -205,8 +205,8 @@ func TestClientOffline(t *testing.T) {
 	})
 }
 
-// SPEC 12: "Resume sends the positions of the 64 channels heard last", SPEC 7: what was missed comes before what is new;
-// what can't be had is told.
+// SPEC 12: "Resume sends the positions of the 64 channels heard last", SPEC 7: what was missed comes before what is
+// new; what can't be had is told.
 func TestClientResumes(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster, p *peer) {
 		front := c.front(t)

@@ -19,33 +19,56 @@ const (
 	Files         Reason = "files"
 )
 
-// UpgradeReasons and SocketReasons list why each may be refused, for metrics that want all labels from the start.
-func UpgradeReasons() []Reason {
-	return []Reason{Draining, Memory, Connections, PerAddress, PerUser, RateOfNode, RateOfAddress}
+// refusals are all reasons: what a refused client is told (SPEC 3), and whether upgrades, sockets or both are refused for
+// it. 503 says that another node may take the client, 429 that none should.
+var refusals = []struct {
+	reason          Reason
+	upgrade, socket bool
+	status          int
+	retryAfter      time.Duration
+	detail          string
+}{
+	{Draining, true, false, http.StatusServiceUnavailable, soon, "this node is going away"},
+	{Memory, true, false, http.StatusServiceUnavailable, later, "this node is short of memory"},
+	{Connections, true, true, http.StatusServiceUnavailable, later, "this node has as many connections as it may have"},
+	{Files, false, true, http.StatusServiceUnavailable, later, "this node has as many open files as it may have"},
+	{RateOfNode, true, false, http.StatusServiceUnavailable, soon,
+		"this node takes no more new connections in this second"},
+	{PerAddress, true, true, http.StatusTooManyRequests, later,
+		"there are as many connections from this address as there may be"},
+	{PerUser, true, false, http.StatusTooManyRequests, later, "this user has as many connections as there may be"},
+	{RateOfAddress, true, false, http.StatusTooManyRequests, soon, "too many new connections from this address"},
 }
 
-func SocketReasons() []Reason { return []Reason{Connections, PerAddress, Files} }
+// When a refused client may come again.
+const soon, later = time.Second, 5 * time.Second
 
-// Answer is what a refused client is told (SPEC 3). 503 says that another node may take it, 429 that none should.
+// UpgradeReasons lists why upgrades may be refused, for metrics that want all labels from the start.
+func UpgradeReasons() (reasons []Reason) {
+	for _, r := range refusals {
+		if r.upgrade {
+			reasons = append(reasons, r.reason)
+		}
+	}
+	return reasons
+}
+
+// SocketReasons lists why sockets may be refused.
+func SocketReasons() (reasons []Reason) {
+	for _, r := range refusals {
+		if r.socket {
+			reasons = append(reasons, r.reason)
+		}
+	}
+	return reasons
+}
+
+// Answer is what a refused client is told; status 0: it is not refused.
 func (r Reason) Answer() (status int, retryAfter time.Duration, detail string) {
-	const soon, later = time.Second, 5 * time.Second
-	switch r {
-	case Draining:
-		return http.StatusServiceUnavailable, soon, "this node is going away"
-	case Memory:
-		return http.StatusServiceUnavailable, later, "this node is short of memory"
-	case Connections:
-		return http.StatusServiceUnavailable, later, "this node has as many connections as it may have"
-	case Files:
-		return http.StatusServiceUnavailable, later, "this node has as many open files as it may have"
-	case RateOfNode:
-		return http.StatusServiceUnavailable, soon, "this node takes no more new connections in this second"
-	case PerAddress:
-		return http.StatusTooManyRequests, later, "there are as many connections from this address as there may be"
-	case PerUser:
-		return http.StatusTooManyRequests, later, "this user has as many connections as there may be"
-	case RateOfAddress:
-		return http.StatusTooManyRequests, soon, "too many new connections from this address"
+	for _, known := range refusals {
+		if known.reason == r {
+			return known.status, known.retryAfter, known.detail
+		}
 	}
 	return 0, 0, ""
 }

@@ -319,26 +319,6 @@ func (s *shell) start(b block) error {
 	return nil
 }
 
-// listed is the line of a listing that names its file.
-var listed = regexp.MustCompile(`^(?:--|//|#|<!--|/\*) ([\w-]+/[\w./\[\]-]+)(?: -->| \*/)?$`)
-
-// list writes a listing into its file.
-func (s *shell) list(p Page, b block) error {
-	if !p.Listings || b.lang == "text" || b.lang == "json" || strings.HasSuffix(b.lang, " example") {
-		return nil
-	}
-	first, _, _ := strings.Cut(b.text, "\n")
-	name := listed.FindStringSubmatch(first)
-	if name == nil {
-		return errors.New("the listing does not begin with the name of its file")
-	}
-	file := filepath.Join(s.dir, name[1])
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, []byte(s.addrs.Replace(b.text)), 0o644)
-}
-
 // isProblem tells that a page shows a problem document.
 func isProblem(text string) bool {
 	var doc struct {

@@ -19,8 +19,8 @@ const (
 	Files         Reason = "files"
 )
 
-// refusals are all reasons: what a refused client is told (SPEC 3), and whether upgrades, sockets or both are refused for
-// it. 503 says that another node may take the client, 429 that none should.
+// refusals are all reasons: what a refused client is told (SPEC 3), and whether upgrades, sockets or both are refused
+// for it. 503 says that another node may take the client, 429 that none should.
 var refusals = []struct {
 	reason          Reason
 	upgrade, socket bool
@@ -30,7 +30,8 @@ var refusals = []struct {
 }{
 	{Draining, true, false, http.StatusServiceUnavailable, soon, "this node is going away"},
 	{Memory, true, false, http.StatusServiceUnavailable, later, "this node is short of memory"},
-	{Connections, true, true, http.StatusServiceUnavailable, later, "this node has as many connections as it may have"},
+	{Connections, true, true, http.StatusServiceUnavailable, later,
+		"this node has as many connections as it may have"},
 	{Files, false, true, http.StatusServiceUnavailable, later, "this node has as many open files as it may have"},
 	{RateOfNode, true, false, http.StatusServiceUnavailable, soon,
 		"this node takes no more new connections in this second"},

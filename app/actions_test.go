@@ -176,7 +176,7 @@ func TestBadActions(t *testing.T) {
 		{"join too long", `{join = string.rep("c", 256)}`, "join: a channel name must be 1 to 255 bytes"},
 		{"join control character", `{join = "a\nb"}`, "without control characters"},
 		{"join no UTF-8", `{join = "a\255"}`, "join: a channel name must be"},
-		{"join keyed", `{join = {room = "a"}}`, `join: must be a channel, or a table with channel and since, not a table`},
+		{"join keyed", `{join = {room = "a"}}`, `join: must be a channel, an array of such, or a table with channel and since, not a table`},
 		{"join since a number", `{join = {channel = "a", since = 1}}`, "join: a position must be a string, not the number 1"},
 		{"join since of no channel", `{join = {since = "1-1"}}`, "join: the channel must be a string, not nil"},
 		{"leave keyed", `{leave = {channel = "a"}}`, `leave: must be an array, but it has the key "channel"`},

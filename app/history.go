@@ -100,7 +100,7 @@ func (r *actionReader) readJoin(v lua.LValue) (err error) {
 	a := hub.Action{Kind: hub.ActionJoin}
 	if t, ok := v.(*lua.LTable); ok {
 		if !hasOnly(t, "channel", "since") {
-			return fmt.Errorf("must be a channel, or a table with channel and since, not %s", describe(v))
+			return fmt.Errorf("must be a channel, an array of such, or a table with channel and since, not %s", describe(v))
 		}
 		if a.Since, err = sinceOf(t.RawGetString("since")); err != nil {
 			return err

@@ -231,7 +231,7 @@ func (c *call) awaitFetch(l *lua.LState, f *fetch) {
 // outlast waits for a fetch, but not for long after the client has gone. One that the script begins only then may take
 // what is left of its overtime.
 func (c *scriptConn) outlast(f *fetch) {
-	left := farewellOfTurn
+	left := maxAfterGone
 	if at := c.closedAt.Load(); at != 0 {
 		left = overtime - time.Since(time.Unix(0, at))
 	} else {

@@ -34,8 +34,8 @@ type Server struct {
 	closing  sync.Once
 }
 
-// farewell is how long scripts may go on when the server closes, to do what they do last.
-const farewell = time.Second
+// closeGrace is how long scripts may go on when the server closes, to do what they do last.
+const closeGrace = time.Second
 
 // instance is an App at work: with its VMs. Connections keep the one they began with.
 type instance struct {
@@ -88,7 +88,7 @@ func (s *Server) Close() {
 		s.expiry.close()
 		s.alarms.close()
 	})
-	end := time.AfterFunc(farewell, s.cancel)
+	end := time.AfterFunc(closeGrace, s.cancel)
 	defer end.Stop()
 	s.running.Wait()
 	s.cancel()

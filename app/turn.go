@@ -16,8 +16,8 @@ import (
 const (
 	// maxCalls is how many calls to Redis a turn makes at most, those of its actions included.
 	maxCalls = 1000
-	// farewellOfTurn is how long a turn may go on after its client has gone.
-	farewellOfTurn = 2 * time.Second
+	// maxAfterGone is how long a turn may go on after its client has gone.
+	maxAfterGone = 2 * time.Second
 	// lookForPeer is the age from which on it is looked whether the client of a turn is still there.
 	lookForPeer = time.Second
 )
@@ -61,7 +61,7 @@ func (e *overError) Error() string { return e.text }
 var (
 	errTooManyCalls = &overError{ReasonCalls, fmt.Sprintf("more than %d calls to Redis in one turn", maxCalls)}
 	errClientGone   = &overError{ReasonGone,
-		fmt.Sprintf("the client is gone, and the turn went on for %v", farewellOfTurn)}
+		fmt.Sprintf("the client is gone, and the turn went on for %v", maxAfterGone)}
 	errTurnTooLarge = &overError{Reason(luavm.Memory.String()),
 		"scripts of this node hold too much together, and this one, which waits, the most"}
 	errNodeCloses = &overError{ReasonGone, "the node closes"}
@@ -71,7 +71,7 @@ var (
 func (s *Server) newTurn(c caller) *turn {
 	t := &turn{server: s, client: c, limit: s.cfg.TurnTimeout}
 	if c == nil {
-		t.limit = min(t.limit, farewellOfTurn)
+		t.limit = min(t.limit, maxAfterGone)
 	}
 	return t
 }
@@ -129,7 +129,7 @@ func (t *turn) late(now time.Time) error {
 	switch {
 	case t.age(now) <= t.limit:
 		return nil
-	case t.client == nil && t.limit == farewellOfTurn:
+	case t.client == nil && t.limit == maxAfterGone:
 		return errClientGone
 	}
 	return &overError{ReasonTimeout, fmt.Sprintf("the turn took longer than %v", t.limit)}
@@ -157,7 +157,7 @@ func (t *turn) check(now time.Time) {
 		t.looked = now
 	}
 	gone := t.client.goneSince(now, look)
-	if !gone.IsZero() && now.Sub(gone) >= farewellOfTurn {
+	if !gone.IsZero() && now.Sub(gone) >= maxAfterGone {
 		t.cancel(errClientGone)
 	}
 }
@@ -254,7 +254,7 @@ func (c *eventConn) goneSince(now time.Time, look bool) time.Time {
 // longGone tells that no turn for what the client has sent may begin any more.
 func (c *eventConn) longGone() bool {
 	at := c.gone.Load()
-	return at != 0 && time.Since(time.Unix(0, at)) >= farewellOfTurn
+	return at != 0 && time.Since(time.Unix(0, at)) >= maxAfterGone
 }
 
 // requester is the client of an HTTP call.

@@ -140,8 +140,12 @@ func (n *Node) Kill() {
 // Terminate sends SIGTERM; see Exit.
 func (n *Node) Terminate() { n.signal(syscall.SIGTERM) }
 
-// Freeze stops the process (SIGSTOP): its connections stay open, and nothing runs.
-func (n *Node) Freeze() { n.signal(syscall.SIGSTOP) }
+// Freeze stops the process (SIGSTOP): its connections stay open, and nothing runs any more when it returns.
+func (n *Node) Freeze() {
+	n.t.Helper()
+	n.signal(syscall.SIGSTOP)
+	testkit.Stopped(n.cmd.Process.Pid)
+}
 
 // Thaw lets it go on (SIGCONT).
 func (n *Node) Thaw() { n.signal(syscall.SIGCONT) }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/testkit"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -205,7 +207,7 @@ func (p *Process) Stop() { p.signal(syscall.SIGTERM, true) }
 // Kill ends the process with SIGKILL and waits for its end.
 func (p *Process) Kill() { p.signal(syscall.SIGKILL, true) }
 
-// Pause freezes the process (SIGSTOP): its connections stay open and give no answer.
+// Pause freezes the process (SIGSTOP): its connections stay open and give no answer once it returns.
 func (p *Process) Pause() { p.signal(syscall.SIGSTOP, false) }
 
 // Resume thaws a paused process.
@@ -221,6 +223,9 @@ func (p *Process) signal(sig syscall.Signal, wait bool) {
 	p.mu.Unlock()
 	if err := process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Errorf("%v to redis-server: %v", sig, err)
+	}
+	if sig == syscall.SIGSTOP {
+		testkit.Stopped(process.Pid)
 	}
 	if !wait {
 		return

@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{"a presence_state does not count as told", "presence/window.go",
 		"w.fresh[connID] = w.version", ""},
 	{"a lost lease is kept", "cluster/cluster.go",
-		"if deadline != 0 {", "if deadline >= 0 {"},
+		"if deadline != 0 {\n\t\t\tc.mu.Lock()", "if deadline >= 0 {\n\t\t\tc.mu.Lock()"},
 	{"what lingers never ends", "presence/own.go",
 		"o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })", ""},
 	{"an entry that went instead of lingering is written again", "presence/settle.go",

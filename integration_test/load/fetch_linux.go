@@ -16,6 +16,7 @@ import (
 type hanging struct {
 	net.Listener
 	taken atomic.Int64
+	conns []net.Conn // of the goroutine that accepts
 }
 
 func newHanging(s *stage) *hanging {
@@ -24,9 +25,11 @@ func newHanging(s *stage) *hanging {
 	h := &hanging{Listener: l}
 	go func() {
 		for {
-			if _, err := l.Accept(); err != nil {
+			c, err := l.Accept()
+			if err != nil {
 				return
 			}
+			h.conns = append(h.conns, c) // or the collector would close it
 			h.taken.Add(1)
 		}
 	}()

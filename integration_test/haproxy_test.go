@@ -7,62 +7,19 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
-	"rollcall/testkit/redistest"
 )
 
 // balance starts HAProxy with deploy/haproxy.cfg in front of one node in place of the three. It returns its address
 // when HAProxy has found the node ready.
 func balance(t *testing.T, n *nodetest.Node) string {
 	t.Helper()
-	bin := redistest.Program(t, "haproxy")
-	text, err := os.ReadFile("../deploy/haproxy.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(n.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	config := string(text)
-	for _, change := range []struct{ old, new string }{
-		{`(?m)^(\s+bind) :6745$`, "${1} " + addr},
-		{`check port 6746 `, "check port " + port + " "}, // without --health-listen
-		{`(?m)^(\s+server node1) node1:6745$`, "${1} " + n.Addr()},
-		{`(?m)^\s+server node[23] .*$`, ""},
-	} {
-		was := config
-		if config = regexp.MustCompile(change.old).ReplaceAllString(config, change.new); config == was {
-			t.Fatalf("haproxy.cfg has no %s", change.old)
-		}
-	}
-	file := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := &nodetest.Log{}
-	cmd := exec.Command(bin, "-db", "-f", file)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // ended already is right too
-		_ = cmd.Wait()         // by the signal
-		if t.Failed() {
-			t.Logf("log of HAProxy:\n%s", log.Text())
-		}
-	})
+	addr := nodetest.StartHAProxy(t, "../deploy/haproxy.cfg", n)
 	testkit.Within(t, "an answer through HAProxy", nodetest.Timeout, func() bool {
 		return nodetest.Status(addr, "/hello.txt") == http.StatusOK
 	})

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"rollcall/testkit"
@@ -25,7 +23,7 @@ type cluster struct {
 // startCluster starts nodes that find out within about 4 s that another one is dead. Each tells its clients its number.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	bin := redistest.Program(t, "haproxy")
+	redistest.Program(t, "haproxy") // before anything is started
 	redis := redistest.Standalone(t)
 	c := &cluster{issuer: tokentest.NewIssuer(t)}
 	for i := range c.nodes {
@@ -44,48 +42,14 @@ func startCluster(t *testing.T) *cluster {
 	for _, n := range c.nodes {
 		n.AwaitReady()
 	}
-	c.balance(t, bin)
+	c.balance(t)
 	return c
 }
 
 // balance starts HAProxy in front of the nodes, and waits until it has found all of them.
-func (c *cluster) balance(t *testing.T, bin string) {
+func (c *cluster) balance(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/haproxy.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.addr = fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	config := string(text)
-	change := func(old, new string) {
-		t.Helper()
-		was := config
-		if config = regexp.MustCompile(old).ReplaceAllString(config, new); config == was {
-			t.Fatalf("haproxy.cfg has no %s", old)
-		}
-	}
-	change(`(?m)^(\s+bind) :6745$`, "${1} "+c.addr)
-	change(`check port 6746 `, "check ") // without --health-listen
-	for i, n := range c.nodes {
-		change(fmt.Sprintf(`(?m)^(\s+server node%d) .*$`, i+1), "${1} "+n.Addr())
-	}
-	file := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := &nodetest.Log{}
-	cmd := exec.Command(bin, "-db", "-f", file)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // ended already is right too
-		_ = cmd.Wait()         // by the signal
-		if t.Failed() {
-			t.Logf("log of HAProxy:\n%s", log.Text())
-		}
-	})
+	c.addr = nodetest.StartHAProxy(t, "../../deploy/haproxy.cfg", c.nodes[:]...)
 	seen := map[string]bool{}
 	testkit.Within(t, "an answer of each node through HAProxy", nodetest.Timeout, func() bool {
 		status, _, head := nodetest.Request(t.Context(), http.MethodGet, c.addr, "/", "")

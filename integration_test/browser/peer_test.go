@@ -67,18 +67,7 @@ func inNode(t *testing.T, _ string) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &nodetest.Log{}
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // ended already is right too
-		_ = cmd.Wait()         // by the signal
-		if t.Failed() {
-			t.Logf("Node says:\n%s", log.Text())
-		}
-	})
+	nodetest.StartProgram(t, "Node", cmd)
 	lines, id := bufio.NewScanner(out), 0
 	return (&peer{t: t, eval: func(code string) (json.RawMessage, error) {
 		id++

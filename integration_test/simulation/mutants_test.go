@@ -71,20 +71,33 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// build makes the test's own binary with the mistake in it, and leaves the project as it is.
-func (m mutant) build(t *testing.T) (binary string) {
+// TestMutantsFit: each mistake names one place of the product, also where nobody asks for mutants.
+func TestMutantsFit(t *testing.T) {
+	for _, m := range mutants {
+		m.read(t)
+	}
+}
+
+// read gives the path and the text of the file that the mistake is made in.
+func (m mutant) read(t *testing.T) (path string, source []byte) {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("../..", m.file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(path)
-	if err != nil {
+	if source, err = os.ReadFile(path); err != nil {
 		t.Fatal(err)
 	}
 	if n := bytes.Count(source, []byte(m.old)); n != 1 {
 		t.Fatalf("%s has %d times %q: say anew what the mistake is", m.file, n, m.old)
 	}
+	return path, source
+}
+
+// build makes the test's own binary with the mistake in it, and leaves the project as it is.
+func (m mutant) build(t *testing.T) (binary string) {
+	t.Helper()
+	path, source := m.read(t)
 	dir := t.TempDir()
 	wrong, overlay, binary := filepath.Join(dir, "wrong.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir,
 		"test")

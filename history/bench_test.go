@@ -20,17 +20,7 @@ type bench struct {
 	client *redisconn.Client
 	topics *broker.Broker
 	store  *Store
-	heard  chan string
-	ready  chan struct{} // the topic is subscribed to; capacity 1
-}
-
-func (b *bench) Receive(payload string) { b.heard <- payload }
-
-func (b *bench) Resubscribed() {
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
+	topic  *testkit.Listener
 }
 
 const room = "room {1}%"
@@ -49,9 +39,9 @@ func newBench(t *testing.T, r *redistest.Redis, prefix string) *bench {
 	topics := broker.New(broker.Config{Redis: client})
 	t.Cleanup(func() { topics.Close(); _ = client.Close() })
 	b := &bench{T: t, redis: r, client: client, topics: topics, store: NewStore(client, client.Keys()),
-		heard: make(chan string, 1<<14), ready: make(chan struct{}, 1)}
-	topics.Attach(client.Keys().Topic(room), b)
-	<-b.ready
+		topic: testkit.NewListener()}
+	topics.Attach(client.Keys().Topic(room), b.topic)
+	b.topic.Ready()
 	return b
 }
 
@@ -59,7 +49,7 @@ func newBench(t *testing.T, r *redistest.Redis, prefix string) *bench {
 func (b *bench) next() Broadcast {
 	b.Helper()
 	select {
-	case text := <-b.heard:
+	case text := <-b.topic.Heard:
 		got, ok := Decode(text)
 		if !ok {
 			b.Fatalf("%q was published", text)

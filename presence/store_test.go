@@ -9,6 +9,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/redisconn"
+	"rollcall/testkit"
 	"rollcall/testkit/redistest"
 )
 
@@ -20,17 +21,7 @@ type bench struct {
 	b      *redisconn.Client
 	topics *broker.Broker
 	s      *Store
-	heard  chan string
-	ready  chan struct{} // the topic is subscribed to; capacity 1
-}
-
-func (b *bench) Receive(payload string) { b.heard <- payload }
-
-func (b *bench) Resubscribed() {
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
+	topic  *testkit.Listener
 }
 
 const room = "room {1}%"
@@ -43,10 +34,9 @@ func newBench(t *testing.T, r *redistest.Redis, prefix string) *bench {
 	}
 	topics := broker.New(broker.Config{Redis: b})
 	t.Cleanup(func() { topics.Close(); _ = b.Close() })
-	be := &bench{t: t, redis: r, b: b, topics: topics, s: NewStore(b, b.Keys()), heard: make(chan string, 1<<14),
-		ready: make(chan struct{}, 1)}
-	topics.Attach(b.Keys().Topic(room), be)
-	<-be.ready
+	be := &bench{t: t, redis: r, b: b, topics: topics, s: NewStore(b, b.Keys()), topic: testkit.NewListener()}
+	topics.Attach(b.Keys().Topic(room), be.topic)
+	be.topic.Ready()
 	return be
 }
 
@@ -88,7 +78,7 @@ func (b *bench) leave(inc, uid, conn string) Position {
 func (b *bench) next() Change {
 	b.t.Helper()
 	select {
-	case text := <-b.heard:
+	case text := <-b.topic.Heard:
 		c, err := parseChange(text)
 		if err != nil {
 			b.t.Fatal(err)
@@ -106,7 +96,7 @@ func (b *bench) silent() {
 	if err := b.topics.Publish(b.t.Context(), b.b.Keys().Topic(room), []byte("b mark")); err != nil {
 		b.t.Fatal(err)
 	}
-	if text := <-b.heard; text != "b mark" {
+	if text := <-b.topic.Heard; text != "b mark" {
 		b.t.Fatalf("was told %q", text)
 	}
 }

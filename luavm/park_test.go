@@ -301,27 +301,13 @@ end`
 	rapid.Check(t, func(t *rapid.T) {
 		const n = 4
 		during := func() {}
-		pooled, alone, globals := New(Config{Library: waiter(func(L *lua.LState) {
+		pooled := New(Config{Library: waiter(func(L *lua.LState) {
 			if !Of(L).Park(L, func() {}, during) {
 				t.Fatal("it was not parked")
 			}
-		})}), make([]*VM, n), make([]*Globals, n)
-		defer pooled.Close()
-		for i := range alone {
-			alone[i] = New(Config{Library: waiter(func(*lua.LState) {})})
-			defer alone[i].Close()
-		}
-		for _, vm := range append(alone, pooled) {
-			load(t, vm)
-			p, err := Compile("waiting.lua", waiting)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := vm.Run(p); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pristine := dump(t, alone[0])
+		})})
+		s := newSharing(t, n, pooled, func() *VM { return New(Config{Library: waiter(func(*lua.LState) {})}) }, waiting)
+		defer s.close()
 		busy, events := [n]bool{}, rapid.IntRange(1, 40).Draw(t, "events")
 		var event func()
 		event = func() {
@@ -332,30 +318,13 @@ end`
 			}
 			busy[c] = true
 			defer func() { busy[c] = false }()
-			pooled.BeginTurn(globals[c])
-			for range rapid.IntRange(1, 3).Draw(t, "ops") {
-				op := lua.LNumber(rapid.IntRange(1, 29).Draw(t, "op"))
+			s.turn(t, c, 29, func() {
 				during = func() {
 					for events > 0 && rapid.Bool().Draw(t, "another") {
 						event()
 					}
 				}
-				_, err1 := pooled.Call1(pooled.Global("apply"), op)
-				_, err2 := alone[c].Call1(alone[c].Global("apply"), op)
-				if (err1 == nil) != (err2 == nil) {
-					t.Fatalf("op %v: %v; alone: %v", op, err1, err2)
-				}
-			}
-			got, want := dump(t, pooled), dump(t, alone[c])
-			globals[c] = pooled.EndTurn()
-			if got != want {
-				t.Fatalf("connection %d sees\n%s; alone\n%s", c, got, want)
-			}
-			pooled.BeginTurn(nil)
-			got = dump(t, pooled)
-			if g := pooled.EndTurn(); g != nil || got != pristine {
-				t.Fatalf("a new connection sees\n%s; want\n%s (%v)", got, pristine, g)
-			}
+			})
 		}
 		for events > 0 {
 			event()

@@ -61,50 +61,76 @@ const base = `
 // of its own.
 func TestTurnsAreAsIfAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		pooled := New(Config{})
-		defer pooled.Close()
-		load(t, pooled)
 		const n = 3
-		alone := make([]*VM, n)
-		globals := make([]*Globals, n)
-		for i := range alone {
-			alone[i] = New(Config{})
-			defer alone[i].Close()
-			load(t, alone[i])
-		}
-		pristine := dump(t, alone[0])
+		s := newSharing(t, n, New(Config{}), func() *VM { return New(Config{}) })
+		defer s.close()
 		for range rapid.IntRange(1, 40).Draw(t, "events") {
-			c := rapid.IntRange(0, n-1).Draw(t, "connection")
-			pooled.BeginTurn(globals[c])
-			for range rapid.IntRange(1, 3).Draw(t, "ops") {
-				op := lua.LNumber(rapid.IntRange(1, 27).Draw(t, "op"))
-				_, err1 := pooled.Call1(pooled.Global("apply"), op)
-				_, err2 := alone[c].Call1(alone[c].Global("apply"), op)
-				if (err1 == nil) != (err2 == nil) {
-					t.Fatalf("op %v: %v; alone: %v", op, err1, err2)
-				}
-			}
-			got, want := dump(t, pooled), dump(t, alone[c])
-			globals[c] = pooled.EndTurn()
-			if got != want {
-				t.Fatalf("connection %d sees\n%s; alone\n%s", c, got, want)
-			}
-			pooled.BeginTurn(nil)
-			got = dump(t, pooled)
-			if g := pooled.EndTurn(); g != nil || got != pristine {
-				t.Fatalf("a new connection sees\n%s; want\n%s (%v)", got, pristine, g)
-			}
+			s.turn(t, rapid.IntRange(0, n-1).Draw(t, "connection"), 27, func() {})
 		}
 	})
 }
 
-func load(t *rapid.T, vm *VM) {
-	p, err := Compile("base.lua", base)
-	if err != nil {
-		t.Fatal(err)
+// sharing is a VM that connections share, and beside it one for each of them.
+type sharing struct {
+	pooled   *VM
+	alone    []*VM
+	globals  []*Globals // of each connection in pooled
+	pristine string     // what a new connection sees
+}
+
+// newSharing takes the shared VM, and makes the others; sources are run in all of them after base.
+func newSharing(t *rapid.T, n int, pooled *VM, alone func() *VM, sources ...string) *sharing {
+	s := &sharing{pooled: pooled, globals: make([]*Globals, n)}
+	load(t, pooled, sources...)
+	for range n {
+		vm := alone()
+		load(t, vm, sources...)
+		s.alone = append(s.alone, vm)
 	}
-	if _, err := vm.Run(p); err != nil {
-		t.Fatal(err)
+	s.pristine = dump(t, s.alone[0])
+	return s
+}
+
+func (s *sharing) close() {
+	for _, vm := range append(s.alone, s.pooled) {
+		vm.Close()
+	}
+}
+
+// turn runs some of the first ops of base as one turn of connection c, and compares what it and a new one see then.
+// before is called before each.
+func (s *sharing) turn(t *rapid.T, c, ops int, before func()) {
+	s.pooled.BeginTurn(s.globals[c])
+	for range rapid.IntRange(1, 3).Draw(t, "ops") {
+		op := lua.LNumber(rapid.IntRange(1, ops).Draw(t, "op"))
+		before()
+		_, err1 := s.pooled.Call1(s.pooled.Global("apply"), op)
+		_, err2 := s.alone[c].Call1(s.alone[c].Global("apply"), op)
+		if (err1 == nil) != (err2 == nil) {
+			t.Fatalf("op %v: %v; alone: %v", op, err1, err2)
+		}
+	}
+	got, want := dump(t, s.pooled), dump(t, s.alone[c])
+	s.globals[c] = s.pooled.EndTurn()
+	if got != want {
+		t.Fatalf("connection %d sees\n%s; alone\n%s", c, got, want)
+	}
+	s.pooled.BeginTurn(nil)
+	got = dump(t, s.pooled)
+	if g := s.pooled.EndTurn(); g != nil || got != s.pristine {
+		t.Fatalf("a new connection sees\n%s; want\n%s (%v)", got, s.pristine, g)
+	}
+}
+
+func load(t *rapid.T, vm *VM, sources ...string) {
+	for _, source := range append([]string{base}, sources...) {
+		p, err := Compile("base.lua", source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := vm.Run(p); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

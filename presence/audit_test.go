@@ -1,0 +1,203 @@
+package presence
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// DESIGN 3, audit: "Pub/sub may lose a message without a sign. Every 30 s a node compares the `seq` of its replicas".
+func TestAuditFindsLostMessage(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		quiet := n2.open("D")
+		n2.set(func() { n2.lossy = true })
+		a.track("c1", "ann")
+		synctest.Wait()
+		n2.set(func() { n2.lossy = false })
+		loads := n2.t.stats.Loads.Load()
+		stay(29*time.Second, n1, n2)
+		b.want(0)
+		stay(2*time.Second, n1, n2)
+		b.want(0, "join ann c1", "diff +ann[c1]")
+		stay(60*time.Second, n1, n2)
+		if n := n2.t.stats.Loads.Load() - loads; n != 1 {
+			t.Errorf("read %d times, want once", n)
+		}
+		quiet.want(0)
+	})
+}
+
+// The audit compares "the size of its own entry sets": what Redis lost of them is written again, what it has too much
+// goes.
+func TestAuditRepairsOwnEntries(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		a.track("c2", "bob")
+		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
+		lease := Lease{"n1-1", time.Now().Add(time.Minute).UnixMilli()}
+		ghost := device("c9")
+		if _, err := n1.store.Join(t.Context(), lease, "C", "ghost", &ghost, false, "", "e"); err != nil {
+			t.Fatal(err)
+		}
+		b.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
+		stay(31*time.Second, n1, n2)
+		b.want(0, "leave ghost c9", "diff -ghost[c9]")
+		// as a failover could
+		if _, _, err := n1.store.remove(t.Context(), "C", lease.Inc, removeAll, []entryRef{{"c1", "ann"}}); err != nil {
+			t.Fatal(err)
+		}
+		b.want(stageWindow, "leave ann c1", "diff -ann[c1]")
+		stay(31*time.Second, n1, n2)
+		b.want(0, "join ann c1", "diff +ann[c1]")
+		b.wantView("ann[c1] bob[c2]")
+		if n := n1.t.stats.Repairs.Load(); n != 2 {
+			t.Errorf("%d repairs", n)
+		}
+	})
+}
+
+// DESIGN 3, orphans: an entry of an unknown incarnation gets "one lease time, then removes it".
+func TestOrphans(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1 := s.actor("n1")
+		defer n1.close()
+		lost := device("c9")
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost,
+			false, "", "e"); err != nil {
+			t.Fatal(err)
+		}
+		a := n1.open("C")
+		a.want(stageWindow, "join ghost c9", "diff +ghost[c9]")
+		a.track("c1", "ann")
+		stay(stageTTL, n1)
+		a.want(0, "join ann c1", "diff +ann[c1]")
+		stay(2*upkeep+stageWindow, n1)
+		a.want(0, "leave ghost c9", "diff -ghost[c9]")
+		a.wantView("ann[c1]")
+		if n := n1.t.stats.Orphans.Load(); n != 1 {
+			t.Errorf("%d orphans", n)
+		}
+	})
+}
+
+// So does one in a channel that nobody has open, once it has been listed.
+func TestOrphanInAListing(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1 := s.actor("n1")
+		defer n1.close()
+		lost := device("c9")
+		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost,
+			false, "", "e"); err != nil {
+			t.Fatal(err)
+		}
+		list := func() string {
+			us, err := n1.t.Users(t.Context(), "C")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return show(us)
+		}
+		if got := list(); got != "ghost[c9]" {
+			t.Errorf("the list is %s", got)
+		}
+		stay(stageTTL+2*upkeep, n1)
+		if got := list(); got != "" {
+			t.Errorf("after a lease time the list is %s", got)
+		}
+	})
+}
+
+// An entry that moved to the next incarnation is no orphan, and does not look like one for ever.
+func TestMovedEntryIsNoOrphan(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		defer n1.close()
+		defer n2.close()
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		b.want(stageWindow, "join ann c1", "diff +ann[c1]")
+		n1.next()
+		stay(time.Second, n1, n2)
+		if err := s.client.ZRem(t.Context(), s.keys.Nodes(), "n1-1").Err(); err != nil { // reaped
+			t.Fatal(err)
+		}
+		stay(2*time.Minute, n1, n2)
+		b.want(0)
+		b.wantView("ann[c1]")
+		if owner := b.list("")[0].Metas[0].Inc; owner != "n1-2" {
+			t.Errorf("the view says it is of %s", owner)
+		}
+		if loads := n2.t.stats.Loads.Load(); loads > 2 {
+			t.Errorf("read %d times", loads)
+		}
+		if n := n2.t.stats.Orphans.Load(); n != 0 {
+			t.Errorf("%d orphans", n)
+		}
+	})
+}
+
+// DESIGN 2: a channel is on the incarnation's list before the first entry, and "removed after the last"; without
+// entries and audience nothing of it is kept.
+func TestTidy(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n := s.actor("n1")
+		defer n.close()
+		list := func() string {
+			return fmt.Sprint(s.client.SMembers(t.Context(), s.keys.NodeChannels("n1-1")).Val())
+		}
+		a := n.open("C")
+		if got := list(); got != "[]" {
+			t.Errorf("before: %s", got)
+		}
+		a.track("c1", "ann")
+		a.track("c2", "bob")
+		if got := list(); got != "[C]" {
+			t.Errorf("with two: %s", got)
+		}
+		a.c.Untrack(t.Context(), "c1", "ann")
+		stay(3*upkeep, n)
+		if got := list(); got != "[C]" {
+			t.Errorf("with one: %s", got)
+		}
+		a.c.Untrack(t.Context(), "c2", "bob")
+		n.set(func() { n.away = true })
+		time.Sleep(2 * upkeep)
+		n.set(func() { n.away = false })
+		stay(2*upkeep, n)
+		if got := list(); got != "[C]" {
+			t.Errorf("with none, but a short while ago: %s", got)
+		}
+		stay(n.t.cfg.TTL, n)
+		if got := list(); got != "[]" {
+			t.Errorf("with none: %s", got)
+		}
+		a.track("c1", "ann")
+		if got := list(); got != "[C]" {
+			t.Errorf("again with one: %s", got)
+		}
+		a.c.Untrack(t.Context(), "c1", "ann")
+		a.c.Detach()
+		stay(n.t.cfg.TTL-upkeep, n)
+		n.t.Suspect() // Redis may have lost the leave
+		stay(n.t.cfg.TTL-upkeep, n)
+		if got := list(); got != "[C]" {
+			t.Errorf("while Redis is suspected: %s", got)
+		}
+		stay(3*upkeep, n)
+		if got := list(); got != "[]" {
+			t.Errorf("after it: %s", got)
+		}
+		if len(n.t.all()) != 0 {
+			t.Error("the channel is kept")
+		}
+	})
+}

@@ -11,7 +11,7 @@
 //	room.go      in place of the hub: what clients and scripts are told, and what they make of it
 //	ops.go       what clients do
 //	faults.go    what goes wrong
-//	oracle.go    what must be true (SPEC 5)
+//	oracle.go    what must be true (SPEC 5); oracle_look.go compares it with Redis, nodes and clients
 //	story.go     what happened, for people and as a hash
 //	shrink.go    pure: a smaller plan that fails too
 //	redismodel/  Redis, held against real servers

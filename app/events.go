@@ -45,7 +45,7 @@ type eventConn struct {
 	use      load             // of Lua time
 	calls    overload.Limiter // to Redis
 	lines    overload.Limiter // of the log
-	gone     atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
+	gone     atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For checks of turns too
 }
 
 // event is one call of the handler.

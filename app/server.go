@@ -18,20 +18,19 @@ type Server struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	current  atomic.Pointer[instance]
-	table    atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
-	running  sync.WaitGroup              // connection scripts, due timers and jobs
-	scripts  atomic.Int64                // of them
-	runs     atomic.Int64                // turns and connection scripts that have ended
-	expiry   *alarms                     // of tokens, by the wall clock
-	alarms   *alarms                     // of timers and jobs, by the monotonic clock
-	jobs     *jobs
-	overseer *overseer
-	lines    *lines
-	callers  callers
-	began    time.Time // an hour before it was made, so that zero values of now are of long ago
-	watch    *Watcher  // nil without Dev
-	closing  sync.Once
+	current atomic.Pointer[instance]
+	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
+	running sync.WaitGroup              // connection scripts, due timers and jobs
+	scripts atomic.Int64                // of them
+	runs    atomic.Int64                // turns and connection scripts that have ended
+	expiry  *alarms                     // of tokens, by the wall clock
+	alarms  *alarms                     // of timers and jobs, by the monotonic clock
+	jobs    *jobs
+	lines   *lines
+	callers callers
+	began   time.Time // an hour before it was made, so that zero values of now are of long ago
+	watch   *Watcher  // nil without Dev
+	closing sync.Once
 }
 
 // closeGrace is how long scripts may go on when the server closes, to do what they do last.
@@ -57,7 +56,6 @@ func NewServer(cfg Config) (*Server, error) {
 	s.began = time.Now().Add(-time.Hour)
 	s.expiry, s.alarms = newAlarms(), newAlarms()
 	s.jobs = newJobs(s)
-	s.overseer = newOverseer(cfg.TurnTimeout)
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
 		s.warn(cfg.App)
@@ -92,7 +90,6 @@ func (s *Server) Close() {
 	defer end.Stop()
 	s.running.Wait()
 	s.cancel()
-	s.overseer.close()
 	s.lines.close()
 }
 

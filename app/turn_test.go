@@ -137,7 +137,8 @@ type fakeCaller struct{ gone time.Time }
 
 func (c *fakeCaller) goneSince(time.Time, bool) time.Time { return c.gone }
 
-func TestOverseer(t *testing.T) {
+// A turn that waits is ended on time.
+func TestWaitingTurnsEnd(t *testing.T) {
 	for name, tt := range map[string]struct {
 		gone time.Duration // 0: never
 		last bool          // the event of a connection's end
@@ -151,8 +152,7 @@ func TestOverseer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &Server{cfg: Config{TurnTimeout: 10 * time.Second}, overseer: newOverseer(10 * time.Second), ctx: t.Context()}
-				defer s.overseer.close()
+				s := &Server{cfg: Config{TurnTimeout: 10 * time.Second}, ctx: t.Context()}
 				who := &fakeCaller{}
 				turn := s.newTurn(who)
 				if tt.last {
@@ -177,18 +177,17 @@ func TestOverseer(t *testing.T) {
 	}
 }
 
-// The overseer has no timer while nobody waits.
-func TestOverseerRests(t *testing.T) {
+// A turn that has ended is not checked any more, also if a check was under way.
+func TestEndedTurnsAreNotChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{cfg: Config{TurnTimeout: time.Second}, overseer: newOverseer(time.Second), ctx: t.Context()}
+		s := &Server{cfg: Config{TurnTimeout: time.Second}, ctx: t.Context()}
 		turn := s.newTurn(&fakeCaller{})
 		turn.context()
 		turn.end()
-		time.Sleep(time.Minute)
-		s.overseer.mu.Lock()
-		defer s.overseer.mu.Unlock()
-		if s.overseer.armed || len(s.overseer.turns) > 0 {
-			t.Fatal("the overseer is still at work")
+		turn.timer.Reset(0) // as the check does
+		synctest.Wait()
+		if turn.timer.Stop() {
+			t.Fatal("another check is to come")
 		}
 	})
 }

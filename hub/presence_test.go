@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -364,4 +365,25 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 		})
 	}
 	testkit.Eventually(t, "both nodes agree", func() bool { return nodes[0].view("room") == nodes[1].view("room") })
+}
+
+// A presence_state that presence gives again is not made anew, until a change.
+func TestStateFrame(t *testing.T) {
+	r := &room{h: &Hub{}}
+	text := []byte(`{"event":"presence_state"}`)
+	first := r.state.of(text)
+	if n := testing.AllocsPerRun(10, func() { r.state.of(text) }); n > 0 {
+		t.Errorf("%v allocations for the same text", n)
+	}
+	if again := r.state.of(bytes.Clone(text)); again != first {
+		t.Errorf("%v and %v", first, again)
+	}
+	text2 := []byte(`{"event":"presence_state","more":1}`)
+	if next := r.state.of(text2); next == first {
+		t.Error("the old frame for another text")
+	}
+	r.PresenceDiff(&presence.Diff{})
+	if r.state.text != nil {
+		t.Error("it is kept after a change")
+	}
 }

@@ -30,6 +30,8 @@ type room struct {
 
 	plain, scripts atomic.Int32 // members by kind
 
+	state stateFrame // owned by who tells of presence
+
 	mu      sync.RWMutex // taken after a session's
 	members []member
 }
@@ -195,6 +197,7 @@ func (r *room) PresenceEvents(es []presence.Event) {
 
 // PresenceDiff sends clients of event handlers what changed.
 func (r *room) PresenceDiff(d *presence.Diff) {
+	r.state = stateFrame{} // it is no longer true
 	common := encodeDiff(d)
 	fresh := map[*presence.Diff]diffFrames{}
 	for _, f := range d.Fresh {
@@ -239,9 +242,23 @@ func (f diffFrames) of(s *Session) wsconn.Frame {
 	return f.plain
 }
 
+// stateFrame is the newest presence_state as a frame. While a crowd comes, presence gives the same text again and again;
+// in a large channel each copy of it would be larger than all else that a client brings.
+type stateFrame struct {
+	text  []byte
+	frame wsconn.Frame
+}
+
+func (f *stateFrame) of(text []byte) wsconn.Frame {
+	if len(f.text) == 0 || &f.text[0] != &text[0] {
+		*f = stateFrame{text, wsconn.Text(text)}
+	}
+	return f.frame
+}
+
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
-	frame := wsconn.Text(text)
+	frame := r.state.of(text)
 	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
 		for _, id := range connIDs {
 			s := r.h.session(id)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -128,11 +129,11 @@ func (r *room) fanOut(payload string) {
 		return
 	}
 	began := time.Now()
-	var frame wsconn.Frame
+	var frame outbox.Frame
 	var made bool
 	var event *Event
 	n := 0
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
@@ -202,7 +203,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 			fresh[f] = encodeDiff(f)
 		}
 	}
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
@@ -219,7 +220,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 }
 
 // diffFrames are a Diff's texts as frames; the zero Frame is for those who are told nothing.
-type diffFrames struct{ plain, devices wsconn.Frame }
+type diffFrames struct{ plain, devices outbox.Frame }
 
 func encodeDiff(d *presence.Diff) (f diffFrames) {
 	if d.Plain != nil {
@@ -232,7 +233,7 @@ func encodeDiff(d *presence.Diff) (f diffFrames) {
 }
 
 // of is the frame for a session.
-func (f diffFrames) of(s *Session) wsconn.Frame {
+func (f diffFrames) of(s *Session) outbox.Frame {
 	if s.devices {
 		return f.devices
 	}
@@ -242,7 +243,7 @@ func (f diffFrames) of(s *Session) wsconn.Frame {
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
 	frame := wsconn.Text(text)
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		for _, id := range connIDs {
 			s := r.h.session(id)
 			if s == nil {

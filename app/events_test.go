@@ -13,8 +13,8 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/testkit"
-	"rollcall/wsconn"
 )
 
 // handler is an app with one route, /ws/:room, whose handler has this body.
@@ -455,18 +455,18 @@ func TestTrackSendsFrames(t *testing.T) {
 func TestEnding(t *testing.T) {
 	tests := []struct {
 		name string
-		info wsconn.CloseInfo
+		info outbox.CloseInfo
 		want hub.Ending
 	}{
-		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Closed},
-		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Dropped},
-		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, hub.Dropped},
-		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, hub.Dropped},
-		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, hub.Closed},
-		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, hub.Closed},
-		{"drained", wsconn.CloseInfo{Code: 1012, Clean: true, Why: wsconn.WhyServer}, hub.SentAway},
-		{"drained, and it did not answer", wsconn.CloseInfo{Code: 1012, Why: wsconn.WhyServer}, hub.SentAway},
-		{"cut at the node's end", wsconn.CloseInfo{Code: 1001, Why: wsconn.WhyShutdown}, hub.SentAway},
+		{"client closed", outbox.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: outbox.WhyPeer}, hub.Closed},
+		{"page reload", outbox.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: outbox.WhyPeer}, hub.Dropped},
+		{"dropped", outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDropped}, hub.Dropped},
+		{"dead", outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDead}, hub.Dropped},
+		{"handler closed", outbox.CloseInfo{Code: 1000, Clean: true, Why: outbox.WhyServer}, hub.Closed},
+		{"slow", outbox.CloseInfo{Code: 1013, Why: outbox.WhySlow}, hub.Closed},
+		{"drained", outbox.CloseInfo{Code: 1012, Clean: true, Why: outbox.WhyServer}, hub.SentAway},
+		{"drained, and it did not answer", outbox.CloseInfo{Code: 1012, Why: outbox.WhyServer}, hub.SentAway},
+		{"cut at the node's end", outbox.CloseInfo{Code: 1001, Why: outbox.WhyShutdown}, hub.SentAway},
 	}
 	for _, tt := range tests {
 		if got := ending(tt.info); got != tt.want {

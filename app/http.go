@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/ijson"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/wsconn"
 )
@@ -44,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	socket := findRoute(in.app, MethodWS, path)
 	if socket != nil && wsconn.IsUpgrade(r) {
-		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) wsconn.Handler {
+		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) outbox.Handler {
 			return &eventConn{server: s, in: in, route: socket, accepted: a}
 		})
 		return
@@ -68,7 +69,7 @@ func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instan
 	table := s.scriptTable(in)
 	socket := table.find(MethodWS, path)
 	if socket != nil && wsconn.IsUpgrade(r) {
-		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) wsconn.Handler {
+		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) outbox.Handler {
 			return &scriptConn{server: s, in: in, script: socket, accepted: a,
 				inbox: newInbox(inboxLimit{events: s.cfg.Events, eventBytes: s.cfg.EventBytes, messages: waitingMessages,
 					bytes: waitingBytes})}
@@ -126,7 +127,7 @@ func findRoute(a *App, method string, path []string) *Route {
 
 // accepted is what a connection's handler has of its upgrade.
 type accepted struct {
-	ws      *wsconn.Conn
+	ws      *outbox.Conn
 	req     requestInfo // without the token
 	addr    string      // of the client
 	user    *auth.Identity
@@ -144,7 +145,7 @@ func (s *Server) done(a *accepted) {
 
 // upgrade makes a request a connection: origin, identity and limits first, then the handshake.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options,
-	handler func(accepted) wsconn.Handler) {
+	handler func(accepted) outbox.Handler) {
 	if s.cfg.Node != "" {
 		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
 	}
@@ -170,7 +171,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		refused.Write(w)
 		return
 	}
-	ws, err := s.cfg.Sockets.Accept(w, r,
+	ws, err := s.websockets.Accept(w, r,
 		wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
 	if err != nil {
 		if release != nil {
@@ -179,7 +180,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		s.cfg.Log.Debug("upgrade failed", "route", route, "error", err)
 		return
 	}
-	a := accepted{ws: ws, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
+	a := accepted{ws: &ws.Conn, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
 	s.expire(&a, id.Until)
 	ws.Start(handler(a))
 }

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/wsconn"
 )
@@ -62,7 +63,7 @@ func (c *scriptConn) hear(e *hub.Event) bool {
 		return true
 	}
 	c.overflow.Store(true)
-	c.ws.Close(wsconn.CodeTryLater, "event queue full")
+	c.ws.Close(outbox.CodeTryLater, "event queue full")
 	return false
 }
 
@@ -75,7 +76,7 @@ func (c *scriptConn) Message(binary bool, data []byte) {
 }
 
 // Closed lets the script know; it has what came before first.
-func (c *scriptConn) Closed(info wsconn.CloseInfo) {
+func (c *scriptConn) Closed(info outbox.CloseInfo) {
 	c.closedAt.CompareAndSwap(0, time.Now().UnixNano())
 	c.inbox.end()
 	if c.overflow.Load() {
@@ -94,11 +95,11 @@ func (c *scriptConn) run() {
 	defer c.server.scripts.Add(-1)
 	err := c.runScript()
 	c.inbox.drop()
-	code, reason := wsconn.CodeNormal, ""
+	code, reason := outbox.CodeNormal, ""
 	switch {
 	case isDenied(err):
 		c.server.failed(&c.lines, c.failure(ReasonDenied, err), "connection", c.ws.ID())
-		code, reason = wsconn.CodeRefused, err.Error()
+		code, reason = outbox.CodeRefused, err.Error()
 	case err != nil:
 		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback",
 			traceback(err))
@@ -106,7 +107,7 @@ func (c *scriptConn) run() {
 			// a closed client need not know
 			_ = c.ws.Send(wsconn.TextString("Lua Error: " + strings.ToValidUTF8(err.Error(), "\uFFFD")))
 		}
-		code, reason = wsconn.CodeInternal, "script error"
+		code, reason = outbox.CodeInternal, "script error"
 	}
 	c.ws.Close(code, reason)
 	c.server.ran(RunScript, c.script.name.String(), start)
@@ -146,7 +147,7 @@ func (c *scriptConn) runScript() (err error) {
 }
 
 // evict wakes a script that waits, and that has to end because all scripts together hold too much.
-func (c *scriptConn) evict() { c.ws.Close(wsconn.CodeInternal, "script error") }
+func (c *scriptConn) evict() { c.ws.Close(outbox.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
 	file, line := place(err)

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/luavm"
 	"rollcall/overload"
+	"rollcall/wsconn"
 )
 
 // Server serves an app over HTTP: everything but the node's own paths (/_api, /_client, /healthz, /readyz, /metrics).
@@ -17,6 +18,8 @@ type Server struct {
 	cfg    Config
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
+
+	websockets *wsconn.Server
 
 	current atomic.Pointer[instance]
 	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
@@ -49,7 +52,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, websockets: wsconn.NewServer(cfg.WebSockets, cfg.Sockets)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
 	cfg.Hub.SetHistory(cfg.App.History())

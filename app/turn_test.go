@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/testkit"
-	"rollcall/wsconn"
 )
 
 // spin asks Redis for ever, with some work between two calls.
@@ -86,11 +86,11 @@ func TestTurnTimeoutWithoutCalls(t *testing.T) {
 // SPEC 6: "it ends 2 s after its client has gone", however it went.
 func TestTurnEndsAfterItsClient(t *testing.T) {
 	withoutPings := turnTimeout(time.Hour) // a ping would find out that the client has gone
-	withoutPings.ws.Ping = -1
+	withoutPings.sockets.Ping = -1
 	for name, end := range map[string]func(n *testNode, c *client, id string){
 		"dropped": func(_ *testNode, c *client, _ string) { _ = c.NetConn().Close() },
 		"closed by the API": func(n *testNode, _ *client, id string) {
-			_, err := n.hub.CloseConn(n.t.Context(), id, wsconn.CodeNormal, "")
+			_, err := n.hub.CloseConn(n.t.Context(), id, outbox.CodeNormal, "")
 			check(n.t, err)
 		},
 	} {

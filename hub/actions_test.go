@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/outbox"
 	"rollcall/testkit"
-	"rollcall/wsconn"
 )
 
 func act(kind ActionKind, channel string) Action { return Action{Kind: kind, Channel: channel} }
@@ -202,7 +202,7 @@ func TestActionsInOrder(t *testing.T) {
 	}
 	c.refuse = true
 	if errs := c.Do(t.Context(), []Action{{Kind: ActionSend}, act(ActionJoin, "x")}); len(errs) != 1 ||
-		!isOneOf(errs[0], wsconn.ErrClosed) {
+		!isOneOf(errs[0], outbox.ErrClosed) {
 		t.Errorf("send to a closed socket: %v", errs)
 	}
 	c.Exit(Closed)

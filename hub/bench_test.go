@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // sink is a socket that counts.
 type sink struct{ frames *atomic.Int64 }
 
-func (s sink) Send(wsconn.Frame) error { s.frames.Add(1); return nil }
+func (s sink) Send(outbox.Frame) error { s.frames.Add(1); return nil }
 
 func (s sink) Close(int, string) {}
 
-func (s sink) Fits([]wsconn.Frame) bool { return true }
+func (s sink) Fits([]outbox.Frame) bool { return true }
 
 // crowd is a room with n members, without Redis behind it.
 func crowd(n int, script bool) (*room, *atomic.Int64) {

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/wsconn"
 )
 
@@ -15,7 +16,7 @@ type delivery struct {
 	history.Broadcast
 
 	// guarded by the room's mu
-	asFrame wsconn.Frame // the zero Frame: not made yet
+	asFrame outbox.Frame // the zero Frame: not made yet
 	asEvent *Event
 }
 
@@ -40,8 +41,8 @@ func (d *delivery) event(r *room) *Event {
 
 // frame is what connections of routes with resume = true get:
 // {"event":"message","channel":C,"position":P,"data":V}, without a position when it is not kept.
-func (d *delivery) frame(r *room) wsconn.Frame {
-	if d.asFrame == (wsconn.Frame{}) {
+func (d *delivery) frame(r *room) outbox.Frame {
+	if d.asFrame.IsZero() {
 		b := r.feed.begin("message", len(d.Text)+len(d.Text)/8)
 		if d.Kept {
 			b = appendPosition(b, d.At)
@@ -67,7 +68,7 @@ func appendPosition(b []byte, p history.Position) []byte {
 }
 
 // joinedFrame answers a join.
-func (f *feed) joinedFrame(rec Recovery) wsconn.Frame {
+func (f *feed) joinedFrame(rec Recovery) outbox.Frame {
 	b := appendPosition(f.begin("joined", 0), rec.Position)
 	switch {
 	case !rec.Asked:
@@ -82,8 +83,8 @@ func (f *feed) joinedFrame(rec Recovery) wsconn.Frame {
 }
 
 // missedFrames is what one who comes back gets: the answer, and what it missed.
-func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*delivery]) []wsconn.Frame {
-	frames := make([]wsconn.Frame, 0, 1+len(missed))
+func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*delivery]) []outbox.Frame {
+	frames := make([]outbox.Frame, 0, 1+len(missed))
 	frames = append(frames, f.joinedFrame(rec))
 	for _, m := range missed {
 		frames = append(frames, m.Body.frame(r))
@@ -92,7 +93,7 @@ func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*del
 }
 
 // lostFrame tells a live connection that messages are missing.
-func (f *feed) lostFrame(l *history.Loss) wsconn.Frame {
+func (f *feed) lostFrame(l *history.Loss) outbox.Frame {
 	b := append(appendPosition(f.begin("lost", 0), l.At), `,"why":"`...)
 	return wsconn.Text(append(append(b, l.Why...), `"}`...))
 }

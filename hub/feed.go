@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/redisconn"
-	"rollcall/wsconn"
 )
 
 // feed is what a room of a channel with history has for those members who are promised each message, once and in order
@@ -71,7 +71,7 @@ func (m *membership) wantsFeed() bool {
 func (r *room) stepFeed(prompt bool, step func(*gate) []effect) {
 	var delivered, bytes int
 	var own []string // senders of what was passed on
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for _, e := range step(r.feed.gate) {
@@ -108,7 +108,7 @@ func (r *room) feedWith(b history.Broadcast, size int) {
 }
 
 // passLocked hands a broadcast to all who are fed.
-func (r *room) passLocked(p *history.Passed[*delivery], send func(wsconn.Sender, wsconn.Frame) bool) (n int) {
+func (r *room) passLocked(p *history.Passed[*delivery], send func(outbox.Sender, outbox.Frame) bool) (n int) {
 	for _, m := range r.members {
 		switch {
 		case !m.fed:
@@ -124,7 +124,7 @@ func (r *room) passLocked(p *history.Passed[*delivery], send func(wsconn.Sender,
 }
 
 // lostLocked tells all who are fed that messages are missing.
-func (r *room) lostLocked(l *history.Loss, send func(wsconn.Sender, wsconn.Frame) bool) {
+func (r *room) lostLocked(l *history.Loss, send func(outbox.Sender, outbox.Frame) bool) {
 	frame := r.feed.lostFrame(l)
 	event := &Event{Kind: EventLost, Channel: r.name, Timestamp: time.Now().UnixMilli(), Position: l.At.String(),
 		Why: string(l.Why)}
@@ -141,7 +141,7 @@ func (r *room) lostLocked(l *history.Loss, send func(wsconn.Sender, wsconn.Frame
 
 // answerLocked makes a member who waited one who is fed, and gives it what it missed, unless that is more than its
 // queue takes.
-func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func(wsconn.Sender, wsconn.Frame) bool) (
+func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func(outbox.Sender, outbox.Frame) bool) (
 	n int,
 ) {
 	m := a.Who

@@ -12,6 +12,7 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/wsconn"
@@ -247,7 +248,7 @@ func (e everyone) Receive(payload string) {
 	began := time.Now()
 	defer func() { e.h.cfg.Observer.FannedOut(time.Since(began)) }()
 	frame := wsconn.TextString(b.Text)
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		e.h.mu.RLock()
 		defer e.h.mu.RUnlock()
 		for _, s := range e.h.sessions {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -130,11 +131,11 @@ func (r *room) fanOut(payload string) {
 		return
 	}
 	began := time.Now()
-	var frame wsconn.Frame
+	var frame outbox.Frame
 	var made bool
 	var event *Event
 	n := 0
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
@@ -205,7 +206,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 			fresh[f] = encodeDiff(f)
 		}
 	}
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
@@ -222,7 +223,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 }
 
 // diffFrames are a Diff's texts as frames; the zero Frame is for those who are told nothing.
-type diffFrames struct{ plain, devices wsconn.Frame }
+type diffFrames struct{ plain, devices outbox.Frame }
 
 func encodeDiff(d *presence.Diff) (f diffFrames) {
 	if d.Plain != nil {
@@ -235,7 +236,7 @@ func encodeDiff(d *presence.Diff) (f diffFrames) {
 }
 
 // of is the frame for a session.
-func (f diffFrames) of(s *Session) wsconn.Frame {
+func (f diffFrames) of(s *Session) outbox.Frame {
 	if s.devices {
 		return f.devices
 	}
@@ -246,10 +247,10 @@ func (f diffFrames) of(s *Session) wsconn.Frame {
 // in a large channel each copy of it would be larger than all else that a client brings.
 type stateFrame struct {
 	text  []byte
-	frame wsconn.Frame
+	frame outbox.Frame
 }
 
-func (f *stateFrame) of(text []byte) wsconn.Frame {
+func (f *stateFrame) of(text []byte) outbox.Frame {
 	if len(f.text) == 0 || &f.text[0] != &text[0] {
 		*f = stateFrame{text, wsconn.Text(text)}
 	}
@@ -259,7 +260,7 @@ func (f *stateFrame) of(text []byte) wsconn.Frame {
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
 	frame := r.state.of(text)
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		for _, id := range connIDs {
 			s := r.h.session(id)
 			if s == nil {

@@ -17,11 +17,11 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/testkit"
 	"rollcall/testkit/redistest"
-	"rollcall/wsconn"
 )
 
 // world is some nodes in this process over one miniredis whose clock stands still until the test moves it. Each node
@@ -199,18 +199,18 @@ func (n *node) enter(name string, m Member, script bool) *client {
 	return c
 }
 
-func (c *client) Send(f wsconn.Frame) error {
+func (c *client) Send(f outbox.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refuse {
-		return wsconn.ErrClosed
+		return outbox.ErrClosed
 	}
 	c.frames++
 	c.lines = append(c.lines, c.w.short(string(f.Payload())))
 	return nil
 }
 
-func (c *client) Fits(frames []wsconn.Frame) bool {
+func (c *client) Fits(frames []outbox.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.space == 0 || len(frames) <= c.space

@@ -22,6 +22,7 @@ import (
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/metrics"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/presence"
 	"rollcall/redisconn"
@@ -43,7 +44,7 @@ type node struct {
 	store           *presence.Store
 	tracker         *presence.Tracker
 	hub             *hub.Hub
-	sockets         *wsconn.Server
+	sockets         *outbox.Sockets
 	scripts         *app.Scripts
 	storeQuota      *app.StoreQuota // nil: none
 	memoryOfScripts *luavm.Ceiling
@@ -136,8 +137,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, HistoryMemory: int64(cfg.HistoryMemory),
 		Observer: n.metrics, Log: log})
 	n.wire()
-	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue),
-		Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
+	n.sockets = outbox.New(outbox.Config{SendQueue: int(cfg.SendQueue), Ping: cfg.Ping}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx,
 		app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
@@ -146,7 +146,8 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.egress = egress.New(egress.Config{Allow: cfg.httpAllow, Agent: "Rollcall"})
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
-		Periods: n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
+		WebSockets: wsconn.Config{MaxMessage: int64(cfg.MaxMessage), MessageRate: cfg.MessageRate},
+		Periods:    n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
 		Node: process, AllowedOrigins: cfg.origins, Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota,
 		Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,

@@ -1,15 +1,15 @@
-package wsconn
+package outbox
 
 import "errors"
 
-// Errors of Send and Accept.
+// Errors of Send and Add.
 var (
 	// ErrClosed: the connection cannot send any more: it is being closed or the peer has gone.
 	ErrClosed = errors.New("connection closed")
 	// ErrSlow: the frame did not fit into the outbox; the connection is being closed with 1013.
 	ErrSlow = errors.New("send queue full")
-	// ErrServerClosed: Accept after Server.Close; the client got 503.
-	ErrServerClosed = errors.New("websocket server closed")
+	// ErrServerClosed: a connection came after Sockets.Close.
+	ErrServerClosed = errors.New("server closed")
 )
 
 // Why is what ended a connection; it is also the label of metrics.
@@ -46,4 +46,5 @@ type CloseInfo struct {
 	Clean  bool // the peer's close frame came
 	ByPeer bool // the peer began, by a close frame or by vanishing
 	Why    Why
+	Status int // of HTTP, with which Refuse refused the connection; 0: it did not
 }

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/presence"
 	"rollcall/testkit"
 	"rollcall/wsconn"
 )
@@ -457,20 +458,30 @@ func TestEnding(t *testing.T) {
 		name string
 		info wsconn.CloseInfo
 		want hub.Ending
+		why  presence.Cause
 	}{
-		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Closed},
-		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Dropped},
-		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, hub.Dropped},
-		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, hub.Dropped},
-		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, hub.Closed},
-		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, hub.Closed},
-		{"drained", wsconn.CloseInfo{Code: 1012, Clean: true, Why: wsconn.WhyServer}, hub.SentAway},
-		{"drained, and it did not answer", wsconn.CloseInfo{Code: 1012, Why: wsconn.WhyServer}, hub.SentAway},
-		{"cut at the node's end", wsconn.CloseInfo{Code: 1001, Why: wsconn.WhyShutdown}, hub.SentAway},
+		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Closed, "closed"},
+		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Dropped, "closed"},
+		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, hub.Dropped, "lost"},
+		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, hub.Dropped, "lost"},
+		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, hub.Closed, "closed"},
+		{"sent away by its handler", wsconn.CloseInfo{Code: 1012, Why: wsconn.WhyServer}, hub.SentAway, "closed"},
+		{"kicked", wsconn.CloseInfo{Code: 1000, Why: wsconn.WhyKicked}, hub.Closed, "kicked"},
+		{"token over", wsconn.CloseInfo{Code: 4401, Why: wsconn.WhyExpired}, hub.Closed, "expired"},
+		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, hub.Closed, "slow"},
+		{"handler failed", wsconn.CloseInfo{Code: 1011, Why: wsconn.WhyFailed}, hub.Closed, "error"},
+		{"panic", wsconn.CloseInfo{Code: 1011, Why: wsconn.WhyPanic}, hub.Closed, "error"},
+		{"too many messages", wsconn.CloseInfo{Code: 1008, Why: wsconn.WhyRate}, hub.Closed, "error"},
+		{"too big", wsconn.CloseInfo{Code: 1009, Why: wsconn.WhyTooBig}, hub.Closed, "error"},
+		{"malformed", wsconn.CloseInfo{Code: 1002, Why: wsconn.WhyProtocol}, hub.Closed, "error"},
+		{"no UTF-8", wsconn.CloseInfo{Code: 1007, Why: wsconn.WhyBadText}, hub.Closed, "error"},
+		{"drained", wsconn.CloseInfo{Code: 1012, Clean: true, Why: wsconn.WhyDrained}, hub.SentAway, "drained"},
+		{"drained, and it did not answer", wsconn.CloseInfo{Code: 1012, Why: wsconn.WhyDrained}, hub.SentAway, "drained"},
+		{"cut at the node's end", wsconn.CloseInfo{Code: 1001, Why: wsconn.WhyShutdown}, hub.SentAway, "drained"},
 	}
 	for _, tt := range tests {
-		if got := ending(tt.info); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
+		if got, why := ending(tt.info); got != tt.want || why != tt.why {
+			t.Errorf("%s: %v, %s", tt.name, got, why)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *Server) expire(a *accepted, at time.Time) {
 		return
 	case a.expires == nil:
 		ws := a.ws
-		a.expires = &alarm{ring: func() { ws.Close(wsconn.CodeTokenExpired, "the token has expired") }}
+		a.expires = &alarm{ring: func() { ws.CloseFor(wsconn.WhyExpired, wsconn.CodeTokenExpired, "the token has expired") }}
 	}
 	s.expiry.set(a.expires, at)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/presence"
 	"rollcall/testkit"
 	"rollcall/wsconn"
 )
@@ -205,7 +206,7 @@ func TestActionsInOrder(t *testing.T) {
 		!isOneOf(errs[0], wsconn.ErrClosed) {
 		t.Errorf("send to a closed socket: %v", errs)
 	}
-	c.Exit(Closed)
+	c.Exit(Closed, presence.CauseClosed)
 	if errs := c.Do(t.Context(), []Action{act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], ErrGone) {
 		t.Errorf("join after exit: %v", errs)
 	}

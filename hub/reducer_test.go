@@ -23,6 +23,8 @@ func (c *rawConn) Send(f wsconn.Frame) error {
 }
 func (c *rawConn) Close(int, string) {}
 
+func (c *rawConn) CloseFor(wsconn.Why, int, string) {}
+
 func (c *rawConn) Fits([]wsconn.Frame) bool { return true }
 func (c *rawConn) len() int {
 	c.mu.Lock()
@@ -40,6 +42,8 @@ type reducer struct {
 }
 
 func (r *reducer) Close(int, string) {}
+
+func (r *reducer) CloseFor(wsconn.Why, int, string) {}
 
 func (r *reducer) Fits([]wsconn.Frame) bool { return true }
 

@@ -118,7 +118,7 @@ func (h *Hub) command(kind, body string) bool {
 	case callClose:
 		code, reason, _ := strings.Cut(rest, " ")
 		if n, err := strconv.Atoi(code); err == nil {
-			s.conn.Close(n, reason)
+			s.conn.CloseFor(wsconn.WhyKicked, n, reason)
 		}
 	}
 	return true

@@ -76,11 +76,14 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // Close closes the connection gracefully and never blocks: what was queued leaves first, then the close frame;
 // then the client has a second to answer. A client that does not take it is reset. Only the first call counts.
 // A code that no close frame may carry becomes 1011; a reason is cut to 123 bytes.
-func (c *Conn) Close(code int, reason string) {
+func (c *Conn) Close(code int, reason string) { c.CloseFor(WhyServer, code, reason) }
+
+// CloseFor is Close for another cause than that what serves the connection is done with it.
+func (c *Conn) CloseFor(why Why, code int, reason string) {
 	if !ValidCode(code) {
 		code = CodeInternal
 	}
-	c.beginClose(CloseInfo{Code: code, Reason: cutReason(reason), Why: WhyServer})
+	c.beginClose(CloseInfo{Code: code, Reason: cutReason(reason), Why: why})
 }
 
 // Done returns a channel that is closed as soon as the connection cannot send any more: when closing has begun

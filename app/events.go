@@ -86,10 +86,10 @@ func (c *eventConn) Open() {
 	case err == nil, errors.As(err, &invalid):
 	case isDenied(err):
 		c.refused = true
-		c.ws.Close(outbox.CodeRefused, err.Error())
+		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeRefused, err.Error())
 	default:
 		c.refused = true
-		c.ws.Close(outbox.CodeInternal, "handler error")
+		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 }
 
@@ -149,7 +149,7 @@ func (c *eventConn) handleEvent(e event) {
 	case err == nil:
 		_ = c.do(t, e.kind, actions) // the next event is told
 	case ends(err):
-		c.ws.Close(outbox.CodeInternal, "handler error")
+		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 }
 
@@ -174,19 +174,6 @@ func (c *eventConn) Closed(info outbox.CloseInfo) {
 	if err == nil {
 		_ = c.do(t, RunDisconnect, actions) // nobody is left to be told
 	}
-}
-
-// ending tells presence how a connection ended (SPEC 3). One that dropped has no close handshake; a client closes with
-// 1001 when a page is loaded again. With 1012 and 1001 this node sends its clients to another one.
-func ending(info outbox.CloseInfo) hub.Ending {
-	comesBack := info.Code == outbox.CodeGoingAway || info.Code == outbox.CodeRestart
-	switch {
-	case !info.ByPeer && comesBack:
-		return hub.SentAway
-	case info.ByPeer && (!info.Clean || info.Code == outbox.CodeGoingAway):
-		return hub.Dropped
-	}
-	return hub.Closed
 }
 
 // run calls the handler for one event, and gives the actions it returned. An error has been reported.
@@ -294,7 +281,7 @@ func (c *eventConn) evict() {
 		Reason:  Reason(luavm.Memory.String()),
 		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"},
 		"connection", c.ws.ID())
-	c.ws.Close(outbox.CodeInternal, "handler error")
+	c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 }
 
 func isEmpty(t *lua.LTable) bool {
@@ -382,7 +369,7 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied erro
 	over := t.over()
 	if over != nil {
 		c.fail(kind, over, reasonOf(over, ReasonAction))
-		c.ws.Close(outbox.CodeInternal, "handler error")
+		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 	for _, e := range errs {
 		switch {

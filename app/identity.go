@@ -54,7 +54,7 @@ func (s *Server) expire(a *accepted, at time.Time) {
 		return
 	case a.expires == nil:
 		ws := a.ws
-		a.expires = &alarm{ring: func() { ws.Close(outbox.CodeTokenExpired, "the token has expired") }}
+		a.expires = &alarm{ring: func() { ws.CloseFor(outbox.WhyExpired, outbox.CodeTokenExpired, "the token has expired") }}
 	}
 	s.expiry.set(a.expires, at)
 }

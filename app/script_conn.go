@@ -12,6 +12,7 @@ import (
 	"rollcall/luavm"
 	"rollcall/outbox"
 	"rollcall/overload"
+	"rollcall/presence"
 	"rollcall/wsconn"
 )
 
@@ -63,7 +64,7 @@ func (c *scriptConn) hear(e *hub.Event) bool {
 		return true
 	}
 	c.overflow.Store(true)
-	c.ws.Close(outbox.CodeTryLater, "event queue full")
+	c.ws.CloseFor(outbox.WhySlow, outbox.CodeTryLater, "event queue full")
 	return false
 }
 
@@ -95,11 +96,11 @@ func (c *scriptConn) run() {
 	defer c.server.scripts.Add(-1)
 	err := c.runScript()
 	c.inbox.drop()
-	code, reason := outbox.CodeNormal, ""
+	why, code, reason := outbox.WhyServer, outbox.CodeNormal, ""
 	switch {
 	case isDenied(err):
 		c.server.failed(&c.lines, c.failure(ReasonDenied, err), "connection", c.ws.ID())
-		code, reason = outbox.CodeRefused, err.Error()
+		why, code, reason = outbox.WhyFailed, outbox.CodeRefused, err.Error()
 	case err != nil:
 		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback",
 			traceback(err))
@@ -107,9 +108,9 @@ func (c *scriptConn) run() {
 			// a closed client need not know
 			_ = c.ws.Send(wsconn.TextString("Lua Error: " + strings.ToValidUTF8(err.Error(), "\uFFFD")))
 		}
-		code, reason = outbox.CodeInternal, "script error"
+		why, code, reason = outbox.WhyFailed, outbox.CodeInternal, "script error"
 	}
-	c.ws.Close(code, reason)
+	c.ws.CloseFor(why, code, reason)
 	c.server.ran(RunScript, c.script.name.String(), start)
 }
 
@@ -147,7 +148,7 @@ func (c *scriptConn) runScript() (err error) {
 }
 
 // evict wakes a script that waits, and that has to end because all scripts together hold too much.
-func (c *scriptConn) evict() { c.ws.Close(outbox.CodeInternal, "script error") }
+func (c *scriptConn) evict() { c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
 	file, line := place(err)
@@ -185,7 +186,7 @@ func (c *scriptConn) receive(l *lua.LState, any bool, timeout time.Duration) tak
 
 // event makes the table of SPEC 1.1 for what recv_any got.
 func (a args) event(ev *hub.Event) (lua.LValue, lua.LValue) {
-	o := luavm.NewObject(6)
+	o := luavm.NewObject(7)
 	o.Set("channel", lua.LString(ev.Channel))
 	o.Set("timestamp", lua.LNumber(ev.Timestamp))
 	if ev.Kind == hub.EventBroadcast {
@@ -207,5 +208,8 @@ func (a args) event(ev *hub.Event) (lua.LValue, lua.LValue) {
 	o.Set("user_info", a.decode(string(ev.UserInfo)))
 	o.Set("connection_id", lua.LString(ev.ConnID))
 	o.Set("user_id", lua.LString(ev.UserID))
+	if ev.Cause != presence.CauseUnknown {
+		o.Set("cause", lua.LString(ev.Cause))
+	}
 	return o.Table(), lua.LString("presence")
 }

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/outbox"
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -205,7 +206,7 @@ func TestActionsInOrder(t *testing.T) {
 		!isOneOf(errs[0], outbox.ErrClosed) {
 		t.Errorf("send to a closed socket: %v", errs)
 	}
-	c.Exit(Closed)
+	c.Exit(Closed, presence.CauseClosed)
 	if errs := c.Do(t.Context(), []Action{act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], ErrGone) {
 		t.Errorf("join after exit: %v", errs)
 	}

@@ -19,6 +19,8 @@ func (s sink) Send(outbox.Frame) error { s.frames.Add(1); return nil }
 
 func (s sink) Close(int, string) {}
 
+func (s sink) CloseFor(outbox.Why, int, string) {}
+
 func (s sink) Fits([]outbox.Frame) bool { return true }
 
 // crowd is a room with n members, without Redis behind it.
@@ -118,7 +120,7 @@ func BenchmarkTrackAndExit(b *testing.B) {
 		s := n.Enter(Member{ID: n.NewID(), Conn: sink{&got}})
 		must(b, s.Join(b.Context(), "room"))
 		must(b, s.Track(b.Context(), "room", "ann", nil))
-		s.Exit(Closed)
+		s.Exit(Closed, presence.CauseClosed)
 	}
 }
 

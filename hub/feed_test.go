@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -108,11 +109,11 @@ func TestHistoryMemoryIsBounded(t *testing.T) {
 		t.Errorf("the coldest gave %q", cold.got())
 	}
 	for _, x := range []*client{c, back, cold} {
-		x.Exit(Closed)
+		x.Exit(Closed, presence.CauseClosed)
 	}
 	for _, r := range n.allRooms() {
 		for _, m := range r.members {
-			m.s.Exit(Closed)
+			m.s.Exit(Closed, presence.CauseClosed)
 		}
 	}
 	testkit.Eventually(t, "nothing is kept for nobody", func() bool { return n.rings.total() == 0 })
@@ -163,6 +164,6 @@ func TestOwnBroadcastComesAfterLeaveOfAFeed(t *testing.T) {
 		if got := c.got(); !strings.Contains(got[1], fmt.Sprint("message own ", i)) {
 			t.Fatalf("%q", got)
 		}
-		c.Exit(Closed)
+		c.Exit(Closed, presence.CauseClosed)
 	}
 }

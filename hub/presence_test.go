@@ -74,7 +74,7 @@ func TestExactFrames(t *testing.T) {
 	if got, want := raw.texts[1], `{"event":"presence_state","channel":"empty","payload":{}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	s.Exit(Closed)
+	s.Exit(Closed, presence.CauseClosed)
 }
 
 // SPEC 1.2: "Second device in, or one of several out: no frame"; "a route with presence = "devices" also gets a `joins`
@@ -98,9 +98,9 @@ func TestSecondDevice(t *testing.T) {
 	phone.track("room", "ann", "")
 	phone.want("room: state ann[desk{big=true} phone]")
 	devices.want("room: +ann[desk{big=true} phone]")
-	desk.Exit(Closed)
+	desk.Exit(Closed, presence.CauseClosed)
 	devices.want("room: +ann[phone]")
-	phone.Exit(Closed)
+	phone.Exit(Closed, presence.CauseClosed)
 	devices.want("room: -ann[phone]")
 	plain.want("room: +ann[phone]", "room: -ann[phone]")
 	script.want(`room: join ann[phone] {"user_id":"ann","state":"online"}`,
@@ -350,7 +350,7 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 				}
 			}
 			if i%4 == 3 {
-				s.Exit(Closed)
+				s.Exit(Closed, presence.CauseClosed)
 			}
 		})
 		if i >= 3 && i%4 != 3 {

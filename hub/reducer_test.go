@@ -23,6 +23,8 @@ func (c *rawConn) Send(f outbox.Frame) error {
 }
 func (c *rawConn) Close(int, string) {}
 
+func (c *rawConn) CloseFor(outbox.Why, int, string) {}
+
 func (c *rawConn) Fits([]outbox.Frame) bool { return true }
 func (c *rawConn) len() int {
 	c.mu.Lock()
@@ -40,6 +42,8 @@ type reducer struct {
 }
 
 func (r *reducer) Close(int, string) {}
+
+func (r *reducer) CloseFor(outbox.Why, int, string) {}
 
 func (r *reducer) Fits([]outbox.Frame) bool { return true }
 

@@ -185,7 +185,7 @@ func (r *room) PresenceEvents(es []presence.Event) {
 	now := time.Now().UnixMilli()
 	for _, e := range es {
 		event := &Event{Kind: EventPresence, Channel: r.name, Timestamp: now, Type: e.Type, UserID: e.UserID,
-			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID)}
+			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID), Cause: e.Cause}
 		r.mu.RLock()
 		for _, m := range r.members {
 			if m.s.events != nil && m.presentLocked() && m.s.id != event.ConnID {

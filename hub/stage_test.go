@@ -145,7 +145,7 @@ func (n *node) stop(e Ending) {
 	n.Hub.mu.RUnlock()
 	if n.redis.GoRedis().Ping(ctx).Err() == nil { // else it was killed
 		for _, s := range sessions {
-			s.Exit(e)
+			s.Exit(e, presence.CauseClosed)
 		}
 	}
 	n.Hub.Close()
@@ -220,6 +220,10 @@ func (c *client) Close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = fmt.Sprint(code, " ", reason)
+}
+
+func (c *client) CloseFor(why outbox.Why, code int, reason string) {
+	c.Close(code, reason)
 }
 
 func (c *client) hear(e *Event) bool {

@@ -77,7 +77,8 @@ type Event struct {
 	Type     string // "join", "leave", "update"
 	UserID   string
 	ConnID   string
-	UserInfo []byte // JSON object
+	Cause    presence.Cause // of a "leave"
+	UserInfo []byte         // JSON object
 }
 
 // eventBytes is what an event takes besides its texts.
@@ -92,6 +93,8 @@ func (e *Event) Size() int {
 type Conn interface {
 	Send(outbox.Frame) error
 	Close(code int, reason string)
+	// CloseFor is Close for another cause than the connection's own handler.
+	CloseFor(why outbox.Why, code int, reason string)
 	// Fits tells whether frames could all be queued now.
 	Fits(frames []outbox.Frame) bool
 }

@@ -97,15 +97,18 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 // Close closes the connection gracefully and never blocks: what was queued leaves first, then the farewell;
 // then the client has a second to answer. A client that does not take it is reset. Only the first call counts.
 // A code that no close frame may carry becomes 1011; a reason is cut to 123 bytes.
-func (c *Conn) Close(code int, reason string) { c.Refuse(0, code, reason) }
+func (c *Conn) Close(code int, reason string) { c.CloseFor(WhyServer, code, reason) }
 
-// Refuse is Close for a Handler that, in Open, does not want the connection. status says so to clients that wait for an
-// answer by HTTP.
-func (c *Conn) Refuse(status, code int, reason string) {
+// CloseFor is Close for another cause than that what serves the connection is done with it.
+func (c *Conn) CloseFor(why Why, code int, reason string) { c.Refuse(0, why, code, reason) }
+
+// Refuse is CloseFor for a Handler that, in Open, does not want the connection. status says so to clients that wait for
+// an answer by HTTP.
+func (c *Conn) Refuse(status int, why Why, code int, reason string) {
 	if !ValidCode(code) {
 		code = CodeInternal
 	}
-	c.BeginClose(CloseInfo{Code: code, Reason: CutReason(reason), Why: WhyServer, Status: status})
+	c.BeginClose(CloseInfo{Code: code, Reason: CutReason(reason), Why: why, Status: status})
 }
 
 // Done returns a channel that is closed as soon as the connection cannot send any more: when closing has begun

@@ -17,6 +17,10 @@ type Why string
 
 const (
 	WhyServer   Why = "server"       // Conn.Close was called
+	WhyKicked   Why = "kicked"       // Conn.CloseFor: the back end or another connection asked for it
+	WhyExpired  Why = "expired"      // Conn.CloseFor: the client's token is over
+	WhyFailed   Why = "failed"       // Conn.CloseFor: what serves the connection failed, or does not allow what it did
+	WhyDrained  Why = "drained"      // Conn.CloseFor: the node sends its clients away
 	WhyPeer     Why = "peer"         // the peer sent a close frame
 	WhyDropped  Why = "dropped"      // the stream ended or broke without one
 	WhyDead     Why = "dead_peer"    // two pings stayed unanswered
@@ -31,8 +35,8 @@ const (
 
 // Whys returns every Why, for metrics that want all labels from the start.
 func Whys() []Why {
-	return []Why{WhyServer, WhyPeer, WhyDropped, WhyDead, WhySlow, WhyRate, WhyTooBig, WhyProtocol, WhyBadText,
-		WhyPanic, WhyShutdown}
+	return []Why{WhyServer, WhyKicked, WhyExpired, WhyFailed, WhyDrained, WhyPeer, WhyDropped, WhyDead, WhySlow, WhyRate,
+		WhyTooBig, WhyProtocol, WhyBadText, WhyPanic, WhyShutdown}
 }
 
 // CloseInfo tells how a connection ended.

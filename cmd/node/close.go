@@ -56,11 +56,11 @@ func (n *node) drain(ctx context.Context) {
 	total, next := len(conns), 0 // next of conns to be closed
 	for n.sockets.Len() > 0 && time.Since(began) < n.cfg.drain+toAnswer && ctx.Err() == nil {
 		for next < total && time.Since(began) >= n.cfg.drain*time.Duration(next)/time.Duration(total) {
-			conns[next].Close(outbox.CodeRestart, restartReason)
+			conns[next].CloseFor(outbox.WhyDrained, outbox.CodeRestart, restartReason)
 			next++
 		}
 		if next == total { // others may have come in meanwhile
-			n.sockets.Each(func(c *outbox.Conn) { c.Close(outbox.CodeRestart, restartReason) })
+			n.sockets.Each(func(c *outbox.Conn) { c.CloseFor(outbox.WhyDrained, outbox.CodeRestart, restartReason) })
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

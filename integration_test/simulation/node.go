@@ -144,7 +144,7 @@ func (w *world) stop(n *node, stay time.Duration) {
 		for _, c := range conns {
 			if stay == 0 {
 				c.room.ch.Untrack(ctx, c.id, c.user)
-			} else if c.room.ch.Linger(ctx, c.id, c.user, stay) {
+			} else if c.room.ch.Exit(ctx, c.id, c.user, presence.CauseLost, stay) {
 				w.post(n, "lingers "+c.id+" "+c.user, func() { w.oracle.leaves(c) }) // the end of the node finds it as it was
 			}
 		}

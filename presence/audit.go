@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -48,7 +49,7 @@ func (t *Tracker) auditViews(chans []*Channel) error {
 		if at, _, ok := c.standing(); ok {
 			live, names, had = append(live, c), append(names, c.name), append(had, at)
 			c.mu.Lock()
-			t.noteOwners(c.name, c.view.replica.users)
+			t.noteOwners(c.name, c.view.replica.users.all())
 			c.mu.Unlock()
 		}
 	}
@@ -109,7 +110,7 @@ func (t *Tracker) pause(d time.Duration) bool {
 func (c *Channel) confirmed(inc string) (n int64, steady bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, o := range c.own {
+	for o := range c.own.all() {
 		if o.busy != nil || !o.settled(inc) {
 			return 0, false
 		}
@@ -158,14 +159,14 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	missing, back := 0, 0
 	c.mu.Lock()
 	for ref := range found {
-		if c.own[ref] == nil {
+		if c.own.get(ref) == nil {
 			extra = append(extra, ref)
 		}
 	}
-	for ref, o := range c.own {
-		if !found[ref] && o.busy == nil && o.settled(inc) && !o.gone {
+	for o := range c.own.all() {
+		if !found[o.ref] && o.busy == nil && o.settled(inc) && !o.gone {
 			o.inc = "" // write it again
-			if o.until.IsZero() {
+			if o.lingers == nil {
 				missing++
 			} else {
 				back++
@@ -191,7 +192,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 		}
 		c.mu.Lock()
 		for _, ref := range extra { // tracked meanwhile: it went with the extra one
-			if o := c.own[ref]; o != nil {
+			if o := c.own.get(ref); o != nil {
 				o.inc = ""
 			}
 		}
@@ -210,11 +211,11 @@ func (o orphan) compare(p orphan) int {
 }
 
 // noteOwners notes the owners of entries, to be looked up: whoever may read users calls it.
-func (t *Tracker) noteOwners(channel string, users map[string]*User) {
+func (t *Tracker) noteOwners(channel string, users iter.Seq[*User]) {
 	t.lists.Lock()
 	defer t.lists.Unlock()
 	last := ""
-	for _, u := range users {
+	for u := range users {
 		for i := range u.Metas {
 			if inc := u.Metas[i].Inc; inc != last {
 				last = inc
@@ -280,10 +281,10 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 	}
 	if c := t.channel(o.channel); c != nil {
 		c.mu.Lock()
-		for id, u := range c.view.replica.users {
+		for u := range c.view.replica.users.all() {
 			for i := range u.Metas {
 				if u.Metas[i].Inc == o.inc {
-					refs[entryRef{u.Metas[i].ConnID, id}] = true
+					refs[entryRef{u.Metas[i].ConnID, u.ID}] = true
 				}
 			}
 		}

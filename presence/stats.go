@@ -63,7 +63,7 @@ func (t *Tracker) Census() (n Census) {
 			n.Channels++
 			n.Users += c.view.replica.Len()
 		}
-		for _, o := range c.own {
+		for o := range c.own.all() {
 			if !o.gone {
 				n.Entries++
 			}

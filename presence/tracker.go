@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"rollcall/overload"
 )
 
 // Leaser is this node's lease; the cluster holds it.
@@ -56,7 +54,9 @@ type Tracker struct {
 	done   sync.WaitGroup
 	loads  chan struct{}
 	wake   chan struct{} // entries wait to be written
-	doubt  atomic.Int64  // until when (unix ms) Redis is suspected to have lost data
+	known  chan struct{} // is closed: of channels that are known
+	joins  joinLimits
+	doubt  atomic.Int64 // until when (unix ms) Redis is suspected to have lost data
 
 	orphans map[orphan]time.Time // owned by the checker: when first seen without a lease
 
@@ -79,7 +79,8 @@ func NewTracker(cfg Config) *Tracker {
 	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel, began: time.Now(),
 		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
-		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
+		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}, known: make(chan struct{})}
+	close(t.known)
 	t.done.Go(t.writer)
 	t.done.Go(t.checker)
 	return t
@@ -104,14 +105,12 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor()),
-			own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
+		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor())}
 		t.channels[name] = c
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.aud = aud
-	c.ready = make(chan struct{})
+	c.aud, c.ready = aud, nil
 	return c
 }
 
@@ -204,7 +203,7 @@ func (t *Tracker) unsettled(c *Channel) {
 
 // tidyLocked notes a channel that may have no entries left; its lock is held.
 func (t *Tracker) tidyLocked(c *Channel) {
-	if len(c.own) > 0 {
+	if c.own.len() > 0 {
 		return
 	}
 	t.lists.Lock()
@@ -306,9 +305,9 @@ func (c *Channel) unsettled() map[entryRef]*own {
 	defer c.mu.Unlock()
 	inc, _, _ := c.t.lease.Lease()
 	out := map[entryRef]*own{}
-	for ref, o := range c.own {
+	for o := range c.own.all() {
 		if (!o.settled(inc) || o.announce) && (o.delay == nil || o.due) {
-			out[ref] = o
+			out[o.ref] = o
 		}
 	}
 	return out
@@ -326,7 +325,7 @@ func (t *Tracker) tidyIdle() {
 	var chans []*Channel
 	for _, c := range t.idleChannels() {
 		c.mu.Lock()
-		if len(c.own) == 0 && c.reg.busy == nil {
+		if c.own.len() == 0 && c.reg.busy == nil {
 			if c.reg.inc != inc {
 				c.reg.inc = "" // an older list, which ends with its incarnation
 			}
@@ -375,7 +374,7 @@ func (t *Tracker) forget(c *Channel) {
 	defer t.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.aud == nil && len(c.own) == 0 && c.reg.busy == nil && t.channels[c.name] == c {
+	if c.aud == nil && c.own.len() == 0 && c.reg.busy == nil && t.channels[c.name] == c {
 		delete(t.channels, c.name)
 	}
 }
@@ -386,7 +385,7 @@ func (t *Tracker) Users(ctx context.Context, channel string) ([]*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.noteOwners(channel, snap.Users)
+	t.noteOwners(channel, maps.Values(snap.Users))
 	us := make([]*User, 0, len(snap.Users))
 	for _, u := range snap.Users {
 		us = append(us, u)

@@ -41,6 +41,8 @@ type Channel struct {
 	// this node's own
 	own few[entryRef, *own]
 	reg registration
+
+	audited audited
 }
 
 // alarm has the view ticked.
@@ -86,6 +88,7 @@ func (c *Channel) Receive(payload string) {
 		defer c.unlock()
 		c.shareLocked(&change)
 		c.stepLocked(&received{change, len(payload)})
+		c.t.audits.changed(c)
 	default:
 		c.t.cfg.Log.Error("bad presence message", "channel", c.name, "error", err)
 		c.step(reread{resyncBad})
@@ -148,7 +151,8 @@ func (c *Channel) stepLocked(e event) {
 				close(c.ready)
 				c.ready = nil
 			}
-			c.t.noteOwners(c.name, c.view.replica.users.all())
+			c.t.noteOwners(c.name, c.view.replica.users.all(), true)
+			c.t.audits.changed(c)
 			continue
 		case state:
 			fresh = fresh || fx.fresh

@@ -66,6 +66,7 @@ type Hub struct {
 	cfg     Config
 	keys    redisconn.Keys
 	history *history.Store
+	began   time.Time
 
 	ctx    context.Context // ends with Close; rooms open under it
 	cancel context.CancelFunc
@@ -113,7 +114,7 @@ func New(cfg Config) *Hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	keys := cfg.Redis.Keys()
 	return &Hub{cfg: cfg, keys: keys, history: history.NewStore(cfg.Redis, keys), rings: newRings(cfg.HistoryMemory),
-		ctx: ctx, cancel: cancel,
+		began: time.Now(), ctx: ctx, cancel: cancel,
 		sessions: map[string]*Session{}, rooms: map[string]*room{}}
 }
 

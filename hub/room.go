@@ -22,12 +22,11 @@ type room struct {
 	h         *Hub
 	name      string
 	presence  *presence.Channel
-	feed      *feed           // nil: the channel has no history
-	opening   context.Context // how long a join waits for the room to be read; ends with the room at the latest
-	cancel    context.CancelFunc
-	confirmed atomic.Bool // Redis has confirmed the topic once
+	feed      *feed         // nil: the channel has no history
+	opened    time.Duration // since the hub began
+	confirmed atomic.Bool   // Redis has confirmed the topic once
 
-	refs int // guarded by the hub's roomsMu
+	refs int32 // guarded by the hub's roomsMu
 
 	plain, scripts atomic.Int32 // members by kind
 
@@ -62,8 +61,7 @@ func (h *Hub) acquire(name string) (r *room, made bool) {
 	defer h.roomsMu.Unlock()
 	r = h.rooms[name]
 	if made = r == nil; made {
-		r = &room{h: h, name: name, feed: h.newFeed(name)}
-		r.opening, r.cancel = context.WithTimeout(h.ctx, waitForRedis)
+		r = &room{h: h, name: name, feed: h.newFeed(name), opened: time.Since(h.began)}
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r
 	}
@@ -79,7 +77,6 @@ func (h *Hub) leave(r *room) {
 		return
 	}
 	delete(h.rooms, r.name)
-	r.cancel()
 	h.cfg.Broker.Unsubscribe(h.keys.Topic(r.name), r)
 	if r.feed != nil {
 		r.feed.cancel()
@@ -88,12 +85,22 @@ func (h *Hub) leave(r *room) {
 	r.presence.Detach()
 }
 
-// wait returns when presence has been read, or when that takes too long.
+// wait returns when presence has been read, or when that takes too long: so many joins of a room that Redis does not
+// answer for wait only once.
 func (r *room) wait(ctx context.Context) {
+	ready := r.presence.Ready()
 	select {
-	case <-r.presence.Ready():
-	case <-r.opening.Done():
+	case <-ready:
+		return
+	default:
+	}
+	late := time.NewTimer(r.opened + waitForRedis - time.Since(r.h.began))
+	defer late.Stop()
+	select {
+	case <-ready:
+	case <-late.C:
 	case <-ctx.Done():
+	case <-r.h.ctx.Done():
 	}
 }
 

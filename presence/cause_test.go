@@ -118,7 +118,7 @@ func TestTransitionCauses(t *testing.T) {
 		}, "ann=node_lost bob=node_lost"},
 	}
 	for _, test := range tests {
-		r := NewReplica()
+		r := &Replica{}
 		r.Reset(full, 0)
 		if got := causes(test.do(r)); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)

@@ -161,7 +161,7 @@ func TestLingerEnds(t *testing.T) {
 		synctest.Wait()
 		b.want(stageWindow)
 		for _, n := range []*actor{n1, n2} {
-			if len(n.t.channel("C").own) != map[*actor]int{n1: 0, n2: 1}[n] {
+			if n.t.channel("C").own.len() != map[*actor]int{n1: 0, n2: 1}[n] {
 				t.Errorf("%s still holds %v", n.name, n.t.channel("C").own)
 			}
 		}
@@ -183,7 +183,7 @@ func TestLingeringEntryTakenAway(t *testing.T) {
 		if n := n1.t.stats.Repairs.Load(); n != 0 {
 			t.Errorf("%d repairs", n)
 		}
-		if len(a.c.own) != 0 {
+		if a.c.own.len() != 0 {
 			t.Errorf("it still holds %v", a.c.own)
 		}
 		b.c.Untrack(t.Context(), "c2", "ann")

@@ -66,8 +66,10 @@ type User struct {
 	Seq   int64 // of the channel, at this user's last change
 	Metas []Meta
 
-	frag []byte // `"id":{"metas":[…]}`, made when first needed; guarded by the channel's lock
+	frag string // `"id":{"metas":[…]}`, kept in crowded channels; guarded by the channel's lock
 }
+
+func (u *User) key() string { return u.ID }
 
 // meta finds the meta with a connection id.
 func (u *User) meta(connID string) *Meta {

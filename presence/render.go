@@ -65,24 +65,24 @@ func (u *User) AppendMetas(b []byte) []byte {
 }
 
 // fragment is the user as a member of joins, leaves or a state's payload, made once.
-func (u *User) fragment() []byte {
-	if u.frag == nil {
+func (u *User) fragment() string {
+	if u.frag == "" {
 		b := make([]byte, 0, len(u.ID)+24+len(u.Metas)*160)
-		u.frag = u.AppendMetas(append(appendString(b, u.ID), ':'))
+		u.frag = string(u.AppendMetas(append(appendString(b, u.ID), ':')))
 	}
 	return u.frag
 }
 
 // renderState is the presence_state frame of SPEC 1.2.
-func renderState(channel string, users map[string]*User) []byte {
+func renderState(channel string, r *Replica) []byte {
 	size := 80 + len(channel)
-	for _, u := range users {
+	for u := range r.users.all() {
 		size += len(u.fragment()) + 1
 	}
 	b := append(make([]byte, 0, size), `{"event":"presence_state","channel":`...)
 	b = append(appendString(b, channel), `,"payload":{`...)
 	first := true
-	for _, u := range users {
+	for u := range r.users.all() {
 		if !first {
 			b = append(b, ',')
 		}

@@ -58,8 +58,11 @@ func (s *Snapshot) Advance(c *Change) bool {
 	return true
 }
 
-// refsOf gives the phx_refs of a user's metas of these connections.
+// refsOf gives the phx_refs of a user's metas of these connections; u may be nil.
 func refsOf(u *User, conns []string) (refs []string) {
+	if u == nil {
+		return nil
+	}
 	for i := range u.Metas {
 		if m := &u.Metas[i]; slices.Contains(conns, m.ConnID) {
 			refs = append(refs, m.Ref)

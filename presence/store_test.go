@@ -133,7 +133,7 @@ func (b *bench) wantView(want string) {
 
 func (b *bench) entries(inc string) int64 {
 	b.t.Helper()
-	n, err := b.s.EntryCounts(b.t.Context(), inc, []string{room})
+	_, n, err := b.s.Standings(b.t.Context(), nil, inc, []string{room})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -131,8 +131,8 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		Node: cluster.Node{Address: n.ln.Addr().String(), Version: versionText(), PID: os.Getpid(), StartedAt: time.Now()},
 		Load: func() cluster.Load { return n.hub.Load() },
 	})
-	n.tracker = presence.NewTracker(
-		presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
+	n.tracker = presence.NewTracker(presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL,
+		Window: cfg.PresenceWindow, AuditQuiet: auditQuiet(n.redis), Log: log})
 	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker,
 		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, HistoryMemory: int64(cfg.HistoryMemory),
 		Observer: n.metrics, Log: log})
@@ -226,6 +226,15 @@ func openStoreQuota(cfg *Config, b *redisconn.Client, name string, log *slog.Log
 	}
 	return app.NewStoreQuota(app.StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: name, MaxKeys: q.keys, MaxBytes: q.bytes,
 		Log: log}), nil
+}
+
+// auditQuiet is how rarely presence of a quiet channel is compared with Redis; 0: as rarely as it may be. With plain
+// pub/sub the nodes of a Cluster pass messages on to each other, and no subscriber hears of those that are lost there.
+func auditQuiet(r *redisconn.Client) time.Duration {
+	if r.Cluster() && !r.Sharded() {
+		return presence.Audit
+	}
+	return 0
 }
 
 // wire lets the rooms hear of each other and starts them.

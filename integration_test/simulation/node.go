@@ -67,7 +67,7 @@ func (w *world) start(number int) *node {
 	n.cluster = cluster.New(cluster.Config{Redis: n.wire, Broker: n.wire, Process: n.process, TTL: ttl,
 		Heartbeat: heartbeat, Remover: store, Log: log})
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: ttl,
-		Window: w.plan.Window, Log: log})
+		Window: w.plan.Window, AuditQuiet: auditQuiet, Log: log})
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)

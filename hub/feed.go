@@ -126,8 +126,7 @@ func (r *room) passLocked(p *history.Passed[*delivery], send func(outbox.Sender,
 // lostLocked tells all who are fed that messages are missing.
 func (r *room) lostLocked(l *history.Loss, send func(outbox.Sender, outbox.Frame) bool) {
 	frame := r.feed.lostFrame(l)
-	event := &Event{Kind: EventLost, Channel: r.name, Timestamp: time.Now().UnixMilli(), Position: l.At.String(),
-		Why: string(l.Why)}
+	event := r.lostEvent(l.At, l.Why)
 	for _, m := range r.members {
 		switch {
 		case !m.fed:
@@ -137,6 +136,12 @@ func (r *room) lostLocked(l *history.Loss, send func(outbox.Sender, outbox.Frame
 			m.s.hear(event)
 		}
 	}
+}
+
+// lostEvent tells scripts that messages are missing before the one that follows a position.
+func (r *room) lostEvent(at history.Position, why history.Why) *Event {
+	return &Event{Kind: EventLost, Channel: r.name, Timestamp: time.Now().UnixMilli(), Position: at.String(),
+		Why: string(why)}
 }
 
 // answerLocked makes a member who waited one who is fed, and gives it what it missed, unless that is more than its
@@ -170,6 +175,9 @@ func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func
 		if rec.Recovered && !m.s.fits(len(missed), bytes) {
 			rec, missed = rec.refused(a.At), nil
 		}
+		if m.late && rec.Asked && !rec.Recovered { // nobody takes the answer any more
+			m.s.hear(r.lostEvent(rec.Position, rec.Why))
+		}
 		for _, d := range missed {
 			m.s.hear(d.Body.event(r))
 		}
@@ -197,6 +205,7 @@ func (m *membership) tellLocked(rec Recovery) {
 func (m *membership) enterFeed(ctx context.Context, since *history.Position, until time.Time) (rec Recovery, in bool) {
 	r := m.room
 	r.stepFeed(true, func(g *gate) []effect {
+		m.late = false
 		switch {
 		case !m.listensLocked(): // gone meanwhile
 			m.answered = make(chan Recovery, 1)
@@ -225,6 +234,19 @@ func (m *membership) enterFeed(ctx context.Context, since *history.Position, unt
 	case rec = <-m.answered:
 		return rec, true
 	case <-ctx.Done():
+		return m.waitNoMore()
+	}
+}
+
+// waitNoMore ends the wait for an answer, unless that has come just now.
+func (m *membership) waitNoMore() (rec Recovery, in bool) {
+	m.room.mu.Lock()
+	defer m.room.mu.Unlock()
+	select {
+	case rec = <-m.answered:
+		return rec, true
+	default:
+		m.late = true
 		return rec, false
 	}
 }

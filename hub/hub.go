@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/history"
@@ -20,7 +22,7 @@ import (
 
 // Config of a hub.
 type Config struct {
-	Redis   *redisconn.Client
+	Redis   Redis
 	Broker  Broker
 	Cluster *cluster.Cluster
 	Tracker *presence.Tracker
@@ -33,6 +35,13 @@ type Config struct {
 	HistoryMemory int64 // bytes of messages that are kept for those who come back; beyond, Redis is read
 
 	Observer Observer // nil: nobody
+}
+
+// Redis is what the hub needs of Redis.
+type Redis interface {
+	history.Redis
+	Batch(ctx context.Context, cmds []redis.Cmder) error
+	Keys() redisconn.Keys
 }
 
 // Broker is how broadcasts and presence come and go.

@@ -98,4 +98,8 @@ type Record struct {
 	Faults  []Fault
 	Points  []Point
 	Stalls  []Span
+
+	Began     time.Time // by the clock that Redis has too
+	Followers []*Follower
+	Sayings   []*Saying
 }

@@ -61,24 +61,24 @@ func TestWrongHooks(t *testing.T) {
 		`hook("a", {})`:                        "channels is needed",
 		`hook("a", {channels=1})`:              "channels: must be a string, not the number 1",
 		`hook("a", {channels={}, stream="s"})`: "channels: must not be empty",
-		`hook("a", {channels={"a*b"}, stream="s"})`:                                                            "channels: a * stands at the end alone",
-		`hook("a", {channels={"a", "a"}, stream="s"})`:                                                         "channels: has one twice",
-		`hook("a", {channels="a"})`:                                                                            "either url or stream is needed",
-		`hook("a", {channels="a", url="https://a", stream="s"})`:                                               "either url or stream is needed",
-		`hook("a", {channels="a", url="https://a"})`:                                                           "secret is needed with url",
-		`hook("a", {channels="a", url="https://a", secret=env("NONE")})`:                                       "secret is needed with url",
-		`hook("a", {channels="a", url="https://a", secret="short"})`:                                           "secret: has 5 bytes",
-		`hook("a", {channels="a", url="https://a", secret="whsec_?"})`:                                         "secret: what is behind whsec_",
-		`hook("a", {channels="a", url="https://a", secret={"` + long + `a","` + long + `b","` + long + `c"}})`: "may have 2 at most",
-		`hook("a", {channels="a", url="ftp://a", ` + testSecret + `})`:                                         "url: must begin with https://",
-		`hook("a", {channels="a", url="https://u:p@a", ` + testSecret + `})`:                                   "url: must not hold a user name",
-		`hook("a", {channels="a", stream="s", ` + testSecret + `})`:                                            "secret goes with url",
-		`hook("a", {channels="a", stream="s", events={"joins"}})`:                                              `did you mean "join"?`,
-		`hook("a", {channels="a", stream="s", events={}})`:                                                     "events: must not be empty",
-		`hook("a", {channels="a", stream="s", settle=-1})`:                                                     "settle: must be a whole number of ms from 0",
-		`hook("a", {channels="a", stream="s", settel=1})`:                                                      `did you mean "settle"?`,
-		`hook("a", {channels="a", stream="s"}) hook("a", {channels="b", stream="t"})`:                          "the same name is at config/hooks.lua:2",
-		`for i = 1, 33 do hook("h" .. i, {channels="a", stream="s"}) end`:                                      "an app has 32 hooks at most",
+		`hook("a", {channels={"a*b"}, stream="s"})`:                      "channels: a * stands at the end alone",
+		`hook("a", {channels={"a", "a"}, stream="s"})`:                   "channels: has one twice",
+		`hook("a", {channels="a"})`:                                      "either url or stream is needed",
+		`hook("a", {channels="a", url="https://a", stream="s"})`:         "either url or stream is needed",
+		`hook("a", {channels="a", url="https://a"})`:                     "secret is needed with url",
+		`hook("a", {channels="a", url="https://a", secret=env("NONE")})`: "secret is needed with url",
+		`hook("a", {channels="a", url="https://a", secret="short"})`:     "secret: has 5 bytes",
+		`hook("a", {channels="a", url="https://a", secret="whsec_?"})`:   "secret: what is behind whsec_",
+		hook3: "may have 2 at most",
+		`hook("a", {channels="a", url="ftp://a", ` + testSecret + `})`:                "url: must begin with https://",
+		`hook("a", {channels="a", url="https://u:p@a", ` + testSecret + `})`:          "url: must not hold a user name",
+		`hook("a", {channels="a", stream="s", ` + testSecret + `})`:                   "secret goes with url",
+		`hook("a", {channels="a", stream="s", events={"joins"}})`:                     `did you mean "join"?`,
+		`hook("a", {channels="a", stream="s", events={}})`:                            "events: must not be empty",
+		`hook("a", {channels="a", stream="s", settle=-1})`:                            "settle: must be a whole number of ms from 0",
+		`hook("a", {channels="a", stream="s", settel=1})`:                             `did you mean "settle"?`,
+		`hook("a", {channels="a", stream="s"}) hook("a", {channels="b", stream="t"})`: "the same name is at config/hooks.lua:2",
+		`for i = 1, 33 do hook("h" .. i, {channels="a", stream="s"}) end`:             "an app has 32 hooks at most",
 	} {
 		if _, problems := loadHooks(t, "\n"+line, nil); len(problems) != 1 ||
 			!strings.Contains(problems[0].Error(), want) || !strings.HasPrefix(problems[0].Error(), "config/hooks.lua:2") {
@@ -87,4 +87,5 @@ func TestWrongHooks(t *testing.T) {
 	}
 }
 
-const long = "0123456789abcdef"
+// hook3 has three secrets.
+const hook3 = `hook("a", {channels="a", url="https://a", secret={"0123456789abcdef", "0123456789abcdeg", "0123456789abcdeh"}})`

@@ -9,7 +9,7 @@
 //	            mark.lua: told ◀── 2xx ── sink ◀── request ◀── keep.lua: the request is kept
 //
 // The channels of a hook are spread over 16 parts. A part is claimed by one node at a time, whose scripts check that;
-// the claim ends 6 s after the node's last beat, and another goes on: with the same request, if one was under way.
+// the claim ends a lease after the node's last beat, and another goes on: with the same request, if one was under way.
 // All keys of a hook are in one Cluster slot. What Redis loses of a hook it loses together, and what a failover loses
 // the nodes notice, since each counts its marks; then the hook begins anew, with a reset.
 //

@@ -15,9 +15,7 @@ import (
 )
 
 const (
-	beat     = 2 * time.Second // between two claims
-	claimFor = 6 * time.Second // how long one lasts; longer than a request
-	perHook  = 16              // requests at a time, of a hook and node: one for each part
+	perHook = parts // requests at a time, of a hook and node
 	// forgetAfter is when a hook that no node has is forgotten.
 	forgetAfter  = 10 * time.Minute
 	presentEvery = time.Minute
@@ -58,6 +56,7 @@ type Config struct {
 	// Tracked lists those in which connections of this node are present.
 	Tracked func() []string
 	Process string
+	Lease   time.Duration  // how long a claim lasts without a beat, of which there are three in it
 	Hold    time.Duration  // how long removals are not believed after Redis may have lost data
 	Audit   time.Duration  // between comparisons of all that was told with what is true; 0: 30 s
 	Agent   string         // the header User-Agent
@@ -200,7 +199,7 @@ func (h *Hooks) present(ctx context.Context) {
 
 // forget forgets a hook that was removed.
 func (h *Hooks) forget(ctx context.Context, name string) {
-	done, err := newStore(h.cfg.Redis, name, h.cfg.Process).forget(ctx)
+	done, err := newStore(&h.cfg, name).forget(ctx)
 	if err == nil && done {
 		_, err = h.cfg.Redis.Do(ctx, "hdel", h.cfg.Redis.Keys().Hooks(), name)
 		h.cfg.Log.Info("forgot a hook that no node has any more", "hook", name)

@@ -63,7 +63,7 @@ type part struct {
 }
 
 func newRunner(h *Hooks, hook *Hook) (*runner, error) {
-	r := &runner{h: h, hook: hook, store: newStore(h.cfg.Redis, hook.Name, h.cfg.Process), gate: newGate(),
+	r := &runner{h: h, hook: hook, store: newStore(&h.cfg, hook.Name), gate: newGate(),
 		beats: make(chan struct{}, 1), due: make(chan string, 4*parts), own: map[string]*part{},
 		flying: map[string]bool{}, state: Syncing}
 	if hook.Stream != "" {
@@ -137,6 +137,7 @@ func (r *runner) run(ctx context.Context) {
 		case <-r.beats:
 		case <-next.C:
 		}
+		beat := r.h.cfg.Lease / 3
 		next.Reset(beat - beat/8 + rand.N(beat/8)) // nodes do not beat in step
 		if err := r.claim(ctx, first); err == nil {
 			first = false
@@ -166,7 +167,7 @@ func (r *runner) claim(ctx context.Context, first bool) error {
 			r.h.Suspect() // Redis was wiped
 		}
 		r.disownLocked(c.mine && c.left == 0)
-		r.state, r.until = Syncing, sent.Add(claimFor)
+		r.state, r.until = Syncing, sent.Add(r.h.cfg.Lease)
 		r.owed, r.oldest = 0, sent.Add(-time.Duration(c.unsync)*time.Millisecond)
 		if c.mine && c.left == 0 {
 			r.ownLocked(ctx, syncPart)
@@ -222,7 +223,7 @@ func (r *runner) followLocked(ctx context.Context, c *claimed, sent time.Time) {
 	if c.round != r.round {
 		r.disownLocked(false)
 	}
-	r.round, r.seen, r.until, r.state, r.owed, r.oldest = c.round, true, sent.Add(claimFor), OK, 0, time.Time{}
+	r.round, r.seen, r.until, r.state, r.owed, r.oldest = c.round, true, sent.Add(r.h.cfg.Lease), OK, 0, time.Time{}
 	var have []string
 	for _, cp := range c.parts {
 		name := strconv.Itoa(cp.part)

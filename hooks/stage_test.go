@@ -102,7 +102,7 @@ func (s *stage) start(hook Hook) *member {
 		hook.Stream = "unused"
 	}
 	m.hooks, err = New(Config{Hooks: []Hook{hook}, Redis: m.client, Topics: m.broker, Presence: m.store,
-		Channels: s.list, Tracked: m.tracked, Process: fmt.Sprint("p", len(s.nodes)+1), Hold: hold,
+		Channels: s.list, Tracked: m.tracked, Process: fmt.Sprint("p", len(s.nodes)+1), Hold: hold, Lease: 6 * time.Second,
 		Log: slog.New(slog.NewTextHandler(s.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		s.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollcall/redisconn"
 )
@@ -88,13 +89,14 @@ type store struct {
 	keys    []string // of the scripts
 	process string
 	publish string // command
+	lease   time.Duration
 	topic   string
 }
 
-func newStore(r Redis, hook, process string) *store {
-	k := r.Keys()
-	return &store{redis: r, keys: []string{k.Hook(hook)}, process: process, publish: k.PublishCommand(k.HookTopic(hook)),
-		topic: k.HookTopic(hook)}
+func newStore(cfg *Config, hook string) *store {
+	k := cfg.Redis.Keys()
+	return &store{redis: cfg.Redis, lease: cfg.Lease, keys: []string{k.Hook(hook)}, process: cfg.Process,
+		publish: k.PublishCommand(k.HookTopic(hook)), topic: k.HookTopic(hook)}
 }
 
 // run gives the answer of a script that is an array of texts and numbers.
@@ -173,7 +175,7 @@ type claimedPart struct {
 }
 
 func (s *store) claim(ctx context.Context, definition string, first bool, marks int64, busy []string) (claimed, error) {
-	args := []any{s.process, claimFor.Milliseconds(), definition, flag(first), marks, parts}
+	args := []any{s.process, s.lease.Milliseconds(), definition, flag(first), marks, parts}
 	for _, p := range busy {
 		args = append(args, p)
 	}

@@ -30,8 +30,8 @@ func TestTold(t *testing.T) {
 }
 
 // "A request is kept before it is sent and repeated unchanged, with the same id and events, until its 2xx"; "retries
-// with waits that grow to 3 s, one request at a time for a hook and node while it fails"; "a backlog is as long as the users
-// that changed, not as their events".
+// with waits that grow to 3 s, one request at a time for a hook and node while it fails"; "a backlog is as long as the
+// users that changed, not as their events".
 func TestSinkIsAway(t *testing.T) {
 	onStage(t, 2, Hook{}, func(t *testing.T, s *stage) {
 		s.after(time.Second, "reset")

@@ -17,9 +17,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// knows is Promise 8's "the time of 5.1 + 4 s" with these leases, and a beat of hooks, whose claims last longer than these
-// leases.
-const knows = gone + 4*time.Second + 6*time.Second
+// knows is Promise 8's "the time of 5.1 + 4 s" with these leases, and something for a busy machine.
+const knows = gone + 4*time.Second + 4*time.Second
 
 // hooked are three nodes with hooks, their back end, and people in channels.
 type hooked struct {

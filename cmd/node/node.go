@@ -232,7 +232,7 @@ func (n *node) openHooks(list []hooks.Hook, process string) (err error) {
 	}
 	n.hooks, err = hooks.New(hooks.Config{Hooks: list, Redis: n.redis, Topics: n.broker, Presence: n.store,
 		Channels: n.cluster.Channels, Tracked: n.tracker.Tracked, Process: process, Hold: n.tracker.Hold(),
-		Agent: "Rollcall", Log: n.log})
+		Lease: n.cfg.LeaseTTL, Agent: "Rollcall", Log: n.log})
 	if err != nil {
 		return fmt.Errorf("open the hooks: %w", err)
 	}
@@ -276,8 +276,8 @@ func (n *node) wire() {
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Hooks: n.hooks, Nodes: n.cluster.Nodes, Access: n.keyGuard(),
-		RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Hooks: n.hooks, Nodes: n.cluster.Nodes,
+		Access: n.keyGuard(), RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
 	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure,

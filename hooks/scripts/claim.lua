@@ -10,11 +10,14 @@
 local process, t, parts = ARGV[1], now(), tonumber(ARGV[6])
 local busy = {}
 for i = 7, #ARGV do busy[ARGV[i]] = true end
--- leave gives all back but what has a request under way: that ends before the claim does.
+local till = process .. ' ' .. whole(t + tonumber(ARGV[2]))
+-- leave gives all back but what has a request under way.
 local function leave()
   for part = 0, parts do
     local p = part < parts and whole(part) or 'sync'
-    if holder(p) == process and not busy[p] then redis.call('HDEL', claims, p) end
+    if holder(p) == process then
+      if busy[p] then redis.call('HSET', claims, p, till) else redis.call('HDEL', claims, p) end
+    end
   end
   redis.call('ZREM', nodes, process)
 end
@@ -32,7 +35,6 @@ if redis.call('HEXISTS', hook, 'paused') == 1 then
   leave()
   return {'paused'}
 end
-local till = process .. ' ' .. whole(t + tonumber(ARGV[2]))
 redis.call('ZADD', nodes, t + tonumber(ARGV[2]), process)
 local gone = t - 86400000 -- one that was frozen still wants to know its marks
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', gone)) do redis.call('HDEL', marks, old) end
@@ -55,7 +57,12 @@ end
 local round = redis.call('HGET', hook, 'synced')
 if not round then
   for _, part in ipairs(own) do
-    if busy[whole(part)] then taken = taken + 1 else redis.call('HDEL', claims, part) end
+    if busy[whole(part)] then
+      taken = taken + 1
+      redis.call('HSET', claims, part, till)
+    else
+      redis.call('HDEL', claims, part)
+    end
   end
   local who, ends = holder('sync')
   local mine = not who or ends < t or who == process

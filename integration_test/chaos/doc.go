@@ -6,6 +6,7 @@
 //	device.go    one WebSocket client that writes its history; hear.go reads what comes
 //	crowd.go     the people: what they do with their devices
 //	nemesis.go   chooses the faults from a seed; node_faults.go, redis_faults.go, net_faults.go do them
+//	sinks.go     back ends that hooks tell who is there, which fail too, and what they were told wrongly
 //	report.go    what came out, for a reader
 //	watchdog.go  notes when this process itself did not run
 //

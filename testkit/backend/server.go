@@ -23,10 +23,10 @@ const (
 	OK       Mode = "ok"
 	Error    Mode = "500"
 	Busy     Mode = "429"
-	Hang     Mode = "hangs"             // it never answers
-	HalfWay  Mode = "closes half-way"   // it closes the connection while it reads
-	Reset    Mode = "closes"            // it takes the request and closes without an answer
-	Redirect Mode = "redirects"         // to a place that must not be asked
+	Hang     Mode = "hangs"              // it never answers
+	HalfWay  Mode = "closes half-way"    // it closes the connection while it reads
+	Reset    Mode = "closes"             // it takes the request and closes without an answer
+	Redirect Mode = "redirects"          // to a place that must not be asked
 	Endless  Mode = "answers with 1 GiB" // behind a 200
 	Gone     Mode = "410"
 )

@@ -22,6 +22,7 @@ const (
 	// 5.3: "at most once and in the same order for all subscribers of a channel from one sender"
 	AtMost  Rule = "broadcast"
 	Cut     Rule = "cut off" // 5.2: "its clients stay connected"
+	Told    Rule = "hook"    // 8: "the set it has folded equals presence"; 10: joins and leaves in turn
 	Unknown Rule = "record"  // the record itself is at odds: a fault of the driver
 )
 
@@ -91,6 +92,7 @@ func Check(r *Record) *Verdict {
 		v := &c.verdict.Violations[i]
 		v.Story = c.story(v)
 	}
+	c.verdict.Violations = append(c.verdict.Violations, r.Hooks...)
 	return &c.verdict
 }
 

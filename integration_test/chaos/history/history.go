@@ -98,4 +98,5 @@ type Record struct {
 	Faults  []Fault
 	Points  []Point
 	Stalls  []Span
+	Hooks   []Violation // what back ends were told wrongly, as the run itself judged
 }

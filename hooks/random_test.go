@@ -49,6 +49,7 @@ func (u *unrest) run(t *testing.T) {
 			m.mu.Lock()
 			m.deaf = false
 			m.mu.Unlock()
+			m.hooks.Suspect() // as when the failover is noticed that lost the wakings; else audits of quiet channels are rare
 		}
 		u.s.equal(hold + 31*time.Second + u.settle) // an audit finds what nobody was woken for
 		for _, line := range u.s.sink.fold.Log() {

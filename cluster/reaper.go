@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -109,7 +107,7 @@ func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
 func (r *reaper) reap(ctx context.Context, inc string) error {
 	c := r.c
 	began, claimed := time.Now(), time.Now()
-	channels, err := r.channels(ctx, inc)
+	channels, err := c.channelsOf(ctx, inc)
 	if err != nil {
 		return err
 	}
@@ -154,26 +152,4 @@ func (r *reaper) putOff(ctx context.Context, inc string, later int64) error {
 		}
 	}
 	return nil
-}
-
-// channels reads where an incarnation had presence, in pages; sorted.
-func (r *reaper) channels(ctx context.Context, inc string) ([]string, error) {
-	seen := map[string]struct{}{}
-	for cursor := uint64(0); ; {
-		cmd := redis.NewScanCmd(ctx, nil, "sscan", r.c.keys.NodeChannels(inc), cursor, "count", 500)
-		if err := r.c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd}); err != nil {
-			return nil, fmt.Errorf("list channels: %w", err)
-		}
-		page, next, err := cmd.Result()
-		if err != nil {
-			return nil, fmt.Errorf("list channels: %w", err)
-		}
-		for _, ch := range page {
-			seen[ch] = struct{}{}
-		}
-		if cursor = next; cursor == 0 {
-			break
-		}
-	}
-	return slices.Sorted(maps.Keys(seen)), nil
 }

@@ -410,7 +410,8 @@ func TestTimeouts(t *testing.T) {
 	same(t, b.get("/"), "cancelled: given up")
 }
 
-// SPEC 11: "1,000 a node"; one more waits, within its time. A busy machine can't open so many within it, so here are less.
+// SPEC 11: "1,000 a node"; one more waits, within its time. A busy machine can't open so many within it, so they are 50
+// here.
 func TestInFlight(t *testing.T) {
 	byDefault := New(Config{})
 	byDefault.Close()

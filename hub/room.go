@@ -250,8 +250,8 @@ func (f diffFrames) of(s *Session) outbox.Frame {
 	return f.plain
 }
 
-// stateFrame is the newest presence_state as a frame. While a crowd comes, presence gives the same text again and again;
-// in a large channel each copy of it would be larger than all else that a client brings.
+// stateFrame is the newest presence_state as a frame. While a crowd comes, presence gives the same text again and
+// again; in a large channel each copy of it would be larger than all else that a client brings.
 type stateFrame struct {
 	text  []byte
 	frame outbox.Frame

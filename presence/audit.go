@@ -235,7 +235,8 @@ func (t *Tracker) noteOwners(channel string, users iter.Seq[*User], read bool) {
 	}
 }
 
-// checkOrphans looks up the owners (those that audits noted not more often than every Audit), and removes entries whose incarnation has been unknown for one lease time.
+// checkOrphans looks up the owners (those that audits noted not more often than every Audit), and removes entries whose
+// incarnation has been unknown for one lease time.
 func (t *Tracker) checkOrphans() {
 	t.lists.Lock()
 	if !t.look && len(t.orphans) == 0 && time.Since(t.looked) < Audit {

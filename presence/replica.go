@@ -133,7 +133,8 @@ func (r *Replica) release(conn string) {
 func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for _, l := range s.left {
 		for i := range l.Users {
-			if u := r.users.get(l.Users[i].ID); u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) { // else it may show who came back
+			// Else it may show who came back.
+			if u := r.users.get(l.Users[i].ID); u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) {
 				r.bury(refsOf(u, l.Gone))
 			}
 		}

@@ -75,11 +75,15 @@ type Store struct {
 	redis Redis
 	keys  redisconn.Keys
 
+	changed func(channel, user string) // see OnChange
+
 	reaped atomic.Int64
 }
 
 // NewStore makes a store on a Redis.
-func NewStore(r Redis, keys redisconn.Keys) *Store { return &Store{redis: r, keys: keys} }
+func NewStore(r Redis, keys redisconn.Keys) *Store {
+	return &Store{redis: r, keys: keys, changed: func(string, string) {}}
+}
 
 // Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices
 // or ErrMetasTooBig when the user would have too many, and with redisconn.ErrFull on a full Redis; without, Redis has
@@ -106,6 +110,7 @@ func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *
 func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta,
 	known, epoch string, more ...any,
 ) (Position, error) {
+	defer s.changed(channel, userID)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
@@ -117,6 +122,7 @@ func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease
 func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string, cause Cause) (Position,
 	error,
 ) {
+	defer s.changed(channel, userID)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
@@ -211,6 +217,9 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []e
 			args = append(args, r.conn, r.user)
 		}
 		res, err := s.redis.Run(ctx, reapScript, keys, args...)
+		for _, r := range page {
+			s.changed(channel, r.user)
+		}
 		if err != nil {
 			return n, later, fmt.Errorf("remove entries: %w", err)
 		}
@@ -236,6 +245,7 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) (lat
 		return 0, err
 	}
 	n, later, err := s.remove(ctx, channel, inc, removeDue, sortedRefs(refs))
+	s.changed(channel, "") // the dead node may have changed more, and told nobody
 	s.reaped.Add(n)
 	return later, err
 }

@@ -91,6 +91,9 @@ func (n *node) closeRooms(ctx context.Context) {
 	if n.hub != nil {
 		n.hub.Close()
 		n.tracker.Close()
+		if n.hooks != nil {
+			n.hooks.Close(ctx) // after the last leaves
+		}
 		if err := n.cluster.Close(ctx); err != nil {
 			n.log.Warn("give up the lease failed", "error", err)
 		}

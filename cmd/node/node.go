@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"rollcall/clients/js"
 	"rollcall/cluster"
 	"rollcall/egress"
+	"rollcall/hooks"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/metrics"
@@ -43,6 +45,7 @@ type node struct {
 	cluster         *cluster.Cluster
 	store           *presence.Store
 	tracker         *presence.Tracker
+	hooks           *hooks.Hooks
 	hub             *hub.Hub
 	sockets         *outbox.Sockets
 	scripts         *app.Scripts
@@ -136,6 +139,9 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker,
 		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, HistoryMemory: int64(cfg.HistoryMemory),
 		Observer: n.metrics, Log: log})
+	if err = n.openHooks(loaded.Hooks(), process); err != nil {
+		return nil, err
+	}
 	n.wire()
 	n.sockets = outbox.New(outbox.Config{SendQueue: int(cfg.SendQueue), Ping: cfg.Ping}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx,
@@ -215,6 +221,26 @@ func openRedis(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.L
 	}
 }
 
+// openHooks makes the hooks of the app.
+func (n *node) openHooks(list []hooks.Hook, process string) (err error) {
+	if n.cfg.inside != nil {
+		list = nil // the tests of an app reach nothing outside
+	}
+	for _, h := range list {
+		if strings.HasPrefix(h.URL, "http://") && !n.cfg.Dev {
+			n.log.Warn("a hook's events travel in the clear: give it an https:// URL", "hook", h.Name)
+		}
+	}
+	n.hooks, err = hooks.New(hooks.Config{Hooks: list, Redis: n.redis, Topics: n.broker, Presence: n.store,
+		Channels: n.cluster.Channels, Tracked: n.tracker.Tracked, Process: process, Hold: n.tracker.Hold(),
+		Lease: n.cfg.LeaseTTL, Agent: "Rollcall", Log: n.log})
+	if err != nil {
+		return fmt.Errorf("open the hooks: %w", err)
+	}
+	n.store.OnChange(func(channel, user string) { n.hooks.Changed(hooks.Change{Channel: channel, User: user}) })
+	return nil
+}
+
 // openStoreQuota begins to count what the app keeps; nil: there is no quota.
 func openStoreQuota(cfg *Config, b *redisconn.Client, name string, log *slog.Logger) (*app.StoreQuota, error) {
 	q := cfg.StoreQuota
@@ -242,25 +268,31 @@ func (n *node) wire() {
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)
+		if !first {
+			n.hooks.Suspect()
+		}
 		first = false
 	})
 	n.cluster.Handle(n.hub)
 	n.redis.OnBreak(func() {
 		n.tracker.Suspect()
+		n.hooks.Suspect()
 		n.cluster.Renounce("a connection to Redis broke")
 	})
 	n.cluster.Start()
 	n.hub.Start()
+	n.hooks.Start()
 }
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Access: n.keyGuard(),
-		RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Hooks: n.hooks, Nodes: n.cluster.Nodes,
+		Access: n.keyGuard(), RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
 	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure,
-		n.cluster.Measure, n.tracker.Measure, n.app.Measure, n.measureJWKS)
+		n.cluster.Measure, n.tracker.Measure, n.app.Measure, n.hooks.Measure,
+		n.measureJWKS)
 	if n.health != nil {
 		n.health.serve(health)
 	}

@@ -41,6 +41,7 @@ type run struct {
 	clock *clock
 	site  *site
 	crowd *crowd
+	sinks *sinks
 
 	followers []*follower
 
@@ -59,7 +60,8 @@ func Run(t testing.TB, plan Plan) *history.Record {
 	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times, Began: time.Now()},
 		lists: map[string]*history.Client{},
 		texts: map[string]string{}, devices: map[*device]bool{}}
-	r.site = newSite(t, startRedis(t, plan.Redis), plan.Times)
+	r.sinks = newSinks(r)
+	r.site = newSite(t, startRedis(t, plan.Redis), plan.Times, r.sinks.app)
 	r.crowd = newCrowd(r)
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
@@ -131,6 +133,7 @@ func (r *run) watchFrom(ctx context.Context, h *host) {
 		}
 		d.enter()
 	}
+	r.reside(ctx, h)
 }
 
 // watcher finds the client that watches on a node.
@@ -148,14 +151,16 @@ func (r *run) rounds(ctx context.Context, n *nemesis) {
 	r.crowd.stir()
 	time.Sleep(2 * time.Second) // people come
 	r.crowd.rest()
-	if !r.rest(r.clock.now()) {
+	if !r.rest(r.clock.now()) || !r.sinks.rest() {
 		return
 	}
 	for done := 0; done < r.plan.Faults; {
 		r.crowd.stir()
 		time.Sleep(r.plan.Calm)
+		r.sinks.fail()
 		done += n.strike(ctx)
-		if !r.rest(r.clock.now()) || r.t.Failed() {
+		r.sinks.answer()
+		if !r.rest(r.clock.now()) || !r.sinks.rest() || r.t.Failed() {
 			return
 		}
 		n.repair(ctx)
@@ -195,6 +200,18 @@ func (r *run) rest(over time.Duration) bool {
 // differs says where a view is not the truth, or "".
 func (r *run) differs() string {
 	devices := r.connected()
+	truth := r.truth(devices)
+	why := r.listsDiffer(truth)
+	for _, d := range devices {
+		if text := d.differs(truth); text != "" {
+			return text
+		}
+	}
+	return why
+}
+
+// truth is what these devices track, by room and user.
+func (r *run) truth(devices []*device) map[string]map[string]string {
 	claims := map[string]map[string][]string{}
 	for _, d := range devices {
 		d.doubt()
@@ -209,13 +226,7 @@ func (r *run) differs() string {
 	for room, users := range claims {
 		truth[room] = r.view(users)
 	}
-	why := r.listsDiffer(truth)
-	for _, d := range devices {
-		if text := d.differs(truth); text != "" {
-			return text
-		}
-	}
-	return why
+	return truth
 }
 
 // listsDiffer asks each node for its lists, notes what is new, and says what is not the truth, or "".

@@ -10,7 +10,8 @@ import (
 
 	"rollcall/history"
 	"rollcall/hub"
-	"rollcall/wsconn"
+	"rollcall/outbox"
+	"rollcall/presence"
 )
 
 // follower is a client, of a route with resume = true or a connection script, that goes and comes back, here and there.
@@ -69,14 +70,16 @@ func (e end) tell(do func()) {
 	})
 }
 
-func (e end) Send(frame wsconn.Frame) error {
+func (e end) Send(frame outbox.Frame) error {
 	e.tell(func() { e.f.hearFrame(frame.Payload()) })
 	return nil
 }
 
 func (e end) Close(int, string) {}
 
-func (e end) Fits(frames []wsconn.Frame) bool { return e.f.space == 0 || len(frames)-1 <= e.f.space }
+func (e end) CloseFor(outbox.Why, int, string) {}
+
+func (e end) Fits(frames []outbox.Frame) bool { return e.f.space == 0 || len(frames)-1 <= e.f.space }
 
 // comes connects a follower to a node.
 func (f *follower) comes(n *node, positions map[string]history.Position) {
@@ -99,7 +102,7 @@ func (f *follower) comes(n *node, positions map[string]history.Position) {
 func (f *follower) goes(e hub.Ending) {
 	f.w.story.add("n%d: %s goes", f.n.number, f.name)
 	if !f.n.dead {
-		f.sess.Exit(e)
+		f.sess.Exit(e, presence.CauseClosed)
 	}
 	f.n, f.sess, f.id, f.working = nil, nil, "", false
 	for _, s := range f.in {

@@ -23,6 +23,7 @@ const (
 	AtMost   Rule = "broadcast"
 	Cut      Rule = "cut off" // 5.2: "its clients stay connected"
 	Recovery Rule = "history" // 7, Promise 7
+	Told     Rule = "hook"    // 8: "the set it has folded equals presence"; 10: joins and leaves in turn
 	Unknown  Rule = "record"  // the record itself is at odds: a fault of the driver
 )
 
@@ -95,6 +96,7 @@ func Check(r *Record) *Verdict {
 		v := &c.verdict.Violations[i]
 		v.Story = c.story(v)
 	}
+	c.verdict.Violations = append(c.verdict.Violations, r.Hooks...)
 	return &c.verdict
 }
 

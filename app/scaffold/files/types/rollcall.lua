@@ -170,6 +170,19 @@ function every(name, options, handler) end
 ---@param options { size: integer, ttl: number } messages, seconds
 function history(pattern, options) end
 
+---@class rollcall.HookOptions
+---@field channels string|string[] channels, or what names begin with and a *
+---@field url? string that events are posted to; url or stream
+---@field secret? string|string[] that requests are signed with, needed with url; two during a change
+---@field stream? string of Redis, that events are appended to
+---@field events? ("join"|"leave"|"update"|"occupied"|"vacated")[] default: join and leave
+---@field settle? integer ms; a change that is undone within it is not told
+
+---In config/hooks.lua: tells a back end who is present.
+---@param name string
+---@param options rollcall.HookOptions
+function hook(name, options) end
+
 -- Connections and channels --------------------------------------------------------------------------------------------
 
 ---@class rollcall.BroadcastOptions

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/bits"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -31,21 +32,22 @@ type eventConn struct {
 	route  *Route
 
 	// Owned by who has the turn (timing), the connection's goroutine while there is no timing.
-	accepted // a renewal changes user and expires
-	sess     *hub.Session
-	denied   string // event.error of the next event: why the last return was refused
-	refused  bool
-	ended    bool             // Closed has come: no timer is set any more
-	timing   *timing          // nil until the first timer
-	at       codePlace        // where the handler begins, or has returned: for failures that have no place of their own
-	state    string           // what the handler keeps in event.state (state.go); "": nothing
-	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
-	home     *worker          // the worker whose VM globals belong to; nil without globals
-	lossy    bool             // it was logged that something in state cannot be kept
-	use      load             // of Lua time
-	calls    overload.Limiter // to Redis
-	lines    overload.Limiter // of the log
-	gone     atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For checks of turns too
+	accepted    // a renewal changes user and expires
+	sess        *hub.Session
+	denied      string // event.error of the next event: why the last return was refused
+	refused     bool
+	ended       bool             // Closed has come: no timer is set any more
+	timing      *timing          // nil until the first timer
+	at          codePlace        // where the handler begins, or has returned: for failures that have no place of their own
+	state       string           // what the handler keeps in event.state (state.go); "": nothing
+	globals     *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
+	whereabouts *whereabouts     // of an event stream's client; nil: nobody asks
+	home        *worker          // the worker whose VM globals belong to; nil without globals
+	lossy       bool             // it was logged that something in state cannot be kept
+	use         load             // of Lua time
+	calls       overload.Limiter // to Redis
+	lines       overload.Limiter // of the log
+	gone        atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For checks of turns too
 }
 
 // event is one call of the handler.
@@ -86,10 +88,10 @@ func (c *eventConn) Open() {
 	case err == nil, errors.As(err, &invalid):
 	case isDenied(err):
 		c.refused = true
-		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeRefused, err.Error())
+		c.ws.Refuse(http.StatusForbidden, outbox.WhyFailed, outbox.CodeRefused, err.Error())
 	default:
 		c.refused = true
-		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
+		c.ws.Refuse(http.StatusInternalServerError, outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 }
 
@@ -120,7 +122,7 @@ func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) (denie
 	if end.Code == 0 {
 		end.Code = outbox.CodeRefused
 	}
-	c.ws.Close(end.Code, end.Reason)
+	c.ws.Refuse(http.StatusForbidden, outbox.WhyServer, end.Code, end.Reason)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/luavm"
 	"rollcall/overload"
+	"rollcall/sse"
 	"rollcall/wsconn"
 )
 
@@ -20,6 +21,7 @@ type Server struct {
 	cancel context.CancelFunc
 
 	websockets *wsconn.Server
+	streams    *sse.Server
 
 	current atomic.Pointer[instance]
 	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
@@ -52,7 +54,8 @@ func NewServer(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, websockets: wsconn.NewServer(cfg.WebSockets, cfg.Sockets)}
+	s := &Server{cfg: cfg, websockets: wsconn.NewServer(cfg.WebSockets, cfg.Sockets),
+		streams: sse.NewServer(cfg.Sockets)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
 	cfg.Hub.SetHistory(cfg.App.History())
@@ -79,7 +82,7 @@ func NewServer(cfg Config) (*Server, error) {
 func (s *Server) StopJobs() { s.jobs.stop() }
 
 // Close waits for all connection scripts, jobs and the watcher. Connections have been closed before
-// (wsconn.Server.Close); scripts then have nothing to wait for, and those that go on are ended.
+// (outbox.Sockets.Close); scripts then have nothing to wait for, and those that go on are ended.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		if s.watch != nil {

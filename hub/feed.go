@@ -14,10 +14,11 @@ import (
 // members get what Redis publishes, as it comes.
 type feed struct {
 	// static
-	policy history.Policy
-	ctx    context.Context // ends with the room
-	cancel context.CancelFunc
-	name   []byte // of the channel, as JSON
+	policy  history.Policy
+	ctx     context.Context // ends with the room
+	cancel  context.CancelFunc
+	channel string
+	name    []byte // of the channel, as JSON
 
 	// guarded by the room's mu
 	gate    *gate
@@ -56,7 +57,7 @@ func (h *Hub) newFeed(name string) *feed {
 	if !ok {
 		return nil
 	}
-	f := &feed{policy: policy, name: quote(name), gate: history.NewGate[*delivery, *membership](policy)}
+	f := &feed{policy: policy, channel: name, name: quote(name), gate: history.NewGate[*delivery, *membership](policy)}
 	f.ctx, f.cancel = context.WithCancel(h.ctx)
 	return f
 }

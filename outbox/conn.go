@@ -174,16 +174,15 @@ func (c *Conn) IsClosing() bool {
 	return c.closing
 }
 
-// Begin lets leave what was held: first, then what was sent. false: the connection has been closed meanwhile.
-func (c *Conn) Begin(first string) bool {
-	most := c.s.cfg.mostOfFrame()
+// Begin lets leave what was held: first what first gives, then what was sent. It does nothing when the connection has
+// been closed meanwhile. first is called under the connection's lock.
+func (c *Conn) Begin(first func() string) {
 	c.mu.Lock()
-	ready := !c.shut && c.out.release(piece{wire: first}, most)
+	ready := !c.shut && c.out.release(piece{wire: first()}, c.s.cfg.mostOfFrame())
 	c.mu.Unlock()
 	if ready {
 		c.s.ready.add(c)
 	}
-	return ready
 }
 
 // BeginClose queues the farewell of info and gives the connection to the watchdog. It does nothing when the

@@ -62,6 +62,9 @@ func (f Frame) Place() *Place {
 	return f.more.at
 }
 
+// IsControl tells whether it carries nothing for the client's user.
+func (f Frame) IsControl() bool { return f.more == nil }
+
 // IsZero tells whether it is no frame.
 func (f Frame) IsZero() bool { return f.wire == "" }
 

@@ -130,12 +130,15 @@ type accepted struct {
 	req     requestInfo // without the token
 	addr    string      // of the client
 	user    *auth.Identity
-	expires *alarm // of the user's token; nil: none
-	release func() // nil: nothing to release
+	userID  string        // of user, which a script forgets
+	began   time.Duration // since the server did
+	expires *alarm        // of the user's token; nil: none
+	release func()        // nil: nothing to release
 }
 
-// done gives back what the upgrade took.
-func (s *Server) done(a *accepted) {
+// done gives back what the upgrade took, when a connection of a route has ended.
+func (s *Server) done(a *accepted, route string, info wsconn.CloseInfo) {
+	s.logEnd(a, route, info)
 	s.expiry.drop(a.expires)
 	if a.release != nil {
 		a.release()
@@ -179,7 +182,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		s.cfg.Log.Debug("upgrade failed", "route", route, "error", err)
 		return
 	}
-	a := accepted{ws: ws, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
+	a := accepted{ws: ws, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, userID: id.ID, began: s.now(),
+		release: release}
+	s.logBegin(&a, route)
 	s.expire(&a, id.Until)
 	ws.Start(handler(a))
 }

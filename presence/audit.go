@@ -186,7 +186,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "extra", len(extra))
 	if len(extra) > 0 {
 		slices.SortFunc(extra, entryRef.compare)
-		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, extra); err != nil {
+		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, 0, extra); err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -289,6 +289,6 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, sortedRefs(refs))
+	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, sortedRefs(refs))
 	return n, err
 }

@@ -47,6 +47,9 @@ type Config struct {
 	Tokens         Tokens        // nil: tokens are not looked at, everybody is anonymous
 	APIKeys        auth.KeyGuard // of routes with the option api_key
 
+	// LogConnections says for what there is a line at info: LogEnds, LogBeginnings; else nothing.
+	LogConnections string
+
 	StoreQuota *StoreQuota // of store.*; nil: none
 	Fetcher    Fetcher     // of http.fetch; nil: it raises
 

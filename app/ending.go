@@ -1,6 +1,8 @@
 package app
 
 import (
+	"time"
+
 	"rollcall/hub"
 	"rollcall/outbox"
 	"rollcall/presence"
@@ -36,4 +38,24 @@ func causeOf(why outbox.Why) presence.Cause {
 		return presence.CauseDrained
 	}
 	return presence.CauseError // protocol, policy, and what failed here
+}
+
+// Config.LogConnections: what of connections is logged.
+const (
+	LogEnds       = "ends"
+	LogBeginnings = "all" // and ends
+)
+
+func (s *Server) logBegin(a *accepted, route string) {
+	if s.cfg.LogConnections == LogBeginnings {
+		s.cfg.Log.Info("connection opened", "connection", a.ws.ID(), "user", a.userID, "route", route, "address", a.addr)
+	}
+}
+
+func (s *Server) logEnd(a *accepted, route string, info outbox.CloseInfo) {
+	if s.cfg.LogConnections == LogEnds || s.cfg.LogConnections == LogBeginnings {
+		s.cfg.Log.Info("connection closed", "connection", a.ws.ID(), "user", a.userID, "route", route, "address", a.addr,
+			"code", info.Code, "reason", info.Reason, "cause", string(causeOf(info.Why)),
+			"seconds", (s.now() - a.began).Round(time.Millisecond).Seconds())
+	}
 }

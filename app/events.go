@@ -161,7 +161,7 @@ func (c *eventConn) Closed(info outbox.CloseInfo) {
 	defer c.timing.leave()
 	c.ended = true
 	c.timing.end()
-	defer c.server.done(&c.accepted)
+	defer c.server.done(&c.accepted, c.route.Path, info)
 	defer c.forget()
 	if c.sess == nil {
 		return

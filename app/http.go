@@ -136,12 +136,15 @@ type accepted struct {
 	req     requestInfo  // without the token
 	addr    string       // of the client
 	user    *auth.Identity
-	expires *alarm // of the user's token; nil: none
-	release func() // nil: nothing to release
+	userID  string        // of user, which a script forgets
+	began   time.Duration // since the server did
+	expires *alarm        // of the user's token; nil: none
+	release func()        // nil: nothing to release
 }
 
-// done gives back what the upgrade took.
-func (s *Server) done(a *accepted) {
+// done gives back what the upgrade took, when a connection of a route has ended.
+func (s *Server) done(a *accepted, route string, info outbox.CloseInfo) {
+	s.logEnd(a, route, info)
 	s.expiry.drop(a.expires)
 	if a.release != nil {
 		a.release()
@@ -177,7 +180,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, route string, o O
 		return a, nil, "", refused, false
 	}
 	clean = auth.WithoutToken(r)
-	a.req, a.addr = newRequestInfo(clean), s.cfg.RemoteAddr(r)
+	a.req, a.addr, a.userID, a.began = newRequestInfo(clean), s.cfg.RemoteAddr(r), a.user.ID, s.now()
 	return a, clean, subprotocol, nil, true
 }
 
@@ -201,6 +204,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 		return
 	}
 	a.ws = &ws.Conn
+	s.logBegin(&a, route)
 	s.expire(&a, a.user.Until)
 	ws.Start(handler(a))
 }

@@ -86,7 +86,7 @@ func (c *scriptConn) Closed(info outbox.CloseInfo) {
 	if c.sess != nil {
 		c.sess.Exit(ending(info))
 	}
-	c.server.done(&c.accepted)
+	c.server.done(&c.accepted, c.script.name.URLPath(), info)
 }
 
 // run is the script's goroutine.

@@ -45,6 +45,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, in *instance, ro
 		return
 	}
 	c.ws = &conn.Conn
+	s.logBegin(&c.accepted, route.Path)
 	s.expire(&c.accepted, a.user.Until)
 	conn.Start(c)
 }

@@ -109,7 +109,7 @@ func (u *unrest) kill(m *member) {
 	m.kill()
 	time.Sleep(3 * time.Second)
 	for _, channel := range m.tracked() {
-		_, err := u.s.nodes[0].store.RemoveIncarnation(context.Background(), channel, m.lease().Inc)
+		_, err := u.s.nodes[0].store.RemoveIncarnation(context.Background(), channel, m.lease().Inc, 0)
 		if err != nil {
 			u.s.t.Error(err)
 		}

@@ -194,7 +194,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	t.differs = true
 	if len(extra) > 0 {
 		slices.SortFunc(extra, entryRef.compare)
-		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, extra); err != nil {
+		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, 0, extra); err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -306,6 +306,6 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, sortedRefs(refs))
+	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, sortedRefs(refs))
 	return n, err
 }

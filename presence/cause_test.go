@@ -37,7 +37,7 @@ func testReapCauses(b *bench) {
 		}
 	}
 	refs := []entryRef{{"c1", "a"}, {"c2", "uc2"}, {"c3", "uc3"}, {"c4", "uc4"}, {"c5", "uc5"}}
-	if n, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, refs); err != nil || n != 5 {
+	if n, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, 0, refs); err != nil || n != 5 {
 		b.t.Fatalf("%d, %v", n, err)
 	}
 	c := b.next()
@@ -62,11 +62,11 @@ func testLingerVersions(b *bench) {
 		b.t.Errorf("an older node reads the deadline %d, %v, of %q", till, err, entry)
 	}
 	b.do("hset", key, "c1", strings.Replace(entry, "~00", "~", 1))
-	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil || later < b.now()+50_000 {
+	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil || later < b.now()+50_000 {
 		b.t.Errorf("what an older node wrote is due at %d, %v", later, err)
 	}
 	refs := []entryRef{{"c1", "a"}}
-	if _, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, refs); err != nil {
+	if _, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, 0, refs); err != nil {
 		b.t.Fatal(err)
 	}
 	at.Seq++

@@ -81,7 +81,7 @@ func testReapLingering(b *bench) {
 			b.t.Fatal(err)
 		}
 	}
-	later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1")
+	later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0)
 	if err != nil || later < before+60_000 || later > b.now()+60_000 {
 		b.t.Errorf("the rest is due at %d, %v; now it is %d", later, err, b.now())
 	}
@@ -94,17 +94,17 @@ func testReapLingering(b *bench) {
 	if err := b.linger("n-2", "a", device("c1"), 0, at.Epoch); err != nil { // its node lives, and its time is over
 		b.t.Fatal(err)
 	}
-	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2"); err != nil || later != math.MaxInt64 &&
+	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2", 0); err != nil || later != math.MaxInt64 &&
 		later > b.now() {
 		b.t.Errorf("the rest is due at %d, %v", later, err)
 	}
 	for b.entries("n-2") != 0 { // within the millisecond
-		if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2"); err != nil {
+		if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2", 0); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	b.wantView("b[c2]")
-	if n, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, []entryRef{{"c2", "b"}}); n != 1 || err != nil {
+	if n, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, 0, []entryRef{{"c2", "b"}}); n != 1 || err != nil {
 		b.t.Errorf("removed %d, %v", n, err)
 	}
 	b.wantView("")

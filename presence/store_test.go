@@ -304,7 +304,7 @@ func testMove(b *bench) {
 	if old, now := b.entries("n-1"), b.entries("n-2"); old != 0 || now != 1 {
 		b.t.Errorf("entries: old %d, new %d", old, now)
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	b.silent()

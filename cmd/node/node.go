@@ -157,6 +157,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		Node: process, AllowedOrigins: cfg.origins, Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota,
 		Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
+		LogConnections: cfg.LogConnections,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serve the app: %w", err)

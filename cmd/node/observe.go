@@ -76,9 +76,8 @@ type socketObserver struct {
 	log *slog.Logger
 }
 
-func (o socketObserver) Closed(c *outbox.Conn, info outbox.CloseInfo) {
+func (o socketObserver) Closed(_ *outbox.Conn, info outbox.CloseInfo) {
 	o.Metrics.Closed(string(info.Why), info.Code)
-	o.log.Debug("connection closed", "connection", c.ID(), "code", info.Code, "reason", info.Reason, "why", info.Why)
 }
 
 func (o socketObserver) Panicked(c *outbox.Conn, value any, stack []byte) {

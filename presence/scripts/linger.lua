@@ -17,7 +17,7 @@ local h = redis.call('HGETALL', KEYS[3])
 for i = 1, #h, 2 do
   if h[i] ~= 's' and h[i] ~= conn and not lingers(h[i + 1]) then
     if not cur then return {'gone', position(KEYS[1])} end
-    return {'gone', take(KEYS[1], KEYS[2], KEYS[3], ARGV[9], conn, uid, old, ARGV[2], ARGV[3], ARGV[4], ARGV[13])}
+    return {'gone', take(KEYS[1], KEYS[2], KEYS[3], ARGV[9], conn, uid, old, ARGV[2], ARGV[3], ARGV[4], ARGV[13], '0')}
   end
 end
 local meta, fields = string.match(ARGV[8], '^(%S+ %S+ %S+)(.*)$')

@@ -6,6 +6,13 @@ end
 -- A channel that nobody is in is forgotten after a day; the next join makes a new epoch.
 local forget = 86400000
 
+-- emptied lets the head of a channel that nobody is in any more be forgotten. That of a user is kept for keep ms ('0': as any
+-- other), with the time at which they were there last.
+local function emptied(head, keep, at)
+  if keep ~= '0' then redis.call('HSET', head, 'seen', string.format('%d', at)) end
+  redis.call('PEXPIRE', head, string.format('%d', math.max(forget, tonumber(keep))))
+end
+
 -- part is one user with all metas after the change. Field 's' of a user's hash is the seq of the last change.
 local function part(uid, key)
   local h = redis.call('HGETALL', key)
@@ -102,7 +109,7 @@ local function move(entries, from, to, conn, uid)
 end
 
 -- take removes a connection of a user, and tells the channel that its node did, and why.
-local function take(head, users, key, entries, conn, uid, inc, epoch, command, topic, cause)
+local function take(head, users, key, entries, conn, uid, inc, epoch, command, topic, cause, keep)
   redis.call('ZREM', entries .. inc, conn .. ' ' .. uid)
   redis.call('HDEL', key, conn)
   local at, seq = advance(head, epoch)
@@ -110,7 +117,7 @@ local function take(head, users, key, entries, conn, uid, inc, epoch, command, t
   if left == 0 then
     redis.call('DEL', key)
     redis.call('ZREM', users, uid)
-    if redis.call('ZCARD', users) == 0 then redis.call('PEXPIRE', head, forget) end
+    if redis.call('ZCARD', users) == 0 then emptied(head, keep, now()) end
   else
     redis.call('HSET', key, 's', seq)
   end

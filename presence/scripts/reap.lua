@@ -3,11 +3,14 @@
 -- Their cause is node_lost, but of those that lingered why their connection ended.
 -- KEYS    1 head  2 users  3 entries of the incarnation
 -- ARGV    1 epoch for a new channel  2 command that publishes  3 topic  4 incarnation  5 key of a user without the id
---         6 'due': what lingers stays until its deadline, or 'all'  then pairs: connection id, user id
+--         6 'due': what lingers stays until its deadline, or 'all'
+--         7 ms for which it is kept when a user was there last, '0': not
+--         8 until when the incarnation lived, ms of the Redis clock, '0': not known  then pairs: connection id, user id
 -- RETURNS {number of entries removed, the earliest deadline of those that stay, 0 none}
 local inc = ARGV[4]
 local gone, ngone, removed, why, touched, order, time, later = {}, 0, 0, '', {}, {}, now(), 0
-for i = 7, #ARGV, 2 do
+local seen = 0
+for i = 9, #ARGV, 2 do
   local conn, uid = ARGV[i], ARGV[i + 1]
   local key = ARGV[5] .. uid
   local cur = redis.call('HGET', key, conn)
@@ -20,7 +23,8 @@ for i = 7, #ARGV, 2 do
     if mine then
       redis.call('HDEL', key, conn)
       removed = removed + 1
-      local _, ended = lingers(cur)
+      local stayed, ended = lingers(cur)
+      seen = math.max(seen, stayed or ARGV[8] ~= '0' and tonumber(ARGV[8]) or time)
       local cause = ended or 'node_lost'
       if cause ~= why then
         why, ngone = cause, ngone + 1
@@ -49,6 +53,6 @@ for i, uid in ipairs(order) do
     redis.call('HSET', key, 's', seq)
   end
 end
-if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('PEXPIRE', KEYS[1], forget) end
+if redis.call('ZCARD', KEYS[2]) == 0 then emptied(KEYS[1], ARGV[7], math.min(seen, time)) end
 publish(ARGV[2], ARGV[3], epoch, seq, 'r', ngone, table.concat(gone), #order, table.concat(users))
 return {removed, later}

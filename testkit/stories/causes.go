@@ -2,6 +2,7 @@ package stories
 
 import (
 	"fmt"
+	"time"
 
 	"rollcall/testkit/nodetest"
 	"rollcall/testkit/tokentest"
@@ -71,4 +72,24 @@ if how ~= "end" then ws.recv() end`, ch))
 	watch.AwaitPresence(ch, fmt.Sprintf("%d leaves", len(want)), nodetest.Timeout,
 		func(p nodetest.Presence) bool { return len(p.Causes) == len(want) })
 	s.same("causes", watch.Presence(ch).Causes, want)
+}
+
+// ends closes connections of both kinds, and reads what the log says of them.
+func (s *story) ends() {
+	token := s.Issuer.Token("ann", time.Hour, nil)
+	const script = "/api/custom/test/do"
+	for path, route := range map[string]string{"/ws/do/room7/ann": "/ws/do/:room/:who", script: script} {
+		c := s.on(0, path, tokentest.Bearer(token))
+		id := s.id(c)
+		c.Leave(4001, "bye")
+		line := s.Logs[0].Await(s, "of the end",
+			func(l nodetest.Line) bool { return l.Is("connection closed", "connection", id) })
+		for field, want := range map[string]string{"level": "INFO", "user": "ann", "route": route, "address": "127.0.0.1",
+			"code": "4001", "reason": "bye", "cause": "closed"} {
+			s.same(field+" of "+route, line.Text(field), want)
+		}
+		if n, ok := line["seconds"].(float64); !ok || n < 0 || n > 60 {
+			s.Errorf("seconds are %v", line["seconds"])
+		}
+	}
 }

@@ -28,6 +28,7 @@ type follower struct {
 	id      string
 	sess    *hub.Session
 	working bool
+	hops    bool // to another node, as soon as it gets a message
 	in      map[string]*standing
 }
 
@@ -289,6 +290,10 @@ func (f *follower) hears(channel, position, text string) {
 		f.fail(channel, "is given %s %d ms after it was published", text, age)
 	}
 	s.position, s.behind, s.it = position, index+1, it
+	if f.hops && !f.working {
+		f.hops = false
+		f.w.after(1, f.hop)
+	}
 }
 
 // sendAway ends the connections to a node that stops.

@@ -28,6 +28,8 @@ func (w *world) actInHistory(rng *rand.Rand) {
 		w.comesBack(absent, n, rng)
 	case k < 30 && here:
 		f.goes([]hub.Ending{hub.Closed, hub.Dropped}[rng.IntN(2)])
+	case k < 34 && here:
+		f.hops = true
 	case k < 38 && here:
 		f.moves(channel, rng)
 	case k < 66 && here:
@@ -103,6 +105,14 @@ func (w *world) comesBack(f *follower, n *node, rng *rand.Rand) {
 		}
 	}
 	f.joins(said, entries...)
+}
+
+// hop lets a client come back on another node at once, which may not have heard yet what it was given here.
+func (f *follower) hop() {
+	if n, up := pick(f.w.rng, f.w.live()); up && f.n != nil && !f.n.dead && !f.n.stopping && !f.working {
+		f.goes(hub.Dropped)
+		f.w.comesBack(f, n, f.w.rng)
+	}
 }
 
 // moves lets a client join a channel, again or from where it was, or leave it.

@@ -23,6 +23,7 @@ type membership struct {
 	waiting bool   // for its presence_state, which will hold all that diffs could tell
 	leaving bool   // not joined any more, but for what is under way
 	place   place  // in the room's feed
+	stay    *Stay  // of a client of Phoenix, while it is joined
 
 	answered chan Recovery // capacity 1; since enterFeed, of the session's handler
 }
@@ -88,8 +89,11 @@ func (m *membership) serves() bool {
 }
 
 func (s *Session) viewers(r *room) *atomic.Int32 {
-	if s.events != nil {
+	switch {
+	case s.events != nil:
 		return &r.scripts
+	case s.phoenix != 0:
+		return &r.byRefs
 	}
 	return &r.plain
 }
@@ -98,14 +102,19 @@ func (s *Session) viewers(r *room) *atomic.Int32 {
 func (r *room) check() error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	var plain, scripts int32
+	var plain, byRefs, scripts int32
 	for i, m := range r.members {
-		if m.s.events != nil {
+		switch {
+		case m.s.events != nil:
 			scripts++
-		} else {
+		case m.s.phoenix != 0:
+			byRefs++
+		default:
 			plain++
 		}
 		switch {
+		case (m.stay != nil) != (m.s.phoenix != 0 && m.joinedLocked()):
+			return fmt.Errorf("%s is in %q without a stay, or has one and is not", m.s.id, r.name)
 		case m.room != r || m.index != i:
 			return fmt.Errorf("member %d of %q believes to be %d of %q", i, r.name, m.index, m.room.name)
 		case !m.listensLocked() && !m.presentLocked():
@@ -125,9 +134,9 @@ func (r *room) check() error {
 			return fmt.Errorf("feed of %q: %w", r.name, err)
 		}
 	}
-	if plain != r.plain.Load() || scripts != r.scripts.Load() {
-		return fmt.Errorf("%q has %d and %d members, and counts %d and %d",
-			r.name, plain, scripts, r.plain.Load(), r.scripts.Load())
+	if plain != r.plain.Load() || byRefs != r.byRefs.Load() || scripts != r.scripts.Load() {
+		return fmt.Errorf("%q has %d, %d and %d members, and counts %d, %d and %d",
+			r.name, plain, byRefs, scripts, r.plain.Load(), r.byRefs.Load(), r.scripts.Load())
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 		m.room.wait(ctx)
 		var old string
 		m.change(func() {
-			if old, m.user = m.user, userID; old != userID {
+			if old, m.user = m.user, userID; old != userID && m.stay == nil {
 				m.waiting = src == presence.FromEvent
 			}
 		})
@@ -50,9 +50,12 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 			m.room.presence.Untrack(ctx, s.id, old)
 		}
 		// Pending or not, it is done; the state comes when Redis is back.
-		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && src == presence.FromEvent)
-		if err != nil && fresh {
+		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && src == presence.FromEvent && s.phoenix == 0)
+		switch {
+		case err != nil && fresh:
 			m.stopTracking(ctx, false)
+		case err == nil && m.unheard():
+			_ = m.askPresence(ctx) // now or when Redis is back
 		}
 		return err
 	})
@@ -65,8 +68,11 @@ func (m *membership) stopTracking(ctx context.Context, told bool) {
 	var owed bool
 	m.change(func() {
 		if user = m.user; user != "" {
-			owed = m.waiting && m.joinedLocked()
-			m.user, m.waiting = "", owed
+			m.user = ""
+			if m.stay == nil {
+				owed = m.waiting && m.joinedLocked()
+				m.waiting = owed
+			}
 		}
 	})
 	if told && user != "" {
@@ -100,7 +106,11 @@ func (s *Session) SendPresence(ctx context.Context, channel string) error {
 		m.room.wait(ctx)
 		ctx, cancel := context.WithTimeout(ctx, waitForRedis)
 		defer cancel()
-		if err := m.room.presence.State(ctx, s.id); err != nil {
+		ask := func() error { return m.room.presence.State(ctx, s.id) }
+		if s.phoenix != 0 {
+			ask = func() error { return m.askPresence(ctx) }
+		}
+		if err := ask(); err != nil {
 			return fmt.Errorf("read presence: %w: %w", ErrUnavailable, err)
 		}
 		return nil

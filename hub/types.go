@@ -8,6 +8,7 @@ import (
 	"rollcall/auth"
 	"rollcall/history"
 	"rollcall/naming"
+	"rollcall/phoenix"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -47,6 +48,8 @@ type Value struct {
 	JSON bool // Text is the JSON text of a value that is no string; else Text is the string itself
 
 	Transient bool // of a broadcast: it is not kept where the channel has a history (SPEC 7)
+	Others    bool // of a broadcast: its sender does not get it
+	Named     bool // Text is of the form phoenix.Named
 }
 
 // EventKind tells a broadcast from a presence event.
@@ -100,11 +103,12 @@ type Conn interface {
 type Member struct {
 	ID      string // from Hub.NewID
 	Conn    Conn
-	Route   string // as registered, for listings and logs
-	Addr    string // of the client
-	User    []byte // JSON of SPEC 4's user table, for listings
-	Devices bool   // the route has presence = "devices"
-	Resume  bool   // the route has resume = true
+	Route   string          // as registered, for listings and logs
+	Addr    string          // of the client
+	User    []byte          // JSON of SPEC 4's user table, for listings
+	Devices bool            // the route has presence = "devices"
+	Resume  bool            // the route has resume = true
+	Phoenix phoenix.Version // the client speaks Phoenix's protocol; 0: it does not
 
 	// Positions are where the client was in channels with history, by channel: its first join of each goes on from there.
 	Positions map[string]history.Position
@@ -137,6 +141,7 @@ const (
 	ActionSendPresence
 	ActionHistory
 	ActionBroadcastRoom
+	ActionBroadcastFrom
 	ActionBroadcastChannel
 	ActionBroadcast
 	ActionAfter
@@ -144,7 +149,7 @@ const (
 )
 
 var actionNames = [...]string{"", "leave", "join", "untrack", "track", "set_presence", "send", "send_presence",
-	"history", "broadcast_room", "broadcast_channel", "broadcast", "after", "close"}
+	"history", "broadcast_room", "broadcast_from", "broadcast_channel", "broadcast", "after", "close"}
 
 func (k ActionKind) String() string { return actionNames[k] }
 
@@ -159,7 +164,7 @@ type Timer struct {
 // Action is one validated action of an event handler.
 type Action struct {
 	Kind    ActionKind
-	Channel string            // all but send, broadcast, after, close; "" in broadcast_room: room
+	Channel string            // all but send, broadcast, after, close; "" in broadcast_room and broadcast_from: room
 	UserID  string            // track
 	Fields  presence.Fields   // track, set_presence
 	Value   Value             // send and the broadcasts
@@ -170,7 +175,7 @@ type Action struct {
 	Query   history.Query     // history
 	Trusted bool              // the broadcasts: it is the app's own, and nobody is asked about it
 
-	room string // of a broadcast_room without Channel, found by Do: the one joined in this return, else the newest
+	room string // of a broadcast_room or broadcast_from without Channel, found by Do: the one joined in this return, else the newest
 }
 
 // ActionError is an action that could not be carried out; the ones after it still are.

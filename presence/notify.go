@@ -23,8 +23,8 @@ func (v *view) note(ts []Transition) {
 	if len(ts) == 0 {
 		return
 	}
-	v.state = nil
-	if v.now.scripts {
+	v.state, v.byRefs = nil, nil
+	if v.now.Scripts {
 		var es []Event
 		for _, t := range ts {
 			es = appendEvents(es, t)
@@ -34,7 +34,7 @@ func (v *view) note(ts []Transition) {
 		}
 	}
 	switch {
-	case !v.now.plain || !v.changes.Note(ts):
+	case !v.now.Plain && !v.now.Refs, !v.changes.Note(ts):
 	case v.window <= 0:
 		v.flush()
 	case v.flushAt.IsZero():
@@ -44,7 +44,8 @@ func (v *view) note(ts []Transition) {
 
 // flush ends the window.
 func (v *view) flush() {
-	if d := v.changes.Flush(v.channel, v.replica.User); d.Plain != nil || d.Devices != nil || d.Fresh != nil {
+	d := v.changes.Flush(v.channel, v.now.Viewers, v.replica.User)
+	if d.Plain != nil || d.Devices != nil || d.ByRefs != nil || d.Fresh != nil {
 		v.do(d)
 	}
 }
@@ -54,38 +55,57 @@ func (v *view) stateDue(w waiter) bool { return v.known && v.reached(w) }
 
 func (v *view) anyDue() bool { return slices.ContainsFunc(v.states, v.stateDue) }
 
+// encoded tells whether the states that are due need not be encoded.
+func (v *view) encoded() bool {
+	return !slices.ContainsFunc(v.states, func(w waiter) bool {
+		return v.stateDue(w) && (w.refs && v.byRefs == nil || !w.refs && v.state == nil)
+	})
+}
+
 // callStates sends the states that are due, now or when the last encoding is old enough.
 func (v *view) callStates() {
 	if !v.statesAt.IsZero() || !v.anyDue() {
 		return
 	}
 	at := v.stateAt.Add(stateSpacing(v.stateTook))
-	if v.state != nil || !at.After(v.now.Time) {
+	if v.encoded() || !at.After(v.now.Time) {
 		v.sendStates()
 		return
 	}
 	v.statesAt = at
 }
 
-// sendStates sends all whose state is due one shared frame.
+// sendStates sends all whose state is due one shared frame of their kind.
 func (v *view) sendStates() {
 	var s state
 	v.states = slices.DeleteFunc(v.states, func(w waiter) bool {
 		due := v.stateDue(w)
-		if due {
-			s.conns, s.asked = append(s.conns, w.conn), append(s.asked, w)
+		switch {
+		case !due:
+			return false
+		case w.refs:
+			s.ByRefs = append(s.ByRefs, w.conn)
+		default:
+			s.Conns = append(s.Conns, w.conn)
 		}
-		return due
+		s.asked = append(s.asked, w)
+		v.changes.Told(w.conn)
+		return true
 	})
-	if len(s.conns) == 0 {
+	if len(s.asked) == 0 {
 		return
 	}
-	if v.state == nil {
-		v.state, v.stateAt, s.fresh = renderState(v.channel, v.replica.users), v.now.Time, true
+	if len(s.Conns) > 0 {
+		if v.state == nil {
+			v.state, v.stateAt, s.fresh = renderState(v.channel, v.replica.users), v.now.Time, true
+		}
+		s.Frame = v.state
 	}
-	for _, conn := range s.conns {
-		v.changes.Told(conn)
+	if len(s.ByRefs) > 0 {
+		if v.byRefs == nil {
+			v.byRefs, v.stateAt, s.fresh = renderByRefs(v.replica.users), v.now.Time, true
+		}
+		s.Payload = v.byRefs
 	}
-	s.frame = v.state
 	v.do(s)
 }

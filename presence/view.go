@@ -45,6 +45,7 @@ type view struct {
 	flushAt   time.Time // the window ends
 	holdsAt   time.Time // the earliest hold ends
 	state     []byte    // the last presence_state, while it is still right
+	byRefs    []byte    // the same for clients of Phoenix, likewise
 	stateAt   time.Time // when it was encoded
 	stateTook time.Duration
 	statesAt  time.Time // the next may be encoded
@@ -68,8 +69,8 @@ const (
 // moment is what a step has to know of the world besides its event.
 type moment struct {
 	time.Time
-	doubt          int64 // until when (unix ms) Redis is suspected to have lost data; 0: it is not
-	plain, scripts bool  // whether anyone would see frames, and whether anyone would hear events
+	doubt int64 // until when (unix ms) Redis is suspected to have lost data; 0: it is not
+	Viewers
 }
 
 // event is one thing that happens to a view: reread, begins, readOver, *received, awaits, owes, gaveUp, overdue,
@@ -107,6 +108,15 @@ type (
 	detached struct{}
 )
 
+// State is a presence_state for some connections: those that are sent the frame, and clients of Phoenix, for whom it is
+// the payload alone.
+type State struct {
+	Conns   []string
+	Frame   []byte // presence_state of SPEC 1.2
+	ByRefs  []string
+	Payload []byte // {user:{"metas":[…]}}
+}
+
 // effect is one thing that a step leaves to do. At once: resync (count it), gap (log it), read, adopted. In order and
 // not under a lock, since it calls the audience: []Event, *Diff, state, woken.
 type effect any
@@ -123,8 +133,7 @@ type (
 	adopted struct{ users map[string]*User }
 	// state is a presence_state for some connections; those who asked for it are woken.
 	state struct {
-		conns []string
-		frame []byte
+		State
 		asked []waiter
 		fresh bool // it was encoded in this step
 	}
@@ -273,7 +282,8 @@ func (v *view) check() string {
 		return "a presence_state is made for nobody"
 	case v.statesAt.IsZero() && v.anyDue():
 		return "a presence_state is due, and not sent"
-	case v.state != nil && len(v.state) != len(renderState(v.channel, v.replica.users)):
+	case v.state != nil && len(v.state) != len(renderState(v.channel, v.replica.users)),
+		v.byRefs != nil && len(v.byRefs) != len(renderByRefs(v.replica.users)):
 		return "the shared presence_state is not that of now"
 	}
 	for _, ws := range v.waiters {

@@ -233,6 +233,8 @@ func (l *loader) routes() {
 	for _, m := range routerMethods {
 		define(m.function, func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) })
 	}
+	define("router_socket", r.registerSocket)
+	define("router_channel", r.registerChannel)
 	define("every", r.every)
 	define("history", r.registerHistory)
 	for name, f := range l.routeGlobals {
@@ -241,6 +243,7 @@ func (l *loader) routes() {
 	if _, err := vm.Run(program); err != nil {
 		l.problems = append(l.problems, err)
 	}
+	r.checkSockets()
 	l.problems = append(l.problems, r.problems...)
 	l.app.routes, l.app.jobs = r.routes, r.jobs
 	rules := make([]history.Rule, len(r.history))
@@ -258,7 +261,9 @@ func (l *loader) routes() {
 // endpoints are the functions that routes and jobs name.
 func (a *App) endpoints() (all []*endpoint) {
 	for _, r := range a.routes {
-		all = append(all, &r.endpoint)
+		if r.file != "" { // a socket may have no handler
+			all = append(all, &r.endpoint)
+		}
 	}
 	for _, j := range a.jobs {
 		all = append(all, &j.endpoint)

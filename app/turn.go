@@ -238,7 +238,7 @@ func (o *overseer) close() {
 }
 
 // goneSince is caller's.
-func (c *eventConn) goneSince(now time.Time, look bool) time.Time {
+func (c *eventClient) goneSince(now time.Time, look bool) time.Time {
 	if look {
 		c.ws.CheckPeer()
 	}
@@ -252,7 +252,7 @@ func (c *eventConn) goneSince(now time.Time, look bool) time.Time {
 }
 
 // longGone tells that no turn for what the client has sent may begin any more.
-func (c *eventConn) longGone() bool {
+func (c *eventClient) longGone() bool {
 	at := c.gone.Load()
 	return at != 0 && time.Since(time.Unix(0, at)) >= maxAfterGone
 }

@@ -52,7 +52,7 @@ func IsBroadcast(text string) bool { return text != "" && strings.IndexByte("bje
 
 // Decode reads a text of which IsBroadcast is true.
 func Decode(text string) (b Broadcast, ok bool) {
-	kind := text[0] | 'a' - 'A'
+	kind := text[0] | ('a' - 'A')
 	b.JSON, b.Named, b.Others = kind != 'b', kind == 'e', kind != text[0]
 	var at, rest string
 	if b.Sender, rest, ok = strings.Cut(text[1:], " "); !ok {

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"fmt"
 
 	"rollcall/phoenix"
 	"rollcall/presence"
@@ -70,12 +69,12 @@ func (m *membership) unheard() bool {
 func (s *Session) Push(channel string, v Value) error {
 	m := s.find(channel)
 	if m == nil {
-		return fmt.Errorf("%q is not joined", channel)
+		return ErrNotJoined
 	}
 	m.room.mu.RLock()
 	defer m.room.mu.RUnlock()
 	if m.stay == nil {
-		return fmt.Errorf("%q is not joined", channel)
+		return ErrNotJoined
 	}
 	event, payload := v.phoenix().EventOf()
 	return s.conn.Send(wsconn.Text(s.phoenix.Push(m.stay.JoinRef, channel, event, payload)))

@@ -25,6 +25,7 @@ var (
 		naming.MaxBytes)
 	ErrTooMany      = fmt.Errorf("a connection may be in %d channels at most", MaxChannels)
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
+	ErrNotJoined    = errors.New("the topic is not joined any more")
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
 	ErrBadID        = errors.New("not a connection id (a UUID)")
 	ErrNoConnection = errors.New("there is no connection for it")

@@ -39,7 +39,7 @@ func (v Value) EventOf() (event, payload string) {
 		end := len(namedBegin) + quotedLen(v.Text[len(namedBegin):])
 		return v.Text[len(namedBegin):end], v.Text[end+len(namedMiddle) : len(v.Text)-1]
 	}
-	if e, p, ok := v.Split(); ok && !Reserved(unquote(e)) {
+	if e, p, ok := v.Split(); ok && !Reserved(Unquote(e)) {
 		return e, p
 	}
 	text := v.Text
@@ -88,7 +88,7 @@ func (v Value) Split() (event, payload string, ok bool) {
 	if !onlySpace(v.Text[d.InputOffset():]) {
 		return "", "", false
 	}
-	n := len(unquote(event))
+	n := len(Unquote(event))
 	return event, payload, n > 0 && n <= naming.MaxBytes
 }
 
@@ -119,7 +119,8 @@ func quotedLen(s string) int {
 	return len(s)
 }
 
-func unquote(s string) string {
+// Unquote gives the text of a JSON string.
+func Unquote(s string) string {
 	b, _ := jsontext.AppendUnquote(nil, s) // it was read as JSON
 	return string(b)
 }

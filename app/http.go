@@ -45,8 +45,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	socket := findRoute(in.app, MethodWS, path)
 	if socket != nil && wsconn.IsUpgrade(r) {
+		if socket.channels != nil {
+			s.servePhoenix(w, r, in, socket)
+			return
+		}
 		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) outbox.Handler {
-			return &eventConn{server: s, in: in, route: socket, accepted: a}
+			return newEventConn(s, in, socket, a)
 		})
 		return
 	}
@@ -127,6 +131,7 @@ func findRoute(a *App, method string, path []string) *Route {
 
 // accepted is what a connection's handler has of its upgrade.
 type accepted struct {
+	id      string // of the connection
 	ws      *outbox.Conn
 	req     requestInfo // without the token
 	addr    string      // of the client
@@ -146,6 +151,20 @@ func (s *Server) done(a *accepted) {
 // upgrade makes a request a connection: origin, identity and limits first, then the handshake.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options,
 	handler func(accepted) outbox.Handler) {
+	a, clean, subprotocol, ok := s.admit(w, r, route, o)
+	if !ok {
+		return
+	}
+	if own := o.subprotocol(clean); own != "" {
+		subprotocol = own
+	}
+	s.accept(w, r, a, subprotocol, route, o, handler)
+}
+
+// admit asks who may come in: origin, identity, limits. It gives the request without its token, and what to answer a
+// client that offered its token among the subprotocols. false: it has been answered.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, route string, o Options) (a accepted,
+	clean *http.Request, subprotocol string, ok bool) {
 	if s.cfg.Node != "" {
 		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
 	}
@@ -156,32 +175,34 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 	if origin := r.Header.Get("Origin"); !originAllowed(origin, r.Host, r.TLS != nil, allowed) {
 		s.cfg.Observer.OriginRefused()
 		writeProblem(w, http.StatusForbidden, "the origin "+origin+" is not allowed")
-		return
+		return a, nil, "", false
 	}
 	id, subprotocol, ok := s.identify(w, r, route, o.Auth)
 	if !ok {
-		return
-	}
-	clean := auth.WithoutToken(r)
-	if own := o.subprotocol(clean); own != "" {
-		subprotocol = own
+		return a, nil, "", false
 	}
 	release, refused := s.cfg.Admit(r, id.ID)
 	if refused != nil {
 		refused.Write(w)
-		return
+		return a, nil, "", false
 	}
+	clean = auth.WithoutToken(r)
+	return accepted{id: s.cfg.Hub.NewID(), req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id,
+		release: release}, clean, subprotocol, true
+}
+
+// accept does the handshake with a client that may come in.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, a accepted, subprotocol, route string, o Options,
+	handler func(accepted) outbox.Handler) {
 	ws, err := s.websockets.Accept(w, r,
-		wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
+		wsconn.Options{ID: a.id, Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
 	if err != nil {
-		if release != nil {
-			release()
-		}
+		s.done(&a)
 		s.cfg.Log.Debug("upgrade failed", "route", route, "error", err)
 		return
 	}
-	a := accepted{ws: &ws.Conn, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
-	s.expire(&a, id.Until)
+	a.ws = &ws.Conn
+	s.expire(&a, a.user.Until)
 	ws.Start(handler(a))
 }
 

@@ -10,18 +10,24 @@ import (
 	"rollcall/auth"
 )
 
-// MethodWS is the method of WebSocket routes and connection scripts, beside those of HTTP.
-const MethodWS = "WS"
+// The methods of routes beside those of HTTP.
+const (
+	MethodWS      = "WS"      // of WebSocket routes and connection scripts
+	MethodSocket  = "SOCKET"  // of sockets for clients of Phoenix
+	MethodChannel = "CHANNEL" // of their topics
+)
 
 // Route is one line of config/routes.lua. It does not change once loaded.
 type Route struct {
-	Method  string // MethodWS, "GET", "POST", "PUT", "PATCH", "DELETE"
+	Method  string // MethodWS, MethodSocket, MethodChannel, "GET", "POST", "PUT", "PATCH", "DELETE"
 	Path    string // as written: "/ws/room/:room_id"
+	Topic   string // MethodChannel: a topic, or a prefix and *
 	Handler string // "websocket#chat_handler"
 	Options Options
 
-	pattern pattern
-	endpoint
+	pattern  pattern
+	channels *channels // MethodSocket
+	endpoint           // of a MethodSocket it may be empty
 }
 
 // endpoint is the function that a line of config/routes.lua names.
@@ -48,6 +54,7 @@ type Options struct {
 	Subprotocols []string   // of the app, the preferred ones first
 	APIKey       auth.Scope // of HTTP routes: an API key with this scope is required; "": none
 	CORS         []string   // of HTTP routes: pages of these origins may use them; nil: not given
+	EachUser     bool       // diff_users = 1: a presence_diff tells of one user at a time
 }
 
 // Problem is one thing that is wrong with an app, at its place.
@@ -77,12 +84,15 @@ var routerMethods = []struct{ function, method string }{
 type router struct {
 	routes   []*Route
 	trees    map[string]*tree[Route] // by method
+	sockets  map[string]*Route       // for clients of Phoenix, by path
 	jobs     []*Job
 	history  []historyRule
 	problems []error
 }
 
-func newRouter() *router { return &router{trees: map[string]*tree[Route]{}} }
+func newRouter() *router {
+	return &router{trees: map[string]*tree[Route]{}, sockets: map[string]*Route{}}
+}
 
 func (r *router) problem(place, format string, args ...any) {
 	r.problems = append(r.problems, Problem{place, fmt.Sprintf(format, args...)})
@@ -104,8 +114,7 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 	call := fmt.Sprintf("%s(%q)", function, string(path))
 	handler, ok := arg(1).(lua.LString)
 	if !ok {
-		r.problem(place, "%s: the second argument must be a handler like \"websocket#chat_handler\", not %s", call,
-			describe(arg(1)))
+		r.problem(place, noHandler, call, "second", describe(arg(1)))
 		return
 	}
 	p, err := parsePattern(string(path))
@@ -127,25 +136,35 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 		r.problem(place, "%s: takes a path, a handler and a table of options", call)
 		return
 	}
-	opts, bad := parseOptions(method, arg(2))
+	route.Options = r.optionsOf(method, place, call, arg(2))
+	if r.plant(method, place, route, call) {
+		r.routes = append(r.routes, route)
+	}
+}
+
+const noHandler = "%s: the %s argument must be a handler like \"websocket#chat_handler\", not %s"
+
+// optionsOf reads the options of a route.
+func (r *router) optionsOf(method, place, call string, v lua.LValue) Options {
+	opts, bad := parseOptions(method, v)
 	for _, text := range bad {
 		r.problem(place, "%s: %s", call, text)
 	}
-	route.Options = opts
-	r.add(route, call)
+	return opts
 }
 
-func (r *router) add(route *Route, call string) {
-	t := r.trees[route.Method]
+// plant lets requests of a method find a route; false: they find another one there.
+func (r *router) plant(method, place string, route *Route, call string) bool {
+	t := r.trees[method]
 	if t == nil {
 		t = &tree[Route]{}
-		r.trees[route.Method] = t
+		r.trees[method] = t
 	}
-	if other := t.add(route.pattern, route); other != nil {
-		r.problem(route.place, "%s matches the same paths as %q at %s", call, other.Path, other.place)
-		return
+	other := t.add(route.pattern, route)
+	if other != nil {
+		r.problem(place, "%s matches the same paths as %q at %s", call, other.Path, other.place)
 	}
-	r.routes = append(r.routes, route)
+	return other == nil
 }
 
 // splitHandler reads "websocket#chat_handler" as handlers/websocket.lua and its function chat_handler.
@@ -179,8 +198,40 @@ func reserved(p pattern) string {
 }
 
 // optionNames are all options of routes.
-var optionNames = []string{"api_key", "auth", "cors", "max_message", "origins", "permissions", "presence",
+var optionNames = []string{"api_key", "auth", "cors", "diff_users", "max_message", "origins", "permissions", "presence",
 	"resume", "subprotocols", "token_renewal"}
+
+// misfit says for which routes an option is, when it is not for those of a method; "": it is.
+func misfit(method, name string) string {
+	http := method != MethodWS && method != MethodSocket && method != MethodChannel
+	switch name {
+	case "auth":
+		if method == MethodChannel {
+			return "sockets, not for their topics"
+		}
+	case "permissions":
+		if method == MethodSocket {
+			return "the topics of a socket"
+		}
+	case "presence", "resume", "subprotocols":
+		if method != MethodWS {
+			return "WebSocket routes"
+		}
+	case "origins", "max_message", "token_renewal":
+		if http || method == MethodChannel {
+			return "WebSocket routes"
+		}
+	case "api_key", "cors":
+		if !http {
+			return "HTTP routes"
+		}
+	case "diff_users":
+		if method != MethodChannel {
+			return "topics of router_channel"
+		}
+	}
+	return ""
+}
 
 // parseOptions reads the options of a route; bad lists what is wrong with them.
 func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
@@ -199,13 +250,8 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			fail("the options must be named, like { auth = true }")
 			continue
 		}
-		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" ||
-			name == "token_renewal" || name == "subprotocols" || name == "resume") {
-			fail("the option %q is for WebSocket routes", string(name))
-			continue
-		}
-		if method == MethodWS && (name == "api_key" || name == "cors") {
-			fail("the option %q is for HTTP routes", string(name))
+		if others := misfit(method, string(name)); others != "" {
+			fail("the option %q is for %s", string(name), others)
 			continue
 		}
 		switch name {
@@ -264,6 +310,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				continue
 			}
 			o.Subprotocols = list
+		case "diff_users":
+			if o.EachUser = v == lua.LNumber(1); !o.EachUser {
+				fail("diff_users must be 1, not %s", describe(v))
+			}
 		case "permissions":
 			if o.ByClaims = v == lua.LString("claims"); !o.ByClaims {
 				fail("permissions must be \"claims\", not %s", describe(v))

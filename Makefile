@@ -8,10 +8,10 @@ STEPS       ?= 1000000
 PROGRAMS    ?= 2000000
 
 UNIT = $$($(GO) list ./... | grep -v /integration_test)
-E2E  = $$($(GO) list ./integration_test/... | grep -vE '/integration_test(/chaos)?$$')
+E2E  = $$($(GO) list ./integration_test/... | grep -vE '/integration_test(/chaos|/phoenix)?$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build modules fmt fmt-check tidy-check vet staticcheck lint test unit client sockets e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
+.PHONY: help run build modules fmt fmt-check tidy-check vet staticcheck lint test unit client phoenix sockets e2e model compose-test lua fuzz simulate chaos chaos-short chaos-mutations bench bench-code soak smoke images ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ unit: ## every test but the end-to-end ones
 
 client: ## clients/js: its types, tests, size and package (needs npm)
 	cd clients/js && npm ci && npm run types && npm test && npm pack --dry-run
+
+phoenix: ## clients of Phoenix and Supabase, unmodified, against nodes (needs npm); PHOENIX_STEPS=20000 is the long form
+	cd integration_test/phoenix && npm ci
+	$(GO) test $(TESTFLAGS) ./integration_test/phoenix
 
 sockets: ## those whose system calls are others under -race, without it
 	$(GO) test -count=1 ./rawsock ./wsconn

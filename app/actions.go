@@ -18,7 +18,7 @@ import (
 var actionKinds = [...]hub.ActionKind{hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
 	hub.ActionSetPresence,
 	hub.ActionSend, hub.ActionSendPresence, hub.ActionHistory,
-	hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
+	hub.ActionBroadcastRoom, hub.ActionBroadcastFrom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
 	hub.ActionAfter, hub.ActionClose}
 
 // ignoredFields of metadata are Rollcall's own; in input they are ignored and logged (SPEC 6).
@@ -26,10 +26,14 @@ var ignoredFields = map[string]bool{"phx_ref": true, "connection_id": true, "onl
 
 // actionReader turns what a handler returned into actions. It validates everything before anything runs.
 type actionReader struct {
-	limit int // of one value's JSON, in bytes
+	limit int        // of one value's JSON, in bytes
+	of    returnKind // what may be in it
+	topic string     // of a channelReturn
 
 	actions []hub.Action
 	closing *hub.Action // runs after the others, wherever it stood
+	reply   reply       // of a channelReturn; of a connectReturn an error
+	leaves  bool        // of a channelReturn: after all but closing
 	notes   []string    // things to log that are no error
 }
 
@@ -47,7 +51,7 @@ func (r *actionReader) read(v lua.LValue) error {
 	if err != nil {
 		return err
 	}
-	if r.closing != nil {
+	if r.closing != nil && r.of == eventReturn {
 		r.actions = append(r.actions, *r.closing)
 	}
 	return nil
@@ -73,7 +77,13 @@ func (r *actionReader) readAny(t *lua.LTable) error {
 func (r *actionReader) readTable(t *lua.LTable) error {
 	var values [hub.ActionClose + 1]lua.LValue
 	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
-		kind, err := actionKind(k)
+		if own, err := r.readOwn(k, v); own || err != nil {
+			if err != nil {
+				return fmt.Errorf("%s: %w", k, err)
+			}
+			continue
+		}
+		kind, err := r.actionKind(k)
 		if err != nil {
 			return err
 		}
@@ -90,37 +100,32 @@ func (r *actionReader) readTable(t *lua.LTable) error {
 	return nil
 }
 
-func actionKind(k lua.LValue) (hub.ActionKind, error) {
+func (r *actionReader) actionKind(k lua.LValue) (hub.ActionKind, error) {
 	name, ok := k.(lua.LString)
 	if !ok {
 		return 0, fmt.Errorf("a table of actions has names as keys, not %s", describe(k))
 	}
 	for _, kind := range actionKinds {
-		if kind.String() == string(name) {
+		if kind.String() == string(name) && r.of.has(kind) {
 			return kind, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown action %q%s", string(name), orMeant(string(name), actionNames()))
-}
-
-// actionNames are the keys of an action table.
-func actionNames() []string {
-	names := make([]string, len(actionKinds))
-	for i, kind := range actionKinds {
-		names[i] = kind.String()
-	}
-	return names
+	return 0, fmt.Errorf("unknown action %q%s", string(name), orMeant(string(name), r.of.names()))
 }
 
 func (r *actionReader) readAction(kind hub.ActionKind, v lua.LValue) error {
+	if r.of == channelReturn && (kind == hub.ActionUntrack || kind == hub.ActionSendPresence) {
+		r.add(hub.Action{Kind: kind, Channel: r.topic})
+		return mustBeTrue(v)
+	}
 	switch kind {
 	case hub.ActionTrack, hub.ActionSetPresence:
 		return eachTable(v, "a channel", func(t *lua.LTable) error { return r.readTrack(kind, t) })
 	case hub.ActionSend:
 		value, err := r.value(v)
-		r.add(hub.Action{Kind: kind, Value: value})
+		r.add(hub.Action{Kind: kind, Channel: r.topic, Value: value})
 		return err
-	case hub.ActionBroadcastRoom, hub.ActionBroadcastChannel, hub.ActionBroadcast:
+	case hub.ActionBroadcastRoom, hub.ActionBroadcastFrom, hub.ActionBroadcastChannel, hub.ActionBroadcast:
 		return r.readBroadcast(kind, v)
 	case hub.ActionAfter:
 		return eachTable(v, "a name", r.readTimer)
@@ -174,7 +179,7 @@ func eachTable(v lua.LValue, something string, read func(*lua.LTable) error) err
 
 // readTrack reads {channel, user_id, …}.
 func (r *actionReader) readTrack(kind hub.ActionKind, t *lua.LTable) error {
-	channel, err := channelOf(t.RawGetString("channel"))
+	channel, err := r.trackedIn(t.RawGetString("channel"))
 	if err != nil {
 		return err
 	}
@@ -242,6 +247,14 @@ var errNotUTF8 = errors.New("the string is not UTF-8")
 
 // value makes the JSON value that travels: a string as it is, anything else encoded.
 func (r *actionReader) value(v lua.LValue) (hub.Value, error) {
+	value, err := r.plainValue(v)
+	if err != nil || r.of != channelReturn {
+		return value, err
+	}
+	return namedValue(value)
+}
+
+func (r *actionReader) plainValue(v lua.LValue) (hub.Value, error) {
 	if s, ok := v.(lua.LString); ok {
 		if !utf8.ValidString(string(s)) {
 			return hub.Value{}, errNotUTF8

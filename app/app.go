@@ -213,11 +213,13 @@ const routesFile = "config/routes.lua"
 func (l *loader) routes() {
 	r := newRouter()
 	l.app.trees = r.trees
-	functions := map[string]configFunction{"every": r.every, "history": r.registerHistory}
+	functions := map[string]configFunction{"every": r.every, "history": r.registerHistory,
+		"router_socket": r.registerSocket, "router_channel": r.registerChannel}
 	for _, m := range routerMethods {
 		functions[m.function] = func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) }
 	}
 	l.config(routesFile, functions)
+	r.checkSockets()
 	l.problems = append(l.problems, r.problems...)
 	l.app.routes, l.app.jobs = r.routes, r.jobs
 	rules := make([]history.Rule, len(r.history))
@@ -272,7 +274,9 @@ func (l *loader) config(file string, functions map[string]configFunction) {
 // endpoints are the functions that routes and jobs name.
 func (a *App) endpoints() (all []*endpoint) {
 	for _, r := range a.routes {
-		all = append(all, &r.endpoint)
+		if r.file != "" { // a socket may have no handler
+			all = append(all, &r.endpoint)
+		}
 	}
 	for _, j := range a.jobs {
 		all = append(all, &j.endpoint)

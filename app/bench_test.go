@@ -30,8 +30,8 @@ func socketless(n *testNode, route *Route) *eventConn {
 		r.Header.Set(name, value)
 	}
 	in := n.server.current.Load()
-	return &eventConn{server: n.server, in: in, route: route,
-		accepted: accepted{ws: &outbox.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1", user: &anonymous}}
+	return newEventConn(n.server, in, route,
+		accepted{ws: &outbox.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1", user: &anonymous})
 }
 
 // BenchmarkTurn is one message of a client through a handler that passes it on to the room, without the publish.

@@ -103,6 +103,9 @@ func (r *actionReader) readBroadcast(kind hub.ActionKind, v lua.LValue) error {
 	}
 	a := hub.Action{Kind: kind, Trusted: f.options.trusted}
 	var err error
+	if kind == hub.ActionBroadcastRoom || kind == hub.ActionBroadcastFrom {
+		a.Channel = r.topic
+	}
 	if f.channel != nil {
 		if a.Channel, err = channelOf(f.channel); err != nil {
 			return err

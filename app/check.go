@@ -130,7 +130,10 @@ func (l *loader) tests() {
 }
 
 // tablesOf are the tables of the host, as lint wants them.
-type tablesOf struct{ event, request, job, actions, jobActions *lint.Table }
+type tablesOf struct {
+	event, request, job                   *lint.Table
+	actions, channel, connect, jobActions *lint.Table // returns
+}
 
 func hostTables() tablesOf {
 	user := fieldsOf("user", userFields)
@@ -139,8 +142,10 @@ func hostTables() tablesOf {
 		t.Fields["user"] = user
 		return t
 	}
-	return tablesOf{withUser("event", eventFields), withUser("request", requestFields), fieldsOf("event", jobFields),
-		fieldsOf("action", actionNames()), fieldsOf("action", jobActions)}
+	return tablesOf{event: withUser("event", eventFields), request: withUser("request", requestFields),
+		job: fieldsOf("event", jobFields), actions: fieldsOf("action", eventReturn.names()),
+		channel: fieldsOf("action", channelReturn.names()), connect: fieldsOf("action", connectReturn.names()),
+		jobActions: fieldsOf("action", jobActions)}
 }
 
 // userFields are those of the user of an event or a request (SPEC 4).
@@ -161,8 +166,13 @@ func (l *loader) lintFiles() []lint.File {
 	handlers := map[string][]lint.Handler{}
 	for _, route := range l.app.routes {
 		h := lint.Handler{Argument: tables.request}
-		if route.Method == MethodWS || route.Method == MethodSSE {
+		switch route.Method {
+		case MethodWS, MethodSSE:
 			h = lint.Handler{Argument: tables.event, Returns: tables.actions}
+		case MethodSocket:
+			h = lint.Handler{Argument: tables.event, Returns: tables.connect}
+		case MethodChannel:
+			h = lint.Handler{Argument: tables.event, Returns: tables.channel}
 		}
 		addHandler(handlers, route.proto, h)
 	}

@@ -97,9 +97,11 @@ type RunKind string
 // What can run.
 const (
 	RunConnect    RunKind = "connect"
+	RunJoin       RunKind = "join"
 	RunMessage    RunKind = "message"
 	RunTimer      RunKind = "timer"
 	RunDisconnect RunKind = "disconnect"
+	RunLeave      RunKind = "leave"
 	RunHTTP       RunKind = "http"
 	RunJob        RunKind = "job"
 	RunScript     RunKind = "script"

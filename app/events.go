@@ -20,34 +20,58 @@ import (
 	"rollcall/presence"
 )
 
-// eventConn is one connection of an event handler (SPEC 1.2). It has no goroutine of its own: its events run in that of
-// the connection, and timers in one that is there for them (timing); one at a time and in order.
+// eventClient is one connection whose events handlers get. It has no goroutine of its own: its events run in that of the
+// connection, and timers in one that is there for them (timing); one at a time and in order.
+type eventClient struct {
+	// Static.
+	server *Server
+	in     *instance
+
+	// Owned by who has the turn (timing), the connection's goroutine while there is no timing.
+	accepted // a renewal changes user and expires
+	sess     *hub.Session
+	current  *handling        // whose event runs
+	ended    bool             // Closed has come: no timer is set any more
+	timing   *timing          // nil until the first timer
+	use      load             // of Lua time
+	calls    overload.Limiter // to Redis
+	lines    overload.Limiter // of the log
+	gone     atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For checks of turns too
+}
+
+// handling is what one handler has of a client between its events: as long as the connection lasts, or one join of it.
+type handling struct {
+	// Static.
+	*eventClient
+	route *Route
+	join  *join // nil: the handler is the connection's own
+
+	// Owned by who has the turn.
+	denied  string         // event.error of the next event: why the last return was refused
+	at      codePlace      // where the handler begins, or has returned: for failures that have no place of their own
+	state   string         // what the handler keeps in event.state (state.go); "": nothing
+	globals *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
+	home    *worker        // the worker whose VM globals belong to; nil without globals
+	lossy   bool           // it was logged that something in state cannot be kept
+}
+
+// eventConn is one connection of an event handler (SPEC 1.2).
 //
 //	Open ── connect handler ──▶ accepted ── messages, timers ──▶ Closed: disconnect handler, then rooms and presence go
 //	             └────────────▶ refused ───────────────▶ Closed: nothing
 type eventConn struct {
-	// Static.
-	server *Server
-	in     *instance
-	route  *Route
+	eventClient
+	handling
+	whereabouts *whereabouts // of an event stream's client; nil: nobody asks
+	refused     bool         // owned by who has the turn
+}
 
-	// Owned by who has the turn (timing), the connection's goroutine while there is no timing.
-	accepted    // a renewal changes user and expires
-	sess        *hub.Session
-	denied      string // event.error of the next event: why the last return was refused
-	refused     bool
-	ended       bool             // Closed has come: no timer is set any more
-	timing      *timing          // nil until the first timer
-	at          codePlace        // where the handler begins, or has returned: for failures that have no place of their own
-	state       string           // what the handler keeps in event.state (state.go); "": nothing
-	globals     *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
-	whereabouts *whereabouts     // of an event stream's client; nil: nobody asks
-	home        *worker          // the worker whose VM globals belong to; nil without globals
-	lossy       bool             // it was logged that something in state cannot be kept
-	use         load             // of Lua time
-	calls       overload.Limiter // to Redis
-	lines       overload.Limiter // of the log
-	gone        atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For checks of turns too
+// newEventConn makes the connection of a route.
+func newEventConn(s *Server, in *instance, route *Route, a accepted) *eventConn {
+	c := &eventConn{eventClient: eventClient{server: s, in: in, accepted: a}}
+	c.handling = handling{eventClient: &c.eventClient, route: route}
+	c.current = &c.handling
+	return c
 }
 
 // event is one call of the handler.
@@ -59,12 +83,17 @@ type event struct {
 	reason  string
 	timer   timer
 	resume  map[string]history.Position // RunConnect: where the client was; nil: it does not say
+
+	// Of a join: RunJoin, RunMessage.
+	name    string
+	payload string // JSON; "": none
+	data    []byte // RunMessage: bytes beside the payload, or with binary in place of it
 }
 
 // Open runs the connect handler.
 func (c *eventConn) Open() {
 	h := c.server.cfg.Hub
-	m := hub.Member{ID: c.ws.ID(), Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User,
+	m := hub.Member{ID: c.id, Conn: c.ws, Route: c.route.Path, Addr: c.addr, User: c.user.User,
 		Devices: c.route.Options.Devices, Resume: c.route.Options.Resume, SetTimer: c.setTimer}
 	connect := event{kind: RunConnect, resume: c.resume()}
 	m.Positions = maps.Clone(connect.resume)
@@ -81,7 +110,7 @@ func (c *eventConn) Open() {
 		if i := closing(actions); i >= 0 {
 			err = c.refuse(t, actions, actions[i])
 		} else {
-			err = c.do(t, RunConnect, actions)
+			err = deniedOf(c.do(t, RunConnect, actions))
 		}
 	}
 	switch {
@@ -118,7 +147,7 @@ func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) (denie
 			sends = append(sends, a)
 		}
 	}
-	_ = c.do(t, RunConnect, sends) // nobody is asked about them
+	c.do(t, RunConnect, sends) // nobody is asked about them
 	if end.Code == 0 {
 		end.Code = outbox.CodeRefused
 	}
@@ -143,13 +172,13 @@ func (c *eventConn) Message(binary bool, data []byte) {
 }
 
 // handleEvent runs the handler for an event of an open connection, and what it returns.
-func (c *eventConn) handleEvent(e event) {
+func (c *handling) handleEvent(e event) {
 	t := c.server.newTurn(c)
 	defer t.end()
 	actions, err := c.run(t, e)
 	switch {
 	case err == nil:
-		_ = c.do(t, e.kind, actions) // the next event is told
+		c.do(t, e.kind, actions) // the next event is told of a denial
 	case ends(err):
 		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
@@ -174,18 +203,26 @@ func (c *eventConn) Closed(info outbox.CloseInfo) {
 	defer t.end()
 	actions, err := c.run(t, event{kind: RunDisconnect, code: info.Code, reason: info.Reason})
 	if err == nil {
-		_ = c.do(t, RunDisconnect, actions) // nobody is left to be told
+		c.do(t, RunDisconnect, actions) // nobody is left to be told
 	}
 }
 
 // run calls the handler for one event, and gives the actions it returned. An error has been reported.
-func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
+func (c *handling) run(t *turn, e event) ([]hub.Action, error) {
+	r := actionReader{limit: c.server.cfg.Limits.Value}
+	err := c.runReading(t, e, &r)
+	return r.actions, err
+}
+
+// runReading is run whose actions are left in r.
+func (c *handling) runReading(t *turn, e event, r *actionReader) error {
+	c.current = c
 	start := time.Now()
 	pool := c.in.pools[c.route.file]
 	w, err := pool.get(c.home, c.use.rank(start.Sub(c.server.began)), t)
 	if err != nil {
 		c.fail(e.kind, err, reasonOf(err, ReasonLoad))
-		return nil, err
+		return err
 	}
 	if w != c.home {
 		c.forget()
@@ -193,14 +230,13 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	if err := t.begin(); err != nil {
 		pool.put(w)
 		c.fail(e.kind, err, reasonOf(err, ReasonLoad))
-		return nil, err
+		return err
 	}
 	t.use = c.use
 	w.call = call{server: c.server, app: c.in.app, pool: pool, worker: w, heavy: w.heavy, spent: w.vm.Spent(),
-		route: c.route.Path, connID: c.ws.ID(), sess: c.sess, user: c.user,
+		route: c.route.Path, connID: c.id, sess: c.sess, topic: c.join, user: c.user,
 		allow: c.route.Options.permissions(c.user), turn: t, calls: &c.calls, lines: &c.lines}
-	r := actionReader{limit: c.server.cfg.Limits.Value}
-	err = w.call.deniedBy(c.handle(w, &r, e))
+	err = w.call.deniedBy(c.handle(w, r, e))
 	w.call.fetches.close()
 	if err == nil && t.calls+redisCalls(r.actions) > maxCalls {
 		err = fmt.Errorf("with its actions %w", errTooManyCalls)
@@ -221,17 +257,17 @@ func (c *eventConn) run(t *turn, e event) ([]hub.Action, error) {
 	case err != nil:
 		c.fail(e.kind, err, reasonOf(err, ReasonActions))
 	}
-	return r.actions, err
+	return err
 }
 
 // deny reports what the client's token does not allow, to the next event too.
-func (c *eventConn) deny(kind RunKind, err error) {
+func (c *handling) deny(kind RunKind, err error) {
 	c.denied = err.Error()
 	c.fail(kind, err, ReasonDenied)
 }
 
 // handle is the part of run for which the worker is needed.
-func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
+func (c *handling) handle(w *worker, r *actionReader, e event) (err error) {
 	vm := w.vm
 	defer func() {
 		if vm.Broken() {
@@ -245,7 +281,10 @@ func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 	vm.BeginTurn(c.globals)
 	arg := c.eventTable(vm, e)
 	var v lua.LValue
-	if err = e.timer.addData(vm, arg); err == nil {
+	if err = e.timer.addData(vm, arg); err == nil && c.join != nil {
+		err = e.addPayload(vm, arg)
+	}
+	if err == nil {
 		v, err = vm.Call1(w.fns[c.route.index], arg)
 	}
 	if err == nil {
@@ -272,17 +311,17 @@ func (c *eventConn) handle(w *worker, r *actionReader, e event) (err error) {
 }
 
 // forget lets go of what the handler wrote over the globals.
-func (c *eventConn) forget() {
+func (c *handling) forget() {
 	c.globals.Release()
 	c.globals = nil
 }
 
 // evict ends a connection whose globals are the largest while all together hold too much.
-func (c *eventConn) evict() {
+func (c *handling) evict() {
 	c.server.failed(&c.lines, Failure{Kind: RunMessage, Route: c.route.Path, File: c.route.file,
 		Reason:  Reason(luavm.Memory.String()),
 		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"},
-		"connection", c.ws.ID())
+		"connection", c.id)
 	c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 }
 
@@ -292,24 +331,27 @@ func isEmpty(t *lua.LTable) bool {
 }
 
 // eventTable makes the argument of the handler (SPEC 1.2), as far as the handler can see it.
-func (c *eventConn) eventTable(vm *luavm.VM, e event) *lua.LTable {
+func (c *handling) eventTable(vm *luavm.VM, e event) *lua.LTable {
 	l := vm.L()
 	o := luavm.NewObject(4 + bits.OnesCount16(uint16(c.route.used)))
 	o.Set("type", lua.LString(e.kind))
 	if c.route.used&useID != 0 {
-		o.Set("connection_id", lua.LString(c.ws.ID()))
+		o.Set("connection_id", lua.LString(c.id))
 	}
-	switch e.kind {
-	case RunMessage:
+	switch {
+	case c.join != nil:
+		c.join.describe(o, e)
+	case e.kind == RunMessage:
 		o.Set("message", lua.LString(e.message))
-		if e.binary {
-			o.Set("binary", lua.LTrue)
-		}
-	case RunTimer:
-		o.Set("name", lua.LString(e.timer.name))
-	case RunDisconnect:
+	case e.kind == RunDisconnect:
 		o.Set("code", lua.LNumber(e.code))
 		o.Set("reason", lua.LString(e.reason))
+	}
+	if e.kind == RunTimer {
+		o.Set("name", lua.LString(e.timer.name))
+	}
+	if e.binary {
+		o.Set("binary", lua.LTrue)
 	}
 	used := c.route.used
 	if used&useParams != 0 {
@@ -352,8 +394,18 @@ func userTable(vm *luavm.VM, user []byte) lua.LValue {
 	return v
 }
 
-// do carries out the actions of one return. Its error is a denial, and then nothing was done.
-func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied error) {
+// deniedOf finds what the client's token does not allow, among what has failed of a return; then nothing was done.
+func deniedOf(errs []hub.ActionError) error {
+	for _, e := range errs {
+		if isDenied(e) {
+			return e
+		}
+	}
+	return nil
+}
+
+// do carries out the actions of one return. What failed has been reported.
+func (c *handling) do(t *turn, kind RunKind, actions []hub.Action) []hub.ActionError {
 	if len(actions) == 0 {
 		return nil
 	}
@@ -371,23 +423,26 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied erro
 	over := t.over()
 	if over != nil {
 		c.fail(kind, over, reasonOf(over, ReasonAction))
-		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
+		if c.join == nil {
+			c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
+		} else {
+			c.join.broken = true
+		}
 	}
 	for _, e := range errs {
 		switch {
 		case over != nil && errors.Is(e.Err, over):
 		case errors.Is(e.Err, outbox.ErrClosed), errors.Is(e.Err, outbox.ErrSlow), errors.Is(e.Err, hub.ErrGone):
-		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
+		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom), errors.Is(e.Err, hub.ErrNotJoined):
 			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event",
 				string(kind), "error", e.Err)
 		case isDenied(e):
-			denied = e
 			c.deny(kind, e)
 		default:
 			c.fail(kind, e, ReasonAction)
 		}
 	}
-	return denied
+	return errs
 }
 
 // invalidReturn is what is wrong with a handler's return value. The connection stays.
@@ -399,6 +454,6 @@ type invalidReturn struct {
 func (e *invalidReturn) Error() string { return "bad return value: " + e.err.Error() }
 func (e *invalidReturn) Unwrap() error { return e.err }
 
-func (c *eventConn) log() *slog.Logger {
-	return c.server.lines.logger(&c.lines, "route", c.route.Path, "connection", c.ws.ID())
+func (c *handling) log() *slog.Logger {
+	return c.server.lines.logger(&c.lines, "route", c.route.Path, "connection", c.id)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // fail logs and counts a failure; with Dev the client is told (SPEC 1.2).
-func (c *eventConn) fail(kind RunKind, err error, reason Reason) {
+func (c *handling) fail(kind RunKind, err error, reason Reason) {
 	file, line := c.at.file, c.at.line
 	if file == "" {
 		file = c.route.file
@@ -20,8 +20,8 @@ func (c *eventConn) fail(kind RunKind, err error, reason Reason) {
 	}
 	c.server.failed(&c.lines, Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason,
 		Message: err.Error(), source: c.in.app.sources[file]},
-		"connection", c.ws.ID(), "handler", c.route.Handler, "traceback", traceback(err))
-	if !c.server.cfg.Dev {
+		"connection", c.id, "handler", c.route.Handler, "traceback", traceback(err))
+	if !c.server.cfg.Dev || c.sess == nil {
 		return
 	}
 	c.tell(struct {

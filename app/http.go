@@ -45,8 +45,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	socket := findRoute(in.app, MethodWS, path)
 	if socket != nil && wsconn.IsUpgrade(r) {
+		if socket.channels != nil {
+			s.servePhoenix(w, r, in, socket)
+			return
+		}
 		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) outbox.Handler {
-			return &eventConn{server: s, in: in, route: socket, accepted: a}
+			return newEventConn(s, in, socket, a)
 		})
 		return
 	}
@@ -132,6 +136,7 @@ func findRoute(a *App, method string, path []string) *Route {
 
 // accepted is what a connection's handler has of its upgrade.
 type accepted struct {
+	id      string       // of the connection
 	ws      *outbox.Conn // of whatever kind
 	req     requestInfo  // without the token
 	addr    string       // of the client
@@ -146,6 +151,11 @@ type accepted struct {
 func (s *Server) done(a *accepted, route string, info outbox.CloseInfo) {
 	s.logEnd(a, route, info)
 	s.expiry.drop(a.expires)
+	a.giveBack()
+}
+
+// giveBack gives back what a connection took.
+func (a *accepted) giveBack() {
 	if a.release != nil {
 		a.release()
 	}
@@ -159,9 +169,10 @@ func (s *Server) origins(o Options) []string {
 	return s.cfg.AllowedOrigins
 }
 
-// enter decides about a request that wants to be a connection: origin, identity, then limits. clean is the request
-// without its token. refused: what it has to be told because of a limit; ok is false also when it has been answered.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, route string, o Options) (a accepted,
+// admit decides about a request that wants to be a connection: origin, identity, then limits. clean is the request
+// without its token; subprotocol is what a client is answered that offered its token among them. refused: what it has to
+// be told because of a limit; ok is false also when it has been answered.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, route string, o Options) (a accepted,
 	clean *http.Request, subprotocol string, refused *Refusal, ok bool) {
 	if s.cfg.Node != "" {
 		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
@@ -180,6 +191,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, route string, o O
 		return a, nil, "", refused, false
 	}
 	clean = auth.WithoutToken(r)
+	a.id = s.cfg.Hub.NewID()
 	a.req, a.addr, a.userID, a.began = newRequestInfo(clean), s.cfg.RemoteAddr(r), a.user.ID, s.now()
 	return a, clean, subprotocol, nil, true
 }
@@ -187,7 +199,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, route string, o O
 // upgrade makes a request a WebSocket.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options,
 	handler func(accepted) outbox.Handler) {
-	a, clean, subprotocol, refused, ok := s.enter(w, r, route, o)
+	a, clean, subprotocol, refused, ok := s.admit(w, r, route, o)
 	if refused != nil {
 		refused.Write(w)
 	}
@@ -197,8 +209,14 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 	if own := o.subprotocol(clean); own != "" {
 		subprotocol = own
 	}
+	s.accept(w, r, a, subprotocol, route, o, handler)
+}
+
+// accept does the handshake with a client that may come in.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, a accepted, subprotocol, route string, o Options,
+	handler func(accepted) outbox.Handler) {
 	ws, err := s.websockets.Accept(w, r,
-		wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
+		wsconn.Options{ID: a.id, Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
 	if err != nil {
 		s.notAccepted(a, route, err)
 		return
@@ -211,9 +229,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o
 
 // notAccepted gives back what a connection took that came to none.
 func (s *Server) notAccepted(a accepted, route string, err error) {
-	if a.release != nil {
-		a.release()
-	}
+	a.giveBack()
 	s.cfg.Log.Debug("the request became no connection", "route", route, "error", err)
 }
 

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/outbox"
-	"rollcall/wsconn"
 )
 
 // anonymous is the identity of all connections without a token.
@@ -93,7 +93,10 @@ type denial struct {
 func (d *denial) Unwrap() error { return d.error }
 
 // permit is hub.Member.Permit.
-func (c *eventConn) permit(v auth.Verb, channel string) error {
+func (c *eventClient) permit(v auth.Verb, channel string) error {
+	if !c.current.route.Options.ByClaims {
+		return nil
+	}
 	return c.user.Permissions.Check(v, cmp.Or(channel, auth.AllChannels))
 }
 
@@ -117,23 +120,29 @@ func renewal(message []byte) (token string, ok bool) {
 	return *frame.Token, true
 }
 
+// accessToken finds the token that a client of Supabase sends: the payload {"access_token":"…"}.
+func accessToken(payload string) (token string, ok bool) {
+	var p struct {
+		Token *string `json:"access_token"`
+	}
+	if json.Unmarshal([]byte(payload), &p) != nil || p.Token == nil {
+		return "", false
+	}
+	return *p.Token, true
+}
+
 // renew takes a new token for a live connection.
 func (c *eventConn) renew(token string) {
-	id, err := c.server.cfg.Tokens.Renew(c.server.ctx, c.user.ID, token)
-	if err != nil {
-		c.server.tokenRefused(err, "route", c.route.Path, "connection", c.ws.ID(), "renewal", true)
+	if err := c.renewIdentity(c.route.Path, token); err != nil {
 		c.tell(struct {
 			Event string `json:"event"`
 			Error string `json:"error"`
 		}{"token", err.Error()})
 		return
 	}
-	c.user = &id
-	c.sess.SetIdentity(id.User)
-	c.server.expire(&c.accepted, id.Until)
 	var at *int64
-	if !id.Until.IsZero() {
-		unix := id.Until.Unix()
+	if until := c.user.Until; !until.IsZero() {
+		unix := until.Unix()
 		at = &unix
 	}
 	c.tell(struct {
@@ -142,9 +151,22 @@ func (c *eventConn) renew(token string) {
 	}{"token", at})
 }
 
+// renewIdentity lets a client go on with a new token; on an error the old one stays in force.
+func (c *eventClient) renewIdentity(route, token string) error {
+	id, err := c.server.cfg.Tokens.Renew(c.server.ctx, c.user.ID, token)
+	if err != nil {
+		c.server.tokenRefused(err, "route", route, "connection", c.id, "renewal", true)
+		return err
+	}
+	c.user = &id
+	c.sess.SetIdentity(id.User)
+	c.server.expire(&c.accepted, id.Until)
+	return nil
+}
+
 // tell sends the client a frame of the server's own.
-func (c *eventConn) tell(frame any) {
+func (c *eventClient) tell(frame any) {
 	if text, err := json.Marshal(frame); err == nil {
-		_ = c.ws.Send(wsconn.Text(text)) // a closed client need not know
+		_ = c.sess.Send(hub.Value{Text: string(text), JSON: true}) // a closed client need not know
 	}
 }

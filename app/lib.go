@@ -28,6 +28,7 @@ type call struct {
 	route  string        // for logs: "/ws/chat", "WS _system/chat"
 	connID string        // "" in HTTP handlers
 	sess   *hub.Session
+	topic  *join             // only in handlers of router_channel
 	script *scriptConn       // only in connection scripts
 	turn   *turn             // nil in connection scripts
 	calls  *overload.Limiter // to Redis

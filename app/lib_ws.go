@@ -107,9 +107,17 @@ func wsJoin(l *lua.LState) int {
 
 func (c *call) join(a args) int {
 	sess, channel := c.session(a), a.channel(1)
+	c.notOfTopic(a)
 	c.check(a, auth.ToJoin, channel)
 	c.wait(a.l, a.function, func(ctx context.Context) error { return sess.Join(ctx, channel) })
 	return a.push(lua.LTrue)
+}
+
+// notOfTopic raises in the handler of a topic: only its client joins, and the action leave ends it.
+func (c *call) notOfTopic(a args) {
+	if c.topic != nil {
+		a.fail("a client of Phoenix joins topics by itself, and the action leave = true ends a join")
+	}
 }
 
 // check raises when the route goes by the token's claims and they do not allow something in a channel.
@@ -171,6 +179,7 @@ func wsLeave(l *lua.LState) int {
 
 func (c *call) leave(a args) int {
 	sess, channel := c.session(a), a.channel(1)
+	c.notOfTopic(a)
 	c.wait(a.l, a.function, func(context.Context) error { return sess.Leave(channel) })
 	return a.push(lua.LTrue)
 }

@@ -11,21 +11,25 @@ import (
 	"rollcall/auth"
 )
 
-// MethodWS is the method of WebSocket routes and connection scripts, beside those of HTTP.
-const MethodWS = "WS"
-
-// MethodSSE is the method of routes whose clients get an event stream. They answer GET.
-const MethodSSE = "SSE"
+// The methods of routes beside those of HTTP.
+const (
+	MethodWS      = "WS"      // of WebSocket routes and connection scripts
+	MethodSSE     = "SSE"     // of those whose clients get an event stream; they answer GET
+	MethodSocket  = "SOCKET"  // of sockets for clients of Phoenix
+	MethodChannel = "CHANNEL" // of their topics
+)
 
 // Route is one line of config/routes.lua. It does not change once loaded.
 type Route struct {
-	Method  string // MethodWS, MethodSSE, "GET", "POST", "PUT", "PATCH", "DELETE"
+	Method  string // MethodWS, MethodSSE, MethodSocket, MethodChannel, "GET", "POST", "PUT", "PATCH", "DELETE"
 	Path    string // as written: "/ws/room/:room_id"
+	Topic   string // MethodChannel: a topic, or a prefix and *
 	Handler string // "websocket#chat_handler"
 	Options Options
 
-	pattern pattern
-	endpoint
+	pattern  pattern
+	channels *channels // MethodSocket
+	endpoint           // of a MethodSocket it may be empty
 }
 
 // endpoint is the function that a line of config/routes.lua names.
@@ -52,6 +56,7 @@ type Options struct {
 	Subprotocols []string   // of the app, the preferred ones first
 	APIKey       auth.Scope // of HTTP routes: an API key with this scope is required; "": none
 	CORS         []string   // of HTTP routes: pages of these origins may use them; nil: not given
+	EachUser     bool       // diff_users = 1: a presence_diff tells of one user at a time
 }
 
 // Problem is one thing that is wrong with an app, at its place.
@@ -82,12 +87,15 @@ var routerMethods = []struct{ function, method string }{
 type router struct {
 	routes   []*Route
 	trees    map[string]*tree[Route] // by method
+	sockets  map[string]*Route       // for clients of Phoenix, by path
 	jobs     []*Job
 	history  []historyRule
 	problems []error
 }
 
-func newRouter() *router { return &router{trees: map[string]*tree[Route]{}} }
+func newRouter() *router {
+	return &router{trees: map[string]*tree[Route]{}, sockets: map[string]*Route{}}
+}
 
 func (r *router) problem(place, format string, args ...any) {
 	r.problems = append(r.problems, Problem{place, fmt.Sprintf(format, args...)})
@@ -109,8 +117,7 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 	call := fmt.Sprintf("%s(%q)", function, string(path))
 	handler, ok := arg(1).(lua.LString)
 	if !ok {
-		r.problem(place, "%s: the second argument must be a handler like \"websocket#chat_handler\", not %s", call,
-			describe(arg(1)))
+		r.problem(place, noHandler, call, "second", describe(arg(1)))
 		return
 	}
 	p, err := parsePattern(string(path))
@@ -132,16 +139,25 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 		r.problem(place, "%s: takes a path, a handler and a table of options", call)
 		return
 	}
-	opts, bad := parseOptions(method, arg(2))
+	route.Options = r.optionsOf(method, place, call, arg(2))
+	if r.plant(method, place, route, call) {
+		r.routes = append(r.routes, route)
+	}
+}
+
+const noHandler = "%s: the %s argument must be a handler like \"websocket#chat_handler\", not %s"
+
+// optionsOf reads the options of a route.
+func (r *router) optionsOf(method, place, call string, v lua.LValue) Options {
+	opts, bad := parseOptions(method, v)
 	for _, text := range bad {
 		r.problem(place, "%s: %s", call, text)
 	}
-	route.Options = opts
-	r.add(route, call)
+	return opts
 }
 
-func (r *router) add(route *Route, call string) {
-	method := route.Method
+// plant lets requests of a method find a route; false: they find another one there.
+func (r *router) plant(method, place string, route *Route, call string) bool {
 	if method == MethodSSE {
 		method = http.MethodGet // they may not stand beside each other
 	}
@@ -150,11 +166,11 @@ func (r *router) add(route *Route, call string) {
 		t = &tree[Route]{}
 		r.trees[method] = t
 	}
-	if other := t.add(route.pattern, route); other != nil {
-		r.problem(route.place, "%s matches the same paths as %q at %s", call, other.Path, other.place)
-		return
+	other := t.add(route.pattern, route)
+	if other != nil {
+		r.problem(place, "%s matches the same paths as %q at %s", call, other.Path, other.place)
 	}
-	r.routes = append(r.routes, route)
+	return other == nil
 }
 
 // splitHandler reads "websocket#chat_handler" as handlers/websocket.lua and its function chat_handler.
@@ -188,7 +204,7 @@ func reserved(p pattern) string {
 }
 
 // optionNames are all options of routes.
-var optionNames = []string{"api_key", "auth", "cors", "max_message", "origins", "permissions", "presence",
+var optionNames = []string{"api_key", "auth", "cors", "diff_users", "max_message", "origins", "permissions", "presence",
 	"resume", "subprotocols", "token_renewal"}
 
 // The kinds of routes.
@@ -196,6 +212,8 @@ const (
 	kindWebSocket = "WebSocket"
 	kindSSE       = "SSE"
 	kindHTTP      = "HTTP"
+	kindSocket    = "socket"
+	kindChannel   = "channel"
 )
 
 func kindOf(method string) string {
@@ -204,15 +222,27 @@ func kindOf(method string) string {
 		return kindWebSocket
 	case MethodSSE:
 		return kindSSE
+	case MethodSocket:
+		return kindSocket
+	case MethodChannel:
+		return kindChannel
 	}
 	return kindHTTP
 }
 
-// optionsOf names the kinds of routes that may have an option; nil: all.
+// optionsOf names the kinds of routes that may have an option.
 var optionsOf = map[string][]string{
-	"api_key": {kindHTTP}, "cors": {kindHTTP},
-	"max_message": {kindWebSocket}, "token_renewal": {kindWebSocket}, "subprotocols": {kindWebSocket},
-	"origins": {kindWebSocket, kindSSE}, "presence": {kindWebSocket, kindSSE}, "resume": {kindWebSocket, kindSSE},
+	"api_key":       {kindHTTP},
+	"auth":          {kindWebSocket, kindSSE, kindSocket, kindHTTP},
+	"cors":          {kindHTTP},
+	"diff_users":    {kindChannel},
+	"max_message":   {kindWebSocket, kindSocket},
+	"origins":       {kindWebSocket, kindSSE, kindSocket},
+	"permissions":   {kindWebSocket, kindSSE, kindChannel, kindHTTP},
+	"presence":      {kindWebSocket, kindSSE},
+	"resume":        {kindWebSocket, kindSSE},
+	"subprotocols":  {kindWebSocket},
+	"token_renewal": {kindWebSocket, kindSocket},
 }
 
 // parseOptions reads the options of a route; bad lists what is wrong with them.
@@ -292,6 +322,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 				continue
 			}
 			o.Subprotocols = list
+		case "diff_users":
+			if o.EachUser = v == lua.LNumber(1); !o.EachUser {
+				fail("diff_users must be 1, not %s", describe(v))
+			}
 		case "permissions":
 			if o.ByClaims = v == lua.LString("claims"); !o.ByClaims {
 				fail("permissions must be \"claims\", not %s", describe(v))

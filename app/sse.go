@@ -17,7 +17,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, in *instance, ro
 	if !s.allowPage(w, r, route.Path, s.origins(route.Options)) {
 		return
 	}
-	a, _, _, refused, ok := s.enter(w, r, route.Path, route.Options)
+	a, _, _, refused, ok := s.admit(w, r, route.Path, route.Options)
 	switch {
 	case refused != nil && sse.Wanted(r):
 		sse.Later(w, refused.RetryAfter, refused.Status, refused.Detail)
@@ -28,8 +28,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, in *instance, ro
 	case !ok:
 		return
 	}
-	c := &eventConn{server: s, in: in, route: route, accepted: a}
-	o := sse.Options{ID: s.cfg.Hub.NewID(), Refuse: func(w http.ResponseWriter, status int, reason string) {
+	c := newEventConn(s, in, route, a)
+	o := sse.Options{ID: a.id, Refuse: func(w http.ResponseWriter, status int, reason string) {
 		if reason == "" {
 			reason = "the handler refused the connection"
 		}

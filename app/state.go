@@ -278,7 +278,7 @@ func (d *stateDecoder) table(kind byte) *lua.LTable {
 }
 
 // keepState keeps what the handler left in event.state, so that the next event may have it in any VM.
-func (c *eventConn) keepState(w *worker, v lua.LValue, e event) error {
+func (c *handling) keepState(w *worker, v lua.LValue, e event) error {
 	t, ok := v.(*lua.LTable)
 	if !ok {
 		c.state = ""

@@ -31,6 +31,7 @@ type timer struct {
 	name string
 	data string // JSON; "": none
 	at   time.Duration
+	of   *handling // whose handler gets it
 }
 
 func (t timer) bytes() int { return len(t.name) + len(t.data) }
@@ -55,7 +56,7 @@ type timers struct{ list []timer }
 func (s *timers) set(t timer) error {
 	bytes, others := t.bytes(), 0
 	for _, o := range s.list {
-		if o.name != t.name {
+		if !t.replaces(o) {
 			bytes, others = bytes+o.bytes(), others+1
 		}
 	}
@@ -65,7 +66,7 @@ func (s *timers) set(t timer) error {
 	case bytes > maxTimerBytes:
 		return errTimersTooLong
 	}
-	s.cancel(t.name)
+	s.cancel(t)
 	i := len(s.list)
 	for i > 0 && s.list[i-1].at > t.at {
 		i--
@@ -74,9 +75,15 @@ func (s *timers) set(t timer) error {
 	return nil
 }
 
+// replaces tells whether one timer is in place of another.
+func (t timer) replaces(o timer) bool { return o.name == t.name && o.of == t.of }
+
 // cancel takes a timer back; also right when there is none of this name.
-func (s *timers) cancel(name string) {
-	s.list = slices.DeleteFunc(s.list, func(t timer) bool { return t.name == name })
+func (s *timers) cancel(t timer) { s.list = slices.DeleteFunc(s.list, t.replaces) }
+
+// drop takes back all timers of a handling.
+func (s *timers) drop(of *handling) {
+	s.list = slices.DeleteFunc(s.list, func(t timer) bool { return t.of == of })
 }
 
 // next says when the nearest one is due; false: there is none.

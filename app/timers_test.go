@@ -42,7 +42,7 @@ func TestTimersLimits(t *testing.T) {
 	if err := s.set(timer{name: "a", data: half + "x"}); !errors.Is(err, errTimersTooLong) || s.list[0].data != half {
 		t.Errorf("another byte too many: %v", err)
 	}
-	s.cancel("b")
+	s.cancel(timer{name: "b"})
 	check(t, s.set(timer{name: "c"}))
 }
 
@@ -58,7 +58,7 @@ func TestTimersAtRandom(t *testing.T) {
 			without := slices.DeleteFunc(slices.Clone(model), func(o timer) bool { return o.name == name })
 			switch r.IntN(4) {
 			case 0:
-				s.cancel(name)
+				s.cancel(timer{name: name})
 				model = without
 			case 1:
 				now += time.Duration(r.IntN(5))

@@ -12,7 +12,7 @@ import (
 //
 //	alarm set ── its time ──▶ ringing: waits for the turn, runs what is due, one event a turn ──▶ alarm set, or none
 type timing struct {
-	conn    *eventConn    // static
+	conn    *eventClient  // static
 	turn    chan struct{} // static; buffer 1: full while an event of the connection runs
 	ringing atomic.Bool   // a goroutine runs timers, or is about to
 
@@ -22,7 +22,7 @@ type timing struct {
 }
 
 // newTiming makes the timing of a connection, with the turn of the event that is running.
-func newTiming(c *eventConn) *timing {
+func newTiming(c *eventClient) *timing {
 	t := &timing{conn: c, turn: make(chan struct{}, 1)}
 	t.alarm.ring = t.ring
 	t.turn <- struct{}{}
@@ -45,9 +45,10 @@ func (t *timing) leave() {
 
 // set carries out an action.
 func (t *timing) set(a hub.Timer) error {
+	set := timer{name: a.Name, data: a.Data, at: t.conn.server.now() + a.Wait, of: t.conn.current}
 	if a.Cancel {
-		t.timers.cancel(a.Name)
-	} else if err := t.timers.set(timer{a.Name, a.Data, t.conn.server.now() + a.Wait}); err != nil {
+		t.timers.cancel(set)
+	} else if err := t.timers.set(set); err != nil {
 		return err
 	}
 	t.arm()
@@ -68,6 +69,14 @@ func (t *timing) arm() {
 func (t *timing) end() {
 	if t != nil {
 		t.timers = timers{}
+		t.arm()
+	}
+}
+
+// endOf forgets the timers of one handling.
+func (t *timing) endOf(h *handling) {
+	if t != nil {
+		t.timers.drop(h)
 		t.arm()
 	}
 }
@@ -96,12 +105,12 @@ func (t *timing) runNext() (more bool) {
 		t.arm() // after that: an alarm that rings now starts anew
 		return false
 	}
-	t.conn.ws.Protect(func() { t.conn.timer(due) })
+	t.conn.ws.Protect(func() { due.of.timer(due) })
 	return true
 }
 
 // setTimer is hub.Member.SetTimer.
-func (c *eventConn) setTimer(t hub.Timer) error {
+func (c *eventClient) setTimer(t hub.Timer) error {
 	if c.ended {
 		return hub.ErrGone
 	}
@@ -115,7 +124,7 @@ func (c *eventConn) setTimer(t hub.Timer) error {
 }
 
 // isClosing tells that the connection gets no events any more but its end.
-func (c *eventConn) isClosing() bool {
+func (c *eventClient) isClosing() bool {
 	select {
 	case <-c.ws.Done():
 		return true
@@ -125,4 +134,11 @@ func (c *eventConn) isClosing() bool {
 }
 
 // timer runs the handler for a timer that is due.
-func (c *eventConn) timer(t timer) { c.handleEvent(event{kind: RunTimer, timer: t}) }
+func (c *handling) timer(t timer) {
+	e := event{kind: RunTimer, timer: t}
+	if c.join != nil {
+		c.join.handle(e, nil)
+		return
+	}
+	c.handleEvent(e)
+}

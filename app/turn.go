@@ -172,7 +172,7 @@ func (t *turn) check() {
 }
 
 // goneSince is caller's.
-func (c *eventConn) goneSince(now time.Time, look bool) time.Time {
+func (c *eventClient) goneSince(now time.Time, look bool) time.Time {
 	if look {
 		c.ws.CheckPeer()
 	}
@@ -186,7 +186,7 @@ func (c *eventConn) goneSince(now time.Time, look bool) time.Time {
 }
 
 // longGone tells that no turn for what the client has sent may begin any more.
-func (c *eventConn) longGone() bool {
+func (c *eventClient) longGone() bool {
 	at := c.gone.Load()
 	return at != 0 && time.Since(time.Unix(0, at)) >= maxAfterGone
 }

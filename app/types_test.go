@@ -119,7 +119,9 @@ func TestTypesAreWhatHandlersSee(t *testing.T) {
 	same("the field of events", types.classes["rollcall.Event"], keysOf(eventFields))
 	same("the field of requests", types.classes["rollcall.Request"], keysOf(requestFields))
 	same("the field of users", types.classes["rollcall.User"], userFields)
-	same("the action", types.classes["rollcall.Action"], actionNames())
+	same("the action", types.classes["rollcall.Action"], eventReturn.names())
+	same("the action of topics", types.classes["rollcall.ChannelAction"], channelReturn.names())
+	same("the action of sockets", types.classes["rollcall.ConnectAction"], connectReturn.names())
 	same("the option", types.classes["rollcall.RouteOptions"], optionNames)
 	same("t", types.classes["rollcall.Test"], namesIn(t, "apptest/library.go", `object\("t", `))
 	same("c", types.classes["rollcall.Client"],

@@ -28,7 +28,7 @@ const (
 // eventFields are all fields that an event can have, requestFields those of a request; 0: it costs nothing to make.
 var (
 	eventFields = map[string]fieldSet{"type": 0, "message": 0, "binary": 0, "code": 0, "reason": 0, "error": 0,
-		"name": 0, "data": 0, "resume": 0,
+		"name": 0, "data": 0, "resume": 0, "topic": 0, "rest": 0, "payload": 0, "reason_text": 0,
 		"params": useParams, "query": useQuery, "headers": useHeaders, "user": useUser, "path": usePath,
 		"remote_addr": useAddr, "state": useState, "connection_id": useID}
 	requestFields = map[string]fieldSet{"method": 0, "is_websocket": 0, "body": 0,

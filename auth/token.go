@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,6 +9,10 @@ import (
 
 // Subprotocol is the WebSocket subprotocol that clients offer before their token, and that is answered.
 const Subprotocol = "rollcall"
+
+// phoenixPrefix begins the subprotocol in which phoenix.js 1.8 offers its authToken: base64, of the plain alphabet and
+// without padding in spite of its name (assets/js/phoenix/socket.js).
+const phoenixPrefix = "base64url.bearer.phx."
 
 // MaxToken is the length of the longest token in bytes; longer ones are refused unread.
 const MaxToken = 8 << 10
@@ -17,8 +22,8 @@ const (
 	protocolHeader = "Sec-Websocket-Protocol"
 )
 
-// TokenOf finds the token of a request (SPEC 4): "Authorization: Bearer", the query parameter token, or what follows
-// rollcall among the offered subprotocols. An empty one is none; other schemes of Authorization are not looked at. The
+// TokenOf finds the token of a request (SPEC 4): "Authorization: Bearer", the query parameter token, what follows
+// rollcall among the offered subprotocols, or the one of phoenix.js there. An empty one is none; other schemes of Authorization are not looked at. The
 // same token in several places is one; two different ones are refused, since a proxy or log may have seen the other.
 // subprotocol is what to answer the upgrade with: "rollcall" when that was offered, never the token. The error is an
 // *Error.
@@ -52,9 +57,14 @@ func TokenOf(r *http.Request) (token, subprotocol string, err error) {
 	offered := false
 	eachProtocol(r.Header, func(name string, secret bool) {
 		offered = offered || !secret && name == Subprotocol
-		if secret {
-			one(name)
+		if !secret {
+			return
 		}
+		t, good := tokenIn(name)
+		if !good && err == nil {
+			err = refuse(CodeMalformed, "the token among the subprotocols is badly encoded")
+		}
+		one(t)
 	})
 	if offered {
 		subprotocol = Subprotocol
@@ -185,7 +195,20 @@ func eachPair(raw string, f func(pair, name, value string)) {
 	}
 }
 
-// eachProtocol calls f for each offered subprotocol; secret ones follow rollcall and are tokens.
+// tokenIn is the token of a secret subprotocol.
+func tokenIn(name string) (token string, good bool) {
+	encoded, ok := strings.CutPrefix(name, phoenixPrefix)
+	if !ok {
+		return name, true
+	}
+	b, err := base64.RawURLEncoding.DecodeString(toURL.Replace(strings.TrimRight(encoded, "=")))
+	return string(b), err == nil
+}
+
+// toURL turns base64 of the plain alphabet into that of URLs.
+var toURL = strings.NewReplacer("+", "-", "/", "_")
+
+// eachProtocol calls f for each offered subprotocol; secret ones are tokens: they follow rollcall, or are phoenix.js's.
 func eachProtocol(h http.Header, f func(name string, secret bool)) {
 	secret := false
 	for _, v := range h[protocolHeader] {
@@ -193,7 +216,7 @@ func eachProtocol(h http.Header, f func(name string, secret bool)) {
 			if name = strings.TrimSpace(name); name == "" {
 				continue
 			}
-			f(name, secret)
+			f(name, secret || strings.HasPrefix(name, phoenixPrefix))
 			secret = !secret && name == Subprotocol
 		}
 	}

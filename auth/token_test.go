@@ -51,6 +51,13 @@ func TestTokenOf(t *testing.T) {
 		{name: "token rollcall", protocols: []string{"rollcall, rollcall, chat"}, token: "rollcall", subprotocol: "rollcall"},
 		{name: "subprotocol, two", protocols: []string{"rollcall, a, rollcall, b"}, subprotocol: "rollcall",
 			code: CodeConflict},
+		{name: "phoenix.js", protocols: []string{"phoenix, base64url.bearer.phx.YS5iLmM"}, token: "a.b.c"},
+		{name: "phoenix.js, plain alphabet", protocols: []string{"phoenix", "base64url.bearer.phx.Pz8/Pz4+"}, token: "????>>"},
+		{name: "phoenix.js, alphabet of URLs", protocols: []string{"base64url.bearer.phx.Pz8_Pz4-"}, token: "????>>"},
+		{name: "phoenix.js, padded", protocols: []string{"base64url.bearer.phx.YQ=="}, token: "a"},
+		{name: "phoenix.js, no base64", protocols: []string{"base64url.bearer.phx.a!"}, code: CodeMalformed},
+		{name: "phoenix.js and query", query: "token=b", protocols: []string{"phoenix, base64url.bearer.phx.YQ"},
+			code: CodeConflict},
 		{name: "three places, one token", auth: []string{"Bearer a"}, query: "token=a", protocols: []string{"rollcall, a"},
 			token: "a", subprotocol: "rollcall"},
 		{name: "header and query differ", auth: []string{"Bearer a"}, query: "token=b", code: CodeConflict},
@@ -101,6 +108,10 @@ func TestWithoutToken(t *testing.T) {
 	only := WithoutToken(request("token=x", []string{"Bearer x"}, nil))
 	if only.URL.RawQuery != "" || only.RequestURI != "/ws/chat" || len(only.Header) != 0 {
 		t.Errorf("left: %q %q %v", only.URL.RawQuery, only.RequestURI, only.Header)
+	}
+	phoenix := WithoutToken(request("", nil, []string{"phoenix, base64url.bearer.phx.U0VDUkVU, chat"}))
+	if got := phoenix.Header["Sec-Websocket-Protocol"]; !reflect.DeepEqual(got, []string{"phoenix, chat"}) {
+		t.Errorf("subprotocols %v", got)
 	}
 	if plain := request("a=1;b", []string{"Basic x"}, []string{"rollcall"}); WithoutToken(plain) != plain {
 		t.Error("a request without token was copied")

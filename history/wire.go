@@ -5,10 +5,13 @@ import (
 	"strings"
 )
 
-// Broadcast is one on its way through Redis, as text: `<b|j><sender> <ms> <data>`, b for a string as it is, j for JSON
-// text. One that is kept has `<ms>-<seq>-<prev>` in place of `<ms>`: its position, and the ms of the one before it.
+// Broadcast is one on its way through Redis, as text: `<b|j|e><sender> <ms> <data>`, b for a string as it is, j for JSON
+// text, e for JSON text of the form {"event":E,"payload":P}; B, J, E when the sender itself does not get it. One that is
+// kept has `<ms>-<seq>-<prev>` in place of `<ms>`: its position, and the ms of the one before it.
 type Broadcast struct {
 	JSON   bool
+	Named  bool   // Text is of the form phoenix.Named
+	Others bool   // all but the sender get it
 	Text   string // JSON text, or the string itself
 	Sender string // connection id; "" for the HTTP API
 	At     Position
@@ -18,10 +21,17 @@ type Broadcast struct {
 
 // kind is the first byte of the text.
 func (b Broadcast) kind() byte {
-	if b.JSON {
-		return 'j'
+	kind := byte('b')
+	switch {
+	case b.Named:
+		kind = 'e'
+	case b.JSON:
+		kind = 'j'
 	}
-	return 'b'
+	if b.Others {
+		kind -= 'a' - 'A'
+	}
+	return kind
 }
 
 // Head is what of the text stands before the time.
@@ -38,11 +48,12 @@ func (b Broadcast) Encode(ms int64) []byte {
 }
 
 // IsBroadcast tells a broadcast from other messages of a topic.
-func IsBroadcast(text string) bool { return text != "" && (text[0] == 'b' || text[0] == 'j') }
+func IsBroadcast(text string) bool { return text != "" && strings.IndexByte("bjeBJE", text[0]) >= 0 }
 
 // Decode reads a text of which IsBroadcast is true.
 func Decode(text string) (b Broadcast, ok bool) {
-	b.JSON = text[0] == 'j'
+	kind := text[0] | ('a' - 'A')
+	b.JSON, b.Named, b.Others = kind != 'b', kind == 'e', kind != text[0]
 	var at, rest string
 	if b.Sender, rest, ok = strings.Cut(text[1:], " "); !ok {
 		return b, false

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"rollcall/auth"
-	"rollcall/wsconn"
 )
 
 // Do runs the validated actions of one return, one after another, each complete before the next. It finds the channel
@@ -45,7 +44,7 @@ func (s *Session) Resolve(actions []Action) *ActionError {
 		case ActionLeave:
 			left = append(left, a.Channel)
 			joined = slices.DeleteFunc(joined, func(c string) bool { return c == a.Channel })
-		case ActionBroadcastRoom:
+		case ActionBroadcastRoom, ActionBroadcastFrom:
 			if a.Channel != "" {
 				break
 			}
@@ -76,7 +75,7 @@ func (k ActionKind) verb() (v auth.Verb, asked bool) {
 		return auth.ToJoin, true
 	case ActionTrack:
 		return auth.ToTrack, true
-	case ActionBroadcastRoom, ActionBroadcastChannel, ActionBroadcast:
+	case ActionBroadcastRoom, ActionBroadcastFrom, ActionBroadcastChannel, ActionBroadcast:
 		return auth.ToPublish, true
 	}
 	return 0, true
@@ -96,16 +95,20 @@ func (s *Session) act(ctx context.Context, a Action) error {
 	case ActionSetPresence:
 		return s.SetPresence(ctx, a.Channel, a.Fields)
 	case ActionSend:
+		if a.Channel != "" {
+			return s.Push(a.Channel, a.Value)
+		}
 		return s.Send(a.Value)
 	case ActionSendPresence:
 		return s.SendPresence(ctx, a.Channel)
 	case ActionHistory:
 		return s.SendHistory(ctx, a.Channel, a.Query)
-	case ActionBroadcastRoom:
+	case ActionBroadcastRoom, ActionBroadcastFrom:
 		channel := cmp.Or(a.Channel, a.room)
 		if channel == "" {
 			return ErrNoRoom
 		}
+		a.Value.Others = a.Kind == ActionBroadcastFrom
 		return s.h.Broadcast(ctx, channel, a.Value, s.id)
 	case ActionBroadcastChannel, ActionBroadcast:
 		return s.h.act(ctx, a, s.id)
@@ -143,7 +146,10 @@ func (h *Hub) act(ctx context.Context, a Action, sender string) error {
 }
 
 // Send sends to this client only.
-func (s *Session) Send(v Value) error { return s.conn.Send(wsconn.TextString(v.Text)) }
+func (s *Session) Send(v Value) error {
+	f := frames{topic: NodeTopic, value: v}
+	return s.conn.Send(f.of(s.phoenix))
+}
 
 // newest is the most recently joined channel but for some, or "".
 func (s *Session) newest(but []string) string {

@@ -112,7 +112,7 @@ func (r *room) feedWith(b history.Broadcast, size int) {
 func (r *room) passLocked(p *history.Passed[*delivery], send func(outbox.Sender, outbox.Frame) bool) (n int) {
 	for _, m := range r.members {
 		switch {
-		case !m.fed:
+		case !m.fed, p.Body.Others && m.s.id == p.Body.Sender:
 			continue
 		case m.to != nil:
 			send(m.to, p.Body.frame(r))

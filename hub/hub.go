@@ -17,7 +17,6 @@ import (
 	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/redisconn"
-	"rollcall/wsconn"
 )
 
 // Config of a hub.
@@ -176,7 +175,7 @@ func (h *Hub) session(id string) *Session {
 
 // broadcast is a value on its way.
 func (v Value) broadcast(senderID string) history.Broadcast {
-	return history.Broadcast{JSON: v.JSON, Text: v.Text, Sender: senderID}
+	return history.Broadcast{JSON: v.JSON, Named: v.Named, Others: v.Others, Text: v.Text, Sender: senderID}
 }
 
 // encode writes a broadcast that is not kept for its topic.
@@ -257,12 +256,12 @@ func (e everyone) Receive(payload string) {
 	}
 	began := time.Now()
 	defer func() { e.h.cfg.Observer.FannedOut(time.Since(began)) }()
-	frame := wsconn.TextString(b.Text)
+	f := frames{topic: NodeTopic, value: Value{Text: b.Text, JSON: b.JSON, Named: b.Named}}
 	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		e.h.mu.RLock()
 		defer e.h.mu.RUnlock()
 		for _, s := range e.h.sessions {
-			send(s.conn, frame)
+			send(s.conn, f.of(s.phoenix))
 		}
 		e.h.stats.Delivered.Add(int64(len(e.h.sessions)))
 	}, false)

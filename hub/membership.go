@@ -11,19 +11,20 @@ type membership struct {
 	s    *Session
 	room *room
 
-	uses int // calls under way; guarded by the session's mu
+	uses int32 // calls under way; guarded by the session's mu
 
 	// Broadcasts of the connection's own to this channel, by which leave.go knows of those that are under way.
 	sent, heard atomic.Uint32
 
 	// guarded by the room's mu; only change writes them
-	index   int    // in members; -1: not there
+	index   int32  // in members; -1: not there
 	order   uint64 // of joining; 0: not joined
 	user    string // tracked as; "": not tracked
 	waiting bool   // for its presence_state, which will hold all that diffs could tell
 	leaving bool   // not joined any more, but for what is under way
 	place   place  // in the room's feed
 	late    bool   // the call that waited for the feed's answer has ended without it
+	stay    *Stay  // of a client of Phoenix, while it is joined
 
 	answered chan Recovery // capacity 1; since enterFeed, of the session's handler
 }
@@ -40,7 +41,7 @@ func (m *membership) change(f func()) {
 	in := m.listensLocked() || m.presentLocked()
 	switch {
 	case in && m.index < 0:
-		m.index = len(r.members)
+		m.index = int32(len(r.members))
 		r.members = append(r.members, member{membership: m})
 		m.s.viewers(r).Add(1)
 	case !in && m.index >= 0:
@@ -89,8 +90,11 @@ func (m *membership) serves() bool {
 }
 
 func (s *Session) viewers(r *room) *atomic.Int32 {
-	if s.events != nil {
+	switch {
+	case s.events != nil:
 		return &r.scripts
+	case s.phoenix != 0:
+		return &r.byRefs
 	}
 	return &r.plain
 }
@@ -99,15 +103,20 @@ func (s *Session) viewers(r *room) *atomic.Int32 {
 func (r *room) check() error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	var plain, scripts int32
+	var plain, byRefs, scripts int32
 	for i, m := range r.members {
-		if m.s.events != nil {
+		switch {
+		case m.s.events != nil:
 			scripts++
-		} else {
+		case m.s.phoenix != 0:
+			byRefs++
+		default:
 			plain++
 		}
 		switch {
-		case m.room != r || m.index != i:
+		case (m.stay != nil) != (m.s.phoenix != 0 && m.joinedLocked()):
+			return fmt.Errorf("%s is in %q without a stay, or has one and is not", m.s.id, r.name)
+		case m.room != r || int(m.index) != i:
 			return fmt.Errorf("member %d of %q believes to be %d of %q", i, r.name, m.index, m.room.name)
 		case !m.listensLocked() && !m.presentLocked():
 			return fmt.Errorf("%s is a member of %q for nothing", m.s.id, r.name)
@@ -126,9 +135,9 @@ func (r *room) check() error {
 			return fmt.Errorf("feed of %q: %w", r.name, err)
 		}
 	}
-	if plain != r.plain.Load() || scripts != r.scripts.Load() {
-		return fmt.Errorf("%q has %d and %d members, and counts %d and %d",
-			r.name, plain, scripts, r.plain.Load(), r.scripts.Load())
+	if plain != r.plain.Load() || byRefs != r.byRefs.Load() || scripts != r.scripts.Load() {
+		return fmt.Errorf("%q has %d, %d and %d members, and counts %d, %d and %d",
+			r.name, plain, byRefs, scripts, r.plain.Load(), r.byRefs.Load(), r.scripts.Load())
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"rollcall/cluster"
 	"rollcall/outbox"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // Kinds of messages between hubs (cluster.Answerer).
@@ -114,7 +113,7 @@ func (h *Hub) command(kind, body string) bool {
 	switch kind {
 	case callSend:
 		if rest != "" {
-			_ = s.conn.Send(wsconn.TextString(rest[1:])) // a closed or slow connection takes care of itself
+			_ = s.Send(Value{Text: rest[1:], JSON: rest[0] == 'j'}) // a closed or slow connection takes care of itself
 		}
 	case callClose:
 		code, reason, _ := strings.Cut(rest, " ")

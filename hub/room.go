@@ -8,6 +8,7 @@ import (
 
 	"rollcall/history"
 	"rollcall/outbox"
+	"rollcall/phoenix"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -16,7 +17,7 @@ import (
 // audience of its presence.
 //
 // Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what
-// it hears; plain and scripts count them. Who is leaving is not joined. Who is in the feed listens.
+// it hears; plain, byRefs and scripts count them. Who is leaving is not joined. Who is in the feed listens.
 type room struct {
 	// static
 	h         *Hub
@@ -28,9 +29,10 @@ type room struct {
 
 	refs int32 // guarded by the hub's roomsMu
 
-	plain, scripts atomic.Int32 // members by kind
+	plain, byRefs, scripts atomic.Int32 // members by kind: byRefs are clients of Phoenix
 
-	state stateFrame // owned by who tells of presence
+	state  stateFrame   // owned by who tells of presence
+	pushed *pushedState // likewise; nil: none
 
 	mu      sync.RWMutex // taken after a session's
 	members []member
@@ -40,12 +42,15 @@ type room struct {
 // cache.
 type member struct {
 	*membership
-	to  Conn // hearsLocked()
-	fed bool // what it hears comes by the room's feed
+	to      Conn            // hearsLocked()
+	fed     bool            // what it hears comes by the room's feed
+	phoenix phoenix.Version // the session's
 }
 
 // refreshLocked makes what stands beside the membership right.
-func (m *member) refreshLocked() { m.to, m.fed = m.hearsLocked(), m.place == fed }
+func (m *member) refreshLocked() {
+	m.to, m.fed, m.phoenix = m.hearsLocked(), m.place == fed, m.s.phoenix
+}
 
 // enter gives the room of a channel, made if need be, with one reference more.
 func (h *Hub) enter(name string) *room {
@@ -109,10 +114,10 @@ func (r *room) Receive(payload string) {
 	if payload == "" {
 		return
 	}
-	switch payload[0] {
-	case presence.MessagePrefix:
+	switch {
+	case payload[0] == presence.MessagePrefix:
 		r.presence.Receive(payload)
-	case 'b', 'j': // history.IsBroadcast
+	case history.IsBroadcast(payload):
 		r.fanOut(payload)
 	}
 }
@@ -131,15 +136,19 @@ func (r *room) Resubscribed() {
 	r.presence.Resubscribed()
 }
 
-// fanOut hands one broadcast to all who joined, but those whom the feed serves: one frame, one event, shared by all.
+// fanOut hands one broadcast to all who joined, but those whom the feed serves: one frame a kind of connection, one
+// event, shared by all.
 func (r *room) fanOut(payload string) {
 	b, ok := history.Decode(payload)
 	if !ok {
 		return
 	}
 	began := time.Now()
-	var frame outbox.Frame
-	var made bool
+	f := frames{topic: r.name, value: Value{Text: b.Text, JSON: b.JSON, Named: b.Named}}
+	var not *Session
+	if b.Others {
+		not = r.h.session(b.Sender)
+	}
 	var event *Event
 	n := 0
 	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
@@ -147,13 +156,10 @@ func (r *room) fanOut(payload string) {
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
 			switch {
-			case m.fed:
+			case m.fed, not != nil && m.s == not:
 				continue
 			case m.to != nil:
-				if !made {
-					frame, made = wsconn.TextString(b.Text), true
-				}
-				send(m.to, frame)
+				send(m.to, f.of(m.phoenix))
 			case !m.listensLocked() || m.wantsFeed():
 				continue
 			default:
@@ -185,7 +191,9 @@ func (r *room) broadcastEvent(b history.Broadcast) *Event {
 }
 
 // Viewers tells presence who would see or hear of a change.
-func (r *room) Viewers() (plain, scripts bool) { return r.plain.Load() > 0, r.scripts.Load() > 0 }
+func (r *room) Viewers() presence.Viewers {
+	return presence.Viewers{Plain: r.plain.Load() > 0, Refs: r.byRefs.Load() > 0, Scripts: r.scripts.Load() > 0}
+}
 
 // PresenceEvents tells connection scripts, each but the one whose connection caused the event.
 func (r *room) PresenceEvents(es []presence.Event) {
@@ -203,9 +211,10 @@ func (r *room) PresenceEvents(es []presence.Event) {
 	}
 }
 
-// PresenceDiff sends clients of event handlers what changed.
+// PresenceDiff sends clients of event handlers and of Phoenix what changed.
 func (r *room) PresenceDiff(d *presence.Diff) {
-	r.state = stateFrame{} // it is no longer true
+	r.state, r.pushed = stateFrame{}, nil // they are no longer true
+	byRefs := diffsByRefs{topic: r.name, payloads: map[diffKind][]string{}, made: map[diffOf][]outbox.Frame{}}
 	common := encodeDiff(d)
 	fresh := map[*presence.Diff]diffFrames{}
 	for _, f := range d.Fresh {
@@ -220,11 +229,20 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 			if m.s.events != nil || m.waiting || !m.presentLocked() {
 				continue
 			}
-			f := common
-			if own, ok := d.Fresh[m.s.id]; ok {
-				f = fresh[own]
+			own, newer := d.Fresh[m.s.id]
+			switch {
+			case m.stay != nil:
+				if !newer {
+					own = d
+				}
+				for _, f := range byRefs.of(own, m.membership) {
+					send(m.s.conn, f)
+				}
+			case newer:
+				send(m.s.conn, fresh[own].of(m.s))
+			default:
+				send(m.s.conn, common.of(m.s))
 			}
-			send(m.s.conn, f.of(m.s))
 		}
 	}, false)
 }
@@ -253,22 +271,26 @@ func (f diffFrames) of(s *Session) outbox.Frame {
 // stateFrame is the newest presence_state as a frame. While a crowd comes, presence gives the same text again and
 // again; in a large channel each copy of it would be larger than all else that a client brings.
 type stateFrame struct {
-	text  []byte
+	text  *byte // the first, by which it is known; nil: there is none
 	frame outbox.Frame
 }
 
 func (f *stateFrame) of(text []byte) outbox.Frame {
-	if len(f.text) == 0 || &f.text[0] != &text[0] {
-		*f = stateFrame{text, wsconn.Text(text)}
+	if f.text != &text[0] {
+		*f = stateFrame{&text[0], wsconn.Text(text)}
 	}
 	return f.frame
 }
 
 // PresenceState sends a presence_state to the connections that asked for it.
-func (r *room) PresenceState(connIDs []string, text []byte) {
-	frame := r.state.of(text)
+func (r *room) PresenceState(st presence.State) {
+	var frame outbox.Frame
+	if len(st.Conns) > 0 {
+		frame = r.state.of(st.Frame)
+	}
 	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
-		for _, id := range connIDs {
+		r.stateByRefs(st, send)
+		for _, id := range st.Conns {
 			s := r.h.session(id)
 			if s == nil {
 				continue

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/history"
+	"rollcall/phoenix"
 	"rollcall/presence"
 )
 
@@ -25,6 +26,7 @@ type Session struct {
 	events    func(*Event) bool
 	devices   bool
 	resume    bool
+	phoenix   phoenix.Version              // 0: it does not speak it
 	fits      func(events, bytes int) bool // of a script's queue
 	route     string
 	addr      string
@@ -47,7 +49,7 @@ type Session struct {
 // Enter takes a connection in.
 func (h *Hub) Enter(m Member) *Session {
 	s := &Session{h: h, id: m.ID, conn: m.Conn, events: m.Events, devices: m.Devices, route: m.Route, addr: m.Addr,
-		user: m.User, permit: m.Permit, setTimer: m.SetTimer, resume: m.Resume, fits: m.Fits, positions: m.Positions,
+		user: m.User, permit: m.Permit, setTimer: m.SetTimer, resume: m.Resume, phoenix: m.Phoenix, fits: m.Fits, positions: m.Positions,
 		connected: time.Now()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -139,7 +141,7 @@ func (s *Session) giveUp(m *membership) {
 	var user string
 	m.change(func() {
 		user = m.user
-		m.order, m.user, m.waiting, m.leaving = 0, "", false, false
+		m.order, m.user, m.waiting, m.leaving, m.stay = 0, "", false, false, nil
 	})
 	if user != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)

@@ -41,7 +41,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 		m.room.wait(ctx)
 		var old string
 		m.change(func() {
-			if old, m.user = m.user, userID; old != userID {
+			if old, m.user = m.user, userID; old != userID && m.stay == nil {
 				m.waiting = src == presence.FromEvent
 			}
 		})
@@ -50,27 +50,33 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 			m.room.presence.Untrack(ctx, s.id, old)
 		}
 		// Pending or not, it is done; the state comes when Redis is back.
-		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && src == presence.FromEvent)
-		if err != nil && fresh {
-			m.stopTracking(ctx, false)
+		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && src == presence.FromEvent && s.phoenix == 0)
+		switch {
+		case err != nil && fresh:
+			m.stopTracking(ctx, presence.CauseUnknown)
+		case err == nil && m.unheard():
+			_ = m.askPresence(ctx) // now or when Redis is back
 		}
 		return err
 	})
 }
 
-// stopTracking ends the tracking of a membership; told: presence is, too. While it waited for its state it was sent no
-// diffs: when it stays in the channel it still needs one.
-func (m *membership) stopTracking(ctx context.Context, told bool) {
+// stopTracking ends the tracking of a membership; presence is told why, unless that is CauseUnknown. While it waited for
+// its state it was sent no diffs: when it stays in the channel it still needs one.
+func (m *membership) stopTracking(ctx context.Context, cause presence.Cause) {
 	var user string
 	var owed bool
 	m.change(func() {
 		if user = m.user; user != "" {
-			owed = m.waiting && m.joinedLocked()
-			m.user, m.waiting = "", owed
+			m.user = ""
+			if m.stay == nil {
+				owed = m.waiting && m.joinedLocked()
+				m.waiting = owed
+			}
 		}
 	})
-	if told && user != "" {
-		m.room.presence.Untrack(ctx, m.s.id, user)
+	if cause != presence.CauseUnknown && user != "" {
+		m.room.presence.Exit(ctx, m.s.id, user, cause, 0)
 	}
 	if owed {
 		_ = m.room.presence.State(ctx, m.s.id) // now or when Redis is back
@@ -88,8 +94,13 @@ func (s *Session) SetPresence(ctx context.Context, channel string, f presence.Fi
 
 // Untrack stops tracking; also right when the connection is not tracked. It does not leave the channel.
 func (s *Session) Untrack(ctx context.Context, channel string) error {
+	return s.UntrackFor(ctx, channel, presence.CauseUntracked)
+}
+
+// UntrackFor is Untrack for another cause.
+func (s *Session) UntrackFor(ctx context.Context, channel string, cause presence.Cause) error {
 	return s.within(channel, nil, func(m *membership) error {
-		m.stopTracking(ctx, true)
+		m.stopTracking(ctx, cause)
 		return nil
 	})
 }
@@ -100,7 +111,11 @@ func (s *Session) SendPresence(ctx context.Context, channel string) error {
 		m.room.wait(ctx)
 		ctx, cancel := context.WithTimeout(ctx, waitForRedis)
 		defer cancel()
-		if err := m.room.presence.State(ctx, s.id); err != nil {
+		ask := func() error { return m.room.presence.State(ctx, s.id) }
+		if s.phoenix != 0 {
+			ask = func() error { return m.askPresence(ctx) }
+		}
+		if err := ask(); err != nil {
 			return fmt.Errorf("read presence: %w: %w", ErrUnavailable, err)
 		}
 		return nil

@@ -9,6 +9,7 @@ import (
 	"rollcall/history"
 	"rollcall/naming"
 	"rollcall/outbox"
+	"rollcall/phoenix"
 	"rollcall/presence"
 )
 
@@ -24,6 +25,7 @@ var (
 		naming.MaxBytes)
 	ErrTooMany      = fmt.Errorf("a connection may be in %d channels at most", MaxChannels)
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
+	ErrNotJoined    = errors.New("the topic is not joined any more")
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
 	ErrBadID        = errors.New("not a connection id (a UUID)")
 	ErrNoConnection = errors.New("there is no connection for it")
@@ -47,6 +49,8 @@ type Value struct {
 	JSON bool // Text is the JSON text of a value that is no string; else Text is the string itself
 
 	Transient bool // of a broadcast: it is not kept where the channel has a history (SPEC 7)
+	Others    bool // of a broadcast: its sender does not get it
+	Named     bool // Text is of the form phoenix.Named
 }
 
 // EventKind tells a broadcast from a presence event.
@@ -103,11 +107,12 @@ type Conn interface {
 type Member struct {
 	ID      string // from Hub.NewID
 	Conn    Conn
-	Route   string // as registered, for listings and logs
-	Addr    string // of the client
-	User    []byte // JSON of SPEC 4's user table, for listings
-	Devices bool   // the route has presence = "devices"
-	Resume  bool   // the route has resume = true
+	Route   string          // as registered, for listings and logs
+	Addr    string          // of the client
+	User    []byte          // JSON of SPEC 4's user table, for listings
+	Devices bool            // the route has presence = "devices"
+	Resume  bool            // the route has resume = true
+	Phoenix phoenix.Version // the client speaks Phoenix's protocol; 0: it does not
 
 	// Positions are where the client was in channels with history, by channel: its first join of each goes on from there.
 	Positions map[string]history.Position
@@ -140,6 +145,7 @@ const (
 	ActionSendPresence
 	ActionHistory
 	ActionBroadcastRoom
+	ActionBroadcastFrom
 	ActionBroadcastChannel
 	ActionBroadcast
 	ActionAfter
@@ -147,7 +153,7 @@ const (
 )
 
 var actionNames = [...]string{"", "leave", "join", "untrack", "track", "set_presence", "send", "send_presence",
-	"history", "broadcast_room", "broadcast_channel", "broadcast", "after", "close"}
+	"history", "broadcast_room", "broadcast_from", "broadcast_channel", "broadcast", "after", "close"}
 
 func (k ActionKind) String() string { return actionNames[k] }
 
@@ -162,7 +168,7 @@ type Timer struct {
 // Action is one validated action of an event handler.
 type Action struct {
 	Kind    ActionKind
-	Channel string            // all but send, broadcast, after, close; "" in broadcast_room: room
+	Channel string            // all but send, broadcast, after, close; "" in broadcast_room and broadcast_from: room
 	UserID  string            // track
 	Fields  presence.Fields   // track, set_presence
 	Value   Value             // send and the broadcasts
@@ -173,7 +179,7 @@ type Action struct {
 	Query   history.Query     // history
 	Trusted bool              // the broadcasts: it is the app's own, and nobody is asked about it
 
-	room string // of a broadcast_room without Channel, found by Do: the one joined in this return, else the newest
+	room string // of a broadcast_room or broadcast_from without Channel, found by Do: the one joined in this return, else the newest
 }
 
 // ActionError is an action that could not be carried out; the ones after it still are.

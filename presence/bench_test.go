@@ -75,7 +75,7 @@ func BenchmarkWindowFlush(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w.Note(changed)
-		if w.Flush("room:lobby", r.User).Plain == nil {
+		if w.Flush("room:lobby", Viewers{Plain: true}, r.User).Plain == nil {
 			b.Fatal("nothing to tell")
 		}
 	}
@@ -84,10 +84,10 @@ func BenchmarkWindowFlush(b *testing.B) {
 // quiet is an audience that does nothing with what it is told.
 type quiet struct{}
 
-func (quiet) Viewers() (plain, scripts bool) { return true, true }
-func (quiet) PresenceEvents([]Event)         {}
-func (quiet) PresenceDiff(*Diff)             {}
-func (quiet) PresenceState([]string, []byte) {}
+func (quiet) Viewers() Viewers       { return Viewers{Plain: true, Scripts: true} }
+func (quiet) PresenceEvents([]Event) {}
+func (quiet) PresenceDiff(*Diff)     {}
+func (quiet) PresenceState(State)    {}
 
 // A message that changes one of 1000 users, from the topic to the audience.
 func BenchmarkReceive(b *testing.B) {

@@ -11,11 +11,18 @@ import (
 // Audience is who listens to a channel on this node; the hub's room is one. Calls come one at a time, in order, and
 // must not wait.
 type Audience interface {
-	// Viewers tells whether anyone would see frames, and whether anyone would hear events.
-	Viewers() (plain, scripts bool)
+	// Viewers tells who would see or hear of a change.
+	Viewers() Viewers
 	PresenceEvents(events []Event)
 	PresenceDiff(d *Diff)
-	PresenceState(connIDs []string, frame []byte)
+	PresenceState(s State)
+}
+
+// Viewers are the kinds of those who would see or hear of a change.
+type Viewers struct {
+	Plain   bool // frames of SPEC 1.2
+	Refs    bool // presence by refs, of clients of Phoenix
+	Scripts bool // events
 }
 
 // Channel is one channel's presence on this node while someone here is in it, or entries of this node wait to be
@@ -131,7 +138,7 @@ func (c *Channel) stepLocked(e event) {
 	now := moment{Time: time.Now()}
 	now.doubt = c.t.suspicion(now.Time)
 	if c.aud != nil {
-		now.plain, now.scripts = c.aud.Viewers()
+		now.Viewers = c.aud.Viewers()
 	}
 	fresh := false
 	for _, fx := range c.view.step(e, now) {
@@ -224,12 +231,17 @@ var errDetached = errors.New("presence: the channel is closed")
 // State sends a connection the presence_state of now and returns when it is on its way. From then on that connection is
 // told only what comes after it. While the channel has not been read yet it waits, as long as ctx allows.
 func (c *Channel) State(ctx context.Context, connID string) error {
-	return c.stateAfter(ctx, connID, Position{})
+	return c.stateAfter(ctx, waiter{conn: connID})
 }
 
-// stateAfter is State for a view that holds the change at a position. When ctx ends the state is still owed.
-func (c *Channel) stateAfter(ctx context.Context, connID string, at Position) error {
-	w, ok := c.owe(connID, at)
+// StateByRefs is State for a client of Phoenix.
+func (c *Channel) StateByRefs(ctx context.Context, connID string) error {
+	return c.stateAfter(ctx, waiter{conn: connID, refs: true})
+}
+
+// stateAfter is State for a view that holds the change at the waiter's position. When ctx ends the state is still owed.
+func (c *Channel) stateAfter(ctx context.Context, w waiter) error {
+	w, ok := c.owe(w)
 	if !ok {
 		return errDetached
 	}
@@ -237,13 +249,13 @@ func (c *Channel) stateAfter(ctx context.Context, connID string, at Position) er
 }
 
 // owe queues a presence_state; false: there is no audience.
-func (c *Channel) owe(connID string, at Position) (w waiter, ok bool) {
+func (c *Channel) owe(w waiter) (_ waiter, ok bool) {
 	c.mu.Lock()
 	defer c.unlock()
 	if c.aud == nil {
 		return waiter{}, false
 	}
-	w = waiter{at: at, begun: c.view.begun, conn: connID, done: make(chan struct{})}
+	w.begun, w.done = c.view.begun, make(chan struct{})
 	c.stepLocked(owes{w})
 	return w, true
 }
@@ -375,7 +387,7 @@ func (t telling) tell() {
 	case *Diff:
 		t.to.PresenceDiff(fx)
 	case state:
-		t.to.PresenceState(fx.conns, fx.frame)
+		t.to.PresenceState(fx.State)
 		over = fx.asked
 	case woken:
 		over = fx

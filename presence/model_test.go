@@ -218,7 +218,7 @@ const holdFor = 10 * time.Second
 
 // step lets an event happen at a node, and tells those who listen there what follows of it.
 func (w *world) step(t *rapid.T, n *node, e event) {
-	now := moment{Time: w.now, plain: true, scripts: true}
+	now := moment{Time: w.now, Viewers: Viewers{Plain: true, Scripts: true}}
 	if w.now.Before(n.doubt) {
 		now.doubt = n.doubt.UnixMilli()
 	}
@@ -262,9 +262,9 @@ func (n *node) diff(t *rapid.T, d *Diff) {
 
 func (n *node) state(t *rapid.T, s state) {
 	for _, c := range n.clients {
-		if slices.Contains(s.conns, c.name) {
+		if slices.Contains(s.Conns, c.name) {
 			c.state = map[string][]string{}
-			for id, m := range parseState(t, s.frame) {
+			for id, m := range parseState(t, s.Frame) {
 				c.state[id] = pictures(m)
 			}
 		}

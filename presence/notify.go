@@ -23,9 +23,10 @@ type states struct {
 	owed []waiter  // oldest first
 	due  time.Time // the next may be encoded; zero: none is due
 
-	text []byte // the last, while it is still right
-	at   time.Time
-	cost time.Duration // of encoding it
+	text   []byte    // the last, while it is still right
+	byRefs []byte    // the same for clients of Phoenix, likewise
+	at     time.Time // when one of them was encoded last
+	cost   time.Duration
 }
 
 // fewUsers is how many users a channel may have whose texts are made when they are asked for, and kept nowhere: most
@@ -64,10 +65,10 @@ func (v *view) note(ts []Transition) {
 		return
 	}
 	if v.states != nil {
-		v.states.text = nil
+		v.states.text, v.states.byRefs = nil, nil
 		v.dropStates()
 	}
-	if v.now.scripts {
+	if v.now.Scripts {
 		var es []Event
 		for _, t := range ts {
 			es = appendEvents(es, t)
@@ -76,7 +77,7 @@ func (v *view) note(ts []Transition) {
 			v.do(es)
 		}
 	}
-	if !v.now.plain {
+	if !v.now.Plain && !v.now.Refs {
 		return
 	}
 	if v.changes == nil {
@@ -90,10 +91,10 @@ func (v *view) note(ts []Transition) {
 
 // flush ends the window.
 func (v *view) flush() {
-	d := v.changes.Flush(v.channel, v.replica.User)
+	d := v.changes.Flush(v.channel, v.now.Viewers, v.replica.User)
 	v.changes = nil
 	v.dropTexts()
-	if d.Plain != nil || d.Devices != nil || d.Fresh != nil {
+	if d.Plain != nil || d.Devices != nil || d.ByRefs != nil || d.Fresh != nil {
 		v.do(d)
 	}
 }
@@ -103,43 +104,62 @@ func (v *view) stateDue(w waiter) bool { return v.known && v.reached(w) }
 
 func (v *view) anyDue() bool { return slices.ContainsFunc(v.states.all(), v.stateDue) }
 
+// encoded tells whether the states that are due need not be encoded.
+func (v *view) encoded() bool {
+	return !slices.ContainsFunc(v.states.all(), func(w waiter) bool {
+		return v.stateDue(w) && (w.refs && v.states.byRefs == nil || !w.refs && v.states.text == nil)
+	})
+}
+
 // callStates sends the states that are due, now or when the last encoding is old enough.
 func (v *view) callStates() {
 	if !v.anyDue() || !v.states.due.IsZero() {
 		return
 	}
 	at := v.states.at.Add(stateSpacing(v.states.cost))
-	if v.states.text != nil || !at.After(v.now.Time) {
+	if v.encoded() || !at.After(v.now.Time) {
 		v.sendStates()
 		return
 	}
 	v.states.due = at
 }
 
-// sendStates sends all whose state is due one shared frame.
+// sendStates sends all whose state is due one shared frame of their kind.
 func (v *view) sendStates() {
 	var s state
 	all := v.states
 	all.due = time.Time{}
 	all.owed = slices.DeleteFunc(all.owed, func(w waiter) bool {
 		due := v.stateDue(w)
-		if due {
-			s.conns, s.asked = append(s.conns, w.conn), append(s.asked, w)
+		switch {
+		case !due:
+			return false
+		case w.refs:
+			s.ByRefs = append(s.ByRefs, w.conn)
+		default:
+			s.Conns = append(s.Conns, w.conn)
 		}
-		return due
+		s.asked = append(s.asked, w)
+		if v.changes != nil {
+			v.changes.Told(w.conn)
+		}
+		return true
 	})
-	if len(s.conns) == 0 {
+	if len(s.asked) == 0 {
 		return
 	}
-	if all.text == nil {
-		all.text, all.at, s.fresh = renderState(v.channel, &v.replica), v.now.Time, true
-	}
-	if v.changes != nil {
-		for _, conn := range s.conns {
-			v.changes.Told(conn)
+	if len(s.Conns) > 0 {
+		if all.text == nil {
+			all.text, all.at, s.fresh = renderState(v.channel, &v.replica), v.now.Time, true
 		}
+		s.Frame = all.text
 	}
-	s.frame = all.text
+	if len(s.ByRefs) > 0 {
+		if all.byRefs == nil {
+			all.byRefs, all.at, s.fresh = renderByRefs(&v.replica), v.now.Time, true
+		}
+		s.Payload = all.byRefs
+	}
 	v.do(s)
 	v.dropStates()
 }

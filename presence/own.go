@@ -182,7 +182,7 @@ func (c *Channel) write(ctx context.Context, ref entryRef, o *own) (pending bool
 		c.t.unsettled(c)
 		return true, nil
 	case c.takeAnnounce(o):
-		return c.stateAfter(ctx, ref.conn, at) != nil, nil
+		return c.stateAfter(ctx, waiter{conn: ref.conn, at: at}) != nil, nil
 	}
 	c.await(ctx, at)
 	return false, nil
@@ -217,7 +217,7 @@ func (c *Channel) writeAgain(ctx context.Context, ref entryRef, o *own) {
 		return
 	}
 	if c.takeAnnounce(o) {
-		if w, ok := c.owe(ref.conn, at); ok {
+		if w, ok := c.owe(waiter{conn: ref.conn, at: at}); ok {
 			time.AfterFunc(ownWriteWait, func() { c.step(overdue{w}) })
 		}
 	}

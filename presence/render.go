@@ -33,7 +33,12 @@ func (m *Meta) UserInfo(userID string) []byte {
 func (m *Meta) AppendJSON(b []byte) []byte {
 	b = append(b, `{"phx_ref":"`...)
 	b = append(b, m.Ref...)
-	b = append(b, `","connection_id":"`...)
+	return m.appendRest(append(b, `",`...))
+}
+
+// appendRest writes what comes behind the ref.
+func (m *Meta) appendRest(b []byte) []byte {
+	b = append(b, `"connection_id":"`...)
 	b = append(b, m.ConnID...)
 	b = append(b, '"')
 	if m.NoState {
@@ -156,11 +161,20 @@ func outcomeOf(t told) outcome {
 	return devices
 }
 
-// frames are the presence_diff texts of one flush; nil where there is nothing to tell.
-type frames struct{ plain, devices []byte }
+// renderDiff makes what there is to tell from the users' values before and after.
+func renderDiff(channel string, to Viewers, ts []told) *Diff {
+	d := &Diff{}
+	if to.Plain {
+		d.renderFrames(channel, ts)
+	}
+	if to.Refs {
+		d.ByRefs = changesByRefs(ts)
+	}
+	return d
+}
 
-// renderDiff makes both texts from the users' values before and after.
-func renderDiff(channel string, ts []told) frames {
+// renderFrames makes both texts of a presence_diff; nil where there is nothing to tell.
+func (d *Diff) renderFrames(channel string, ts []told) {
 	var in, dev, out []*User
 	for _, t := range ts {
 		switch outcomeOf(t) {
@@ -172,15 +186,13 @@ func renderDiff(channel string, ts []told) frames {
 			out = append(out, t.Before)
 		}
 	}
-	var f frames
 	if len(in)+len(out) > 0 {
-		f.plain = diffText(channel, in, out)
+		d.Plain = diffText(channel, in, out)
 	}
-	f.devices = f.plain
+	d.Devices = d.Plain
 	if len(dev) > 0 {
-		f.devices = diffText(channel, append(in, dev...), out)
+		d.Devices = diffText(channel, append(in, dev...), out)
 	}
-	return f
 }
 
 func diffText(channel string, in, out []*User) []byte {

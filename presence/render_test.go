@@ -132,15 +132,15 @@ func TestRenderDiff(t *testing.T) {
 			head + `"a":{"metas":[` + phoneText + `,` + deskText + `]}},"leaves":{"<b>":{"metas":[` + bareText + `]}}}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := renderDiff("C", c.told)
+			f := renderDiff("C", Viewers{Plain: true}, c.told)
 			if c.devices == "same" {
 				c.devices = c.plain
 			}
-			if string(f.plain) != c.plain || (f.plain == nil) != (c.plain == "") {
-				t.Errorf("plain\ngot  %s\nwant %s", f.plain, c.plain)
+			if string(f.Plain) != c.plain || (f.Plain == nil) != (c.plain == "") {
+				t.Errorf("plain\ngot  %s\nwant %s", f.Plain, c.plain)
 			}
-			if string(f.devices) != c.devices || (f.devices == nil) != (c.devices == "") {
-				t.Errorf("devices\ngot  %s\nwant %s", f.devices, c.devices)
+			if string(f.Devices) != c.devices || (f.Devices == nil) != (c.devices == "") {
+				t.Errorf("devices\ngot  %s\nwant %s", f.Devices, c.devices)
 			}
 		})
 	}

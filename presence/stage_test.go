@@ -226,7 +226,7 @@ type seat struct {
 
 func newSeat(a *actor) *seat { return &seat{a: a, plain: true, scripts: true} }
 
-func (st *seat) Viewers() (plain, scripts bool) { return st.plain, st.scripts }
+func (st *seat) Viewers() Viewers { return Viewers{Plain: st.plain, Scripts: st.scripts} }
 
 func (st *seat) add(format string, args ...any) {
 	st.mu.Lock()
@@ -251,9 +251,10 @@ func (st *seat) PresenceDiff(d *Diff) {
 	st.add("diff %s", line)
 }
 
-func (st *seat) PresenceState(conns []string, text []byte) {
+func (st *seat) PresenceState(s State) {
+	conns := s.Conns
 	slices.Sort(conns)
-	state := parseState(st.a.s.t, text)
+	state := parseState(st.a.s.t, s.Frame)
 	var users []string
 	for _, id := range sorted(state) {
 		users = append(users, id+"["+strings.Join(state[id].conns(), " ")+"]")

@@ -61,8 +61,8 @@ const (
 // moment is what a step has to know of the world besides its event.
 type moment struct {
 	time.Time
-	doubt          int64 // until when (unix ms) Redis is suspected to have lost data; 0: it is not
-	plain, scripts bool  // whether anyone would see frames, and whether anyone would hear events
+	doubt int64 // until when (unix ms) Redis is suspected to have lost data; 0: it is not
+	Viewers
 }
 
 // event is one thing that happens to a view: reread, begins, readOver, *received, awaits, owes, gaveUp, overdue,
@@ -100,6 +100,15 @@ type (
 	detached struct{}
 )
 
+// State is a presence_state for some connections: those that are sent the frame, and clients of Phoenix, for whom it is
+// the payload alone.
+type State struct {
+	Conns   []string
+	Frame   []byte // presence_state of SPEC 1.2
+	ByRefs  []string
+	Payload []byte // {user:{"metas":[…]}}
+}
+
 // effect is one thing that a step leaves to do. At once: resync (count it), gap (log it), read, adopted. In order and
 // not under a lock, since it calls the audience: []Event, *Diff, state, woken.
 type effect any
@@ -116,8 +125,7 @@ type (
 	adopted struct{}
 	// state is a presence_state for some connections; those who asked for it are woken.
 	state struct {
-		conns []string
-		frame []byte
+		State
 		asked []waiter
 		fresh bool // it was encoded in this step
 	}
@@ -274,7 +282,8 @@ func (v *view) check() string {
 	case v.states != nil && len(v.states.owed) == 0 && !v.crowded():
 		return "a small channel keeps what it needs for presence_states"
 	case v.states != nil && v.states.text != nil &&
-		len(v.states.text) != len(renderState(v.channel, &v.replica)):
+		len(v.states.text) != len(renderState(v.channel, &v.replica)),
+		v.states != nil && v.states.byRefs != nil && len(v.states.byRefs) != len(renderByRefs(&v.replica)):
 		return "the shared presence_state is not that of now"
 	case v.stepping != nil:
 		return "a step is still under way"

@@ -1,6 +1,10 @@
 package presence
 
-import "time"
+import (
+	"time"
+
+	"rollcall/phoenix"
+)
 
 // Window gathers what happens in a channel between two flushes (SPEC 1.2: a window, 50 ms by default), so that a burst
 // is one frame. Clients that were given a presence_state meanwhile are told only what came after it. It is a pure
@@ -26,6 +30,7 @@ type pastUser struct {
 // Diff is one flush: what each client of a channel is sent. Frames are shared; nil is nothing.
 type Diff struct {
 	Plain, Devices []byte           // presence_diff for clients of plain routes, and of presence = "devices"
+	ByRefs         []phoenix.Change // for clients of Phoenix
 	Fresh          map[string]*Diff // by connection id: who is sent something else, since it has a newer presence_state
 }
 
@@ -56,18 +61,16 @@ func (w *Window) Told(connID string) {
 	w.fresh[connID] = w.version
 }
 
-// Flush ends the window. current gives a user's value now, nil when absent.
-func (w *Window) Flush(channel string, current func(id string) *User) *Diff {
-	all := renderDiff(channel, w.since(0, current))
-	d := &Diff{Plain: all.plain, Devices: all.devices}
+// Flush ends the window, for those who see it. current gives a user's value now, nil when absent.
+func (w *Window) Flush(channel string, to Viewers, current func(id string) *User) *Diff {
+	d := renderDiff(channel, to, w.since(0, current))
 	if len(w.fresh) > 0 {
 		d.Fresh = make(map[string]*Diff, len(w.fresh))
 		made := map[uint64]*Diff{w.version: {}}
 		for conn, v := range w.fresh {
 			f := made[v]
 			if f == nil {
-				own := renderDiff(channel, w.since(v, current))
-				f = &Diff{Plain: own.plain, Devices: own.devices}
+				f = renderDiff(channel, to, w.since(v, current))
 				made[v] = f
 			}
 			d.Fresh[conn] = f

@@ -21,7 +21,7 @@ func (b *board) apply(c *Change) {
 	b.w.Note(ts)
 }
 
-func (b *board) flush() *Diff { return b.w.Flush("C", b.r.User) }
+func (b *board) flush() *Diff { return b.w.Flush("C", Viewers{Plain: true}, b.r.User) }
 
 // who shortens a presence_diff to "+a[c1] -b[c2]", by the connection ids in it; nothing is "".
 func who(t *testing.T, frame []byte) string {

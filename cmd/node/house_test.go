@@ -15,8 +15,8 @@ var floors = map[string]int{
 	"rollcall/presence": 3, "rollcall/cluster": 3, "rollcall/history": 3,
 	"rollcall/broker": 2, "rollcall/wsconn": 2, "rollcall/sse": 2,
 	"rollcall/redisconn": 1, "rollcall/luavm": 1, "rollcall/auth": 1, "rollcall/egress": 1,
-	"rollcall/outbox": 1,
-	"rollcall/ijson":  0, "rollcall/naming": 0, "rollcall/metrics": 0, "rollcall/overload": 0, "rollcall/rawsock": 0,
+	"rollcall/outbox": 1, "rollcall/phoenix": 1,
+	"rollcall/ijson": 0, "rollcall/naming": 0, "rollcall/metrics": 0, "rollcall/overload": 0, "rollcall/rawsock": 0,
 	"rollcall/clients/js": 0,
 }
 

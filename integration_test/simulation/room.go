@@ -116,7 +116,7 @@ func (r *room) Resubscribed() {
 }
 
 // Viewers are always there.
-func (r *room) Viewers() (plain, scripts bool) { return true, true }
+func (r *room) Viewers() presence.Viewers { return presence.Viewers{Plain: true, Scripts: true} }
 
 // PresenceEvents is what scripts hear.
 func (r *room) PresenceEvents(es []presence.Event) { r.tell(func() { r.hear(es) }) }
@@ -125,9 +125,9 @@ func (r *room) PresenceEvents(es []presence.Event) { r.tell(func() { r.hear(es) 
 func (r *room) PresenceDiff(d *presence.Diff) { r.tell(func() { r.diff(d) }) }
 
 // PresenceState is sent to some clients.
-func (r *room) PresenceState(connIDs []string, text []byte) {
-	ids := slices.Sorted(slices.Values(connIDs))
-	r.tell(func() { r.state(ids, text) })
+func (r *room) PresenceState(s presence.State) {
+	ids := slices.Sorted(slices.Values(s.Conns))
+	r.tell(func() { r.state(ids, s.Frame) })
 }
 
 func (r *room) tell(do func()) {

@@ -15,22 +15,26 @@
 
 ---An event of a connection.
 ---@class rollcall.Event
----@field type "connect"|"message"|"disconnect"|"timer"
+---@field type "connect"|"message"|"disconnect"|"timer"|"join"|"leave"
 ---@field connection_id string a UUID, unique in the cluster
 ---@field message string what the client sent (message only)
 ---@field binary? boolean true for a binary frame (message only)
+---@field topic string (router_channel only)
+---@field rest string what the * of its pattern stands for (router_channel only)
+---@field payload any what the client sent; a string when binary (join and message of router_channel)
 ---@field params table<string, string> of the path
 ---@field query table<string, string> of the address; of repeated keys the last
 ---@field headers table<string, string> of the upgrade, names in lower case
 ---@field user rollcall.User
 ---@field path string
 ---@field remote_addr string
----@field code integer how the connection was closed (disconnect only)
----@field reason string (disconnect only)
+---@field code integer how the connection was closed (disconnect; leave, when the reason is "closed")
+---@field reason string (disconnect); "left", "rejoined", "removed" or "closed" (leave)
+---@field reason_text? string of the close (leave, when the reason is "closed")
 ---@field error? string why the return before was refused (permissions only)
 ---@field resume? table<string, string> where the client says that it was: channel to position (connect only)
----@field state table the handler's own, kept for the connection's life
----@field name string of the timer (timer only)
+---@field state table the handler's own, kept for the life of the connection, or of the join
+---@field name string of the timer (timer), of what the client sent (message of router_channel)
 ---@field data? any of the timer (timer only)
 
 ---@class rollcall.Track
@@ -80,12 +84,37 @@
 ---@field send_presence? string|string[] a presence_state of these channels to this client
 ---@field history? string|rollcall.History the messages that are kept of a channel, to this client
 ---@field broadcast_room? rollcall.Message|rollcall.Broadcast to the room that was joined last
+---@field broadcast_from? rollcall.Message|rollcall.Broadcast the same, but not to this client
 ---@field broadcast_channel? rollcall.Broadcast to a channel
 ---@field broadcast? rollcall.Message to every connection of the cluster
 ---@field after? rollcall.After|rollcall.After[] an event of type "timer" later
 ---@field close? string|rollcall.Close after all others
 
 ---@alias rollcall.Actions rollcall.Action|rollcall.Action[]
+
+---What the handler of a topic returns (router_channel). Messages are {event, payload}.
+---@class rollcall.ChannelAction
+---@field reply? any the ok reply
+---@field error? string|table the error reply; at join it refuses
+---@field leave? true ends the join
+---@field untrack? true to be present no more
+---@field track? table { user_id, ... } to be present in the topic
+---@field set_presence? table changes metadata
+---@field send? rollcall.Message to this client, in this topic
+---@field send_presence? true the presence_state, to this client
+---@field broadcast_room? rollcall.Message|rollcall.Broadcast to all in the topic
+---@field broadcast_from? rollcall.Message|rollcall.Broadcast the same, but not to this client
+---@field broadcast_channel? rollcall.Broadcast to a channel
+---@field broadcast? rollcall.Message to every connection of the cluster
+---@field after? rollcall.After|rollcall.After[] an event of type "timer" later
+---@field close? string|rollcall.Close closes the socket, after all others
+
+---@alias rollcall.ChannelActions rollcall.ChannelAction|rollcall.ChannelAction[]
+
+---What the handler of a socket returns (router_socket), before the upgrade.
+---@class rollcall.ConnectAction
+---@field error? string|table refuses the client, with 403
+---@field close? string|rollcall.Close the same
 
 -- HTTP handlers, and scripts ----------------------------------------------------------------------------------------
 
@@ -115,6 +144,7 @@ request = nil
 ---@field api_key? "read"|"publish"|"admin" an API key of this scope is required (HTTP only)
 ---@field auth? boolean a valid token is required
 ---@field cors? string[] origins whose pages may call it, or "*" (HTTP only)
+---@field diff_users? 1 a presence_diff tells of one user (router_channel only)
 ---@field permissions? "claims" the token says which channels are allowed
 ---@field token_renewal? boolean a client may send a new token (WebSockets only)
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
@@ -133,6 +163,18 @@ function router_websocket(path, handler, options) end
 ---@param handler string "file#function": of handlers/file.lua
 ---@param options? rollcall.RouteOptions
 function router_sse(path, handler, options) end
+
+---A socket for clients of Phoenix, at path/websocket; needed only for a handler or options.
+---@param path string such as "/socket"
+---@param handler? string gets the event "connect", before the upgrade
+---@param options? rollcall.RouteOptions
+function router_socket(path, handler, options) end
+
+---@param path string of the socket
+---@param pattern string a topic, or a prefix and *: "room:*"
+---@param handler string
+---@param options? rollcall.RouteOptions
+function router_channel(path, pattern, handler, options) end
 
 ---@param path string
 ---@param handler string

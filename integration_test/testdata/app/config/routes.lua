@@ -29,3 +29,11 @@ router_delete("/pages/keyed", "http#echo", { cors = { "https://page.example" }, 
 router_patch("/pages/user", "http#echo", { cors = { "https://page.example" } })
 
 every("tick", { seconds = 1 }, "jobs#tick")
+
+router_socket("/phx", "topic#connect")
+router_channel("/phx", "room:*", "topic#topic")
+router_channel("/phx", "room:long:*", "topic#topic")
+router_channel("/phx", "room:exact", "topic#topic")
+router_channel("/phx", "each:*", "topic#topic", { diff_users = 1 })
+router_socket("/phx-claims", nil, { auth = true, token_renewal = true })
+router_channel("/phx-claims", "*", "topic#topic", { permissions = "claims" })

@@ -41,6 +41,7 @@ type Options struct {
 	Origins    []string // replace the global list; nil: not given
 	MaxMessage int64    // bytes; 0: the node's
 	Devices    bool     // presence = "devices"
+	Identify   bool     // the connection is one of the token's user from its beginning
 	Resume     bool     // broadcasts have positions, and a client that comes back gets what it missed
 	// permissions = "claims": the token says which channels the handler may join, track in and broadcast to
 	ByClaims     bool
@@ -179,7 +180,7 @@ func reserved(p pattern) string {
 }
 
 // optionNames are all options of routes.
-var optionNames = []string{"api_key", "auth", "cors", "max_message", "origins", "permissions", "presence",
+var optionNames = []string{"api_key", "auth", "cors", "identify", "max_message", "origins", "permissions", "presence",
 	"resume", "subprotocols", "token_renewal"}
 
 // parseOptions reads the options of a route; bad lists what is wrong with them.
@@ -200,7 +201,7 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			continue
 		}
 		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" ||
-			name == "token_renewal" || name == "subprotocols" || name == "resume") {
+			name == "token_renewal" || name == "subprotocols" || name == "resume" || name == "identify") {
 			fail("the option %q is for WebSocket routes", string(name))
 			continue
 		}
@@ -216,6 +217,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 		case "token_renewal":
 			if o.TokenRenewal, ok = luaBool(v); !ok {
 				fail("token_renewal must be true or false, not %s", describe(v))
+			}
+		case "identify":
+			if o.Identify, ok = luaBool(v); !ok {
+				fail("identify must be true or false, not %s", describe(v))
 			}
 		case "resume":
 			if o.Resume, ok = luaBool(v); !ok {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/naming"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -15,12 +16,13 @@ import (
 // audience of its presence.
 //
 // Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what
-// it hears; plain and scripts count them. Who is leaving is not joined. Who is in the feed listens.
+// it hears; plain and scripts count those who see who is there. Who is leaving is not joined. Who is in the feed listens.
 type room struct {
 	// static
 	h         *Hub
 	name      string
 	presence  *presence.Channel
+	ofUser    bool            // it is the channel of a user
 	feed      *feed           // nil: the channel has no history
 	opening   context.Context // how long a join waits for the room to be read; ends with the room at the latest
 	cancel    context.CancelFunc
@@ -28,7 +30,7 @@ type room struct {
 
 	refs int // guarded by the hub's roomsMu
 
-	plain, scripts atomic.Int32 // members by kind
+	plain, scripts atomic.Int32 // members who see who is there, by kind
 
 	mu      sync.RWMutex // taken after a session's
 	members []member
@@ -59,7 +61,7 @@ func (h *Hub) acquire(name string) (r *room, made bool) {
 	defer h.roomsMu.Unlock()
 	r = h.rooms[name]
 	if made = r == nil; made {
-		r = &room{h: h, name: name, feed: h.newFeed(name)}
+		r = &room{h: h, name: name, ofUser: naming.IsUserChannel(name), feed: h.newFeed(name)}
 		r.opening, r.cancel = context.WithTimeout(h.ctx, waitForRedis)
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r

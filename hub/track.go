@@ -12,7 +12,7 @@ import (
 // Track starts tracking this connection as a user's, or replaces its metadata (then it is as set_presence). The client
 // gets a presence_state at the first time.
 func (s *Session) Track(ctx context.Context, channel, userID string, f presence.Fields) error {
-	return s.track(ctx, channel, userID, presence.FromEvent, f)
+	return s.trackThere(ctx, channel, userID, presence.FromEvent, f)
 }
 
 // PresenceJoin is what presence.join of a connection script does: info is user_info, a JSON object.
@@ -21,12 +21,26 @@ func (s *Session) PresenceJoin(ctx context.Context, channel, userID string, info
 	if err := json.Unmarshal(info, &f); err != nil {
 		return fmt.Errorf("user_info: %w", err)
 	}
-	return s.track(ctx, channel, userID, presence.FromScript, f)
+	return s.trackThere(ctx, channel, userID, presence.FromScript, f)
 }
 
-// track makes the connection one of the user's. While it waits for its presence_state it is sent no diffs: the state
+// trackThere is track in a channel that is no user's.
+func (s *Session) trackThere(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
+	if naming.IsUserChannel(channel) {
+		return ErrUserChannel
+	}
+	tracked := func(m *membership) bool { return m.user != "" && !m.room.ofUser }
+	if s.count(channel, tracked) >= MaxTrackings {
+		return ErrTooManyTrack
+	}
+	return s.track(ctx, channel, userID, src, f, src == presence.FromEvent)
+}
+
+// track makes the connection one of the user's; with announce it is sent a presence_state at the first time. While it waits for its presence_state it is sent no diffs: the state
 // will hold all they could tell.
-func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
+func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields,
+	announce bool,
+) error {
 	if err := naming.CheckUserID(userID); err != nil {
 		return err
 	}
@@ -34,15 +48,12 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 	if err != nil {
 		return err
 	}
-	if s.count(channel, func(_ uint64, user string) bool { return user != "" }) >= MaxTrackings {
-		return ErrTooManyTrack
-	}
 	return s.with(channel, func(m *membership) error {
 		m.room.wait(ctx)
 		var old string
 		m.change(func() {
 			if old, m.user = m.user, userID; old != userID {
-				m.waiting = src == presence.FromEvent
+				m.waiting = announce
 			}
 		})
 		fresh := old != userID
@@ -50,7 +61,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 			m.room.presence.Untrack(ctx, s.id, old)
 		}
 		// Pending or not, it is done; the state comes when Redis is back.
-		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && src == presence.FromEvent)
+		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && announce)
 		if err != nil && fresh {
 			m.stopTracking(ctx, false)
 		}
@@ -65,8 +76,9 @@ func (m *membership) stopTracking(ctx context.Context, told bool) {
 	var owed bool
 	m.change(func() {
 		if user = m.user; user != "" {
-			owed = m.waiting && m.joinedLocked()
-			m.user, m.waiting = "", owed
+			m.user = ""
+			owed = m.waiting && m.presentLocked()
+			m.waiting = owed
 		}
 	})
 	if told && user != "" {
@@ -88,6 +100,9 @@ func (s *Session) SetPresence(ctx context.Context, channel string, f presence.Fi
 
 // Untrack stops tracking; also right when the connection is not tracked. It does not leave the channel.
 func (s *Session) Untrack(ctx context.Context, channel string) error {
+	if naming.IsUserChannel(channel) {
+		return ErrUserChannel
+	}
 	return s.within(channel, nil, func(m *membership) error {
 		m.stopTracking(ctx, true)
 		return nil

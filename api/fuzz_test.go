@@ -44,6 +44,18 @@ func (h *fakeHub) CloseConnConfirmed(context.Context, string, int, string) (bool
 	return true, h.err
 }
 
+func (h *fakeHub) SendUser(context.Context, string, hub.Value) (bool, error) {
+	return h.err == nil, h.err
+}
+
+func (h *fakeHub) CloseUserConfirmed(context.Context, string, int, string) (bool, error) {
+	return h.err == nil, h.err
+}
+
+func (h *fakeHub) Users(_ context.Context, ids []string, _ string) ([]presence.Status, error) {
+	return make([]presence.Status, len(ids)), h.err
+}
+
 func (h *fakeHub) Connections(context.Context, string, hub.Page) (hub.Listing[hub.ConnInfo], error) {
 	return hub.Listing[hub.ConnInfo]{Items: []hub.ConnInfo{}}, h.err
 }

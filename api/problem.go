@@ -14,6 +14,7 @@ import (
 	"rollcall/hooks"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/naming"
 	"rollcall/redisconn"
 )
 
@@ -30,6 +31,8 @@ func (s *Server) fail(err error) error {
 			Errors: []*huma.ErrorDetail{at("body.code", compile.Message)}}, compile.Line, compile.Message}
 	case errors.Is(err, hub.ErrBadChannel):
 		return unprocessable("path.channel", err.Error())
+	case errors.Is(err, naming.ErrIdentity):
+		return unprocessable("path.id", err.Error())
 	case errors.Is(err, hub.ErrBadID):
 		return huma.Error404NotFound("there is no such connection", at("path.id", err.Error()))
 	case errors.Is(err, hub.ErrOtherCall):

@@ -32,6 +32,7 @@ type Hub interface {
 	Sender
 	Lister
 	Histories
+	Users
 	Totals(ctx context.Context) (hub.Totals, error)
 }
 
@@ -41,6 +42,14 @@ type Sender interface {
 	BroadcastOnce(ctx context.Context, id string, ms []hub.Message) (hub.Receipt, error)
 	SendConfirmed(ctx context.Context, connID string, v hub.Value) (found bool, err error)
 	CloseConnConfirmed(ctx context.Context, connID string, code int, reason string) (found bool, err error)
+}
+
+// Users are people, wherever their connections are (SPEC 9).
+type Users interface {
+	Users(ctx context.Context, ids []string, reader string) ([]presence.Status, error)
+	UserConnections(ctx context.Context, u *presence.User) ([]hub.ConnInfo, error)
+	SendUser(ctx context.Context, userID string, v hub.Value) (found bool, err error)
+	CloseUserConfirmed(ctx context.Context, userID string, code int, reason string) (found bool, err error)
 }
 
 // Histories has the messages that are kept.
@@ -123,6 +132,7 @@ func (s *Server) operations() {
 	s.broadcasts()
 	s.connections()
 	s.channels()
+	s.users()
 	s.histories()
 	s.scripts()
 	s.nodes()

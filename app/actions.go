@@ -15,8 +15,8 @@ import (
 )
 
 // actionKinds are the keys of an action table, in the order in which actions of one table run (SPEC 1.2).
-var actionKinds = [...]hub.ActionKind{hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
-	hub.ActionSetPresence,
+var actionKinds = [...]hub.ActionKind{hub.ActionIdentify, hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
+	hub.ActionSetPresence, hub.ActionUnwatch, hub.ActionWatch,
 	hub.ActionSend, hub.ActionSendPresence, hub.ActionHistory,
 	hub.ActionBroadcastRoom, hub.ActionBroadcastFrom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
 	hub.ActionAfter, hub.ActionClose}
@@ -121,6 +121,8 @@ func (r *actionReader) readAction(kind hub.ActionKind, v lua.LValue) error {
 	switch kind {
 	case hub.ActionTrack, hub.ActionSetPresence:
 		return eachTable(v, "a channel", func(t *lua.LTable) error { return r.readTrack(kind, t) })
+	case hub.ActionIdentify:
+		return r.readIdentify(v)
 	case hub.ActionSend:
 		value, err := r.value(v)
 		r.add(hub.Action{Kind: kind, Channel: r.topic, Value: value})
@@ -189,12 +191,35 @@ func (r *actionReader) readTrack(kind hub.ActionKind, t *lua.LTable) error {
 			return err
 		}
 	}
+	return r.readFields(a, t)
+}
+
+// readIdentify reads a user_id or {user_id, …}.
+func (r *actionReader) readIdentify(v lua.LValue) (err error) {
+	a := hub.Action{Kind: hub.ActionIdentify}
+	t, ok := v.(*lua.LTable)
+	if ok {
+		v = t.RawGetString("user_id")
+	}
+	if a.UserID, err = identityOf(v); err != nil {
+		return err
+	}
+	if !ok {
+		r.add(a)
+		return nil
+	}
+	return r.readFields(a, t)
+}
+
+// readFields adds the metadata of a table to an action, and the action.
+func (r *actionReader) readFields(a hub.Action, t *lua.LTable) error {
+	kind := a.Kind
 	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
 		name, ok := k.(lua.LString)
 		switch {
 		case !ok:
 			return fmt.Errorf("metadata has names as keys, not %s", describe(k))
-		case name == "channel" || name == "user_id" && kind == hub.ActionTrack:
+		case name == "channel" && kind != hub.ActionIdentify || name == "user_id" && kind != hub.ActionSetPresence:
 		case name == "user_id" || ignoredFields[string(name)]:
 			r.notes = append(r.notes, fmt.Sprintf("%s: the field %q is ignored", kind, string(name)))
 		default:
@@ -298,6 +323,15 @@ func userIDOf(v lua.LValue) (id string, err error) {
 		return "", fmt.Errorf("user_id must be a string or a number, not %s", describe(v))
 	}
 	return id, naming.CheckUserID(id)
+}
+
+// identityOf is userIDOf for a user who has a channel.
+func identityOf(v lua.LValue) (string, error) {
+	id, err := userIDOf(v)
+	if err == nil {
+		_, err = naming.UserChannel(id)
+	}
+	return id, err
 }
 
 // eachElement calls f for the elements of an array, and fails when the table is none.

@@ -110,11 +110,13 @@ func (c *eventConn) Open() {
 		if i := closing(actions); i >= 0 {
 			err = c.refuse(t, actions, actions[i])
 		} else {
-			err = deniedOf(c.do(t, RunConnect, actions))
+			err = deniedOf(c.do(t, RunConnect, c.identified(actions)))
 		}
 	}
 	switch {
-	case err == nil, errors.As(err, &invalid):
+	case err == nil:
+	case errors.As(err, &invalid):
+		_ = c.do(t, RunConnect, c.identified(nil))
 	case isDenied(err):
 		c.refused = true
 		c.ws.Refuse(http.StatusForbidden, outbox.WhyFailed, outbox.CodeRefused, err.Error())
@@ -122,6 +124,14 @@ func (c *eventConn) Open() {
 		c.refused = true
 		c.ws.Refuse(http.StatusInternalServerError, outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
+}
+
+// identified puts what the route's option identify asks for before a connect handler's actions.
+func (c *eventConn) identified(actions []hub.Action) []hub.Action {
+	if !c.route.Options.Identify || c.user.ID == "" {
+		return actions
+	}
+	return append([]hub.Action{{Kind: hub.ActionIdentify, UserID: c.user.ID}}, actions...)
 }
 
 // closing finds the close action, or -1.

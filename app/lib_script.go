@@ -26,6 +26,7 @@ func solidbWS() *lua.LTable {
 			"recv":        scriptRecv,
 			"recv_any":    scriptRecvAny,
 			"close":       scriptClose,
+			"identify":    scriptIdentify,
 		},
 		map[string]lua.LValue{
 			"channel": luavm.SharedTable(map[string]lua.LGFunction{
@@ -35,9 +36,11 @@ func solidbWS() *lua.LTable {
 				"list":        scriptChannels,
 			}, nil),
 			"presence": luavm.SharedTable(map[string]lua.LGFunction{
-				"join":  scriptPresenceJoin,
-				"leave": scriptPresenceLeave,
-				"list":  scriptPresenceList,
+				"join":    scriptPresenceJoin,
+				"leave":   scriptPresenceLeave,
+				"list":    scriptPresenceList,
+				"watch":   scriptWatch,
+				"unwatch": scriptUnwatch,
 			}, nil),
 		},
 		map[string]func(*luavm.VM) lua.LValue{
@@ -136,16 +139,10 @@ const maxTimeout = 365 * 24 * 3600 * 1000
 func scriptClose(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "solidb.ws.close"}
-	code := int64(outbox.CodeNormal)
-	if l.Get(1) != lua.LNil {
-		code = a.number(1, "code", 1000)
-		if err := checkCloseCode(int(code)); err != nil {
-			a.fail("%s", err.Error())
-		}
-	}
+	code := a.closeCode(1)
 	reason := a.reason(2)
 	c.script.inbox.drop()
-	c.script.ws.Close(int(code), reason)
+	c.script.ws.Close(code, reason)
 	return 0
 }
 

@@ -16,6 +16,10 @@ import (
 var wsFunctions = map[string]lua.LGFunction{
 	"ws_send":           wsSend,
 	"ws_close":          wsClose,
+	"ws_user":           wsUser,
+	"ws_users":          wsUsers,
+	"ws_send_user":      wsSendUser,
+	"ws_close_user":     wsCloseUser,
 	"ws_broadcast":      wsBroadcast,
 	"ws_broadcast_room": wsBroadcastRoom,
 	"ws_count":          wsCount,
@@ -248,6 +252,9 @@ func wsGetPresence(l *lua.LState) int {
 
 // user makes {user_id, metas}.
 func (a args) user(u *presence.User) lua.LValue {
+	if u == nil {
+		return lua.LNil
+	}
 	t, ok := a.decode(string(u.AppendMetas(nil))).(*lua.LTable)
 	if !ok {
 		return lua.LNil

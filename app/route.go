@@ -49,6 +49,7 @@ type Options struct {
 	Origins    []string // replace the global list; nil: not given
 	MaxMessage int64    // bytes; 0: the node's
 	Devices    bool     // presence = "devices"
+	Identify   bool     // the connection is one of the token's user from its beginning
 	Resume     bool     // broadcasts have positions, and a client that comes back gets what it missed
 	// permissions = "claims": the token says which channels the handler may join, track in and broadcast to
 	ByClaims     bool
@@ -204,8 +205,8 @@ func reserved(p pattern) string {
 }
 
 // optionNames are all options of routes.
-var optionNames = []string{"api_key", "auth", "cors", "diff_users", "max_message", "origins", "permissions", "presence",
-	"resume", "subprotocols", "token_renewal"}
+var optionNames = []string{"api_key", "auth", "cors", "diff_users", "identify", "max_message", "origins", "permissions",
+	"presence", "resume", "subprotocols", "token_renewal"}
 
 // The kinds of routes.
 const (
@@ -236,6 +237,7 @@ var optionsOf = map[string][]string{
 	"auth":          {kindWebSocket, kindSSE, kindSocket, kindHTTP},
 	"cors":          {kindHTTP},
 	"diff_users":    {kindChannel},
+	"identify":      {kindWebSocket, kindSSE},
 	"max_message":   {kindWebSocket, kindSocket},
 	"origins":       {kindWebSocket, kindSSE, kindSocket},
 	"permissions":   {kindWebSocket, kindSSE, kindChannel, kindHTTP},
@@ -274,6 +276,10 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 		case "token_renewal":
 			if o.TokenRenewal, ok = luaBool(v); !ok {
 				fail("token_renewal must be true or false, not %s", describe(v))
+			}
+		case "identify":
+			if o.Identify, ok = luaBool(v); !ok {
+				fail("identify must be true or false, not %s", describe(v))
 			}
 		case "resume":
 			if o.Resume, ok = luaBool(v); !ok {

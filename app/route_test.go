@@ -133,7 +133,7 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"max_message on a stream", `router_sse("/a", "b#c", {max_message = 1})`,
 			`router_sse("/a"): the option "max_message" is for WebSocket and socket routes`},
 		{"renewal on a stream", `router_sse("/a", "b#c", {token_renewal = true})`, `is for WebSocket and socket routes`},
-		{"subprotocols on a stream", `router_sse("/a", "b#c", {subprotocols = {"x"}})`, `is for WebSocket and socket routes`},
+		{"subprotocols on a stream", `router_sse("/a", "b#c", {subprotocols = {"x"}})`, `is for WebSocket routes`},
 		{"cors on a stream", `router_sse("/a", "b#c", {cors = {"*"}})`, `the option "cors" is for HTTP routes`},
 		{"api_key on a stream", `router_sse("/a", "b#c", {api_key = "read"})`, `the option "api_key" is for HTTP routes`},
 		{"two streams", "router_sse('/a/:x', 'b#c')\nrouter_sse('/a/:y', 'b#c')", `matches the same paths as "/a/:x"`},

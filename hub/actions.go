@@ -69,8 +69,11 @@ func (s *Session) Resolve(actions []Action) *ActionError {
 // reads, or is about this client alone. An action that is added needs one, and no token allows it until it stands here.
 func (k ActionKind) verb() (v auth.Verb, asked bool) {
 	switch k {
-	case ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionAfter, ActionClose:
+	case ActionIdentify, ActionLeave, ActionUntrack, ActionSetPresence, ActionUnwatch, ActionSend, ActionSendPresence,
+		ActionAfter, ActionClose:
 		return 0, false
+	case ActionWatch:
+		return auth.ToWatch, true
 	case ActionJoin, ActionHistory:
 		return auth.ToJoin, true
 	case ActionTrack:
@@ -83,6 +86,12 @@ func (k ActionKind) verb() (v auth.Verb, asked bool) {
 
 func (s *Session) act(ctx context.Context, a Action) error {
 	switch a.Kind {
+	case ActionIdentify:
+		return s.Identify(ctx, a.UserID, a.Fields)
+	case ActionUnwatch:
+		return s.Unwatch(a.Channel)
+	case ActionWatch:
+		return s.Watch(ctx, a.Channel)
 	case ActionLeave:
 		return s.Leave(a.Channel)
 	case ActionJoin:

@@ -64,7 +64,7 @@ func (h *Hub) newFeed(name string) *feed {
 
 // wantsFeed tells whether a membership gets its broadcasts by the room's feed.
 func (m *membership) wantsFeed() bool {
-	return m.room.feed != nil && (m.s.resume || m.s.events != nil)
+	return m.room.feed != nil && !m.room.ofUser && (m.s.resume || m.s.events != nil)
 }
 
 // stepFeed tells the gate something and does what it says. Everything happens under the room's lock, so what goes to

@@ -20,6 +20,7 @@ type membership struct {
 	index   int32  // in members; -1: not there
 	order   uint64 // of joining; 0: not joined
 	user    string // tracked as; "": not tracked
+	watches bool   // sees who is there, and hears no broadcasts for it
 	waiting bool   // for its presence_state, which will hold all that diffs could tell
 	leaving bool   // not joined any more, but for what is under way
 	place   place  // in the room's feed
@@ -34,7 +35,14 @@ func (m *membership) change(f func()) {
 	r := m.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	saw := m.presentLocked()
 	f()
+	switch sees := m.presentLocked(); {
+	case sees && !saw:
+		m.s.viewers(r).Add(1)
+	case saw && !sees:
+		m.s.viewers(r).Add(-1)
+	}
 	if m.place != outside && !m.listensLocked() {
 		m.leaveFeedLocked()
 	}
@@ -43,7 +51,6 @@ func (m *membership) change(f func()) {
 	case in && m.index < 0:
 		m.index = int32(len(r.members))
 		r.members = append(r.members, member{membership: m})
-		m.s.viewers(r).Add(1)
 	case !in && m.index >= 0:
 		last := len(r.members) - 1
 		r.members[m.index] = r.members[last]
@@ -51,7 +58,6 @@ func (m *membership) change(f func()) {
 		r.members[last] = member{}
 		r.members = r.members[:last]
 		m.index = -1
-		m.s.viewers(r).Add(-1)
 	}
 	if m.index >= 0 {
 		r.members[m.index].refreshLocked()
@@ -62,14 +68,22 @@ func (m *membership) change(f func()) {
 func (m *membership) joinedLocked() bool { return m.order != 0 }
 
 // listensLocked tells whether broadcasts reach the connection.
-func (m *membership) listensLocked() bool { return m.joinedLocked() || m.leaving }
+func (m *membership) listensLocked() bool { return m.joinedLocked() || m.leaving || m.isUserLocked() }
+
+// isUserLocked tells whether the connection is one of the user's whose channel this is: it hears what comes there, and
+// does not see who is there.
+func (m *membership) isUserLocked() bool { return m.room.ofUser && m.user != "" }
 
 // presentLocked tells whether the connection sees who is there.
-func (m *membership) presentLocked() bool { return m.joinedLocked() || m.user != "" }
+func (m *membership) presentLocked() bool {
+	return m.joinedLocked() || m.watches || m.user != "" && !m.room.ofUser
+}
 
 // hearsLocked gives the connection to which broadcasts go; nil: they do not reach it yet, or its script hears of them.
 func (m *membership) hearsLocked() Conn {
-	if !m.listensLocked() || m.s.events != nil || m.wantsFeed() && m.place != fed {
+	switch {
+	case m.isUserLocked(): // scripts too: as ws_send
+	case !m.listensLocked() || m.s.events != nil || m.wantsFeed() && m.place != fed:
 		return nil
 	}
 	return m.s.conn
@@ -80,6 +94,13 @@ func (m *membership) state() (order uint64, user string) {
 	m.room.mu.RLock()
 	defer m.room.mu.RUnlock()
 	return m.order, m.user
+}
+
+// is asks something of the membership under the room's lock.
+func (m *membership) is(what func(*membership) bool) bool {
+	m.room.mu.RLock()
+	defer m.room.mu.RUnlock()
+	return what(m)
 }
 
 // serves tells whether the membership is for anything.
@@ -106,6 +127,7 @@ func (r *room) check() error {
 	var plain, byRefs, scripts int32
 	for i, m := range r.members {
 		switch {
+		case !m.presentLocked():
 		case m.s.events != nil:
 			scripts++
 		case m.s.phoenix != 0:
@@ -136,7 +158,7 @@ func (r *room) check() error {
 		}
 	}
 	if plain != r.plain.Load() || byRefs != r.byRefs.Load() || scripts != r.scripts.Load() {
-		return fmt.Errorf("%q has %d, %d and %d members, and counts %d, %d and %d",
+		return fmt.Errorf("%q has %d, %d and %d viewers, and counts %d, %d and %d",
 			r.name, plain, byRefs, scripts, r.plain.Load(), r.byRefs.Load(), r.scripts.Load())
 	}
 	return nil

@@ -138,7 +138,7 @@ func (h *Hub) Answer(_ context.Context, kind, body string) (string, error) {
 		if r := h.room(body); r != nil {
 			r.mu.RLock()
 			for _, m := range r.members {
-				if m.joinedLocked() {
+				if m.joinedLocked() || m.isUserLocked() {
 					ids = append(ids, m.s.id)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/naming"
 	"rollcall/outbox"
 	"rollcall/phoenix"
 	"rollcall/presence"
@@ -17,19 +18,21 @@ import (
 // audience of its presence.
 //
 // Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what
-// it hears; plain, byRefs and scripts count them. Who is leaving is not joined. Who is in the feed listens.
+// it hears; plain, byRefs and scripts count those who see who is there. Who is leaving is not joined. Who is in the feed
+// listens.
 type room struct {
 	// static
 	h         *Hub
 	name      string
 	presence  *presence.Channel
+	ofUser    bool          // it is the channel of a user
 	feed      *feed         // nil: the channel has no history
 	opened    time.Duration // since the hub began
 	confirmed atomic.Bool   // Redis has confirmed the topic once
 
 	refs int32 // guarded by the hub's roomsMu
 
-	plain, byRefs, scripts atomic.Int32 // members by kind: byRefs are clients of Phoenix
+	plain, byRefs, scripts atomic.Int32 // members who see who is there, by kind: byRefs are clients of Phoenix
 
 	state  stateFrame   // owned by who tells of presence
 	pushed *pushedState // likewise; nil: none
@@ -66,7 +69,8 @@ func (h *Hub) acquire(name string) (r *room, made bool) {
 	defer h.roomsMu.Unlock()
 	r = h.rooms[name]
 	if made = r == nil; made {
-		r = &room{h: h, name: name, feed: h.newFeed(name), opened: time.Since(h.began)}
+		r = &room{h: h, name: name, ofUser: naming.IsUserChannel(name), feed: h.newFeed(name),
+			opened: time.Since(h.began)}
 		r.presence = h.cfg.Tracker.Open(name, r)
 		h.rooms[name] = r
 	}

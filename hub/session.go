@@ -10,6 +10,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/history"
+	"rollcall/naming"
 	"rollcall/phoenix"
 	"rollcall/presence"
 )
@@ -141,7 +142,7 @@ func (s *Session) giveUp(m *membership) {
 	var user string
 	m.change(func() {
 		user = m.user
-		m.order, m.user, m.waiting, m.leaving, m.stay = 0, "", false, false, nil
+		m.order, m.user, m.watches, m.waiting, m.leaving, m.stay = 0, "", false, false, false, nil
 	})
 	if user != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)
@@ -221,11 +222,11 @@ func (s *Session) within(channel string, absent error, f func(*membership) error
 }
 
 // count counts the memberships but that of one channel, by what they are for.
-func (s *Session) count(but string, counts func(order uint64, user string) bool) (n int) {
+func (s *Session) count(but string, counts func(m *membership) bool) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.memberships {
-		if m.room.name != but && counts(m.state()) {
+		if m.room.name != but && m.is(counts) {
 			n++
 		}
 	}
@@ -245,7 +246,10 @@ func (s *Session) Join(ctx context.Context, channel string) error {
 func (s *Session) JoinSince(ctx context.Context, channel string, since *history.Position) (rec Recovery, in bool,
 	err error,
 ) {
-	if s.count(channel, func(order uint64, _ string) bool { return order != 0 }) >= MaxChannels {
+	if naming.IsUserChannel(channel) {
+		return rec, false, ErrUserChannel
+	}
+	if s.count(channel, (*membership).joinedLocked) >= MaxChannels {
 		return rec, false, ErrTooMany
 	}
 	if was := s.takePosition(channel); since == nil {
@@ -282,6 +286,9 @@ func (s *Session) takePosition(channel string) *history.Position {
 
 // Leave unsubscribes; also right when the connection is not in the channel. It does not untrack.
 func (s *Session) Leave(channel string) error {
+	if naming.IsUserChannel(channel) {
+		return ErrUserChannel
+	}
 	return s.within(channel, nil, func(m *membership) error {
 		m.leave()
 		return nil

@@ -12,7 +12,7 @@ import (
 // Track starts tracking this connection as a user's, or replaces its metadata (then it is as set_presence). The client
 // gets a presence_state at the first time.
 func (s *Session) Track(ctx context.Context, channel, userID string, f presence.Fields) error {
-	return s.track(ctx, channel, userID, presence.FromEvent, f)
+	return s.trackThere(ctx, channel, userID, presence.FromEvent, f)
 }
 
 // PresenceJoin is what presence.join of a connection script does: info is user_info, a JSON object.
@@ -21,12 +21,26 @@ func (s *Session) PresenceJoin(ctx context.Context, channel, userID string, info
 	if err := json.Unmarshal(info, &f); err != nil {
 		return fmt.Errorf("user_info: %w", err)
 	}
-	return s.track(ctx, channel, userID, presence.FromScript, f)
+	return s.trackThere(ctx, channel, userID, presence.FromScript, f)
 }
 
-// track makes the connection one of the user's. While it waits for its presence_state it is sent no diffs: the state
-// will hold all they could tell.
-func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
+// trackThere is track in a channel that is no user's.
+func (s *Session) trackThere(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
+	if naming.IsUserChannel(channel) {
+		return ErrUserChannel
+	}
+	tracked := func(m *membership) bool { return m.user != "" && !m.room.ofUser }
+	if s.count(channel, tracked) >= MaxTrackings {
+		return ErrTooManyTrack
+	}
+	return s.track(ctx, channel, userID, src, f, src == presence.FromEvent)
+}
+
+// track makes the connection one of the user's; with announce it is sent a presence_state at the first time. While it
+// waits for that it is sent no diffs: the state will hold all they could tell.
+func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields,
+	announce bool,
+) error {
 	if err := naming.CheckUserID(userID); err != nil {
 		return err
 	}
@@ -34,15 +48,12 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 	if err != nil {
 		return err
 	}
-	if s.count(channel, func(_ uint64, user string) bool { return user != "" }) >= MaxTrackings {
-		return ErrTooManyTrack
-	}
 	return s.with(channel, func(m *membership) error {
 		m.room.wait(ctx)
 		var old string
 		m.change(func() {
 			if old, m.user = m.user, userID; old != userID && m.stay == nil {
-				m.waiting = src == presence.FromEvent
+				m.waiting = announce
 			}
 		})
 		fresh := old != userID
@@ -50,7 +61,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 			m.room.presence.Untrack(ctx, s.id, old)
 		}
 		// Pending or not, it is done; the state comes when Redis is back.
-		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && src == presence.FromEvent && s.phoenix == 0)
+		_, err := m.room.presence.Track(ctx, s.id, userID, e, fresh && announce && s.phoenix == 0)
 		switch {
 		case err != nil && fresh:
 			m.stopTracking(ctx, presence.CauseUnknown)
@@ -70,7 +81,7 @@ func (m *membership) stopTracking(ctx context.Context, cause presence.Cause) {
 		if user = m.user; user != "" {
 			m.user = ""
 			if m.stay == nil {
-				owed = m.waiting && m.joinedLocked()
+				owed = m.waiting && m.presentLocked()
 				m.waiting = owed
 			}
 		}
@@ -99,6 +110,9 @@ func (s *Session) Untrack(ctx context.Context, channel string) error {
 
 // UntrackFor is Untrack for another cause.
 func (s *Session) UntrackFor(ctx context.Context, channel string, cause presence.Cause) error {
+	if naming.IsUserChannel(channel) {
+		return ErrUserChannel
+	}
 	return s.within(channel, nil, func(m *membership) error {
 		m.stopTracking(ctx, cause)
 		return nil

@@ -17,6 +17,9 @@ import (
 const (
 	MaxChannels  = 128 // a connection may be in
 	MaxTrackings = 32  // a connection may have
+	MaxWatches   = 512 // channels whose presence a connection may watch
+
+	MaxUsersAsked = 1000 // in one question
 )
 
 // Errors whose texts are for the author of a handler.
@@ -26,6 +29,10 @@ var (
 	ErrTooMany      = fmt.Errorf("a connection may be in %d channels at most", MaxChannels)
 	ErrTooManyTrack = fmt.Errorf("a connection may be tracked in %d channels at most", MaxTrackings)
 	ErrNotJoined    = errors.New("the topic is not joined any more")
+	ErrTooManyWatch = fmt.Errorf("a connection may watch %d channels at most", MaxWatches)
+	ErrUserChannel  = errors.New("channels that begin with @ are those of users, whose connections identify")
+	ErrOtherUser    = errors.New("this connection is another user's already")
+	ErrTooManyUsers = fmt.Errorf("at most %d users can be asked about at once", MaxUsersAsked)
 	ErrNoRoom       = errors.New("broadcast_room: this connection is in no channel")
 	ErrBadID        = errors.New("not a connection id (a UUID)")
 	ErrNoConnection = errors.New("there is no connection for it")
@@ -136,11 +143,14 @@ type ActionKind byte
 
 // The actions.
 const (
-	ActionLeave ActionKind = iota + 1
+	ActionIdentify ActionKind = iota + 1
+	ActionLeave
 	ActionJoin
 	ActionUntrack
 	ActionTrack
 	ActionSetPresence
+	ActionUnwatch
+	ActionWatch
 	ActionSend
 	ActionSendPresence
 	ActionHistory
@@ -152,8 +162,9 @@ const (
 	ActionClose
 )
 
-var actionNames = [...]string{"", "leave", "join", "untrack", "track", "set_presence", "send", "send_presence",
-	"history", "broadcast_room", "broadcast_from", "broadcast_channel", "broadcast", "after", "close"}
+var actionNames = [...]string{"", "identify", "leave", "join", "untrack", "track", "set_presence", "unwatch", "watch",
+	"send", "send_presence", "history", "broadcast_room", "broadcast_from", "broadcast_channel", "broadcast", "after",
+	"close"}
 
 func (k ActionKind) String() string { return actionNames[k] }
 
@@ -168,9 +179,9 @@ type Timer struct {
 // Action is one validated action of an event handler.
 type Action struct {
 	Kind    ActionKind
-	Channel string            // all but send, broadcast, after, close; "" in broadcast_room and broadcast_from: room
-	UserID  string            // track
-	Fields  presence.Fields   // track, set_presence
+	Channel string            // "" in identify, send, broadcast, after, close; in broadcast_room and broadcast_from: room
+	UserID  string            // identify, track
+	Fields  presence.Fields   // identify, track, set_presence
 	Value   Value             // send and the broadcasts
 	Timer   *Timer            // after
 	Code    int               // close

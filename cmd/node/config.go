@@ -38,6 +38,8 @@ type Config struct {
 	PresenceLinger time.Duration `default:"0s" help:"How long the user of a connection that dropped, or closed with 1001, stays present."`
 	RestartGrace   time.Duration `default:"5s" help:"How long the user of a connection that this node sent away to come back stays present."`
 
+	LastSeen time.Duration `default:"720h" help:"How long it is kept when a user was online last. 0: not."`
+
 	MaxMessage  Size          `default:"64KiB" help:"Longest message of a client; beyond: close 1009."`
 	MessageRate int           `default:"100" help:"Messages a second a client may send, twice that in a burst; beyond: close 1008. 0: no limit."`
 	SendQueue   Size          `default:"1MiB" help:"What may wait for one client; beyond: close 1013."`
@@ -167,6 +169,7 @@ func (c *Config) validate() error {
 		{"--heartbeat", c.Heartbeat, 50 * time.Millisecond, time.Hour},
 		{"--presence-window", c.PresenceWindow, 0, 10 * time.Second},
 		{"--presence-linger", c.PresenceLinger, 0, time.Hour},
+		{"--last-seen", c.LastSeen, 0, 10 * 365 * 24 * time.Hour},
 		{"--restart-grace", c.RestartGrace, 0, time.Hour},
 		{"--ping", c.Ping, 100 * time.Millisecond, time.Hour},
 		{"--script-budget", c.ScriptBudget, time.Millisecond, time.Minute},

@@ -128,6 +128,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	}
 	n.broker = broker.New(broker.Config{Redis: n.redis, Observer: n.metrics, Log: log})
 	n.store = presence.NewStore(n.redis, n.redis.Keys())
+	n.store.KeepLastSeen(cfg.LastSeen)
 	n.cluster = cluster.New(cluster.Config{
 		Redis: n.redis, Broker: n.broker, Process: process, TTL: cfg.LeaseTTL, Heartbeat: cfg.Heartbeat, Remover: n.store,
 		Observer: n.metrics, Log: log,

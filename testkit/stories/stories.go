@@ -52,7 +52,7 @@ func Run(t *testing.T, c *Cluster) {
 		stories []entry
 	}{
 		{"scripts", scriptStories}, {"registry", registryStories}, {"events", eventStories},
-		{"timers", timerStories}, {"presence", presenceStories},
+		{"timers", timerStories}, {"presence", presenceStories}, {"users", userStories},
 		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions",
 			permissionStories},
 		{"solidb", solidbStories}, {"history", historyStories}, {"phoenix", phoenixStories},

@@ -63,6 +63,10 @@
 ---@field limit? integer 100, at most 1000
 ---@field before? string a position
 
+---@class rollcall.Identify
+---@field user_id string|number
+---@field [string] any metadata
+
 ---@class rollcall.Close
 ---@field code integer 1000, or 4000 to 4999
 ---@field reason string
@@ -75,11 +79,14 @@
 
 ---What a handler returns. The actions run in this order; an array of such tables in its own.
 ---@class rollcall.Action
+---@field identify? string|number|rollcall.Identify whose connection this is
 ---@field leave? string|string[] channels to unsubscribe from
 ---@field join? string|rollcall.Join|(string|rollcall.Join)[] channels to subscribe to
 ---@field untrack? string|string[] channels to be present in no more
 ---@field track? rollcall.Track|rollcall.Track[] to be present in a channel
 ---@field set_presence? rollcall.SetPresence|rollcall.SetPresence[] changes metadata
+---@field unwatch? string|string[] channels whose presence this client sees no more
+---@field watch? string|string[] channels whose presence this client sees, without their broadcasts
 ---@field send? rollcall.Message to this client
 ---@field send_presence? string|string[] a presence_state of these channels to this client
 ---@field history? string|rollcall.History the messages that are kept of a channel, to this client
@@ -146,6 +153,7 @@ request = nil
 ---@field cors? string[] origins whose pages may call it, or "*" (HTTP only)
 ---@field diff_users? 1 a presence_diff tells of one user (router_channel only)
 ---@field permissions? "claims" the token says which channels are allowed
+---@field identify? boolean the connection is one of the token's user
 ---@field token_renewal? boolean a client may send a new token (WebSockets only)
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
 ---@field max_message? integer bytes, in place of --max-message (WebSockets only)
@@ -316,6 +324,31 @@ function ws_presence_count(channel) end
 ---@return rollcall.Present?
 function ws_get_presence(channel, user_id) end
 
+---@class rollcall.Status
+---@field user_id string
+---@field online boolean
+---@field metas table[] one for each connection; empty while offline
+---@field last_seen? integer ms; nil while online, and when it is not known
+
+---@param user_id string|number
+---@return rollcall.Status
+function ws_user(user_id) end
+
+---@param user_ids (string|number)[] at most 1000
+---@return rollcall.Status[] in the order asked
+function ws_users(user_ids) end
+
+---@param user_id string|number
+---@param message rollcall.Message
+---@return boolean sent false when the user has no connection
+function ws_send_user(user_id, message) end
+
+---@param user_id string|number
+---@param reason? string
+---@param code? integer
+---@return boolean sent false when the user has no connection
+function ws_close_user(user_id, reason, code) end
+
 ---@class rollcall.HistoryOptions
 ---@field since? string a position: what came after it, the oldest first to be given
 ---@field before? string a position
@@ -359,6 +392,11 @@ function solidb.ws.recv_any(timeout_ms) end
 ---@param reason? string
 function solidb.ws.close(code, reason) end
 
+---@param user_id string|number
+---@param fields? table metadata
+---@return true
+function solidb.ws.identify(user_id, fields) end
+
 solidb.ws.channel = {}
 
 ---@param name string
@@ -390,6 +428,14 @@ function solidb.ws.presence.join(channel, user_info) end
 ---@param channel string
 ---@return true
 function solidb.ws.presence.leave(channel) end
+
+---@param channel string
+---@return true
+function solidb.ws.presence.watch(channel) end
+
+---@param channel string
+---@return true
+function solidb.ws.presence.unwatch(channel) end
 
 ---@param channel string
 ---@return { connection_id: string, user_info: table, joined_at: integer }[]

@@ -6,6 +6,7 @@ router_websocket("/ws/devices", "act#act", { presence = "devices" })
 router_websocket("/ws/small", "act#act", { max_message = 1000 })
 router_websocket("/ws/origins", "act#act", { origins = { "https://good.example" } })
 router_websocket("/ws/resume", "act#act", { resume = true })
+router_websocket("/ws/identify", "act#act", { identify = true })
 router_websocket("/ws/renew", "act#act", { token_renewal = true })
 router_websocket("/ws/claims", "act#act", { permissions = "claims", token_renewal = true })
 

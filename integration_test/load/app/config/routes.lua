@@ -1,7 +1,10 @@
 router_websocket("/plain/:channel", "load#plain")
+router_websocket("/resume/:channel", "load#plain", { resume = true })
 router_websocket("/present/:channel", "load#present")
 router_websocket("/json/:channel", "load#json_room")
 router_websocket("/state/:channel", "load#state")
 router_websocket("/fetch", "load#fetch")
 router_websocket("/echo", "load#echo")
 router_websocket("/other", "other#echo")
+
+history("kept-*", { size = 100, ttl = 300 })

@@ -18,3 +18,11 @@ func BenchmarkKeeping(b *testing.B) {
 	}
 	all.report(b)
 }
+
+// A node with 10,000 clients in 100 channels with a history is killed, and all come back to two others with what they
+// say of where they were.
+func BenchmarkComeBack(b *testing.B) {
+	n := scaled(10_000)
+	needFiles(b, n+500)
+	measureOn(b, 3, "resume", 0, func(s *stage) result { return comeBack(s, n, min(100, n)) })
+}

@@ -33,7 +33,9 @@ func keeping(r *redistest.Redis, count int) (result, error) {
 	topic := c.Keys().Topic("room")
 	figures := result{}
 	for name, command := range map[string]func() redis.Cmder{
-		"kept-µs":  func() redis.Cmder { return store.PublishCommand(ctx, "room", policy, nil, history.Outgoing{Broadcast: b}) },
+		"kept-µs": func() redis.Cmder {
+			return store.PublishCommand(ctx, "room", policy, nil, history.Outgoing{Broadcast: b})
+		},
 		"plain-µs": func() redis.Cmder { return redis.NewCmd(ctx, "publish", topic, b.Encode(time.Now().UnixMilli())) },
 	} {
 		before, err := cpuOf(r.Nodes()[0].Pid())
@@ -53,7 +55,7 @@ func keeping(r *redistest.Redis, count int) (result, error) {
 		if err != nil {
 			return nil, err
 		}
-		figures[name] = float64((after-before).Microseconds()) / float64(count)
+		figures[name] = float64((after - before).Microseconds()) / float64(count)
 	}
 	return figures, nil
 }

@@ -175,7 +175,7 @@ func needFiles(b *testing.B, n int) {
 
 // One room of 1,000 at 50 messages a second, through handlers that do more or less.
 func BenchmarkFanout(b *testing.B) {
-	for _, route := range []string{"plain", "json", "state", "script"} {
+	for _, route := range []string{"plain", "resume", "json", "state", "script"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, scaled(1000),
 				func(s *stage) result { return broadcasts(s, 1, scaled(1000), 50, lasting(10*time.Second)) })
@@ -279,7 +279,7 @@ func TestScenarios(t *testing.T) {
 	} {
 		routes := []string{"plain", "script"}
 		if name == "broadcasts" {
-			routes = []string{"plain", "json", "state", "script"}
+			routes = []string{"plain", "resume", "json", "state", "script"}
 		}
 		for _, route := range routes {
 			t.Run(name+" "+route, func(t *testing.T) {
@@ -300,6 +300,13 @@ func TestScenarios(t *testing.T) {
 			})
 		}
 	}
+	t.Run("comeBack", func(t *testing.T) {
+		s := newStageOf(t, 3, "resume")
+		defer s.close()
+		if r := comeBack(s, 40, 4); r["reads"] < 1 || r["reads"] > 8 || r["p99-s"] <= 0 || r["refused"] != 0 {
+			t.Errorf("%v", r)
+		}
+	})
 	t.Run("soak", func(t *testing.T) {
 		s := newStage(t, "plain", "--message-rate", "100", "--send-queue", "64KiB")
 		defer s.close()

@@ -76,6 +76,9 @@ func targets(addrs []string, route string, channels int, present bool) func(i in
 		if present && route == "plain" {
 			route = "present"
 		}
+		if route == "resume" {
+			channel = keptPrefix + channel
+		}
 		if route != "script" {
 			return Target{addr, "/" + route + "/" + channel + "?user=" + user}
 		}
@@ -86,6 +89,9 @@ func targets(addrs []string, route string, channels int, present bool) func(i in
 		return Target{addr, path}
 	}
 }
+
+// keptPrefix begins the names of channels with a history.
+const keptPrefix = "kept-"
 
 // userName is one that can be found in a frame without decoding it.
 func userName(i int) string { return fmt.Sprintf("user-%06d", i) }

@@ -1,4 +1,5 @@
 router_websocket("/plain/:channel", "load#plain")
+router_websocket("/resume/:channel", "load#plain", { resume = true })
 router_websocket("/present/:channel", "load#present")
 router_websocket("/user/:channel", "load#user")
 router_websocket("/alone/:channel", "load#alone")
@@ -7,3 +8,5 @@ router_websocket("/state/:channel", "load#state")
 router_websocket("/fetch", "load#fetch")
 router_websocket("/echo", "load#echo")
 router_websocket("/other", "other#echo")
+
+history("kept-*", { size = 100, ttl = 300 })

@@ -38,8 +38,8 @@ func (g *group) assign(ctx context.Context, now time.Time) (started []*conn, nex
 	}
 	g.nextAssign = time.Time{}
 	for _, t := range g.unassigned {
-		if g.nextAssign.IsZero() || t.retryAt.Before(g.nextAssign) {
-			g.nextAssign = t.retryAt
+		if g.nextAssign.IsZero() || t.retryAt().Before(g.nextAssign) {
+			g.nextAssign = t.retryAt()
 		}
 	}
 	return started, g.nextAssign
@@ -84,7 +84,7 @@ func (g *group) takeDue(now time.Time) []*topic {
 	for _, t := range g.unassigned {
 		switch {
 		case g.topics[t.name] != t:
-		case t.retryAt.After(now):
+		case t.retryAt().After(now):
 			kept = append(kept, t)
 		default:
 			due = append(due, t)
@@ -110,20 +110,23 @@ func (g *group) addLocked(t *topic) {
 // backOffLocked takes the topic off its connection, where no answer is due for it any more (or none can come). The
 // topic waits for longer with each time that it was not confirmed in between.
 func (g *group) backOffLocked(t *topic, now time.Time) {
-	t.tries++
-	g.unassignLocked(t, now.Add(g.backoff(t.tries)))
+	tries := 1
+	if t.pause != nil {
+		tries = t.pause.tries + 1
+	}
+	g.unassignLocked(t, pause{tries, now.Add(g.backoff(tries))})
 }
 
 func (g *group) backoff(failures int) time.Duration {
 	return time.Duration(g.jitter * float64(redisconn.Backoff(failures)))
 }
 
-// unassignLocked takes the topic off its connection. It is assigned again at retryAt.
-func (g *group) unassignLocked(t *topic, retryAt time.Time) {
-	t.conn, t.moving, t.sub, t.retryAt = nil, false, subscription{}, retryAt
+// unassignLocked takes the topic off its connection. It is assigned again after a pause.
+func (g *group) unassignLocked(t *topic, p pause) {
+	t.conn, t.moving, t.sub, t.pause = nil, false, subscription{}, &p
 	g.unassigned = append(g.unassigned, t)
-	if g.nextAssign.IsZero() || retryAt.Before(g.nextAssign) {
-		g.nextAssign = retryAt
+	if g.nextAssign.IsZero() || p.until.Before(g.nextAssign) {
+		g.nextAssign = p.until
 		g.notify()
 	}
 }
@@ -153,7 +156,7 @@ func (g *group) ended(c *conn) {
 			delete(g.topics, name)
 		case t.sub.live():
 			t.lost = true
-			g.unassignLocked(t, now)
+			g.unassignLocked(t, pause{until: now})
 		default:
 			t.lost = true
 			g.backOffLocked(t, now)

@@ -84,7 +84,7 @@ func (c *conn) answer(kind, name string) {
 		g.mu.Unlock()
 		return
 	}
-	t.tries, t.lost = 0, false
+	t.pause, t.lost = nil, false
 	regs := c.beginDeliveryLocked(t)
 	g.mu.Unlock()
 	for _, reg := range regs {

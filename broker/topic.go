@@ -29,9 +29,9 @@ const (
 // Invariant: live means that Redis has processed a SUBSCRIBE on this connection and no UNSUBSCRIBE
 // was sent after it.
 type subscription struct {
-	asked  bool // the last command sent was SUBSCRIBE
-	subs   int  // answers to SUBSCRIBE that are due
-	unsubs int  // answers to UNSUBSCRIBE that are due
+	asked  bool  // the last command sent was SUBSCRIBE
+	subs   int32 // answers to SUBSCRIBE that are due
+	unsubs int32 // answers to UNSUBSCRIBE that are due
 }
 
 // next says what to send, given whether anyone wants the topic.
@@ -112,13 +112,26 @@ type topic struct {
 	name string
 	slot int             // in a Cluster with sharded pub/sub
 	regs []*registration // never changed in place: the reader goes through it without the lock
-	sub  subscription    // on conn
 
-	conn    *conn     // nil: unassigned
-	moving  bool      // not to be asked for on conn any more
-	lost    bool      // its connection ended, and it was not confirmed since
-	tries   int       // times unassigned since it was last confirmed
-	retryAt time.Time // unassigned: until then
+	sub    subscription // on conn
+	moving bool         // not to be asked for on conn any more
+	lost   bool         // its connection ended, and it was not confirmed since
+	conn   *conn        // nil: unassigned
+	pause  *pause       // nil: it need not wait to be assigned
+}
+
+// pause is how long a topic that was not confirmed stays unassigned.
+type pause struct {
+	tries int       // times unassigned since it was last confirmed
+	until time.Time // unassigned: until then
+}
+
+// retryAt is when it may be assigned.
+func (t *topic) retryAt() (at time.Time) {
+	if t.pause != nil {
+		at = t.pause.until
+	}
+	return at
 }
 
 // registration is one receiver on one topic.

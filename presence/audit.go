@@ -27,7 +27,7 @@ func (t *Tracker) audit(chans []*Channel) {
 			}
 		}
 		for _, c := range page {
-			if t.channel(c.name) == c {
+			if t.channel(c.name()) == c {
 				t.audits.quiet(c)
 			}
 		}
@@ -46,7 +46,7 @@ func (t *Tracker) compare(chans []*Channel) error {
 		if at, _, ok := c.standing(); ok {
 			live, had = append(live, c), append(had, at)
 			c.mu.Lock()
-			t.noteOwners(c.name, c.view.replica.users.all(), false)
+			t.noteOwners(c.name(), c.view.replica.users.all(), false)
 			c.mu.Unlock()
 		}
 	}
@@ -71,7 +71,7 @@ func (t *Tracker) compare(chans []*Channel) error {
 func names(chans []*Channel) []string {
 	out := make([]string, len(chans))
 	for i, c := range chans {
-		out[i] = c.name
+		out[i] = c.name()
 	}
 	return out
 }
@@ -110,7 +110,7 @@ func (t *Tracker) compareViews(chans []*Channel, had, redis []Position) {
 
 // reread reads a channel again whose view is not what Redis holds.
 func (t *Tracker) reread(c *Channel, have, want Position) {
-	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
+	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name(), "have", have, "redis", want)
 	c.step(reread{resyncAudit})
 	t.differs = true
 }
@@ -157,7 +157,7 @@ func (t *Tracker) compareOwn(chans []*Channel, inc string, redis []int64) error 
 
 // repair makes Redis hold exactly what this node's connections track in a channel.
 func (t *Tracker) repair(c *Channel, inc string) error {
-	found, err := t.store.Entries(t.ctx, c.name, inc)
+	found, err := t.store.Entries(t.ctx, c.name(), inc)
 	if err != nil {
 		return err
 	}
@@ -190,11 +190,11 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 		return nil
 	}
 	t.stats.Repairs.Add(int64(missing + len(extra)))
-	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "extra", len(extra))
+	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name(), "missing", missing, "extra", len(extra))
 	t.differs = true
 	if len(extra) > 0 {
 		slices.SortFunc(extra, entryRef.compare)
-		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, 0, extra); err != nil {
+		if _, _, err := t.store.remove(t.ctx, c.name(), inc, removeAll, 0, extra); err != nil {
 			return err
 		}
 		c.mu.Lock()

@@ -111,11 +111,11 @@ func (a *audits) check(all []*Channel) string {
 	for _, c := range all {
 		switch due := c.audited.due; {
 		case due == 0:
-			return c.name + " is never audited"
+			return c.name() + " is never audited"
 		case due <= a.now || due > a.now+a.max:
-			return c.name + " is due in a round that is not ahead"
+			return c.name() + " is due in a round that is not ahead"
 		case !slices.Contains(*a.slotLocked(due), c):
-			return c.name + " is not in its round"
+			return c.name() + " is not in its round"
 		}
 	}
 	return ""

@@ -31,19 +31,17 @@ type Viewers struct {
 // Its files: channel.go brings events to the view and does what follows, own.go and settle.go write what this node's
 // connections track.
 //
-// Invariant: the audience is called by one goroutine at a time, the one that has set telling, in the order of told.
+// Invariant: the audience is called by one goroutine at a time, the one that is telling, in the order of its queue.
 type Channel struct {
 	// static
-	t    *Tracker
-	name string
+	t *Tracker
 
 	mu      sync.Mutex
 	aud     Audience      // nil when detached
 	ready   chan struct{} // closed when the view is known for the first time since Open; nil: nobody waits for that
 	view    view
-	alarm   *alarm    // nil: nothing is due at any time
-	told    []telling // what is to be told, in order
-	telling bool
+	alarm   *alarm // nil: nothing is due at any time
+	telling *tellings
 
 	// this node's own
 	own few[entryRef, *own]
@@ -58,11 +56,20 @@ type alarm struct {
 	timer *time.Timer
 }
 
+// tellings is what is to be told, in order; nil: nothing, and nobody is telling.
+type tellings struct {
+	queue []telling
+	busy  bool // somebody is telling
+}
+
 // telling is an effect that is to be told, and to whom.
 type telling struct {
 	to Audience
 	effect
 }
+
+// name is that of the channel.
+func (c *Channel) name() string { return c.view.channel }
 
 // Load reads the channel from Redis for an audience. The hub calls it when the topic's subscription is confirmed.
 func (c *Channel) Load(aud Audience) {
@@ -97,7 +104,7 @@ func (c *Channel) Receive(payload string) {
 		c.stepLocked(&received{change, len(payload)})
 		c.t.audits.changed(c)
 	default:
-		c.t.cfg.Log.Error("bad presence message", "channel", c.name, "error", err)
+		c.t.cfg.Log.Error("bad presence message", "channel", c.name(), "error", err)
 		c.step(reread{resyncBad})
 	}
 }
@@ -147,7 +154,7 @@ func (c *Channel) stepLocked(e event) {
 			c.t.stats.reread(fx)
 			continue
 		case gap:
-			c.t.cfg.Log.Info("gap in presence", "channel", c.name, "have", fx.have, "got", fx.got)
+			c.t.cfg.Log.Info("gap in presence", "channel", c.name(), "have", fx.have, "got", fx.got)
 			continue
 		case read:
 			c.t.spawn(func(ctx context.Context) { c.read(ctx, fx) })
@@ -158,13 +165,16 @@ func (c *Channel) stepLocked(e event) {
 				close(c.ready)
 				c.ready = nil
 			}
-			c.t.noteOwners(c.name, c.view.replica.users.all(), true)
+			c.t.noteOwners(c.name(), c.view.replica.users.all(), true)
 			c.t.audits.changed(c)
 			continue
 		case state:
 			fresh = fresh || fx.fresh
 		}
-		c.told = append(c.told, telling{c.aud, fx})
+		if c.telling == nil {
+			c.telling = &tellings{}
+		}
+		c.telling.queue = append(c.telling.queue, telling{c.aud, fx})
 	}
 	if fresh {
 		c.view.step(encoded{time.Since(now.Time)}, now)
@@ -209,14 +219,14 @@ func (c *Channel) read(ctx context.Context, r read) {
 	if !c.begin(r.number) {
 		return
 	}
-	snap, err := c.t.store.Snapshot(ctx, c.name)
+	snap, err := c.t.store.Snapshot(ctx, c.name())
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrMoved) && r.after < lastRetry {
-		c.t.cfg.Log.Warn("read presence failed", "channel", c.name, "error", err)
+		c.t.cfg.Log.Warn("read presence failed", "channel", c.name(), "error", err)
 	}
 	c.step(readOver{r.number, snap})
 }
 
-func (c *Channel) begin(reading uint64) (wanted bool) {
+func (c *Channel) begin(reading uint32) (wanted bool) {
 	c.mu.Lock()
 	defer c.unlock()
 	if wanted = c.view.reading == reading; wanted {
@@ -360,21 +370,21 @@ func (c *Channel) Detach() {
 
 // unlock gives c.mu back and tells what is to be told: in order, by one goroutine at a time, not under the lock.
 func (c *Channel) unlock() {
-	if c.telling {
+	if c.telling == nil || c.telling.busy {
 		c.mu.Unlock()
 		return
 	}
-	c.telling = true
-	for len(c.told) > 0 {
-		told := c.told
-		c.told = nil
+	c.telling.busy = true
+	for len(c.telling.queue) > 0 {
+		told := c.telling.queue
+		c.telling.queue = nil
 		c.mu.Unlock()
 		for _, t := range told {
 			t.tell()
 		}
 		c.mu.Lock()
 	}
-	c.telling = false
+	c.telling = nil
 	c.mu.Unlock()
 }
 

@@ -15,7 +15,8 @@
 //	channel.go   a view's lock, timer and goroutines
 //	own.go       what this node's connections track in a channel; settle.go writes it; throttle.go: how often
 //	tracker.go   all channels of this node: writes again after a lost lease, tidies up
-//	audit.go     compares with Redis, repairs, removes orphans
+//	audit.go     compares with Redis, repairs, removes orphans; audits.go: when
+//	few.go       pure: a set that is small while it has few values
 //
 // Goroutines: the tracker runs one for upkeep and a bounded number that load channels or write entries; Close waits for
 // all. Timers run only while a channel has something to flush. Messages come in on the broker's goroutine.

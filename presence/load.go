@@ -54,7 +54,7 @@ func (v *view) begin() {
 
 // adopt takes a snapshot, whose changes may not all have come: only with those that happened while it was read it is
 // the state at one moment.
-func (v *view) adopt(number uint64, snap *Snapshot) {
+func (v *view) adopt(number uint32, snap *Snapshot) {
 	switch {
 	case number != v.reading: // of no use any more
 	case v.load.stale || snap == nil:

@@ -208,7 +208,7 @@ func (c *Channel) writeAgain(ctx context.Context, ref entryRef, o *own) {
 	switch {
 	case isRefusal(err): // it waited for Redis, or was throttled: nobody is there any more to be told
 		c.t.stats.Refused.Add(1)
-		c.t.cfg.Log.Warn("presence refused", "channel", c.name, "user", ref.user, "connection", ref.conn, "error", err)
+		c.t.cfg.Log.Warn("presence refused", "channel", c.name(), "user", ref.user, "connection", ref.conn, "error", err)
 		return
 	case err != nil:
 		if ctx.Err() == nil {

@@ -64,7 +64,7 @@ func (t *Tracker) Tracked() (channels []string) {
 	for _, c := range t.all() {
 		c.mu.Lock()
 		if c.own.len() > 0 {
-			channels = append(channels, c.name)
+			channels = append(channels, c.name())
 		}
 		c.mu.Unlock()
 	}

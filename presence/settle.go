@@ -141,7 +141,7 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 		// The write may still arrive: under this incarnation's lease it must not count.
 		c.t.lease.Disown(inc, "a presence write had no answer")
 	case !errors.Is(err, redisconn.ErrUnavailable) && c.t.ctx.Err() == nil:
-		c.t.cfg.Log.Error("presence write failed", "channel", c.name, "error", err)
+		c.t.cfg.Log.Error("presence write failed", "channel", c.name(), "error", err)
 	}
 	return err
 }
@@ -150,7 +150,7 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position, err error) {
 	inc := w.lease.Inc
 	if w.gone {
-		at, err := c.t.store.Leave(ctx, w.lease, c.name, ref.user, ref.conn, newRef(), w.cause)
+		at, err := c.t.store.Leave(ctx, w.lease, c.name(), ref.user, ref.conn, newRef(), w.cause)
 		if err != nil {
 			return at, fmt.Errorf("write leave: %w", err)
 		}
@@ -162,11 +162,11 @@ func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position,
 	}
 	what := "join"
 	if w.lingers == nil {
-		at, err = c.t.store.Join(ctx, w.lease, c.name, ref.user, w.meta, w.changed, known, newRef())
+		at, err = c.t.store.Join(ctx, w.lease, c.name(), ref.user, w.meta, w.changed, known, newRef())
 	} else {
 		what = "linger"
 		stay := max(time.Until(w.lingers.until), 0)
-		at, err = c.t.store.Linger(ctx, w.lease, c.name, ref.user, w.meta, known, newRef(), stay, w.last, w.cause)
+		at, err = c.t.store.Linger(ctx, w.lease, c.name(), ref.user, w.meta, known, newRef(), stay, w.last, w.cause)
 	}
 	c.registered(inc, at.Epoch, err)
 	if err != nil && !isRefusal(err) { // whose text is for the handler's author
@@ -210,7 +210,7 @@ func (c *Channel) register(ctx context.Context, inc string) (epoch string, err e
 		c.reg.busy = busy
 		c.mu.Unlock()
 
-		held, err := c.t.store.Register(ctx, inc, c.name)
+		held, err := c.t.store.Register(ctx, inc, c.name())
 
 		c.mu.Lock()
 		if err == nil && held {

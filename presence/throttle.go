@@ -29,7 +29,7 @@ func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 		if o.tried || c.own.get(ref) != o {
 			return false
 		}
-		c.t.joins.cancel(c.name, ref.user)
+		c.t.joins.cancel(c.name(), ref.user)
 		c.dropLocked(ref)
 		return true
 	case o.delay != nil:
@@ -37,7 +37,7 @@ func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 	case o.storesNow():
 		wait = o.changes.Reserve(now, changeRate, 1)
 	default:
-		wait = c.t.joins.reserve(c.name, ref.user, now)
+		wait = c.t.joins.reserve(c.name(), ref.user, now)
 	}
 	if wait == 0 {
 		return false

@@ -117,7 +117,7 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor())}
+		c = &Channel{t: t, view: newView(name, t.cfg.Window, t.holdFor())}
 		t.channels[name] = c
 	}
 	c.mu.Lock()
@@ -175,7 +175,7 @@ func (t *Tracker) suspicion(now time.Time) int64 {
 
 // sortChannels puts channels in the order of their names: what the tracker does by itself has one order.
 func sortChannels(chans []*Channel) {
-	slices.SortFunc(chans, func(a, b *Channel) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(chans, func(a, b *Channel) int { return strings.Compare(a.name(), b.name()) })
 }
 
 func sortedChannels(set map[*Channel]bool) []*Channel {
@@ -347,7 +347,7 @@ func (t *Tracker) tidyIdle() {
 			}
 			if c.reg.inc != "" {
 				c.reg.busy = make(chan struct{})
-				names, chans = append(names, c.name), append(chans, c)
+				names, chans = append(names, c.name()), append(chans, c)
 			}
 		}
 		c.mu.Unlock()
@@ -390,8 +390,8 @@ func (t *Tracker) forget(c *Channel) {
 	defer t.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.aud == nil && c.own.len() == 0 && c.reg.busy == nil && t.channels[c.name] == c {
-		delete(t.channels, c.name)
+	if c.aud == nil && c.own.len() == 0 && c.reg.busy == nil && t.channels[c.name()] == c {
+		delete(t.channels, c.name())
 	}
 }
 

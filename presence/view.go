@@ -30,9 +30,9 @@ type view struct {
 	known   bool // it was live since it was opened: there is a list
 	replica Replica
 
-	reading uint64 // numbers readings; one of another number is of no use any more
-	begun   uint64 // the last that was begun
-	adopted uint64 // the last that was adopted
+	reading uint32 // numbers readings; one of another number is of no use any more
+	begun   uint32 // the last that was begun
+	adopted uint32 // the last that was adopted
 	load    *load
 
 	changes *Window // nil: nothing has changed since the last flush
@@ -76,7 +76,7 @@ type (
 	begins struct{}
 	// readOver is the end of the reading with a number; no snapshot: Redis did not give one.
 	readOver struct {
-		number uint64
+		number uint32
 		snap   *Snapshot
 	}
 	// received is a change that came by the topic, in a message of so many bytes.
@@ -118,7 +118,7 @@ type (
 	gap struct{ have, got Position }
 	// read asks for a snapshot, after a while.
 	read struct {
-		number uint64
+		number uint32
 		after  time.Duration
 	}
 	// adopted says that a snapshot is the view now.
@@ -254,9 +254,9 @@ func (v *view) detach() {
 	if all = append(all, v.states.all()...); len(all) > 0 {
 		v.do(all)
 	}
-	next := newView(v.channel, v.window, v.holdFor)
-	next.reading, next.begun, next.adopted, next.stepping = v.reading+1, v.begun, v.adopted, v.stepping
-	*v = next
+	v.reading++
+	v.phase, v.known, v.replica = cold, false, Replica{}
+	v.load, v.changes, v.states, v.holdsAt, v.waiters = nil, nil, nil, 0, nil
 }
 
 // check returns what breaks the invariants, or "". For tests.

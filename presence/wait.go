@@ -6,7 +6,7 @@ import "slices"
 // begun after the wait.
 type waiter struct {
 	at    Position      // the zero value: whatever there is
-	begun uint64        // the last reading that was begun before
+	begun uint32        // the last reading that was begun before
 	conn  string        // that is owed a presence_state
 	refs  bool          // the state is that of clients of Phoenix
 	done  chan struct{} // closed by the shell when it is over

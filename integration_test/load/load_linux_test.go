@@ -18,6 +18,7 @@ var (
 	runs    = flag.Int("runs", 5, "runs of each scenario, of which the medians are told")
 	soakFor = flag.Duration("soak", 10*time.Minute, "how long the soak is")
 	plotTo  = flag.String("plot", "", "file for the picture of the soak's memory, an SVG")
+	settle  = flag.Duration("settle", 15*time.Minute, "how long idle channels rest first: their audits grow rarer")
 	size    = flag.Float64("size", 1, "share of the full number of clients, and of the time of a stretch")
 )
 
@@ -116,11 +117,10 @@ func BenchmarkIdleMany(b *testing.B) {
 
 // What a channel costs that nothing happens in, on each node with a member and beside its connections: in rooms of two,
 // one on each node, and in channels of one user each. B/channel is how much more memory 20,000 connections take with
-// their channels than 20,000 without.
+// their channels than 20,000 without. Audits are at their rarest after a quarter of an hour (-settle).
 func BenchmarkIdleChannels(b *testing.B) {
 	n := scaled(20_000)
 	needFiles(b, n/2+1000)
-	settle, d := lasting(10*time.Second), lasting(60*time.Second)
 	for _, of := range []struct {
 		name, route string
 		channels    int
@@ -128,9 +128,9 @@ func BenchmarkIdleChannels(b *testing.B) {
 		b.Run(of.name, func(b *testing.B) {
 			measure(b, of.route, 0, func(s *stage) result {
 				none := newStage(s.t, "alone")
-				without := idle(none, n, 1, n/2, settle, lasting(10*time.Second))
+				without := idle(none, n, 1, n/2, lasting(30*time.Second), 0)
 				none.close()
-				r := idle(s, n, of.channels, n/2, settle, d)
+				r := idle(s, n, of.channels, n/2, *settle, lasting(20*time.Second))
 				r["B/channel"] = (r["KiB/conn"] - without["KiB/conn"]) * 1024 // a connection has one, on its node
 				return r
 			})

@@ -13,12 +13,12 @@
 //
 // # A stream
 //
-//	held ── Open returns ──▶ 200, events ── Close ──▶ a comment, end of the stream ──▶ closed
-//	  │                           └── the client ends it, or takes nothing ───▶ closed
+//	held ── Open returns ──▶ 200, events ── Close ──▶ a comment, the end ──▶ closed
+//	  │                           └── the client ends it, or takes nothing ──▶ closed
 //	  ├── Refuse ──▶ a status and a problem ──▶ closed
-//	  └── Close ───▶ 200, a comment, end of the stream ──▶ closed
+//	  └── Close ───▶ 200, a comment, the end ──▶ closed
 //
-// The status is the connect handler's to decide, so nothing is written before Open has returned. A browser comes back to
-// a stream that ended, and stays away for good after any status but 200. So only what will not change is a status: who
+// The status is the connect handler's to decide, so nothing is written before Open has returned. A browser comes back
+// to a stream that ended, and stays away for good after any status but 200. So only what will not change is a status: who
 // has come at a bad moment is sent away from a stream that has begun (Later).
 package sse

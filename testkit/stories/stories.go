@@ -55,7 +55,7 @@ func Run(t *testing.T, c *Cluster) {
 		{"timers", timerStories}, {"presence", presenceStories}, {"users", userStories},
 		{"functions", functionStories}, {"http", httpStories}, {"identity", identityStories}, {"permissions",
 			permissionStories},
-		{"solidb", solidbStories}, {"history", historyStories}, {"phoenix", phoenixStories},
+		{"solidb", solidbStories}, {"history", historyStories}, {"sse", sseStories}, {"phoenix", phoenixStories},
 		{"api", apiStories}, {"api-presence", apiPresenceStories}, {"api-bad", apiBadStories}, {"restart", restartStories},
 	} {
 		t.Run(part.name, func(t *testing.T) {

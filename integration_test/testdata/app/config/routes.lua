@@ -10,6 +10,14 @@ router_websocket("/ws/identify", "act#act", { identify = true })
 router_websocket("/ws/renew", "act#act", { token_renewal = true })
 router_websocket("/ws/claims", "act#act", { permissions = "claims", token_renewal = true })
 
+router_websocket("/both", "act#act")
+router_sse("/both", "act#act")
+router_sse("/sse/do/:room/:who", "act#act")
+router_sse("/sse/resume", "act#act", { resume = true })
+router_sse("/sse/auth", "act#act", { auth = true })
+router_sse("/sse/origins", "act#act", { origins = { "https://good.example" } })
+router_post("/sse/auth", "http#call")
+
 history("kept:*", { size = 5, ttl = 60 })
 history("log:*", { size = 1000, ttl = 60 })
 

@@ -1,0 +1,162 @@
+package nodetest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Event is one event of a stream, as a browser's EventSource would make it.
+type Event struct {
+	Name, Data string
+	ID         string // "": it has none of its own
+}
+
+// Stream is a client of an event stream. It reads only when it is asked for something.
+type Stream struct {
+	t      testing.TB
+	Conn   net.Conn
+	Header http.Header
+	Retry  string // what the stream asked for, in ms
+	Node   string // the process id of its node
+
+	Comments []string // that have come so far
+	lines    *bufio.Reader
+}
+
+// OpenStream opens an event stream; header is "Name: value" lines. The connection is closed at the test's end.
+func OpenStream(t testing.TB, addr, path string, header ...string) *Stream {
+	t.Helper()
+	s, resp := TryStream(t, addr, path, header...)
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+		body, _ := io.ReadAll(s.lines)
+		t.Fatalf("%s: %s %v %s", path, resp.Status, resp.Header, body)
+	}
+	return s
+}
+
+// TryStream is OpenStream for requests that may be answered otherwise.
+func TryStream(t testing.TB, addr, path string, header ...string) (*Stream, *http.Response) {
+	t.Helper()
+	request := strings.Join(append([]string{"GET " + path + " HTTP/1.1", "Host: " + addr}, header...), "\r\n")
+	return StreamBy(t, addr, request+"\r\n\r\n")
+}
+
+// StreamBy sends a request as it is, and reads the header of the answer.
+func StreamBy(t testing.TB, addr, request string) (*Stream, *http.Response) {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(Timeout))
+	if _, err := io.WriteString(nc, request); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		t.Fatalf("%.200q: %v", request, err)
+	}
+	_ = nc.SetDeadline(time.Time{})
+	return &Stream{t: t, Conn: nc, Header: resp.Header, Node: resp.Header.Get("X-Rollcall-Node"),
+		lines: bufio.NewReader(resp.Body)}, resp
+}
+
+// Drop breaks the connection.
+func (s *Stream) Drop() { _ = s.Conn.Close() }
+
+// Next gives the data of the next event.
+func (s *Stream) Next() string {
+	s.t.Helper()
+	return s.NextEvent().Data
+}
+
+// Expect takes the next event, whose data must be this.
+func (s *Stream) Expect(want ...string) {
+	s.t.Helper()
+	for _, w := range want {
+		if got := s.Next(); got != w {
+			s.t.Fatalf("got  %s\nwant %s", got, w)
+		}
+	}
+}
+
+// NextEvent gives the next event.
+func (s *Stream) NextEvent() Event {
+	s.t.Helper()
+	e, err := s.read()
+	if err != nil {
+		s.t.Fatalf("no event came: %v; comments %q", err, s.Comments)
+	}
+	return e
+}
+
+// End waits for the end of the stream, and gives the last comment. Events that come before it fail the test.
+func (s *Stream) End() string {
+	s.t.Helper()
+	e, err := s.read()
+	if err == nil {
+		s.t.Fatalf("%+v came before the end", e)
+	}
+	if len(s.Comments) == 0 {
+		return ""
+	}
+	return s.Comments[len(s.Comments)-1]
+}
+
+// Ping waits for a comment without text.
+func (s *Stream) Ping() {
+	s.t.Helper()
+	for s.Comments = nil; ; {
+		line, err := s.line()
+		if err != nil {
+			s.t.Fatalf("no ping came: %v", err)
+		}
+		if line == ":" {
+			return
+		}
+	}
+}
+
+func (s *Stream) line() (string, error) {
+	_ = s.Conn.SetReadDeadline(time.Now().Add(Timeout))
+	line, err := s.lines.ReadString('\n')
+	return strings.TrimSuffix(line, "\n"), err
+}
+
+// read reads up to the end of an event (WHATWG HTML, 9.2.6).
+func (s *Stream) read() (e Event, err error) {
+	var data []string
+	for {
+		line, err := s.line()
+		if err != nil {
+			return e, err
+		}
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "" && data != nil:
+			e.Data = strings.Join(data, "\n")
+			return e, nil
+		case line == "":
+		case name == "":
+			s.Comments = append(s.Comments, value)
+		case name == "data":
+			data = append(data, value)
+		case name == "id":
+			e.ID = value
+		case name == "event":
+			e.Name = value
+		case name == "retry":
+			s.Retry = value
+		default:
+			return e, fmt.Errorf("a field %q", line)
+		}
+	}
+}

@@ -161,7 +161,7 @@ func (l *loader) lintFiles() []lint.File {
 	handlers := map[string][]lint.Handler{}
 	for _, route := range l.app.routes {
 		h := lint.Handler{Argument: tables.request}
-		if route.Method == MethodWS {
+		if route.Method == MethodWS || route.Method == MethodSSE {
 			h = lint.Handler{Argument: tables.event, Returns: tables.actions}
 		}
 		addHandler(handlers, route.proto, h)

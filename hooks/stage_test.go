@@ -251,7 +251,8 @@ func (m *member) leave(channel, user, conn string) {
 	m.mu.Lock()
 	delete(m.conns, channel+"\n"+conn)
 	m.mu.Unlock()
-	if _, err := m.store.Leave(m.s.t.Context(), m.lease(), channel, user, conn, "e"+conn); err != nil {
+	if _, err := m.store.Leave(m.s.t.Context(), m.lease(), channel, user, conn, "e"+conn,
+		presence.CauseClosed); err != nil {
 		m.s.t.Fatal(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/presence"
 )
 
 var update = flag.Bool("update", false, "write the expected output of the stories anew")
@@ -242,9 +243,9 @@ func (s *story) call(line, verb string, arg func(int) string, rest func(int) str
 	case "say":
 		err = c.h.Broadcast(s.t.Context(), arg(2), Value{Text: rest(3)}, c.id)
 	case "exit":
-		c.Exit(Closed)
+		c.Exit(Closed, presence.CauseClosed)
 	case "drop":
-		c.Exit(Dropped)
+		c.Exit(Dropped, presence.CauseLost)
 	default:
 		s.t.Fatalf("%q: no such command", line)
 	}

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -11,24 +12,68 @@ import (
 // auditPage is how many channels one pipeline compares.
 const auditPage = 500
 
-// audit compares every view and every set of own entries with Redis: pub/sub may lose a message without a sign.
-func (t *Tracker) audit() {
-	t.stats.Audits.Add(1)
-	chans := t.all()
-	for len(chans) > 0 && t.ctx.Err() == nil {
-		n := min(len(chans), auditPage)
-		if err := t.auditViews(chans[:n]); err != nil && t.ctx.Err() == nil {
-			t.stats.Failed.Add(1)
-			t.cfg.Log.Warn("audit failed", "error", err)
-			return
+// audit compares the views and the own entries of channels with Redis: what was lost without a sign shows nowhere else.
+func (t *Tracker) audit(chans []*Channel) {
+	sortChannels(chans)
+	t.stats.Audits.Add(int64(len(chans)))
+	for page := range slices.Chunk(chans, auditPage) {
+		if err := t.compare(page); err != nil {
+			for _, c := range page { // once more, soon
+				t.audits.changed(c)
+			}
+			if t.ctx.Err() == nil {
+				t.stats.Failed.Add(int64(len(page)))
+				t.cfg.Log.Warn("audit failed", "error", err)
+			}
 		}
-		if err := t.auditOwn(chans[:n]); err != nil && t.ctx.Err() == nil {
-			t.stats.Failed.Add(1)
-			t.cfg.Log.Warn("audit of own entries failed", "error", err)
-			return
+		for _, c := range page {
+			if t.channel(c.name) == c {
+				t.audits.quiet(c)
+			}
 		}
-		chans = chans[n:]
 	}
+	if t.differs {
+		t.differs = false
+		t.audits.trouble(t.all())
+	}
+}
+
+// compare is one page of an audit.
+func (t *Tracker) compare(chans []*Channel) error {
+	var live []*Channel
+	var had []Position
+	for _, c := range chans {
+		if at, _, ok := c.standing(); ok {
+			live, had = append(live, c), append(had, at)
+			c.mu.Lock()
+			t.noteOwners(c.name, c.view.replica.users.all(), false)
+			c.mu.Unlock()
+		}
+	}
+	inc, _, held := t.lease.Lease()
+	var mine []*Channel
+	for _, c := range chans {
+		if n, steady := c.confirmed(inc); held && steady && n > 0 {
+			mine = append(mine, c)
+		}
+	}
+	if len(live)+len(mine) == 0 {
+		return nil
+	}
+	at, entries, err := t.store.Standings(t.ctx, names(live), inc, names(mine))
+	if err != nil {
+		return err
+	}
+	t.compareViews(live, had, at)
+	return t.compareOwn(mine, inc, entries)
+}
+
+func names(chans []*Channel) []string {
+	out := make([]string, len(chans))
+	for i, c := range chans {
+		out[i] = c.name
+	}
+	return out
 }
 
 // standing gives where a live channel stands; ok is false when there is nothing to compare.
@@ -39,55 +84,35 @@ func (c *Channel) standing() (at Position, empty, ok bool) {
 	return at, c.view.replica.Len() == 0, c.view.phase == live
 }
 
-// auditViews compares positions. A view may be a little behind (messages on their way) but never ahead of Redis.
-func (t *Tracker) auditViews(chans []*Channel) error {
-	var live []*Channel
-	var names []string
-	var had []Position
-	for _, c := range chans {
-		if at, _, ok := c.standing(); ok {
-			live, names, had = append(live, c), append(names, c.name), append(had, at)
-			c.mu.Lock()
-			t.noteOwners(c.name, c.view.replica.users)
-			c.mu.Unlock()
-		}
-	}
-	if len(live) == 0 {
-		return nil
-	}
-	redis, err := t.store.Positions(t.ctx, names)
-	if err != nil {
-		return err
-	}
+// compareViews compares positions. A view may be a little behind (messages on their way) but never ahead of Redis.
+func (t *Tracker) compareViews(chans []*Channel, had, redis []Position) {
 	var behind []int
-	for i, c := range live {
+	for i, c := range chans {
 		now, empty, ok := c.standing()
-		switch want := redis[i]; {
+		switch had, want := had[i], redis[i]; {
 		case !ok || want == now || want.Epoch == "" && empty:
-		case want.Epoch != had[i].Epoch && want.Epoch != now.Epoch, want.Epoch == had[i].Epoch && want.Seq < had[i].Seq:
-			t.reread(c, had[i], want)
+		case want.Epoch != had.Epoch && want.Epoch != now.Epoch, want.Epoch == had.Epoch && want.Seq < had.Seq:
+			t.reread(c, had, want)
 		case now.Seq < want.Seq:
 			behind = append(behind, i)
 		}
 	}
-	if len(behind) == 0 {
-		return nil
-	}
-	if !t.pause(catchUpTime) {
-		return nil
+	if len(behind) == 0 || !t.pause(catchUpTime) {
+		return
 	}
 	for _, i := range behind {
-		if now, _, ok := live[i].standing(); ok && now.Epoch == redis[i].Epoch && now.Seq < redis[i].Seq {
-			t.reread(live[i], now, redis[i])
+		c := chans[i]
+		if now, _, ok := c.standing(); ok && now.Epoch == redis[i].Epoch && now.Seq < redis[i].Seq {
+			t.reread(c, now, redis[i])
 		}
 	}
-	return nil
 }
 
 // reread reads a channel again whose view is not what Redis holds.
 func (t *Tracker) reread(c *Channel, have, want Position) {
 	t.cfg.Log.Warn("audit found a difference in presence", "channel", c.name, "have", have, "redis", want)
 	c.step(reread{resyncAudit})
+	t.differs = true
 }
 
 func (t *Tracker) channel(name string) *Channel {
@@ -109,7 +134,7 @@ func (t *Tracker) pause(d time.Duration) bool {
 func (c *Channel) confirmed(inc string) (n int64, steady bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, o := range c.own {
+	for o := range c.own.all() {
 		if o.busy != nil || !o.settled(inc) {
 			return 0, false
 		}
@@ -118,28 +143,10 @@ func (c *Channel) confirmed(inc string) (n int64, steady bool) {
 	return n, true
 }
 
-// auditOwn compares the number of own entries in each channel, and repairs the ones that differ.
-func (t *Tracker) auditOwn(chans []*Channel) error {
-	inc, _, held := t.lease.Lease()
-	if !held {
-		return nil
-	}
-	var have []*Channel
-	var names []string
-	for _, c := range chans {
-		if n, steady := c.confirmed(inc); steady && n > 0 {
-			have, names = append(have, c), append(names, c.name)
-		}
-	}
-	if len(have) == 0 {
-		return nil
-	}
-	counts, err := t.store.EntryCounts(t.ctx, inc, names)
-	if err != nil {
-		return err
-	}
-	for i, c := range have {
-		if n, steady := c.confirmed(inc); steady && n != counts[i] {
+// compareOwn compares the number of own entries in each channel, and repairs the ones that differ.
+func (t *Tracker) compareOwn(chans []*Channel, inc string, redis []int64) error {
+	for i, c := range chans {
+		if n, steady := c.confirmed(inc); steady && n != redis[i] {
 			if err := t.repair(c, inc); err != nil {
 				return err
 			}
@@ -158,14 +165,14 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	missing, back := 0, 0
 	c.mu.Lock()
 	for ref := range found {
-		if c.own[ref] == nil {
+		if c.own.get(ref) == nil {
 			extra = append(extra, ref)
 		}
 	}
-	for ref, o := range c.own {
-		if !found[ref] && o.busy == nil && o.settled(inc) && !o.gone {
+	for o := range c.own.all() {
+		if !found[o.ref] && o.busy == nil && o.settled(inc) && !o.gone {
 			o.inc = "" // write it again
-			if o.until.IsZero() {
+			if o.lingers == nil {
 				missing++
 			} else {
 				back++
@@ -184,6 +191,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	}
 	t.stats.Repairs.Add(int64(missing + len(extra)))
 	t.cfg.Log.Warn("audit repaired own presence", "channel", c.name, "missing", missing, "extra", len(extra))
+	t.differs = true
 	if len(extra) > 0 {
 		slices.SortFunc(extra, entryRef.compare)
 		if _, _, err := t.store.remove(t.ctx, c.name, inc, removeAll, extra); err != nil {
@@ -191,7 +199,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 		}
 		c.mu.Lock()
 		for _, ref := range extra { // tracked meanwhile: it went with the extra one
-			if o := c.own[ref]; o != nil {
+			if o := c.own.get(ref); o != nil {
 				o.inc = ""
 			}
 		}
@@ -209,14 +217,17 @@ func (o orphan) compare(p orphan) int {
 	return cmp.Or(strings.Compare(o.channel, p.channel), strings.Compare(o.inc, p.inc))
 }
 
-// noteOwners notes the owners of entries, to be looked up: whoever may read users calls it.
-func (t *Tracker) noteOwners(channel string, users map[string]*User) {
+// noteOwners notes the owners of entries, to be looked up, at once when they were just read: whoever may read users
+// calls it. This node knows of its own incarnation.
+func (t *Tracker) noteOwners(channel string, users iter.Seq[*User], read bool) {
+	own, _, _ := t.lease.Lease()
 	t.lists.Lock()
 	defer t.lists.Unlock()
+	t.look = t.look || read
 	last := ""
-	for _, u := range users {
+	for u := range users {
 		for i := range u.Metas {
-			if inc := u.Metas[i].Inc; inc != last {
+			if inc := u.Metas[i].Inc; inc != last && inc != own {
 				last = inc
 				t.owners[orphan{channel, inc}] = true
 			}
@@ -224,11 +235,16 @@ func (t *Tracker) noteOwners(channel string, users map[string]*User) {
 	}
 }
 
-// checkOrphans looks up the owners, and removes entries whose incarnation has been unknown for one lease time.
+// checkOrphans looks up the owners (those that audits noted not more often than every Audit), and removes entries whose
+// incarnation has been unknown for one lease time.
 func (t *Tracker) checkOrphans() {
 	t.lists.Lock()
+	if !t.look && len(t.orphans) == 0 && time.Since(t.looked) < Audit {
+		t.lists.Unlock()
+		return
+	}
 	owners := t.owners
-	t.owners = map[orphan]bool{}
+	t.owners, t.look, t.looked = map[orphan]bool{}, false, time.Now()
 	t.lists.Unlock()
 	for o := range t.orphans {
 		owners[o] = true
@@ -243,6 +259,7 @@ func (t *Tracker) checkOrphans() {
 				for o := range owners {
 					t.owners[o] = true
 				}
+				t.look = true
 				t.lists.Unlock()
 				return // Redis is away; later
 			}
@@ -280,10 +297,10 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 	}
 	if c := t.channel(o.channel); c != nil {
 		c.mu.Lock()
-		for id, u := range c.view.replica.users {
+		for u := range c.view.replica.users.all() {
 			for i := range u.Metas {
 				if u.Metas[i].Inc == o.inc {
-					refs[entryRef{u.Metas[i].ConnID, id}] = true
+					refs[entryRef{u.Metas[i].ConnID, u.ID}] = true
 				}
 			}
 		}

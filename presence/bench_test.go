@@ -16,7 +16,7 @@ func crowd(n int) *Replica {
 				Ref: fmt.Sprintf("Zm9vYmFyYmF6%04d", i), JoinedAt: 1700000000000 +
 					int64(i), Source: FromEvent, NoState: true, Info: `{"name":"Somebody","color":"#aabbcc"}`}}}
 	}
-	r := NewReplica()
+	r := &Replica{}
 	r.Reset(s, 0)
 	return r
 }
@@ -24,7 +24,7 @@ func crowd(n int) *Replica {
 // Reading and applying one message: a user's metadata changes, in a channel of 1000.
 func BenchmarkApply(b *testing.B) {
 	r := crowd(1000)
-	u := *r.users["user-0500"]
+	u := *r.User("user-0500")
 	metas := [2][]Meta{append([]Meta(nil), u.Metas...), append([]Meta(nil), u.Metas...)}
 	metas[1][0].Info = `{"name":"Somebody","color":"#ffffff"}`
 	b.ReportAllocs()
@@ -38,7 +38,7 @@ func BenchmarkApply(b *testing.B) {
 }
 
 func BenchmarkParseChange(b *testing.B) {
-	u := crowd(1).users["user-0000"]
+	u := crowd(1).User("user-0000")
 	text := message(Change{Epoch: "Zm9vYmFyYmF6AAAA", Seq: 123456, Op: OpJoin, Users: []User{*u}})
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
@@ -52,10 +52,10 @@ func BenchmarkParseChange(b *testing.B) {
 // A presence_state of 1000 users, none of them changed since the last one.
 func BenchmarkRenderState(b *testing.B) {
 	r := crowd(1000)
-	b.SetBytes(int64(len(renderState("room:lobby", r.users))))
+	b.SetBytes(int64(len(renderState("room:lobby", r))))
 	b.ReportAllocs()
 	for b.Loop() {
-		renderState("room:lobby", r.users)
+		renderState("room:lobby", r)
 	}
 }
 
@@ -65,10 +65,10 @@ func BenchmarkWindowFlush(b *testing.B) {
 	var changed []Transition
 	for i := range 100 {
 		id := fmt.Sprintf("user-%04d", i*10)
-		old := r.users[id]
+		old := r.User(id)
 		now := &User{ID: id, Seq: old.Seq, Metas: append([]Meta(nil), old.Metas...)}
 		now.Metas[0].Info = `{"name":"Somebody else"}`
-		r.users[id] = now
+		r.users.put(now)
 		changed = append(changed, Transition{Before: old, After: now})
 	}
 	var w Window
@@ -97,7 +97,7 @@ func BenchmarkReceive(b *testing.B) {
 	c := t.Open("C", quiet{})
 	r := crowd(1000)
 	liveWith(c, r)
-	u := *r.users["user-0500"]
+	u := *r.User("user-0500")
 	metas := [2][]Meta{append([]Meta(nil), u.Metas...), append([]Meta(nil), u.Metas...)}
 	metas[1][0].Info = `{"name":"Somebody","color":"#ffffff"}`
 	seq := r.seq
@@ -112,5 +112,5 @@ func BenchmarkReceive(b *testing.B) {
 }
 
 func liveWith(c *Channel, r *Replica) {
-	c.view.replica, c.view.phase, c.view.known = r, live, true
+	c.view.replica, c.view.phase, c.view.known = *r, live, true
 }

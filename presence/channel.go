@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"rollcall/overload"
 )
 
 // Audience is who listens to a channel on this node; the hub's room is one. Calls come one at a time, in order, and
@@ -34,17 +32,23 @@ type Channel struct {
 
 	mu      sync.Mutex
 	aud     Audience      // nil when detached
-	ready   chan struct{} // closed when the view is known for the first time since Open
+	ready   chan struct{} // closed when the view is known for the first time since Open; nil: nobody waits for that
 	view    view
-	timer   *time.Timer // fires at armed
-	armed   time.Time   // zero: it does not fire
-	told    []telling   // what is to be told, in order
+	alarm   *alarm    // nil: nothing is due at any time
+	told    []telling // what is to be told, in order
 	telling bool
 
 	// this node's own
-	own   map[entryRef]*own
-	joins map[string]*overload.Limiter // by user
-	reg   registration
+	own few[entryRef, *own]
+	reg registration
+
+	audited audited
+}
+
+// alarm has the view ticked.
+type alarm struct {
+	at    time.Time
+	timer *time.Timer
 }
 
 // telling is an effect that is to be told, and to whom.
@@ -66,6 +70,12 @@ func (c *Channel) Load(aud Audience) {
 func (c *Channel) Ready() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	switch {
+	case c.view.known:
+		return c.t.known
+	case c.ready == nil:
+		c.ready = make(chan struct{})
+	}
 	return c.ready
 }
 
@@ -74,10 +84,36 @@ func (c *Channel) Receive(payload string) {
 	change, err := parseChange(payload)
 	switch {
 	case err == nil:
-		c.step(&received{change, len(payload)})
+		c.mu.Lock()
+		defer c.unlock()
+		c.shareLocked(&change)
+		c.stepLocked(&received{change, len(payload)})
+		c.t.audits.changed(c)
 	default:
 		c.t.cfg.Log.Error("bad presence message", "channel", c.name, "error", err)
 		c.step(reread{resyncBad})
+	}
+}
+
+// shareLocked has a change use the strings that this node's own entries have already: those of the change are parts of
+// its message, and would keep all of it.
+func (c *Channel) shareLocked(change *Change) {
+	for i := range change.Users {
+		u := &change.Users[i]
+		for j := range u.Metas {
+			m := &u.Metas[j]
+			o := c.own.get(entryRef{m.ConnID, u.ID})
+			if o == nil || o.meta.Ref != m.Ref {
+				continue
+			}
+			u.ID, m.ConnID, m.Ref = o.ref.user, o.ref.conn, o.meta.Ref
+			if m.Info == o.meta.Info {
+				m.Info = o.meta.Info
+			}
+			if m.Inc == c.reg.inc {
+				m.Inc = c.reg.inc
+			}
+		}
 	}
 }
 
@@ -111,10 +147,12 @@ func (c *Channel) stepLocked(e event) {
 			continue
 		case adopted:
 			c.t.stats.Loads.Add(1)
-			if !closed(c.ready) {
+			if c.ready != nil {
 				close(c.ready)
+				c.ready = nil
 			}
-			c.t.noteOwners(c.name, fx.users)
+			c.t.noteOwners(c.name, c.view.replica.users.all(), true)
+			c.t.audits.changed(c)
 			continue
 		case state:
 			fresh = fresh || fx.fresh
@@ -127,28 +165,31 @@ func (c *Channel) stepLocked(e event) {
 	c.armLocked()
 }
 
-// armLocked sets the timer to when the view has to be ticked.
+// armLocked sets the alarm to when the view has to be ticked.
 func (c *Channel) armLocked() {
 	at := c.view.next()
-	switch {
-	case at.Equal(c.armed):
-		return
-	case at.IsZero():
-		c.timer.Stop()
-	case c.timer == nil:
-		c.timer = time.AfterFunc(time.Until(at), c.tick)
-	default:
-		c.timer.Reset(time.Until(at))
+	if c.alarm != nil {
+		if at.Equal(c.alarm.at) {
+			return
+		}
+		c.alarm.timer.Stop()
+		c.alarm = nil
 	}
-	c.armed = at
+	if !at.IsZero() {
+		a := &alarm{at: at}
+		c.alarm = a
+		a.timer = time.AfterFunc(time.Until(at), func() { c.tick(a) })
+	}
 }
 
-func (c *Channel) tick() {
+func (c *Channel) tick(a *alarm) {
 	_, _, held := c.t.lease.Lease()
 	c.mu.Lock()
 	defer c.unlock()
-	c.armed = time.Time{}
-	c.stepLocked(tick{held})
+	if c.alarm == a { // else it was late to be stopped
+		c.alarm = nil
+		c.stepLocked(tick{held})
+	}
 }
 
 // read reads a snapshot for the view, after a while, if it still wants one then.
@@ -254,12 +295,12 @@ func (c *Channel) List(connID string) (us []*User, ok bool) {
 		return nil, false
 	}
 	us = c.view.replica.List()
-	if connID == "" || len(c.own) == 0 {
+	if connID == "" || c.own.len() == 0 {
 		return us, true
 	}
-	for ref, o := range c.own {
-		if ref.conn == connID && (o.version != o.written || o.busy != nil) {
-			us = withOwn(us, ref, o)
+	for o := range c.own.all() {
+		if o.ref.conn == connID && (o.version != o.written || o.busy != nil) {
+			us = withOwn(us, o)
 		}
 	}
 	return us, true
@@ -275,7 +316,8 @@ func closed(ch <-chan struct{}) bool {
 }
 
 // withOwn is a list as it will be when an entry has been written. us is changed, its users are not.
-func withOwn(us []*User, ref entryRef, o *own) []*User {
+func withOwn(us []*User, o *own) []*User {
+	ref := o.ref
 	u := &User{ID: ref.user}
 	i := slices.IndexFunc(us, func(u *User) bool { return u.ID == ref.user })
 	if i >= 0 {
@@ -284,7 +326,7 @@ func withOwn(us []*User, ref entryRef, o *own) []*User {
 	}
 	u.Metas = slices.DeleteFunc(u.Metas, func(m Meta) bool { return m.ConnID == ref.conn })
 	if !o.gone {
-		u.Metas = append(u.Metas, o.meta)
+		u.Metas = append(u.Metas, *o.meta)
 		sortMetas(u.Metas)
 	}
 	if len(u.Metas) > 0 {

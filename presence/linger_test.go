@@ -11,7 +11,7 @@ import (
 // linger lets an entry linger; last is the epoch in which it was written.
 func (b *bench) linger(inc, uid string, m Meta, stay time.Duration, last string) error {
 	b.t.Helper()
-	_, err := b.s.Linger(b.t.Context(), b.lease(inc), room, uid, &m, "", "epoch-"+newRef(), stay, last)
+	_, err := b.s.Linger(b.t.Context(), b.lease(inc), room, uid, &m, "", "epoch-"+newRef(), stay, last, CauseLost)
 	return err
 }
 
@@ -42,7 +42,7 @@ func testLingerEndsWithAJoin(b *bench) {
 	b.wantGone(b.linger("n-2", "a", device("c1"), time.Minute, at.Epoch)) // and if its node writes all again
 	b.silent()
 	at = b.leave("m-1", "a", "c2")
-	b.wantChange(at, OpLeave, "a[]", "c2")
+	b.wantChange(at, OpLeave, "a[]", "c2=kicked")
 	b.wantGone(b.linger("n-3", "a", device("c1"), time.Minute, at.Epoch))
 	b.silent()
 	b.wantView("")
@@ -86,7 +86,7 @@ func testReapLingering(b *bench) {
 		b.t.Errorf("the rest is due at %d, %v; now it is %d", later, err, b.now())
 	}
 	at.Seq += 3
-	b.wantChange(at, OpReap, "c[]", "c3")
+	b.wantChange(at, OpReap, "c[]", "c3=node_lost")
 	b.wantView("a[c1] b[c2]")
 	if n := b.entries("n-1"); n != 2 {
 		b.t.Errorf("%d entries are left", n)
@@ -144,8 +144,8 @@ func TestLingerEnds(t *testing.T) {
 		a.track("c1", "ann")
 		a.track("c2", "bob")
 		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
-		a.c.Linger(t.Context(), "c1", "ann", 4*time.Second)
-		a.c.Linger(t.Context(), "c2", "bob", 4*time.Second)
+		a.c.Exit(t.Context(), "c1", "ann", CauseLost, 4*time.Second)
+		a.c.Exit(t.Context(), "c2", "bob", CauseLost, 4*time.Second)
 		time.Sleep(2 * time.Second)
 		b.want(0)
 		b.track("c3", "bob")
@@ -154,14 +154,14 @@ func TestLingerEnds(t *testing.T) {
 		b.want(0, "leave ann c1", "diff -ann[c1]")
 		n1.set(func() { n1.fail = unavailable{} })
 		a.track("c4", "cat")
-		a.c.Linger(t.Context(), "c4", "cat", time.Second)
+		a.c.Exit(t.Context(), "c4", "cat", CauseLost, time.Second)
 		time.Sleep(2 * time.Second)
 		n1.set(func() { n1.fail = nil })
 		time.Sleep(2 * upkeep)
 		synctest.Wait()
 		b.want(stageWindow)
 		for _, n := range []*actor{n1, n2} {
-			if len(n.t.channel("C").own) != map[*actor]int{n1: 0, n2: 1}[n] {
+			if n.t.channel("C").own.len() != map[*actor]int{n1: 0, n2: 1}[n] {
 				t.Errorf("%s still holds %v", n.name, n.t.channel("C").own)
 			}
 		}
@@ -176,14 +176,14 @@ func TestLingeringEntryTakenAway(t *testing.T) {
 		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
-		a.c.Linger(t.Context(), "c1", "ann", time.Hour)
+		a.c.Exit(t.Context(), "c1", "ann", CauseLost, time.Hour)
 		b.track("c2", "ann")
 		time.Sleep(31 * time.Second) // an audit
 		synctest.Wait()
 		if n := n1.t.stats.Repairs.Load(); n != 0 {
 			t.Errorf("%d repairs", n)
 		}
-		if len(a.c.own) != 0 {
+		if a.c.own.len() != 0 {
 			t.Errorf("it still holds %v", a.c.own)
 		}
 		b.c.Untrack(t.Context(), "c2", "ann")

@@ -14,32 +14,42 @@ const (
 	lastRetry  = time.Second
 )
 
+// load is what a view needs to read a channel, from when it begins to until the snapshot is the view.
+type load struct {
+	stale     bool // what is being read will be read again
+	inStep    bool // no change has been missed as far as is known, and those that come are told at once
+	backlog   backlog
+	snap      *Snapshot     // read, but the changes up to its End have not all come
+	catchUpBy time.Time     // until then they may
+	retry     time.Duration // before the next reading
+}
+
 // reload begins to read the snapshot, or makes a reading under way begin again.
 func (v *view) reload(why resync) {
 	v.do(why)
 	switch {
 	case v.phase != loading:
-		v.inStep = v.phase == live
-		v.phase, v.retry = loading, 0
+		v.load = &load{inStep: v.phase == live}
+		v.phase = loading
 		v.read()
-	case v.snap != nil:
+	case v.load.snap != nil:
 		v.discard()
 	default:
-		v.stale = true
+		v.load.stale = true
 	}
 }
 
 // read asks for the next reading.
 func (v *view) read() {
 	v.reading++
-	v.do(read{v.reading, v.retry})
-	v.retry = min(max(2*v.retry, firstRetry), lastRetry)
+	v.do(read{v.reading, v.load.retry})
+	v.load.retry = min(max(2*v.load.retry, firstRetry), lastRetry)
 }
 
 // begin notes that the reading begins: it will hold all changes from before.
 func (v *view) begin() {
-	v.begun, v.stale = v.reading, false
-	v.backlog = backlog{}
+	v.begun = v.reading
+	v.load.stale, v.load.backlog = false, backlog{}
 }
 
 // adopt takes a snapshot, whose changes may not all have come: only with those that happened while it was read it is
@@ -47,23 +57,23 @@ func (v *view) begin() {
 func (v *view) adopt(number uint64, snap *Snapshot) {
 	switch {
 	case number != v.reading: // of no use any more
-	case v.stale || snap == nil:
+	case v.load.stale || snap == nil:
 		v.read()
 	default:
-		v.snap, v.catchUpBy = snap, v.now.Add(catchUpTime)
+		v.load.snap, v.load.catchUpBy = snap, v.now.Add(catchUpTime)
 		v.complete()
 	}
 }
 
 // discard gives up a snapshot that waits for changes: they do not fit together, or one is missing.
 func (v *view) discard() {
-	v.snap, v.catchUpBy = nil, time.Time{}
+	v.load.snap, v.load.catchUpBy = nil, time.Time{}
 	v.read()
 }
 
 // follow tells of a change at once although the channel is being read again, as long as none was missed: so a node that
 // reads for caution alone tells its clients the same changes in the same order as the nodes that do not read.
-func (v *view) follow(c *Change) { v.inStep = v.inStep && v.apply(c) }
+func (v *view) follow(c *Change) { v.load.inStep = v.load.inStep && v.apply(c) }
 
 // backlog is the changes that wait while a snapshot is read.
 type backlog struct {
@@ -83,32 +93,32 @@ func (b *backlog) add(change *Change, bytes int) bool {
 // keep holds a change back while the snapshot is read.
 func (v *view) keep(e *received) {
 	switch {
-	case v.stale: // it will be in the next one
-	case !v.backlog.add(&e.change, e.bytes):
-		v.stale, v.backlog = true, backlog{}
-	case v.snap != nil:
+	case v.load.stale: // it will be in the next one
+	case !v.load.backlog.add(&e.change, e.bytes):
+		v.load.stale, v.load.backlog = true, backlog{}
+	case v.load.snap != nil:
 		v.complete()
 	}
 }
 
 // complete adds what has come to the snapshot, and makes it the view once nothing is missing.
 func (v *view) complete() {
-	for _, c := range v.backlog.changes {
-		if !v.snap.Advance(c) {
+	snap := v.load.snap
+	for _, c := range v.load.backlog.changes {
+		if !snap.Advance(c) {
 			v.discard()
 			return
 		}
 	}
-	v.backlog = backlog{}
-	if v.snap.Seq < v.snap.End {
+	v.load.backlog = backlog{}
+	if snap.Seq < snap.End {
 		return
 	}
-	snap := v.snap
-	v.snap, v.catchUpBy = nil, time.Time{}
+	v.load = nil
 	v.phase, v.known, v.adopted = live, true, v.begun
 	v.note(v.replica.Reset(snap, v.holdUntil(snap)))
 	v.armHolds()
-	v.do(adopted{snap.Users})
+	v.do(adopted{})
 	v.seenAll()
 }
 
@@ -127,8 +137,8 @@ func (v *view) holdUntil(snap *Snapshot) int64 {
 
 // armHolds sets the time at which the earliest hold ends.
 func (v *view) armHolds() {
-	if until, any := v.replica.Holding(); any && v.holdsAt.IsZero() {
-		v.holdsAt = time.UnixMilli(until).Add(time.Millisecond)
+	if until, any := v.replica.Holding(); any && v.holdsAt == 0 {
+		v.holdsAt = until + 1
 	}
 }
 
@@ -139,9 +149,10 @@ const holdOn = 100 * time.Millisecond
 // frozen or cut off, and the messages that release what it holds may just be waiting for it.
 func (v *view) expire(held bool) {
 	if v.phase == loading || !held {
-		v.holdsAt = v.now.Add(holdOn)
+		v.holdsAt = v.now.Add(holdOn).UnixMilli()
 		return
 	}
+	v.holdsAt = 0
 	v.note(v.replica.Expire(v.now.UnixMilli()))
 	v.armHolds()
 }

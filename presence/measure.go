@@ -27,7 +27,7 @@ func (t *Tracker) Measure(to metrics.Scrape) {
 	to.Counter("rollcall_presence_refused_total",
 		"Changes that waited and were then more than their user may have.", float64(t.stats.Refused.Load()))
 	to.Counter("rollcall_presence_audits_total",
-		"Comparisons of all presence with Redis.", float64(t.stats.Audits.Load()))
+		"Comparisons of a channel with Redis.", float64(t.stats.Audits.Load()))
 	to.Counter("rollcall_presence_audit_errors_total",
 		"Comparisons that Redis did not answer.", float64(t.stats.Failed.Load()))
 	to.Counter("rollcall_presence_repairs_total",

@@ -329,7 +329,7 @@ func (w *world) pass(t *rapid.T, d time.Duration, held bool) {
 			w.resubscribe(t, n)
 			return
 		}
-		if at := n.view.holdsAt; !at.IsZero() && !at.After(now) && (w.lost || !w.inStep(n)) {
+		if at := n.view.holdsAt; at != 0 && !time.UnixMilli(at).After(now) && (w.lost || !w.inStep(n)) {
 			return
 		}
 	}
@@ -415,7 +415,7 @@ func (w *world) lose() {
 	for id, conns := range w.truth {
 		for conn := range conns {
 			for _, n := range w.nodes {
-				if n.view.replica.users[id].meta(conn) == nil {
+				if n.view.replica.User(id).meta(conn) == nil {
 					n.blind[id] = true
 				}
 			}

@@ -18,12 +18,55 @@ func stateSpacing(took time.Duration) time.Duration {
 	return min(max(stateShare*took, minStateSpace), maxStateSpace)
 }
 
+// states is who is owed a presence_state of a channel, and the last one while that is worth keeping.
+type states struct {
+	owed []waiter  // oldest first
+	due  time.Time // the next may be encoded; zero: none is due
+
+	text []byte // the last, while it is still right
+	at   time.Time
+	cost time.Duration // of encoding it
+}
+
+// fewUsers is how many users a channel may have whose texts are made when they are asked for, and kept nowhere: most
+// channels are small, and quiet.
+const fewUsers = 8
+
+func (v *view) crowded() bool { return v.replica.Len() > fewUsers }
+
+// all gives who is owed a state.
+func (s *states) all() []waiter {
+	if s == nil {
+		return nil
+	}
+	return s.owed
+}
+
+// took notes when the last was encoded and how long that took.
+func (s *states) took(at time.Time, cost time.Duration) {
+	if s != nil {
+		s.at, s.cost = at, cost
+	}
+}
+
+// owe notes that somebody is owed a state, and sends it if it can.
+func (v *view) owe(w waiter) {
+	if v.states == nil {
+		v.states = &states{}
+	}
+	v.states.owed = append(v.states.owed, w)
+	v.callStates()
+}
+
 // note passes transitions on to scripts at once and to plain clients at the next flush.
 func (v *view) note(ts []Transition) {
 	if len(ts) == 0 {
 		return
 	}
-	v.state = nil
+	if v.states != nil {
+		v.states.text = nil
+		v.dropStates()
+	}
 	if v.now.scripts {
 		var es []Event
 		for _, t := range ts {
@@ -33,18 +76,24 @@ func (v *view) note(ts []Transition) {
 			v.do(es)
 		}
 	}
-	switch {
-	case !v.now.plain || !v.changes.Note(ts):
-	case v.window <= 0:
+	if !v.now.plain {
+		return
+	}
+	if v.changes == nil {
+		v.changes = &Window{flushAt: v.now.Add(v.window)}
+	}
+	v.changes.Note(ts)
+	if v.window <= 0 {
 		v.flush()
-	case v.flushAt.IsZero():
-		v.flushAt = v.now.Add(v.window)
 	}
 }
 
 // flush ends the window.
 func (v *view) flush() {
-	if d := v.changes.Flush(v.channel, v.replica.User); d.Plain != nil || d.Devices != nil || d.Fresh != nil {
+	d := v.changes.Flush(v.channel, v.replica.User)
+	v.changes = nil
+	v.dropTexts()
+	if d.Plain != nil || d.Devices != nil || d.Fresh != nil {
 		v.do(d)
 	}
 }
@@ -52,25 +101,27 @@ func (v *view) flush() {
 // stateDue tells whether a waiter's state can be sent: the channel has been read, and its view holds what it waits for.
 func (v *view) stateDue(w waiter) bool { return v.known && v.reached(w) }
 
-func (v *view) anyDue() bool { return slices.ContainsFunc(v.states, v.stateDue) }
+func (v *view) anyDue() bool { return slices.ContainsFunc(v.states.all(), v.stateDue) }
 
 // callStates sends the states that are due, now or when the last encoding is old enough.
 func (v *view) callStates() {
-	if !v.statesAt.IsZero() || !v.anyDue() {
+	if !v.anyDue() || !v.states.due.IsZero() {
 		return
 	}
-	at := v.stateAt.Add(stateSpacing(v.stateTook))
-	if v.state != nil || !at.After(v.now.Time) {
+	at := v.states.at.Add(stateSpacing(v.states.cost))
+	if v.states.text != nil || !at.After(v.now.Time) {
 		v.sendStates()
 		return
 	}
-	v.statesAt = at
+	v.states.due = at
 }
 
 // sendStates sends all whose state is due one shared frame.
 func (v *view) sendStates() {
 	var s state
-	v.states = slices.DeleteFunc(v.states, func(w waiter) bool {
+	all := v.states
+	all.due = time.Time{}
+	all.owed = slices.DeleteFunc(all.owed, func(w waiter) bool {
 		due := v.stateDue(w)
 		if due {
 			s.conns, s.asked = append(s.conns, w.conn), append(s.asked, w)
@@ -80,12 +131,33 @@ func (v *view) sendStates() {
 	if len(s.conns) == 0 {
 		return
 	}
-	if v.state == nil {
-		v.state, v.stateAt, s.fresh = renderState(v.channel, v.replica.users), v.now.Time, true
+	if all.text == nil {
+		all.text, all.at, s.fresh = renderState(v.channel, &v.replica), v.now.Time, true
 	}
-	for _, conn := range s.conns {
-		v.changes.Told(conn)
+	if v.changes != nil {
+		for _, conn := range s.conns {
+			v.changes.Told(conn)
+		}
 	}
-	s.frame = v.state
+	s.frame = all.text
 	v.do(s)
+	v.dropStates()
+}
+
+// dropStates drops what a small channel does not need between two states.
+func (v *view) dropStates() {
+	if len(v.states.owed) == 0 && !v.crowded() {
+		v.states = nil
+		v.dropTexts()
+	}
+}
+
+// dropTexts drops the users' texts in a small channel, but while more are to be made of them.
+func (v *view) dropTexts() {
+	if v.crowded() || v.changes != nil || v.states != nil {
+		return
+	}
+	for u := range v.replica.users.all() {
+		u.frag = ""
+	}
 }

@@ -15,35 +15,46 @@ import (
 //
 // Invariant: at most one write of an entry is under way (busy is set), so writes of one entry reach Redis in order.
 type own struct {
+	// static
+	ref entryRef
+
 	// guarded by the channel's mu
 	wanted
-	written  int           // the version that Redis confirmed
+	written  int32         // the version that Redis confirmed
+	announce bool          // its connection is owed a presence_state as soon as the entry is written
+	tried    bool          // a write was begun: Redis may hold an entry
+	due      bool          // delay is over
 	inc      string        // the incarnation under which it did
 	at       Position      // of the last confirmed write
 	busy     chan struct{} // closed when the write under way is over
-	announce bool          // its connection is owed a presence_state as soon as the entry is written
-	tried    bool          // a write was begun: Redis may hold an entry
-	stored   Meta          // the last that Redis confirmed
-	timer    *time.Timer   // ends the lingering
+	stored   *Meta         // the last that Redis confirmed; nil: none
 
 	// throttle.go
 	changes overload.Limiter
 	delay   *time.Timer // set while a change is throttled, and until it is written then
-	due     bool        // delay is over
 }
 
+func (o *own) key() entryRef { return o.ref }
+
 // leaves tells whether the connection is not there any more.
-func (w *wanted) leaves() bool { return w.gone || !w.until.IsZero() }
+func (w *wanted) leaves() bool { return w.gone || w.lingers != nil }
 
 // wanted is what Redis shall hold of an entry.
 //
-//	live ── Linger ──▶ lingering ── its time is over, or its user is back ──▶ gone
-//	  └──────────────── Untrack ────────────────▶ gone
+//	live ── Exit, to stay ──▶ lingering ── its time is over, or its user is back ──▶ gone
+//	  └──────────────── Untrack, Exit ────────────────▶ gone
 type wanted struct {
-	meta    Meta      // unless gone
-	until   time.Time // its connection has gone, and it lingers until then; zero: the connection is there
-	gone    bool      // no entry
-	version int
+	meta    *Meta      // unless gone
+	lingers *lingering // its connection has gone; nil: it is there
+	version int32
+	gone    bool  // no entry
+	cause   Cause // why, or why it lingers
+}
+
+// lingering is an entry's time after its connection.
+type lingering struct {
+	until time.Time
+	timer *time.Timer // ends it
 }
 
 // registration is the channel's place on the list {nodes}:<inc>:channels, by which a reaper finds its entries.
@@ -74,16 +85,17 @@ func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, a
 ) {
 	ref := entryRef{connID, userID}
 	c.mu.Lock()
-	o := c.own[ref]
+	o := c.own.get(ref)
 	if o == nil {
-		o = &own{wanted: wanted{gone: true}}
-		c.own[ref] = o
+		o = &own{ref: ref, wanted: wanted{gone: true}}
+		c.own.put(o)
 	}
-	if o.gone {
-		o.gone = false
-		o.meta = Meta{ConnID: connID, Ref: newRef(), JoinedAt: time.Now().UnixMilli()}
+	m := Meta{ConnID: connID, Ref: newRef(), JoinedAt: time.Now().UnixMilli()}
+	if !o.gone {
+		m.Ref, m.JoinedAt = o.meta.Ref, o.meta.JoinedAt
 	}
-	o.meta.Source, o.meta.NoState, o.meta.Info = e.source, e.noState, e.info
+	m.Source, m.NoState, m.Info = e.source, e.noState, e.info
+	o.gone, o.meta = false, &m
 	o.version++
 	o.announce = o.announce || announce
 	c.mu.Unlock()
@@ -93,7 +105,7 @@ func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, a
 // Update merges fields into the metadata of a tracked connection; null deletes one. ErrNotTracked without tracking.
 func (c *Channel) Update(ctx context.Context, connID, userID string, f Fields) (pending bool, err error) {
 	c.mu.Lock()
-	o := c.own[entryRef{connID, userID}]
+	o := c.own.get(entryRef{connID, userID})
 	if o == nil || o.gone {
 		c.mu.Unlock()
 		return false, ErrNotTracked
@@ -111,21 +123,18 @@ func (c *Channel) Update(ctx context.Context, connID, userID string, f Fields) (
 	return c.Track(ctx, connID, userID, e, false)
 }
 
-// Untrack takes a connection away from its user. While Redis cannot be reached it succeeds too.
+// Untrack takes a connection that stays away from its user. While Redis cannot be reached it succeeds too.
 func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending bool) {
-	return c.end(ctx, entryRef{connID, userID}, 0)
+	return c.Exit(ctx, connID, userID, CauseUntracked, 0)
 }
 
-// Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of
-// the user in this channel, on any node, ends it at once. While Redis cannot be reached it succeeds too.
-func (c *Channel) Linger(ctx context.Context, connID, userID string, stay time.Duration) (pending bool) {
-	return c.end(ctx, entryRef{connID, userID}, stay)
-}
-
-// end ends the tracking of a connection: at once, or when its entry has lingered for a while.
-func (c *Channel) end(ctx context.Context, ref entryRef, stay time.Duration) (pending bool) {
+// Exit takes a connection that has gone away from its user: at once, or, for its user to come back, after a while in
+// which its entry lingers: another connection of the user in this channel, on any node, ends it then. While Redis
+// cannot be reached it succeeds too.
+func (c *Channel) Exit(ctx context.Context, connID, userID string, cause Cause, stay time.Duration) (pending bool) {
+	ref := entryRef{connID, userID}
 	c.mu.Lock()
-	o := c.endLocked(ref, stay)
+	o := c.endLocked(ref, cause, stay)
 	c.mu.Unlock()
 	if o == nil {
 		return false
@@ -135,14 +144,14 @@ func (c *Channel) end(ctx context.Context, ref entryRef, stay time.Duration) (pe
 }
 
 // endLocked notes the end of a tracking; nil: there is none.
-func (c *Channel) endLocked(ref entryRef, stay time.Duration) *own {
-	o := c.own[ref]
+func (c *Channel) endLocked(ref entryRef, cause Cause, stay time.Duration) *own {
+	o := c.own.get(ref)
 	if o == nil || o.gone {
 		return nil
 	}
+	o.cause = cause
 	if o.gone = stay <= 0; !o.gone {
-		o.until = time.Now().Add(stay)
-		o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })
+		o.lingers = &lingering{time.Now().Add(stay), time.AfterFunc(stay, func() { c.lingered(ref, o) })}
 	}
 	o.announce = false
 	o.version++
@@ -152,7 +161,7 @@ func (c *Channel) endLocked(ref entryRef, stay time.Duration) *own {
 // lingered ends a lingering whose time is over.
 func (c *Channel) lingered(ref entryRef, o *own) {
 	c.mu.Lock()
-	over := c.own[ref] == o && c.endLocked(ref, 0) != nil
+	over := c.own.get(ref) == o && c.endLocked(ref, o.cause, 0) != nil
 	c.mu.Unlock()
 	if over {
 		c.t.unsettled(c)

@@ -15,18 +15,32 @@ import (
 
 // Positions reads where the channels stand; the zero Position for one that Redis knows nothing of.
 func (s *Store) Positions(ctx context.Context, channels []string) ([]Position, error) {
-	cmds := make([]redis.Cmder, len(channels))
-	for i, c := range channels {
-		cmds[i] = redis.NewSliceCmd(ctx, "hmget", s.keys.Head(c), "epoch", "seq")
+	at, _, err := s.Standings(ctx, channels, "", nil)
+	return at, err
+}
+
+// Standings reads where channels stand, and how many entries of an incarnation others hold, in one pipeline.
+func (s *Store) Standings(ctx context.Context, channels []string, inc string, others []string) (
+	at []Position, entries []int64, err error,
+) {
+	cmds := make([]redis.Cmder, 0, len(channels)+len(others))
+	for _, c := range channels {
+		cmds = append(cmds, redis.NewSliceCmd(ctx, "hmget", s.keys.Head(c), "epoch", "seq"))
+	}
+	for _, c := range others {
+		cmds = append(cmds, redis.NewIntCmd(ctx, "zcard", s.keys.Entries(c, inc)))
 	}
 	if err := s.batch(ctx, cmds...); err != nil {
-		return nil, fmt.Errorf("read positions: %w", err)
+		return nil, nil, fmt.Errorf("read where channels stand: %w", err)
 	}
-	out := make([]Position, len(channels))
-	for i, c := range cmds {
-		out[i] = positionOf(c.(*redis.SliceCmd).Val())
+	at, entries = make([]Position, len(channels)), make([]int64, len(others))
+	for i := range at {
+		at[i] = positionOf(cmds[i].(*redis.SliceCmd).Val())
 	}
-	return out, nil
+	for i := range entries {
+		entries[i] = cmds[len(at)+i].(*redis.IntCmd).Val()
+	}
+	return at, entries, nil
 }
 
 func positionOf(v []any) Position {
@@ -176,22 +190,6 @@ func (s *Store) Entries(ctx context.Context, channel, inc string) (map[entryRef]
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list entries: %w", err)
-	}
-	return out, nil
-}
-
-// EntryCounts counts the entries of an incarnation in each channel.
-func (s *Store) EntryCounts(ctx context.Context, inc string, channels []string) ([]int64, error) {
-	cmds := make([]redis.Cmder, len(channels))
-	for i, c := range channels {
-		cmds[i] = redis.NewIntCmd(ctx, "zcard", s.keys.Entries(c, inc))
-	}
-	if err := s.batch(ctx, cmds...); err != nil {
-		return nil, fmt.Errorf("count entries: %w", err)
-	}
-	out := make([]int64, len(channels))
-	for i, c := range cmds {
-		out[i] = c.(*redis.IntCmd).Val()
 	}
 	return out, nil
 }

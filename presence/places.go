@@ -63,7 +63,7 @@ func (s *Store) OnChange(fn func(channel, user string)) { s.changed = fn }
 func (t *Tracker) Tracked() (channels []string) {
 	for _, c := range t.all() {
 		c.mu.Lock()
-		if len(c.own) > 0 {
+		if c.own.len() > 0 {
 			channels = append(channels, c.name)
 		}
 		c.mu.Unlock()

@@ -168,7 +168,8 @@ func testModel(t *rapid.T) {
 			t.Fatalf("writers of node %d still wait: %v", i, v.waiting)
 		}
 		got := map[string][]string{}
-		for id, u := range v.view.replica.users {
+		for u := range v.view.replica.users.all() {
+			id := u.ID
 			for _, m := range u.Metas {
 				got[id] = append(got[id], m.Ref+numberIn(m.Info))
 			}

@@ -12,6 +12,7 @@ type Event struct {
 	Type   string // "join", "leave", "update"
 	UserID string
 	Meta   *Meta // of the connection that caused it
+	Cause  Cause // of a leave
 }
 
 // UserInfo is the JSON object that scripts see of a connection: what a script gave, or an event handler's own fields
@@ -64,24 +65,24 @@ func (u *User) AppendMetas(b []byte) []byte {
 }
 
 // fragment is the user as a member of joins, leaves or a state's payload, made once.
-func (u *User) fragment() []byte {
-	if u.frag == nil {
+func (u *User) fragment() string {
+	if u.frag == "" {
 		b := make([]byte, 0, len(u.ID)+24+len(u.Metas)*160)
-		u.frag = u.AppendMetas(append(appendString(b, u.ID), ':'))
+		u.frag = string(u.AppendMetas(append(appendString(b, u.ID), ':')))
 	}
 	return u.frag
 }
 
 // renderState is the presence_state frame of SPEC 1.2.
-func renderState(channel string, users map[string]*User) []byte {
+func renderState(channel string, r *Replica) []byte {
 	size := 80 + len(channel)
-	for _, u := range users {
+	for u := range r.users.all() {
 		size += len(u.fragment()) + 1
 	}
 	b := append(make([]byte, 0, size), `{"event":"presence_state","channel":`...)
 	b = append(appendString(b, channel), `,"payload":{`...)
 	first := true
-	for _, u := range users {
+	for u := range r.users.all() {
 		if !first {
 			b = append(b, ',')
 		}
@@ -215,14 +216,14 @@ func appendEvents(es []Event, t Transition) []Event {
 	case t.Before == nil && t.After == nil:
 		return es
 	case t.Before == nil:
-		return append(es, Event{"join", t.After.ID, &t.After.Metas[0]})
+		return append(es, Event{Type: "join", UserID: t.After.ID, Meta: &t.After.Metas[0]})
 	case t.After == nil:
-		return append(es, Event{"leave", t.Before.ID, &t.Before.Metas[len(t.Before.Metas)-1]})
+		return append(es, Event{"leave", t.Before.ID, t.Before.last(), t.Cause})
 	}
 	for i := range t.After.Metas {
 		m := &t.After.Metas[i]
 		if old := t.Before.meta(m.ConnID); old != nil && !old.same(m) {
-			es = append(es, Event{"update", t.After.ID, m})
+			es = append(es, Event{Type: "update", UserID: t.After.ID, Meta: m})
 		}
 	}
 	return es

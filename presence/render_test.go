@@ -86,20 +86,21 @@ func TestUserInfo(t *testing.T) {
 // SPEC 1.2: the frames, "exactly".
 func TestRenderState(t *testing.T) {
 	if got, want := string(renderState("room:1",
-		nil)), `{"event":"presence_state","channel":"room:1","payload":{}}`; got != want {
+		&Replica{})), `{"event":"presence_state","channel":"room:1","payload":{}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	users := map[string]*User{"a": {ID: "a", Metas: []Meta{phone, desk}}}
+	var users Replica
+	users.users.put(&User{ID: "a", Metas: []Meta{phone, desk}})
 	want := `{"event":"presence_state","channel":"a\"b\\\u0001ü","payload":{"a":{"metas":[` + phoneText + `,` + deskText +
 		`]}}}`
-	if got := string(renderState("a\"b\\\x01ü", users)); got != want {
+	if got := string(renderState("a\"b\\\x01ü", &users)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	users["b"] = &User{ID: "b", Metas: []Meta{bare}}
+	users.users.put(&User{ID: "b", Metas: []Meta{bare}})
 	var f struct {
 		Payload map[string]metas `json:"payload"`
 	}
-	if err := json.Unmarshal(renderState("c", users), &f); err != nil {
+	if err := json.Unmarshal(renderState("c", &users), &f); err != nil {
 		t.Fatal(err)
 	}
 	if got := sorted(f.Payload); !slices.Equal(got, []string{"a", "b"}) {

@@ -7,7 +7,7 @@ import (
 )
 
 // Replica is one node's view of who is in a channel: a pure value without I/O or clock. Its methods return what
-// changed.
+// changed. The zero value is that of an empty channel.
 //
 // Invariant: users holds no user without metas, and none with a Seq past the replica's; every held meta is among its
 // user's metas; base is at most seq.
@@ -15,16 +15,17 @@ type Replica struct {
 	epoch string // "" while Redis holds nothing of the channel
 	seq   int64
 	base  int64 // seq of the last snapshot: messages up to it may still be on their way
-	users map[string]*User
+	users few[string, *User]
 	// held are metas that Redis lost, user id to connection id to the time (ms) until which their nodes may write them
 	// again; 0: their node said meanwhile that they left.
 	held       map[string]map[string]int64
-	tombstones tombstones
+	tombstones *tombstones // nil: none
 }
 
 // Transition is what a change did to one user: nil is absent.
 type Transition struct {
 	Before, After *User
+	Cause         Cause // why the user's last connection left; CauseUnknown also while the user is there
 
 	stayed bool // the user was not away between the two: one change did it
 }
@@ -37,41 +38,49 @@ func (t Transition) ID() string {
 	return t.Before.ID
 }
 
-// NewReplica gives the view of an empty channel.
-func NewReplica() *Replica { return &Replica{users: map[string]*User{}} }
+// cause asks why the connection left that a leave is told of.
+func (t *Transition) cause(of func(conn string) Cause) Cause {
+	if t.After != nil {
+		return CauseUnknown
+	}
+	return of(t.Before.last().ConnID)
+}
 
 // Position is the epoch and seq of the last change applied.
 func (r *Replica) Position() (epoch string, seq int64) { return r.epoch, r.seq }
 
 // User finds a present user, or nil.
-func (r *Replica) User(id string) *User { return r.users[id] }
+func (r *Replica) User(id string) *User { return r.users.get(id) }
 
 // Len counts the present users.
-func (r *Replica) Len() int { return len(r.users) }
+func (r *Replica) Len() int { return r.users.len() }
 
 // Apply takes the next change. A change that the last snapshot held already does nothing. ok is false when it is
 // neither (a gap): then nothing was applied and the replica has to be read again.
 func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 	switch {
 	case c.Epoch == r.epoch && c.Seq == r.seq+1:
-	case c.Seq == 1 && c.Epoch != r.epoch && (r.epoch == "" || len(r.users) == 0):
+	case c.Seq == 1 && c.Epoch != r.epoch && (r.epoch == "" || r.users.len() == 0):
 		r.base = 0 // a history begins, nothing of it was missed
 	default:
 		return nil, c.Epoch == r.epoch && r.seq == r.base && r.includes(c)
 	}
-	r.epoch, r.seq = c.Epoch, c.Seq
+	if r.seq = c.Seq; r.epoch != c.Epoch {
+		r.epoch = strings.Clone(c.Epoch) // the message is longer
+	}
 	for _, conn := range c.Gone {
 		r.release(conn)
 	}
 	if c.Op != OpReap {
 		for i := range c.Users {
-			r.tombstones.note(r.users[c.Users[i].ID], c.Gone)
+			r.bury(refsOf(r.users.get(c.Users[i].ID), c.Gone))
 		}
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
 		if t, changed := r.put(u.ID, u.Metas, u.Seq, nil); changed {
 			t.stayed = t.Before != nil && t.After != nil
+			t.Cause = t.cause(c.cause)
 			ts = append(ts, t)
 		}
 	}
@@ -87,7 +96,7 @@ func (r *Replica) includes(c *Change) bool {
 	for i := range c.Users {
 		u := &c.Users[i]
 		metas := r.tombstones.without(u.Metas)
-		switch have := r.users[u.ID]; {
+		switch have := r.users.get(u.ID); {
 		case have == nil:
 			if len(metas) > 0 {
 				return false
@@ -97,6 +106,17 @@ func (r *Replica) includes(c *Change) bool {
 		}
 	}
 	return true
+}
+
+// bury remembers metas that are known to have left.
+func (r *Replica) bury(refs []string) {
+	if len(refs) == 0 {
+		return
+	}
+	if r.tombstones == nil {
+		r.tombstones = &tombstones{}
+	}
+	r.tombstones.add(refs)
 }
 
 // release notes of held connections that they are said to have left.
@@ -113,8 +133,9 @@ func (r *Replica) release(conn string) {
 func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for _, l := range s.left {
 		for i := range l.Users {
-			if u := r.users[l.Users[i].ID]; u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) { // else it may show who came back
-				r.tombstones.note(u, l.Gone)
+			// Else it may show who came back.
+			if u := r.users.get(l.Users[i].ID); u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) {
+				r.bury(refsOf(u, l.Gone))
 			}
 		}
 	}
@@ -122,14 +143,15 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for conn := range s.gone {
 		r.release(conn)
 	}
-	r.tombstones.add(s.refs)
+	r.bury(s.refs)
 	var h *hold
 	if holdUntil != 0 {
 		h = &hold{holdUntil, s.gone}
 	}
-	for id := range r.users {
-		if s.Users[id] == nil {
-			if t, changed := r.put(id, nil, s.Seq, h); changed {
+	for u := range r.users.all() {
+		if s.Users[u.ID] == nil {
+			if t, changed := r.put(u.ID, nil, s.Seq, h); changed {
+				t.Cause = t.cause(func(conn string) Cause { return s.gone[conn] })
 				ts = append(ts, t)
 			}
 		}
@@ -162,13 +184,18 @@ func sortTransitions(ts []Transition) {
 // hold says that metas which go missing stay until a time, but for connections that are known to have left.
 type hold struct {
 	until int64
-	but   map[string]bool
+	but   map[string]Cause
+}
+
+func (h *hold) excepts(conn string) bool {
+	_, left := h.but[conn]
+	return left
 }
 
 // Expire ends the holds that are over.
 func (r *Replica) Expire(now int64) (ts []Transition) {
 	for id, conns := range r.held {
-		old := r.users[id]
+		old := r.users.get(id)
 		stay := make([]Meta, 0, len(old.Metas))
 		for _, m := range old.Metas {
 			if until, ok := conns[m.ConnID]; ok && until <= now {
@@ -181,7 +208,9 @@ func (r *Replica) Expire(now int64) (ts []Transition) {
 			delete(r.held, id)
 		}
 		if len(stay) < len(old.Metas) {
-			ts = append(ts, r.set(id, old, stay, old.Seq))
+			t := r.set(id, old, stay, old.Seq)
+			t.Cause = t.cause(func(string) Cause { return CauseNodeLost }) // which did not write it again
+			ts = append(ts, t)
 		}
 	}
 	sortTransitions(ts)
@@ -211,7 +240,7 @@ func (r *Replica) Held() (n int) {
 // put makes metas the truth about a user, but for metas that are or become held.
 func (r *Replica) put(id string, metas []Meta, seq int64, h *hold) (Transition, bool) {
 	metas = r.tombstones.without(metas)
-	old := r.users[id]
+	old := r.users.get(id)
 	if old == nil && len(metas) == 0 {
 		return Transition{}, false
 	}
@@ -221,7 +250,7 @@ func (r *Replica) put(id string, metas []Meta, seq int64, h *hold) (Transition, 
 	}
 	if old != nil && sameMetas(old.Metas, next) {
 		if old.Seq != seq || !sameOwners(old.Metas, next) {
-			r.users[id] = &User{ID: id, Seq: seq, Metas: next, frag: old.frag}
+			r.users.put(&User{ID: id, Seq: seq, Metas: next, frag: old.frag})
 		}
 		return Transition{}, false
 	}
@@ -241,7 +270,7 @@ func (r *Replica) withHeld(id string, old *User, metas []Meta, h *hold) []Meta {
 			delete(conns, m.ConnID) // its node said that it left
 		case was:
 			next = append(next, m)
-		case h != nil && !h.but[m.ConnID]:
+		case h != nil && !h.excepts(m.ConnID):
 			if conns == nil {
 				conns = map[string]int64{}
 			}
@@ -263,22 +292,17 @@ func (r *Replica) withHeld(id string, old *User, metas []Meta, h *hold) []Meta {
 
 func (r *Replica) set(id string, old *User, metas []Meta, seq int64) Transition {
 	if len(metas) == 0 {
-		delete(r.users, id)
+		r.users.drop(id)
 		return Transition{Before: old}
 	}
 	u := &User{ID: id, Seq: seq, Metas: metas}
-	r.users[id] = u
+	r.users.put(u)
 	return Transition{Before: old, After: u}
 }
 
 // List gives the users, the one who has been here longest first.
 func (r *Replica) List() []*User {
-	us := make([]*User, 0, len(r.users))
-	for _, u := range r.users {
-		us = append(us, u)
-	}
-	sortUsers(us)
-	return us
+	return slices.SortedFunc(r.users.all(), (*User).Compare)
 }
 
 func sortUsers(us []*User) { slices.SortFunc(us, (*User).Compare) }
@@ -312,12 +336,12 @@ func sameOwners(a, b []Meta) bool {
 
 // Check returns what breaks the invariants, or "". For tests.
 func (r *Replica) Check() string {
-	for id, u := range r.users {
+	for u := range r.users.all() {
 		switch {
-		case u.ID != id || len(u.Metas) == 0:
-			return "user " + id + " is damaged or has no metas"
+		case r.users.get(u.ID) != u || len(u.Metas) == 0:
+			return "user " + u.ID + " is damaged or has no metas"
 		case u.Seq > r.seq:
-			return "user " + id + " is ahead of the replica"
+			return "user " + u.ID + " is ahead of the replica"
 		}
 	}
 	for id, conns := range r.held {
@@ -325,7 +349,7 @@ func (r *Replica) Check() string {
 			return "empty hold of " + id
 		}
 		for c := range conns {
-			if r.users[id].meta(c) == nil {
+			if r.users.get(id).meta(c) == nil {
 				return "held connection " + c + " is not among the metas of " + id
 			}
 		}

@@ -69,7 +69,7 @@ func (c *Channel) tryWrite(ref entryRef, o *own) (w *write, wait <-chan struct{}
 	inc, deadline, held := c.t.lease.Lease()
 	switch {
 	case o.settled(inc):
-		if o.gone && c.own[ref] == o {
+		if o.gone && c.own.get(ref) == o {
 			c.dropLocked(ref)
 		}
 		return nil, nil, o.at, nil
@@ -108,7 +108,7 @@ func (c *Channel) endWrite(ref entryRef, o *own, w *write, at Position, err erro
 func (c *Channel) takeBackLocked(ref entryRef, o *own) {
 	o.written = o.version
 	c.t.unsettled(c) // what it was before may have to be written again
-	if o.stored.Ref == o.meta.Ref {
+	if o.storesNow() {
 		o.meta = o.stored
 	} else {
 		o.gone = true
@@ -118,12 +118,14 @@ func (c *Channel) takeBackLocked(ref entryRef, o *own) {
 
 // dropLocked forgets an entry that has gone.
 func (c *Channel) dropLocked(ref entryRef) {
-	for _, timer := range []*time.Timer{c.own[ref].timer, c.own[ref].delay} {
-		if timer != nil {
-			timer.Stop()
-		}
+	o := c.own.get(ref)
+	if o.lingers != nil {
+		o.lingers.timer.Stop()
 	}
-	delete(c.own, ref)
+	if o.delay != nil {
+		o.delay.Stop()
+	}
+	c.own.drop(ref)
 	c.t.tidyLocked(c)
 }
 
@@ -148,7 +150,7 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position, err error) {
 	inc := w.lease.Inc
 	if w.gone {
-		at, err := c.t.store.Leave(ctx, w.lease, c.name, ref.user, ref.conn, newRef())
+		at, err := c.t.store.Leave(ctx, w.lease, c.name, ref.user, ref.conn, newRef(), w.cause)
 		if err != nil {
 			return at, fmt.Errorf("write leave: %w", err)
 		}
@@ -159,12 +161,12 @@ func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position,
 		return Position{}, err
 	}
 	what := "join"
-	if w.until.IsZero() {
-		at, err = c.t.store.Join(ctx, w.lease, c.name, ref.user, &w.meta, w.changed, known, newRef())
+	if w.lingers == nil {
+		at, err = c.t.store.Join(ctx, w.lease, c.name, ref.user, w.meta, w.changed, known, newRef())
 	} else {
 		what = "linger"
-		stay := max(time.Until(w.until), 0)
-		at, err = c.t.store.Linger(ctx, w.lease, c.name, ref.user, &w.meta, known, newRef(), stay, w.last)
+		stay := max(time.Until(w.lingers.until), 0)
+		at, err = c.t.store.Linger(ctx, w.lease, c.name, ref.user, w.meta, known, newRef(), stay, w.last, w.cause)
 	}
 	c.registered(inc, at.Epoch, err)
 	if err != nil && !isRefusal(err) { // whose text is for the handler's author

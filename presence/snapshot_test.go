@@ -67,7 +67,7 @@ func TestSnapshotAdvance(t *testing.T) {
 
 // A connection that left while the snapshot was read is not held back, whatever else may have been lost.
 func TestSnapshotGoneIsNotHeld(t *testing.T) {
-	r := NewReplica()
+	r := &Replica{}
 	r.Reset(snapshot("e", 4, user("a", 4, device("c1")), user("b", 3, device("c3"))), 0)
 	s := snapshot("e", 5, user("a", 4, device("c1")))
 	if !s.Advance(change("e", 6, "c1", user("a", 0))) {

@@ -150,15 +150,16 @@ func (a *actor) Batch(ctx context.Context, cmds []redis.Cmder) error {
 	if err := a.failure("batch"); err != nil {
 		return err
 	}
-	pipe := a.s.client.Pipeline()
-	for _, c := range cmds {
-		_ = pipe.Process(ctx, c)
+	for few := range slices.Chunk(cmds, 16) { // more, and both ends of a pipe would write and none read
+		pipe := a.s.client.Pipeline()
+		for _, c := range few {
+			_ = pipe.Process(ctx, c)
+		}
+		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
 	}
-	_, err := pipe.Exec(ctx)
-	if errors.Is(err, redis.Nil) {
-		err = nil
-	}
-	return err
+	return nil
 }
 
 func (a *actor) failure(what string) error {

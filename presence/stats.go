@@ -8,8 +8,8 @@ type Stats struct {
 	Gaps    atomic.Int64 // changes found missing
 	Orphans atomic.Int64 // entries of no node, removed
 	Repairs atomic.Int64 // own entries that an audit had to mend
-	Audits  atomic.Int64
-	Failed  atomic.Int64 // audits that Redis did not answer
+	Audits  atomic.Int64 // of channels
+	Failed  atomic.Int64 // those that Redis did not answer
 	Merged  atomic.Int64 // changes that were throttled
 	Refused atomic.Int64 // own entries that waited, and were more than their user may have
 
@@ -63,7 +63,7 @@ func (t *Tracker) Census() (n Census) {
 			n.Channels++
 			n.Users += c.view.replica.Len()
 		}
-		for _, o := range c.own {
+		for o := range c.own.all() {
 			if !o.gone {
 				n.Entries++
 			}

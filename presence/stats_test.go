@@ -35,7 +35,7 @@ func TestResyncsHaveLabels(t *testing.T) {
 
 // DESIGN 3, "Held-back removals": they are counted as long as they are held.
 func TestHeld(t *testing.T) {
-	r := NewReplica()
+	r := &Replica{}
 	meta := func(conn string) Meta { return Meta{ConnID: conn, Ref: conn, Inc: "n-1"} }
 	r.Reset(&Snapshot{Epoch: "e", Seq: 2, Users: map[string]*User{
 		"ada": {ID: "ada", Seq: 1, Metas: []Meta{meta("1"), meta("2")}}, "bob": {ID: "bob", Seq: 2,

@@ -102,9 +102,9 @@ func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Me
 // Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written,
 // the rest is as for Join. errGone: another connection of the user is there, or somebody has removed it.
 func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string,
-	stay time.Duration, last string,
+	stay time.Duration, last string, cause Cause,
 ) (Position, error) {
-	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last)
+	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last, string(cause))
 }
 
 func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta,
@@ -119,12 +119,14 @@ func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease
 }
 
 // Leave removes a connection of a user.
-func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string) (Position, error) {
+func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string, cause Cause) (Position,
+	error,
+) {
 	defer s.changed(channel, userID)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
-		l.Deadline, epoch, k.PublishCommand(topic), topic, connID, userID, l.Inc, k.Entries(channel, ""))
+		l.Deadline, epoch, k.PublishCommand(topic), topic, connID, userID, l.Inc, k.Entries(channel, ""), string(cause))
 }
 
 func (s *Store) write(ctx context.Context, script *redisconn.Script, keys []string, args ...any) (Position, error) {

@@ -174,7 +174,7 @@ func testPages(b *bench) {
 			b.t.Fatalf("change %d does not fit the snapshot at %d", c.Seq, snap.Seq)
 		}
 	}
-	r := NewReplica()
+	r := &Replica{}
 	r.Reset(snap, 0)
 	if fault := r.Check(); fault != "" {
 		b.t.Error(fault)

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"sync"
 	"time"
 
 	"rollcall/overload"
@@ -25,18 +26,18 @@ func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 			o.delay.Stop()
 			o.delay, o.due = nil, false
 		}
-		if o.tried || c.own[ref] != o {
+		if o.tried || c.own.get(ref) != o {
 			return false
 		}
-		c.joinLimiterLocked(ref.user, now).Cancel(joinRate)
+		c.t.joins.cancel(c.name, ref.user)
 		c.dropLocked(ref)
 		return true
 	case o.delay != nil:
 		return true
-	case o.stored.Ref == o.meta.Ref:
+	case o.storesNow():
 		wait = o.changes.Reserve(now, changeRate, 1)
 	default:
-		wait = c.joinLimiterLocked(ref.user, now).Reserve(now, joinRate, 1)
+		wait = c.t.joins.reserve(c.name, ref.user, now)
 	}
 	if wait == 0 {
 		return false
@@ -54,19 +55,47 @@ func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 	return true
 }
 
-// joinLimiterLocked is the limiter of a user's joins.
-func (c *Channel) joinLimiterLocked(user string, now time.Duration) *overload.Limiter {
-	if len(c.joins) > 2*len(c.own)+16 {
-		for u, l := range c.joins {
-			if l.Idle(now) {
-				delete(c.joins, u)
+// storesNow tells whether Redis holds an entry of the present tracking.
+func (o *own) storesNow() bool { return o.stored != nil && o.stored.Ref == o.meta.Ref }
+
+// joinLimits holds the joins of users in channels to joinRate. It knows those who have joined of late: a limiter that
+// is idle says nothing.
+type joinLimits struct {
+	mu    sync.Mutex
+	by    map[joiner]overload.Limiter
+	sweep int // how many there are when idle ones are dropped
+}
+
+type joiner struct{ channel, user string }
+
+// leastSweep is how many limiters are worth looking through.
+const leastSweep = 256
+
+// reserve takes one join, and says how long it has to wait.
+func (j *joinLimits) reserve(channel, user string, now time.Duration) time.Duration {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.by) >= j.sweep {
+		left := map[joiner]overload.Limiter{} // a map never shrinks
+		for k, l := range j.by {
+			if !l.Idle(now) {
+				left[k] = l
 			}
 		}
+		j.by, j.sweep = left, max(2*len(left), leastSweep)
 	}
-	l := c.joins[user]
-	if l == nil {
-		l = new(overload.Limiter)
-		c.joins[user] = l
+	l := j.by[joiner{channel, user}]
+	wait := l.Reserve(now, joinRate, 1)
+	j.by[joiner{channel, user}] = l
+	return wait
+}
+
+// cancel gives one back.
+func (j *joinLimits) cancel(channel, user string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if l, known := j.by[joiner{channel, user}]; known {
+		l.Cancel(joinRate)
+		j.by[joiner{channel, user}] = l
 	}
-	return l
 }

@@ -118,7 +118,7 @@ func TestJoinsOfOneUserArePaced(t *testing.T) {
 		time.Sleep(joinRate.Every + stageWindow)
 		synctest.Wait()
 		b.wantView("ann[c1999] bob[other]")
-		if own := len(a.c.own); own != 2 {
+		if own := a.c.own.len(); own != 2 {
 			t.Errorf("it holds %d entries", own)
 		}
 	})
@@ -171,8 +171,8 @@ func TestRefusedTracking(t *testing.T) {
 		n.set(func() { n.fail = nil })
 		time.Sleep(2 * upkeep)
 		synctest.Wait()
-		if refused := n.t.stats.Refused.Load(); refused != 1 || len(a.c.own) != 5 {
-			t.Errorf("%d refused, %d entries", refused, len(a.c.own))
+		if refused := n.t.stats.Refused.Load(); refused != 1 || a.c.own.len() != 5 {
+			t.Errorf("%d refused, %d entries", refused, a.c.own.len())
 		}
 	})
 }

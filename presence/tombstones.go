@@ -17,13 +17,6 @@ type tombstones struct {
 	next int
 }
 
-// note remembers the metas of a user that were of these connections.
-func (t *tombstones) note(u *User, conns []string) {
-	if u != nil && len(conns) > 0 {
-		t.add(refsOf(u, conns))
-	}
-}
-
 func (t *tombstones) add(refs []string) {
 	for _, ref := range refs {
 		if _, known := t.refs[ref]; known {
@@ -45,8 +38,11 @@ func (t *tombstones) add(refs []string) {
 
 // without gives metas but those that have departet. It copies only when there are any.
 func (t *tombstones) without(metas []Meta) []Meta {
+	if t == nil {
+		return metas
+	}
 	has := func(m Meta) bool { _, ok := t.refs[m.Ref]; return ok }
-	if len(t.refs) == 0 || !slices.ContainsFunc(metas, has) {
+	if !slices.ContainsFunc(metas, has) {
 		return metas
 	}
 	return slices.DeleteFunc(slices.Clone(metas), has)

@@ -97,7 +97,7 @@ func TestReplicaAfterALostLeave(t *testing.T) {
 			{change: change("e", 6, "", user("a", 0, a1)), told: "a: - > [c1]", view: "a[c1]"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) { walk(t, NewReplica(), steps) })
+		t.Run(name, func(t *testing.T) { walk(t, &Replica{}, steps) })
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"rollcall/overload"
 )
 
 // Leaser is this node's lease; the cluster holds it.
@@ -31,9 +29,14 @@ type Config struct {
 	Lease  Leaser
 	TTL    time.Duration // of a lease: how long removals are held back
 	Window time.Duration // SPEC 3, --presence-window; 0: every change is a frame
-	Audit  time.Duration // how often replicas are compared with Redis; 0: 30 s
-	Log    *slog.Logger
+	// AuditQuiet is how rarely a channel is compared with Redis in which nothing changes; 0: once in 10 min. Where
+	// messages may be lost without a sign it is Audit, as for those that change.
+	AuditQuiet time.Duration
+	Log        *slog.Logger
 }
+
+// Audit is how long after a change a channel is compared with Redis, at the latest.
+const Audit = 30 * time.Second
 
 // Concurrency of work that the tracker does by itself.
 const (
@@ -51,14 +54,21 @@ type Tracker struct {
 	stats Stats
 	began time.Time // the zero of its limiters
 
+	audits *audits
+
 	ctx    context.Context // ends with Close; loads and writes run under it
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	loads  chan struct{}
 	wake   chan struct{} // entries wait to be written
-	doubt  atomic.Int64  // until when (unix ms) Redis is suspected to have lost data
+	known  chan struct{} // is closed: of channels that are known
+	joins  joinLimits
+	doubt  atomic.Int64 // until when (unix ms) Redis is suspected to have lost data
 
-	orphans map[orphan]time.Time // owned by the checker: when first seen without a lease
+	// owned by the checker
+	orphans map[orphan]time.Time // when first seen without a lease
+	looked  time.Time            // when owners were looked up last
+	differs bool                 // an audit has just found a difference
 
 	mu       sync.Mutex // taken before a channel's
 	channels map[string]*Channel
@@ -68,18 +78,21 @@ type Tracker struct {
 	pending map[*Channel]bool      // with unsettled entries
 	idle    map[*Channel]time.Time // without entries since then: to be unregistered or forgotten
 	owners  map[orphan]bool        // to be looked up
+	look    bool                   // at once
 }
 
 // NewTracker makes a tracker and starts its upkeep.
 func NewTracker(cfg Config) *Tracker {
-	if cfg.Audit == 0 {
-		cfg.Audit = 30 * time.Second
+	if cfg.AuditQuiet == 0 {
+		cfg.AuditQuiet = 10 * time.Minute
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel, began: time.Now(),
 		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
-		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}}
+		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}, known: make(chan struct{}),
+		audits: newAudits(cfg.AuditQuiet)}
+	close(t.known)
 	t.done.Go(t.writer)
 	t.done.Go(t.checker)
 	return t
@@ -104,14 +117,13 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor()),
-			own: map[entryRef]*own{}, joins: map[string]*overload.Limiter{}}
+		c = &Channel{t: t, name: name, view: newView(name, t.cfg.Window, t.holdFor())}
 		t.channels[name] = c
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.aud = aud
-	c.ready = make(chan struct{})
+	c.aud, c.ready = aud, nil
+	t.audits.changed(c)
 	return c
 }
 
@@ -207,7 +219,7 @@ func (t *Tracker) unsettled(c *Channel) {
 
 // tidyLocked notes a channel that may have no entries left; its lock is held.
 func (t *Tracker) tidyLocked(c *Channel) {
-	if len(c.own) > 0 {
+	if c.own.len() > 0 {
 		return
 	}
 	t.lists.Lock()
@@ -243,7 +255,7 @@ func (t *Tracker) writer() {
 func (t *Tracker) checker() {
 	tick := time.NewTicker(upkeep)
 	defer tick.Stop()
-	audit := time.NewTicker(t.cfg.Audit)
+	audit := time.NewTicker(auditRound)
 	defer audit.Stop()
 	for t.ctx.Err() == nil {
 		ticked, audited := false, false
@@ -262,7 +274,7 @@ func (t *Tracker) checker() {
 			t.checkOrphans()
 		}
 		if audited {
-			t.audit()
+			t.audit(t.audits.next())
 		}
 	}
 }
@@ -309,9 +321,9 @@ func (c *Channel) unsettled() map[entryRef]*own {
 	defer c.mu.Unlock()
 	inc, _, _ := c.t.lease.Lease()
 	out := map[entryRef]*own{}
-	for ref, o := range c.own {
+	for o := range c.own.all() {
 		if (!o.settled(inc) || o.announce) && (o.delay == nil || o.due) {
-			out[ref] = o
+			out[o.ref] = o
 		}
 	}
 	return out
@@ -329,7 +341,7 @@ func (t *Tracker) tidyIdle() {
 	var chans []*Channel
 	for _, c := range t.idleChannels() {
 		c.mu.Lock()
-		if len(c.own) == 0 && c.reg.busy == nil {
+		if c.own.len() == 0 && c.reg.busy == nil {
 			if c.reg.inc != inc {
 				c.reg.inc = "" // an older list, which ends with its incarnation
 			}
@@ -378,7 +390,7 @@ func (t *Tracker) forget(c *Channel) {
 	defer t.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.aud == nil && len(c.own) == 0 && c.reg.busy == nil && t.channels[c.name] == c {
+	if c.aud == nil && c.own.len() == 0 && c.reg.busy == nil && t.channels[c.name] == c {
 		delete(t.channels, c.name)
 	}
 }
@@ -389,7 +401,7 @@ func (t *Tracker) Users(ctx context.Context, channel string) ([]*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.noteOwners(channel, snap.Users)
+	t.noteOwners(channel, maps.Values(snap.Users), true)
 	us := make([]*User, 0, len(snap.Users))
 	for _, u := range snap.Users {
 		us = append(us, u)

@@ -108,10 +108,10 @@ func TestUnknownOutcome(t *testing.T) {
 		synctest.Wait()
 		slices.Sort(a.told) // the two are written in any order; ann was tracked anew
 		a.want(0, "diff +ann[c1] +bob[c2]", "join bob c2", "update ann c1")
-		if old, err := n.store.EntryCounts(t.Context(), "n1-1", []string{"C"}); err != nil || old[0] != 0 {
+		if _, old, err := n.store.Standings(t.Context(), nil, "n1-1", []string{"C"}); err != nil || old[0] != 0 {
 			t.Errorf("old incarnation holds %v, %v", old, err)
 		}
-		if now, err := n.store.EntryCounts(t.Context(), "n1-2", []string{"C"}); err != nil || now[0] != 2 {
+		if _, now, err := n.store.Standings(t.Context(), nil, "n1-2", []string{"C"}); err != nil || now[0] != 2 {
 			t.Errorf("new incarnation holds %v, %v", now, err)
 		}
 	})

@@ -16,8 +16,9 @@ import (
 // their own changes.
 //
 // Invariant: while it is cold it knows nobody, waits for nothing, and nobody waits but for a presence_state.
-// Invariant: while it is loading, either the reading numbered reading is under way, or snap waits for changes until
-// catchUpBy; never both.
+// Invariant: while it is loading it has a load, else none. Either the reading numbered reading is under way, or the
+// load's snapshot waits for changes until catchUpBy; never both.
+// Invariant: while nothing happens, what it holds beside the replica is a few words: most channels are quiet.
 // Invariant: no writer waits for what the view holds already.
 type view struct {
 	// static
@@ -27,32 +28,24 @@ type view struct {
 
 	phase   phase
 	known   bool // it was live since it was opened: there is a list
-	replica *Replica
+	replica Replica
 
-	// reading a snapshot
-	reading   uint64 // numbers readings; one of another number is of no use any more
-	begun     uint64 // the last that was begun
-	adopted   uint64 // the last that was adopted
-	stale     bool   // what is being read will be read again
-	inStep    bool   // no change has been missed as far as is known, and those that come are told at once
-	backlog   backlog
-	snap      *Snapshot     // read, but the changes up to its End have not all come
-	catchUpBy time.Time     // until then they may
-	retry     time.Duration // before the next reading
+	reading uint64 // numbers readings; one of another number is of no use any more
+	begun   uint64 // the last that was begun
+	adopted uint64 // the last that was adopted
+	load    *load
 
-	// telling; the times are zero when nothing is due
-	changes   Window
-	flushAt   time.Time // the window ends
-	holdsAt   time.Time // the earliest hold ends
-	state     []byte    // the last presence_state, while it is still right
-	stateAt   time.Time // when it was encoded
-	stateTook time.Duration
-	statesAt  time.Time // the next may be encoded
-	states    []waiter  // who is owed one, oldest first
+	changes *Window // nil: nothing has changed since the last flush
+	states  *states // nil: nobody is owed a presence_state, and none is kept
+	holdsAt int64   // when the earliest hold ends (unix ms); 0: there is none
 
 	waiters map[Position][]waiter // writers that wait to see their change
 
-	// of the step under way
+	*stepping // nil between steps
+}
+
+// stepping is the step under way.
+type stepping struct {
 	now moment
 	out []effect
 }
@@ -119,8 +112,8 @@ type (
 		number uint64
 		after  time.Duration
 	}
-	// adopted says that a snapshot is the view now: these are its users.
-	adopted struct{ users map[string]*User }
+	// adopted says that a snapshot is the view now.
+	adopted struct{}
 	// state is a presence_state for some connections; those who asked for it are woken.
 	state struct {
 		conns []string
@@ -133,21 +126,20 @@ type (
 )
 
 func newView(channel string, window, holdFor time.Duration) view {
-	return view{channel: channel, window: window, holdFor: holdFor, replica: NewReplica()}
+	return view{channel: channel, window: window, holdFor: holdFor}
 }
 
-// step lets one event happen at a moment, and gives what is to be done, in order; the slice is good until the next
-// step.
+// step lets one event happen at a moment, and gives what is to be done, in order.
 func (v *view) step(e event, now moment) []effect {
-	v.now, v.out = now, v.out[:0]
+	v.stepping = &stepping{now: now}
+	defer func() { v.stepping = nil }()
 	switch e := e.(type) {
 	case *received:
 		v.receive(e)
 	case awaits:
 		v.await(e.waiter)
 	case owes:
-		v.states = append(v.states, e.waiter)
-		v.callStates()
+		v.owe(e.waiter)
 	case gaveUp:
 		v.dropWaiter(e.waiter)
 	case overdue:
@@ -163,7 +155,7 @@ func (v *view) step(e event, now moment) []effect {
 	case readOver:
 		v.adopt(e.number, e.snap)
 	case encoded:
-		v.stateAt, v.stateTook = now.Time, e.took
+		v.states.took(now.Time, e.took)
 	case tick:
 		v.tick(e.held)
 	case detached:
@@ -176,35 +168,41 @@ func (v *view) do(fx effect) { v.out = append(v.out, fx) }
 
 // next is when the view has to be ticked; zero: not.
 func (v *view) next() (at time.Time) {
-	for _, t := range [...]*time.Time{&v.flushAt, &v.holdsAt, &v.statesAt, &v.catchUpBy} {
+	earliest := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
-			at = *t
+			at = t
 		}
+	}
+	if v.changes != nil {
+		earliest(v.changes.flushAt)
+	}
+	if v.states != nil {
+		earliest(v.states.due)
+	}
+	if v.load != nil {
+		earliest(v.load.catchUpBy)
+	}
+	if v.holdsAt != 0 {
+		earliest(time.UnixMilli(v.holdsAt))
 	}
 	return at
 }
 
-// due takes a time that has come, and clears it.
-func (v *view) due(at *time.Time) bool {
-	if at.IsZero() || at.After(v.now.Time) {
-		return false
-	}
-	*at = time.Time{}
-	return true
-}
+// due tells whether a time has come.
+func (v *view) due(at time.Time) bool { return !at.IsZero() && !at.After(v.now.Time) }
 
 // tick does what is due.
 func (v *view) tick(held bool) {
-	if v.due(&v.catchUpBy) {
+	if v.load != nil && v.due(v.load.catchUpBy) {
 		v.discard()
 	}
-	if v.due(&v.holdsAt) {
+	if v.holdsAt != 0 && v.due(time.UnixMilli(v.holdsAt)) {
 		v.expire(held)
 	}
-	if v.due(&v.flushAt) {
+	if v.changes != nil && v.due(v.changes.flushAt) {
 		v.flush()
 	}
-	if v.due(&v.statesAt) {
+	if v.states != nil && v.due(v.states.due) {
 		v.sendStates()
 	}
 }
@@ -245,36 +243,41 @@ func (v *view) detach() {
 	for _, ws := range v.waiters {
 		all = append(all, ws...)
 	}
-	if all = append(all, v.states...); len(all) > 0 {
+	if all = append(all, v.states.all()...); len(all) > 0 {
 		v.do(all)
 	}
 	next := newView(v.channel, v.window, v.holdFor)
-	next.reading, next.begun, next.adopted, next.changes.version = v.reading+1, v.begun, v.adopted, v.changes.version
-	next.out = v.out
+	next.reading, next.begun, next.adopted, next.stepping = v.reading+1, v.begun, v.adopted, v.stepping
 	*v = next
 }
 
 // check returns what breaks the invariants, or "". For tests.
 func (v *view) check() string {
-	switch catching := v.snap != nil; {
+	switch {
 	case v.replica.Check() != "":
 		return v.replica.Check()
 	case v.phase == cold && (v.replica.Len() > 0 || len(v.waiters) > 0 || !v.next().IsZero()):
 		return "cold, and it knows or awaits something"
-	case catching != !v.catchUpBy.IsZero(), catching && v.phase != loading:
-		return "a snapshot waits for changes, but not until a time, or not while loading"
-	case v.phase != loading && len(v.backlog.changes) > 0:
-		return "changes wait though nothing is read"
-	case len(v.changes.dirty) != len(v.changes.order), len(v.changes.dirty) > 0 && v.flushAt.IsZero():
+	case (v.load != nil) != (v.phase == loading):
+		return "it has a load though it is not loading, or has none"
+	case v.load != nil && (v.load.snap != nil) != !v.load.catchUpBy.IsZero():
+		return "a snapshot waits for changes, but not until a time"
+	case v.changes != nil && (len(v.changes.dirty) != len(v.changes.order) || len(v.changes.dirty) == 0 ||
+		v.changes.flushAt.IsZero()):
 		return "changes gather, but nothing ends the window"
-	case v.holdsAt.IsZero() && v.replica.Held() > 0:
+	case v.holdsAt == 0 && v.replica.Held() > 0:
 		return "removals are held back for ever"
-	case !v.statesAt.IsZero() && len(v.states) == 0:
+	case v.states != nil && !v.states.due.IsZero() && len(v.states.owed) == 0:
 		return "a presence_state is made for nobody"
-	case v.statesAt.IsZero() && v.anyDue():
+	case v.anyDue() && v.states.due.IsZero():
 		return "a presence_state is due, and not sent"
-	case v.state != nil && len(v.state) != len(renderState(v.channel, v.replica.users)):
+	case v.states != nil && len(v.states.owed) == 0 && !v.crowded():
+		return "a small channel keeps what it needs for presence_states"
+	case v.states != nil && v.states.text != nil &&
+		len(v.states.text) != len(renderState(v.channel, &v.replica)):
 		return "the shared presence_state is not that of now"
+	case v.stepping != nil:
+		return "a step is still under way"
 	}
 	for _, ws := range v.waiters {
 		for _, w := range ws {

@@ -48,9 +48,7 @@ func (v *view) seen(at Position) {
 		delete(v.waiters, at)
 		v.do(woken(ws))
 	}
-	if len(v.states) > 0 {
-		v.callStates()
-	}
+	v.callStates()
 }
 
 // seenAll wakes all whose wait is over, after a snapshot.

@@ -1,5 +1,7 @@
 package presence
 
+import "time"
+
 // Window gathers what happens in a channel between two flushes (SPEC 1.2: a window, 50 ms by default), so that a burst
 // is one frame. Clients that were given a presence_state meanwhile are told only what came after it. It is a pure
 // value.
@@ -11,6 +13,7 @@ type Window struct {
 	dirty   map[string][]pastUser
 	order   []string          // of dirty, as they came
 	fresh   map[string]uint64 // connection id to the version of the presence_state it got in this window
+	flushAt time.Time         // when it ends
 }
 
 // pastUser is the value that a user had until the change that made a version.
@@ -26,18 +29,11 @@ type Diff struct {
 	Fresh          map[string]*Diff // by connection id: who is sent something else, since it has a newer presence_state
 }
 
-// Version is that of the newest change noted.
-func (w *Window) Version() uint64 { return w.version }
-
-// Note takes transitions; first tells that the window has just opened (a flush must follow).
-func (w *Window) Note(ts []Transition) (first bool) {
-	if len(ts) == 0 {
-		return false
-	}
+// Note takes transitions.
+func (w *Window) Note(ts []Transition) {
 	if w.dirty == nil {
 		w.dirty = make(map[string][]pastUser, len(ts))
 	}
-	first = len(w.dirty) == 0
 	w.version++
 	for _, t := range ts {
 		id := t.ID()
@@ -47,7 +43,6 @@ func (w *Window) Note(ts []Transition) (first bool) {
 		}
 		w.dirty[id] = append(past, pastUser{w.version, t.Before, !t.stayed && !t.overlap()})
 	}
-	return first
 }
 
 // Told notes that a connection was given a presence_state of the current version.

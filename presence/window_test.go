@@ -11,7 +11,7 @@ type board struct {
 	w Window
 }
 
-func newBoard() *board { return &board{r: NewReplica()} }
+func newBoard() *board { return &board{r: &Replica{}} }
 
 func (b *board) apply(c *Change) {
 	ts, ok := b.r.Apply(c)
@@ -172,25 +172,5 @@ func TestWindowToldTwice(t *testing.T) {
 	b.apply(change("e", 3, "", user("d", 0, device("c3"))))
 	if got := who(t, b.flush().Fresh["x"].Plain); got != "+d[c3]" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestWindowOpens(t *testing.T) {
-	b := newBoard()
-	if b.w.Note(nil) {
-		t.Error("nothing opened a window")
-	}
-	ts, _ := b.r.Apply(change("e", 1, "", user("a", 0, device("c1"))))
-	if !b.w.Note(ts) {
-		t.Error("the first change did not open the window")
-	}
-	ts, _ = b.r.Apply(change("e", 2, "", user("b", 0, device("c2"))))
-	if b.w.Note(ts) {
-		t.Error("the second change opened it again")
-	}
-	b.flush()
-	ts, _ = b.r.Apply(change("e", 3, "c2", user("b", 0)))
-	if !b.w.Note(ts) {
-		t.Error("after a flush it opens again")
 	}
 }

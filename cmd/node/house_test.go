@@ -13,9 +13,10 @@ var floors = map[string]int{
 	"rollcall/app":      5,
 	"rollcall/hub":      4, "rollcall/hooks": 4,
 	"rollcall/presence": 3, "rollcall/cluster": 3, "rollcall/history": 3,
-	"rollcall/broker": 2, "rollcall/wsconn": 2,
+	"rollcall/broker": 2, "rollcall/wsconn": 2, "rollcall/sse": 2,
 	"rollcall/redisconn": 1, "rollcall/luavm": 1, "rollcall/auth": 1, "rollcall/egress": 1,
-	"rollcall/ijson": 0, "rollcall/naming": 0, "rollcall/metrics": 0, "rollcall/overload": 0, "rollcall/rawsock": 0,
+	"rollcall/outbox": 1,
+	"rollcall/ijson":  0, "rollcall/naming": 0, "rollcall/metrics": 0, "rollcall/overload": 0, "rollcall/rawsock": 0,
 	"rollcall/clients/js": 0,
 }
 
@@ -117,6 +118,8 @@ func TestMisplaced(t *testing.T) {
 		{"rollcall/ijson", "rollcall/naming", true, false},
 		{"rollcall/wsconn", "rollcall/metrics", false, false},
 		{"rollcall/wsconn", "rollcall/wsconn", false, false},
+		{"rollcall/sse", "rollcall/outbox", false, false},
+		{"rollcall/sse", "rollcall/wsconn", true, false},
 		{"rollcall/util", "rollcall/broker", true, true},
 		{"rollcall/hub", "rollcall/util", true, true},
 		{"rollcall/hub", "rollcall/testkit/redistest", true, false},

@@ -24,6 +24,7 @@ import (
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/metrics"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/presence"
 	"rollcall/redisconn"
@@ -46,7 +47,7 @@ type node struct {
 	tracker         *presence.Tracker
 	hooks           *hooks.Hooks
 	hub             *hub.Hub
-	sockets         *wsconn.Server
+	sockets         *outbox.Sockets
 	scripts         *app.Scripts
 	storeQuota      *app.StoreQuota // nil: none
 	memoryOfScripts *luavm.Ceiling
@@ -133,8 +134,8 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		Node: cluster.Node{Address: n.ln.Addr().String(), Version: versionText(), PID: os.Getpid(), StartedAt: time.Now()},
 		Load: func() cluster.Load { return n.hub.Load() },
 	})
-	n.tracker = presence.NewTracker(
-		presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL, Window: cfg.PresenceWindow, Log: log})
+	n.tracker = presence.NewTracker(presence.Config{Store: n.store, Lease: n.cluster, TTL: cfg.LeaseTTL,
+		Window: cfg.PresenceWindow, AuditQuiet: auditQuiet(n.redis), Log: log})
 	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker,
 		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, HistoryMemory: int64(cfg.HistoryMemory),
 		Observer: n.metrics, Log: log})
@@ -142,8 +143,7 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 		return nil, err
 	}
 	n.wire()
-	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue),
-		Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
+	n.sockets = outbox.New(outbox.Config{SendQueue: int(cfg.SendQueue), Ping: cfg.Ping}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx,
 		app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
@@ -152,7 +152,8 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.egress = egress.New(egress.Config{Allow: cfg.httpAllow, Agent: "Rollcall"})
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
-		Periods: n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
+		WebSockets: wsconn.Config{MaxMessage: int64(cfg.MaxMessage), MessageRate: cfg.MessageRate},
+		Periods:    n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
 		Node: process, AllowedOrigins: cfg.origins, Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota,
 		Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
@@ -251,6 +252,15 @@ func openStoreQuota(cfg *Config, b *redisconn.Client, name string, log *slog.Log
 	}
 	return app.NewStoreQuota(app.StoreQuotaConfig{Redis: b, Keys: b.Keys(), App: name, MaxKeys: q.keys, MaxBytes: q.bytes,
 		Log: log}), nil
+}
+
+// auditQuiet is how rarely presence of a quiet channel is compared with Redis; 0: as rarely as it may be. With plain
+// pub/sub the nodes of a Cluster pass messages on to each other, and no subscriber hears of those that are lost there.
+func auditQuiet(r *redisconn.Client) time.Duration {
+	if r.Cluster() && !r.Sharded() {
+		return presence.Audit
+	}
+	return 0
 }
 
 // wire lets the rooms hear of each other and starts them.

@@ -24,12 +24,14 @@ type Plan struct {
 	People int
 	Rooms  int
 	Faults int
-	Kinds  []string      // of faults; none: all that this Redis can have
-	Mixed  int           // of a hundred rounds, in how many two faults strike together
-	Pace   time.Duration // between two things that a person does
-	Calm   time.Duration // unrest before each fault
-	Freeze time.Duration // the longest freeze of Redis
-	Times  history.Times
+
+	Followers int           // of channels with a history
+	Kinds     []string      // of faults; none: all that this Redis can have
+	Mixed     int           // of a hundred rounds, in how many two faults strike together
+	Pace      time.Duration // between two things that a person does
+	Calm      time.Duration // unrest before each fault
+	Freeze    time.Duration // the longest freeze of Redis
+	Times     history.Times
 }
 
 // run is one run.
@@ -40,6 +42,8 @@ type run struct {
 	site  *site
 	crowd *crowd
 	sinks *sinks
+
+	followers []*follower
 
 	rec   *history.Record // Clients is guarded by mu
 	lists map[string]*history.Client
@@ -53,7 +57,7 @@ type run struct {
 // Run lets a cluster live through a plan and gives what happened. It ends early at a point of rest that does not come.
 func Run(t testing.TB, plan Plan) *history.Record {
 	t.Helper()
-	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times},
+	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times, Began: time.Now()},
 		lists: map[string]*history.Client{},
 		texts: map[string]string{}, devices: map[*device]bool{}}
 	r.sinks = newSinks(r)
@@ -70,6 +74,7 @@ func Run(t testing.TB, plan Plan) *history.Record {
 		rooms = append(rooms, roomName(i))
 	}
 	r.crowd.invite(ctx, plan.People, rooms, plan.Seed)
+	r.follow(ctx)
 	r.rounds(ctx, newNemesis(r))
 	cancel()
 	r.crowd.stir()
@@ -167,13 +172,21 @@ func (r *run) rounds(ctx context.Context, n *nemesis) {
 func (r *run) rest(over time.Duration) bool {
 	quiet := r.clock.now()
 	limit := max(quiet, over) + r.plan.Times.Gone() + 3*r.plan.Times.Ping + 5*time.Second
+	nudged := time.Duration(-1)
 	const steady = 2
 	exact, why := 0, ""
 	for exact < steady && r.clock.now() < limit {
 		if why = r.differs(); why == "" {
+			why = r.followersDiffer(nudged < 0)
+		}
+		if why == "" {
 			exact++
 		} else {
 			exact = 0
+		}
+		if nudged < 0 || exact == 0 && r.clock.now()-nudged > time.Second {
+			nudged = r.clock.now()
+			r.nudge()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -101,12 +101,28 @@ func BenchmarkIdleMany(b *testing.B) {
 	})
 }
 
-// 10,000 rooms with presence, of two connections each; nothing happens.
-func BenchmarkIdleRooms(b *testing.B) {
+// What a channel costs that nothing happens in, on each node with a member and beside its connections: in rooms of two,
+// one on each node, and in channels of one user each. B/channel is how much more memory 20,000 connections take with
+// their channels than 20,000 without.
+func BenchmarkIdleChannels(b *testing.B) {
 	n := scaled(20_000)
-	measure(b, "plain", 0, func(s *stage) result {
-		return idle(s, n, n/2, n/2, lasting(10*time.Second), lasting(60*time.Second))
-	})
+	needFiles(b, n/2+1000)
+	settle, d := lasting(10*time.Second), lasting(60*time.Second)
+	for _, of := range []struct {
+		name, route string
+		channels    int
+	}{{"rooms", "plain", n / 2}, {"users", "user", n}} {
+		b.Run(of.name, func(b *testing.B) {
+			measure(b, of.route, 0, func(s *stage) result {
+				none := newStage(s.t, "alone")
+				without := idle(none, n, 1, n/2, settle, lasting(10*time.Second))
+				none.close()
+				r := idle(s, n, of.channels, n/2, settle, d)
+				r["B/channel"] = (r["KiB/conn"] - without["KiB/conn"]) * 1024 // a connection has one, on its node
+				return r
+			})
+		})
+	}
 }
 
 // A room of 10,000 with presence: they join, half of them leave. A presence_state has 1.5 MB: more than a

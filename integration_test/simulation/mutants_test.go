@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -30,7 +31,7 @@ var mutants = []mutant{
 	{"removals are not held back", "presence/load.go",
 		"v.note(v.replica.Reset(snap, v.holdUntil(snap)))", "v.note(v.replica.Reset(snap, 0))"},
 	{"held-back removals never end", "presence/load.go",
-		"any && v.holdsAt.IsZero() {", "any && !any {"},
+		"any && v.holdsAt == 0 {", "any && !any {"},
 	{"entries are not written again under a new incarnation", "presence/own.go",
 		"return o.written == o.version && (o.gone || o.inc == inc)", "return o.written == o.version"},
 	{"a channel is not put on the list that reapers go by", "presence/settle.go",
@@ -40,9 +41,9 @@ var mutants = []mutant{
 	{"a lost lease is kept", "cluster/cluster.go",
 		"if deadline != 0 {\n\t\t\tc.mu.Lock()", "if deadline >= 0 {\n\t\t\tc.mu.Lock()"},
 	{"what lingers never ends", "presence/own.go",
-		"o.timer = time.AfterFunc(stay, func() { c.lingered(ref, o) })", ""},
+		"time.AfterFunc(stay, func() { c.lingered(ref, o) })", "time.AfterFunc(1000*time.Hour, func() {})"},
 	{"an entry that went instead of lingering is written again", "presence/settle.go",
-		"o.gone, err = true, nil", "o.until, o.meta.Ref, err = time.Time{}, newRef(), nil"},
+		"o.gone, err = true, nil", "m := *o.meta\n\t\tm.Ref, o.meta, o.lingers, err = newRef(), &m, nil, nil"},
 	{"nobody reaps", "cluster/cluster.go",
 		"c.reaper.kick()", ""},
 }
@@ -53,27 +54,33 @@ func TestMutants(t *testing.T) {
 		t.Skip("it builds the product many times; ask with -mutants")
 	}
 	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) {
-			binary := m.build(t)
-			run := exec.CommandContext(t.Context(), binary, "-test.run=^TestSimulation$", "-steps="+strconv.Itoa(*mutantsFlag),
-				"-shrink=0")
-			out, err := run.CombinedOutput()
-			switch i := bytes.Index(out, []byte(" fails: ")); {
-			case err == nil:
-				t.Errorf("not found: %s", out)
-			case i < 0:
-				t.Errorf("it ended otherwise: %v\n%s", err, out)
-			default:
-				line, _, _ := bytes.Cut(out[bytes.LastIndexByte(out[:i], '\n')+1:], []byte("\n"))
-				t.Logf("%s", bytes.TrimSpace(line))
-			}
-		})
+		t.Run(m.name, func(t *testing.T) { m.find(t, "TestSimulation") })
+	}
+	for _, m := range historyMutants {
+		t.Run(m.name, func(t *testing.T) { m.find(t, "TestHistory") })
+	}
+}
+
+// find lets a test of the simulation fail because of the mistake.
+func (m mutant) find(t *testing.T, test string) {
+	t.Helper()
+	run := exec.CommandContext(t.Context(), m.build(t), "-test.run=^"+test+"$", "-steps="+strconv.Itoa(*mutantsFlag),
+		"-shrink=0")
+	out, err := run.CombinedOutput()
+	switch i := bytes.Index(out, []byte(" fails: ")); {
+	case err == nil:
+		t.Errorf("not found: %s", out)
+	case i < 0:
+		t.Errorf("it ended otherwise: %v\n%s", err, out)
+	default:
+		line, _, _ := bytes.Cut(out[bytes.LastIndexByte(out[:i], '\n')+1:], []byte("\n"))
+		t.Logf("%s", bytes.TrimSpace(line))
 	}
 }
 
 // TestMutantsFit: each mistake names one place of the product, also where nobody asks for mutants.
 func TestMutantsFit(t *testing.T) {
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, historyMutants) {
 		m.read(t)
 	}
 }

@@ -99,4 +99,8 @@ type Record struct {
 	Points  []Point
 	Stalls  []Span
 	Hooks   []Violation // what back ends were told wrongly, as the run itself judged
+
+	Began     time.Time // by the clock that Redis has too
+	Followers []*Follower
+	Sayings   []*Saying
 }

@@ -116,10 +116,10 @@ request = nil
 ---@field auth? boolean a valid token is required
 ---@field cors? string[] origins whose pages may call it, or "*" (HTTP only)
 ---@field permissions? "claims" the token says which channels are allowed
----@field token_renewal? boolean a client may send a new token
+---@field token_renewal? boolean a client may send a new token (WebSockets only)
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
----@field max_message? integer bytes, in place of --max-message
----@field subprotocols? string[] of the app, the preferred one first
+---@field max_message? integer bytes, in place of --max-message (WebSockets only)
+---@field subprotocols? string[] of the app, the preferred one first (WebSockets only)
 ---@field resume? boolean broadcasts have positions, and who comes back gets what it missed
 ---@field presence? "users"|"devices" "devices": clients are told of second devices too
 
@@ -127,6 +127,12 @@ request = nil
 ---@param handler string "file#function": of handlers/file.lua
 ---@param options? rollcall.RouteOptions
 function router_websocket(path, handler, options) end
+
+---An event stream (SSE), for browsers' EventSource: the handler gets the events of a WebSocket route, but for messages.
+---@param path string such as "/feed/:room", also that of a WebSocket route
+---@param handler string "file#function": of handlers/file.lua
+---@param options? rollcall.RouteOptions
+function router_sse(path, handler, options) end
 
 ---@param path string
 ---@param handler string

@@ -1,5 +1,7 @@
 router_websocket("/plain/:channel", "load#plain")
 router_websocket("/present/:channel", "load#present")
+router_websocket("/user/:channel", "load#user")
+router_websocket("/alone/:channel", "load#alone")
 router_websocket("/json/:channel", "load#json_room")
 router_websocket("/state/:channel", "load#state")
 router_websocket("/fetch", "load#fetch")

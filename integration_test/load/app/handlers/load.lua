@@ -19,6 +19,19 @@ function present(event)
   end
 end
 
+-- A channel for each user.
+function user(event)
+  if event.type == "connect" then
+    local channel = "user:" .. event.query.user
+    return { join = channel, track = { channel = channel, user_id = event.query.user } }
+  end
+end
+
+-- No channel at all.
+function alone(event)
+  return { send = "in" }
+end
+
 -- A handler that reads and writes JSON, as most do.
 function json_room(event)
   if event.type == "connect" then

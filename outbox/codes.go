@@ -1,4 +1,9 @@
-package wsconn
+package outbox
+
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Close codes this server uses (RFC 6455, 7.4.1, and the application's own from 4400).
 const (
@@ -17,8 +22,8 @@ const (
 
 // Codes that are never sent (RFC 6455, 7.4.1): the peer's close frame had none; there was no close frame.
 const (
-	codeNoStatus = 1005
-	codeAbnormal = 1006
+	CodeNoStatus = 1005
+	CodeAbnormal = 1006
 )
 
 // Advice is what a client should do after a close code.
@@ -65,10 +70,26 @@ func CloseCodes() []CloseCode {
 // 4999 (RFC 6455, 7.4.2).
 func ValidCode(code int) bool {
 	switch {
-	case code == 1004 || code == codeNoStatus || code == codeAbnormal:
+	case code == 1004 || code == CodeNoStatus || code == CodeAbnormal:
 		return false
 	case code >= 1000 && code <= 1014:
 		return true
 	}
 	return code >= 3000 && code <= 4999
+}
+
+// maxReason is the longest reason that a close frame can hold, in bytes (RFC 6455, 5.5).
+const maxReason = 123
+
+// CutReason returns reason as valid UTF-8 of at most 123 bytes, what a close frame can hold.
+func CutReason(reason string) string {
+	reason = strings.ToValidUTF8(reason, "\uFFFD")
+	if len(reason) <= maxReason {
+		return reason
+	}
+	n := maxReason
+	for !utf8.RuneStart(reason[n]) {
+		n--
+	}
+	return reason[:n]
 }

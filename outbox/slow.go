@@ -1,12 +1,12 @@
-package wsconn
+package outbox
 
 import "slices"
 
 // writeSlowly starts the goroutine that writes the rest of cur, and what comes meanwhile, to a socket that does not
 // take it at once. It ends when the outbox is empty or the socket fails; the pinger and the watchdog see to it that the
 // latter happens in time.
-func (s *Server) writeSlowly(c *Conn, cur cursor) {
-	cur.frames = slices.Clone(cur.frames[cur.i:])
+func (s *Sockets) writeSlowly(c *Conn, cur cursor) {
+	cur.pieces = slices.Clone(cur.pieces[cur.i:])
 	cur.i = 0
 	s.slow.Go(func() {
 		w := &writer{s: s, waits: true, buf: make([]byte, 0, slowPacked)}

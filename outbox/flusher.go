@@ -1,4 +1,4 @@
-package wsconn
+package outbox
 
 import (
 	"sync"
@@ -116,7 +116,7 @@ func (r *readyList) close() {
 }
 
 // runFlusher writes what is ready, until the list is closed.
-func (s *Server) runFlusher() {
+func (s *Sockets) runFlusher() {
 	w := newWriter(s)
 	var cs []*Conn
 	for ok := true; ok; {

@@ -1,25 +1,18 @@
-package wsconn
+package outbox
 
 import (
 	"runtime"
 	"time"
 )
 
-// Config sets up a Server. Zero fields take the defaults.
+// Config sets up Sockets. Zero fields take the defaults.
 type Config struct {
-	// MaxMessage is the longest message taken from a client, in bytes, fragments together. Default 64 KiB.
-	MaxMessage int64
 	// SendQueue bounds what waits for one client, in bytes of frames plus 32 for each. A frame counts for half of it at
 	// most, so that one of any size and what follows it have room. Default 1 MiB.
 	SendQueue int
 	// Ping is the time between two pings; after two unanswered ones the peer is dead. Default 25 s. Negative:
 	// no pings.
 	Ping time.Duration
-	// MessageRate is how many messages and control frames a client may send per second on average, with bursts
-	// of twice that. 0: no limit.
-	MessageRate int
-	// HandshakeTimeout bounds the write of the answer to the upgrade. Default 10 s.
-	HandshakeTimeout time.Duration
 	// Flushers is the number of goroutines that write. Default: GOMAXPROCS less one, so that what is to be written next
 	// goes on to be made.
 	Flushers int
@@ -29,17 +22,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.MaxMessage <= 0 {
-		c.MaxMessage = 64 << 10
-	}
 	if c.SendQueue <= 0 {
 		c.SendQueue = 1 << 20
 	}
 	if c.Ping == 0 {
 		c.Ping = 25 * time.Second
-	}
-	if c.HandshakeTimeout <= 0 {
-		c.HandshakeTimeout = 10 * time.Second
 	}
 	if c.Flushers <= 0 {
 		c.Flushers = max(1, runtime.GOMAXPROCS(0)-1)
@@ -69,7 +56,7 @@ type Observer interface {
 	Panicked(c *Conn, value any, stack []byte)
 }
 
-// noObserver is the Observer of a Server that was given none.
+// noObserver is the Observer of Sockets that were given none.
 type noObserver struct{}
 
 func (noObserver) Received(int)                {}

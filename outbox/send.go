@@ -1,4 +1,4 @@
-package wsconn
+package outbox
 
 import (
 	"iter"
@@ -17,11 +17,11 @@ func (c *Conn) Send(f Frame) error {
 // Fits tells whether frames could all be queued now without closing the connection as too slow.
 func (c *Conn) Fits(frames []Frame) bool {
 	most, cost := c.s.cfg.mostOfFrame(), 0
-	for _, f := range frames {
-		cost += f.cost(most)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, f := range frames {
+		cost += costOf(c.kind.Size(f), most)
+	}
 	return c.out.bytes+cost <= c.s.cfg.SendQueue
 }
 
@@ -30,7 +30,7 @@ type Sender interface{ Send(Frame) error }
 
 // SendAll sends frames to many, such as a broadcast to all who hear it, and is cheaper than a Send for each. With
 // prompt, somebody waits for the frames: they do not rest with others. A closed or slow connection takes care of
-// itself, and the zero Frame is skipped. The connections are of one Server.
+// itself, and the zero Frame is skipped. The connections are of one Sockets.
 func SendAll(frames iter.Seq2[Sender, Frame], prompt bool) {
 	var b batch
 	for to, f := range frames {
@@ -54,7 +54,7 @@ func SendAll(frames iter.Seq2[Sender, Frame], prompt bool) {
 // lookEvery is how many frames a sender writes before it looks at the clock again.
 const lookEvery = 8
 
-// batch is what Sends in a row to connections of one Server share. As long as the pacing lets it, the sender writes by
+// batch is what Sends in a row to connections of one Sockets share. As long as the pacing lets it, the sender writes by
 // itself, which spares waking a flusher and visiting each connection twice. What is too much for that is left to the
 // flushers.
 type batch struct {
@@ -64,8 +64,8 @@ type batch struct {
 	n            int           // frames written
 }
 
-func (s *Server) beginBatch(prompt bool) batch {
-	now := s.now()
+func (s *Sockets) beginBatch(prompt bool) batch {
+	now := s.Now()
 	left := s.ready.lend(now, prompt)
 	return batch{writer: s.writers.Get().(*writer), writes: left > 0, began: now, until: now + left}
 }
@@ -75,7 +75,7 @@ func (b *batch) send(c *Conn, f Frame) error {
 	if err == ErrSlow {
 		b.flush(c) // the flushers may be behind, not the client
 		if ready, err = c.put(f); err == ErrSlow {
-			c.beginClose(CloseInfo{Code: CodeTryLater, Reason: "too slow", Why: WhySlow})
+			c.BeginClose(CloseInfo{Code: CodeTryLater, Reason: "too slow", Why: WhySlow})
 		}
 	}
 	switch {
@@ -89,7 +89,7 @@ func (b *batch) send(c *Conn, f Frame) error {
 }
 
 func (b *batch) mayWrite() bool {
-	if b.n++; b.writes && b.n%lookEvery == 0 && b.s.now() >= b.until {
+	if b.n++; b.writes && b.n%lookEvery == 0 && b.s.Now() >= b.until {
 		b.stopWriting()
 	}
 	return b.writes
@@ -98,7 +98,7 @@ func (b *batch) mayWrite() bool {
 func (b *batch) stopWriting() {
 	if b.writes {
 		b.writes = false
-		b.s.ready.charge(b.began, b.s.now())
+		b.s.ready.charge(b.began, b.s.Now())
 	}
 }
 
@@ -119,8 +119,10 @@ func (c *Conn) put(f Frame) (ready bool, err error) {
 		return false, ErrClosed
 	case f.wire == "":
 		return false, nil
-	case c.out.bytes > 0 && c.out.bytes+f.cost(most) > c.s.cfg.SendQueue:
+	}
+	p := piece{wire: c.kind.Encode(f), data: f.more != nil}
+	if c.out.bytes > 0 && c.out.bytes+p.cost(most) > c.s.cfg.SendQueue {
 		return false, ErrSlow
 	}
-	return c.out.push(f, most), nil
+	return c.out.push(p, most), nil
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package wsconn
+package outbox
 
 import "syscall"
 

@@ -1,15 +1,15 @@
-package wsconn
+package outbox
 
 import "errors"
 
-// Errors of Send and Accept.
+// Errors of Send and Add.
 var (
 	// ErrClosed: the connection cannot send any more: it is being closed or the peer has gone.
 	ErrClosed = errors.New("connection closed")
 	// ErrSlow: the frame did not fit into the outbox; the connection is being closed with 1013.
 	ErrSlow = errors.New("send queue full")
-	// ErrServerClosed: Accept after Server.Close; the client got 503.
-	ErrServerClosed = errors.New("websocket server closed")
+	// ErrServerClosed: a connection came after Sockets.Close.
+	ErrServerClosed = errors.New("server closed")
 )
 
 // Why is what ended a connection; it is also the label of metrics.
@@ -17,6 +17,10 @@ type Why string
 
 const (
 	WhyServer   Why = "server"       // Conn.Close was called
+	WhyKicked   Why = "kicked"       // Conn.CloseFor: the back end or another connection asked for it
+	WhyExpired  Why = "expired"      // Conn.CloseFor: the client's token is over
+	WhyFailed   Why = "failed"       // Conn.CloseFor: what serves the connection failed, or does not allow what it did
+	WhyDrained  Why = "drained"      // Conn.CloseFor: the node sends its clients away
 	WhyPeer     Why = "peer"         // the peer sent a close frame
 	WhyDropped  Why = "dropped"      // the stream ended or broke without one
 	WhyDead     Why = "dead_peer"    // two pings stayed unanswered
@@ -31,8 +35,8 @@ const (
 
 // Whys returns every Why, for metrics that want all labels from the start.
 func Whys() []Why {
-	return []Why{WhyServer, WhyPeer, WhyDropped, WhyDead, WhySlow, WhyRate, WhyTooBig, WhyProtocol, WhyBadText,
-		WhyPanic, WhyShutdown}
+	return []Why{WhyServer, WhyKicked, WhyExpired, WhyFailed, WhyDrained, WhyPeer, WhyDropped, WhyDead, WhySlow, WhyRate,
+		WhyTooBig, WhyProtocol, WhyBadText, WhyPanic, WhyShutdown}
 }
 
 // CloseInfo tells how a connection ended.
@@ -46,4 +50,5 @@ type CloseInfo struct {
 	Clean  bool // the peer's close frame came
 	ByPeer bool // the peer began, by a close frame or by vanishing
 	Why    Why
+	Status int // of HTTP, with which Refuse refused the connection; 0: it did not
 }

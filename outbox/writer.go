@@ -1,4 +1,4 @@
-package wsconn
+package outbox
 
 import "rollcall/rawsock"
 
@@ -12,37 +12,37 @@ const (
 // writer writes to sockets: every frame takes its way. It is used by one goroutine at a time: a flusher's, a sender's
 // (send.go), or that of a client that takes slowly (slow.go).
 type writer struct {
-	s     *Server
+	s     *Sockets
 	waits bool // for sockets that take no more; else it leaves those to a writer that does
 	wrote bool // at least once
 
 	buf    []byte
-	frames []Frame
+	pieces []piece
 	sys    rawsock.Writer
 
 	left                  []*Conn // whose frames others have to write
 	sentFrames, sentBytes int
 }
 
-func newWriter(s *Server) *writer { return &writer{s: s, buf: make([]byte, 0, packed)} }
+func newWriter(s *Sockets) *writer { return &writer{s: s, buf: make([]byte, 0, packed)} }
 
 // flush writes what waits for c, unless another writer has it.
 func (w *writer) flush(c *Conn) {
 	c.mu.Lock()
-	frames, ok := c.out.take(w.frames[:0])
+	pieces, ok := c.out.take(w.pieces[:0])
 	c.mu.Unlock()
 	if !ok {
 		return
 	}
-	w.write(c, cursor{frames: frames, most: w.s.cfg.mostOfFrame()})
-	clear(frames)
-	if cap(frames) > 1<<12 {
-		frames = nil
+	w.write(c, cursor{pieces: pieces, most: w.s.cfg.mostOfFrame()})
+	clear(pieces)
+	if cap(pieces) > 1<<12 {
+		pieces = nil
 	}
-	w.frames = frames
+	w.pieces = pieces
 }
 
-// write writes frames that were taken from c's outbox.
+// write writes pieces that were taken from c's outbox.
 func (w *writer) write(c *Conn, cur cursor) {
 	for {
 		if c.raw == nil && !w.waits {
@@ -101,23 +101,32 @@ func (w *writer) settle() {
 	}
 }
 
-// wrote notes that frames of a cost have been written. With last, all that the writer had taken is written; ready then
+// wrote notes that pieces of a cost have been written. With last, all that the writer had taken is written; ready then
 // tells that more has come, and that it has to see to that.
 func (c *Conn) wrote(cost int, last bool) (ready bool) {
+	ready, over := c.noteWritten(cost, last)
+	if over && !c.answers {
+		CloseWrite(c.nc) // the end of the stream is all that the peer waits for
+	}
+	return ready
+}
+
+// noteWritten is the part of wrote under the lock; over: the farewell has been written now.
+func (c *Conn) noteWritten(cost int, last bool) (ready, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
 		if last {
 			c.out.state = idle
 		}
-		return false
+		return false, false
 	}
 	c.progress++
 	ready = c.out.wrote(cost, last)
 	if c.closing && !c.sent && c.out.state == idle {
-		c.sent = true
-		c.sentAt = c.s.now()
+		c.sent, over = true, true
+		c.sentAt = c.s.Now()
 		c.wakeLocked()
 	}
-	return ready
+	return ready, over
 }

@@ -75,14 +75,14 @@ type Store struct {
 	redis Redis
 	keys  redisconn.Keys
 
-	changed func(channel, user string) // see OnChange
+	changed func(channel, user string, cause Cause) // see OnChange
 
 	reaped atomic.Int64
 }
 
 // NewStore makes a store on a Redis.
 func NewStore(r Redis, keys redisconn.Keys) *Store {
-	return &Store{redis: r, keys: keys, changed: func(string, string) {}}
+	return &Store{redis: r, keys: keys, changed: func(string, string, Cause) {}}
 }
 
 // Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices
@@ -110,7 +110,7 @@ func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *
 func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta,
 	known, epoch string, more ...any,
 ) (Position, error) {
-	defer s.changed(channel, userID)
+	defer s.changed(channel, userID, CauseUnknown)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
@@ -122,7 +122,7 @@ func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease
 func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string, cause Cause) (Position,
 	error,
 ) {
-	defer s.changed(channel, userID)
+	defer s.changed(channel, userID, cause)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
@@ -217,14 +217,12 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []e
 			args = append(args, r.conn, r.user)
 		}
 		res, err := s.redis.Run(ctx, reapScript, keys, args...)
-		for _, r := range page {
-			s.changed(channel, r.user)
-		}
+		out, _ := res.([]any)
+		s.removed(channel, page, out)
 		if err != nil {
 			return n, later, fmt.Errorf("remove entries: %w", err)
 		}
-		out, _ := res.([]any)
-		if len(out) != 2 {
+		if len(out) < 2 {
 			return n, later, fmt.Errorf("remove entries: unexpected answer %v", res)
 		}
 		removed, _ := out[0].(int64)
@@ -237,6 +235,19 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []e
 	return n, later, nil
 }
 
+// removed tells of a removal that was tried: out is the script's answer, which has causes, nil when it is not known.
+func (s *Store) removed(channel string, refs []entryRef, out []any) {
+	causes := map[string]Cause{}
+	for i := 2; i+1 < len(out); i += 2 {
+		user, _ := out[i].(string)
+		cause, _ := out[i+1].(string)
+		causes[user] = Cause(cause)
+	}
+	for _, r := range refs {
+		s.changed(channel, r.user, causes[r.user])
+	}
+}
+
 // RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the
 // earliest deadline (ms of the Redis clock) of these, math.MaxInt64 none.
 func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error) {
@@ -245,7 +256,7 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) (lat
 		return 0, err
 	}
 	n, later, err := s.remove(ctx, channel, inc, removeDue, sortedRefs(refs))
-	s.changed(channel, "") // the dead node may have changed more, and told nobody
+	s.changed(channel, "", CauseUnknown) // the dead node may have changed more, and told nobody
 	s.reaped.Add(n)
 	return later, err
 }

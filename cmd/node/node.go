@@ -237,7 +237,9 @@ func (n *node) openHooks(list []hooks.Hook, process string) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the hooks: %w", err)
 	}
-	n.store.OnChange(func(channel, user string) { n.hooks.Changed(hooks.Change{Channel: channel, User: user}) })
+	n.store.OnChange(func(channel, user string, cause presence.Cause) {
+		n.hooks.Changed(hooks.Change{Channel: channel, User: user, Cause: string(cause)})
+	})
 	return nil
 }
 

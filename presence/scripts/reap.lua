@@ -4,7 +4,7 @@
 -- KEYS    1 head  2 users  3 entries of the incarnation
 -- ARGV    1 epoch for a new channel  2 command that publishes  3 topic  4 incarnation  5 key of a user without the id
 --         6 'due': what lingers stays until its deadline, or 'all'  then pairs: connection id, user id
--- RETURNS {number of entries removed, the earliest deadline of those that stay, 0 none}
+-- RETURNS {number of entries removed, the earliest deadline of those that stay, 0 none, then pairs: user id, cause of the last}
 local inc = ARGV[4]
 local gone, ngone, removed, why, touched, order, time, later = {}, 0, 0, '', {}, {}, now(), 0
 for i = 7, #ARGV, 2 do
@@ -28,10 +28,8 @@ for i = 7, #ARGV, 2 do
       end
       ngone = ngone + 1
       gone[ngone] = ns(conn)
-      if not touched[uid] then
-        touched[uid] = true
-        order[#order + 1] = uid
-      end
+      if not touched[uid] then order[#order + 1] = uid end
+      touched[uid] = cause
     end
   end
 end
@@ -51,4 +49,9 @@ for i, uid in ipairs(order) do
 end
 if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('PEXPIRE', KEYS[1], forget) end
 publish(ARGV[2], ARGV[3], epoch, seq, 'r', ngone, table.concat(gone), #order, table.concat(users))
-return {removed, later}
+local out = {removed, later}
+for _, uid in ipairs(order) do
+  out[#out + 1] = uid
+  out[#out + 1] = touched[uid]
+end
+return out

@@ -13,7 +13,9 @@
 // All keys of a hook are in one Cluster slot. What Redis loses of a hook it loses together, and what a failover loses
 // the nodes notice, since each counts its marks; then the hook begins anew, with a reset.
 //
-// A waking that is lost costs at most one audit: 30 s, in a channel that has long been quiet up to ten minutes. Its goroutines, all started by [Hooks.Start] and waited for by
+// A waking that is lost costs at most one audit: 30 s, in a channel that has long been quiet up to ten minutes.
+//
+// Its goroutines, all started by [Hooks.Start] and waited for by
 // [Hooks.Close]: for each hook one that claims, and one for each part in which something is due; one that tells Redis
 // of changes; one that tells it which channels are in use; one that forgets hooks that no node has any more.
 //

@@ -330,7 +330,7 @@ func (r *runner) workIn(p *part) {
 		err = r.tell(p)
 	}
 	switch {
-	case errors.Is(err, errLost):
+	case errors.Is(err, errLost), errors.Is(err, errPaused):
 		r.beatSoon()
 	case err != nil && p.ctx.Err() == nil: // the next claim looks again
 		r.h.cfg.Log.Warn("work for a hook failed", "hook", r.hook.Name, "part", p.name, "error", err)

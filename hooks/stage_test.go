@@ -110,11 +110,11 @@ func (s *stage) start(hook Hook) *member {
 	if hook.Stream == "unused" {
 		m.hooks.runners[0].sink = s.sink
 	}
-	m.store.OnChange(func(channel, user string) {
+	m.store.OnChange(func(channel, user string, cause presence.Cause) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if !m.deaf {
-			m.hooks.Changed(Change{Channel: channel, User: user})
+			m.hooks.Changed(Change{Channel: channel, User: user, Cause: string(cause)})
 		}
 	})
 	m.hooks.Start()

@@ -313,7 +313,7 @@ func (s *store) forget(ctx context.Context) (done bool, err error) {
 	}
 }
 
-// members reads what is in one of the hook's sets of channels, in steps.
+// known reads the channels of a part that are in use, in steps.
 func (s *store) known(ctx context.Context, part int) (channels []string, err error) {
 	key, cursor := s.keys[0]+":known:"+strconv.Itoa(part), "0"
 	seen := map[string]bool{}

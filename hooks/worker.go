@@ -158,7 +158,6 @@ func (r *runner) deliver(p *part, round string, q *request) error {
 			r.h.cfg.Log.Warn("note a failure failed", "hook", r.hook.Name, "error", note)
 		}
 		if gone {
-			r.beatSoon()
 			return errPaused
 		}
 	}

@@ -8,7 +8,7 @@ import (
 // SPEC 10: "join and leave alternate strictly …; another device in or out, or new metadata, is an update; occupied
 // before the first join, vacated after the last leave"; Promise 8: "within 1 s + settle when calm".
 func TestTold(t *testing.T) {
-	onStage(t, 2, Hook{}, func(_ *testing.T, s *stage) {
+	onStage(t, 2, Hook{}, func(t *testing.T, s *stage) {
 		s.after(time.Second, "reset")
 		a, b := s.nodes[0], s.nodes[1]
 		c1 := a.join("room", "ann", "")
@@ -22,9 +22,15 @@ func TestTold(t *testing.T) {
 		a.leave("room", "ann", c1)
 		s.after(time.Second, "update room ann")
 		b.leave("room", "ann", c2)
-		s.after(time.Second, "leave room ann")
+		s.after(time.Second, "leave room ann closed")
 		b.leave("room", "bob", c3)
-		s.after(time.Second, "leave room bob", "vacated room")
+		s.after(time.Second, "leave room bob closed", "vacated room")
+		b.join("room", "cat", "")
+		s.after(time.Second, "occupied room", "join room cat")
+		if _, err := a.store.RemoveIncarnation(t.Context(, 0), "room", b.lease().Inc); err != nil { // as a reaper does
+			t.Fatal(err)
+		}
+		s.after(time.Second, "leave room cat node_lost", "vacated room")
 		s.after(time.Minute)
 	})
 }
@@ -65,7 +71,7 @@ func TestSinkIsAway(t *testing.T) {
 			t.Errorf("status %+v, %v", st, err)
 		}
 		s.sink.set(works)
-		s.after(5*time.Second, "leave room ann", "vacated room", "occupied room", "join room bob")
+		s.after(5*time.Second, "leave room ann closed", "vacated room", "occupied room", "join room bob")
 		if st, err := b.hooks.List(t.Context()); err != nil || st[0].State != OK || st[0].Owed != 0 || st[0].Delivered != 7 {
 			t.Errorf("status %+v, %v", st, err)
 		}
@@ -87,7 +93,7 @@ func TestNodeDiesWhileItOwes(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		s.nodes[2].leave("room", "ann", c)
 		s.sink.set(works)
-		s.after(5*time.Second, "occupied room", "join room ann", "leave room ann", "vacated room")
+		s.after(5*time.Second, "occupied room", "join room ann", "leave room ann closed", "vacated room")
 		if again := s.sink.asks()[0]; again != first {
 			t.Errorf("request %s, want %s again", again, first)
 		}
@@ -133,7 +139,7 @@ func TestSettle(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		a.leave("room", "ann", c)
 		s.after(2500 * time.Millisecond)
-		s.after(time.Second, "leave room ann", "vacated room")
+		s.after(time.Second, "leave room ann closed", "vacated room")
 		for range 10 { // changes of one who has come do not put the join off
 			a.join("room", "bob", "")
 			time.Sleep(500 * time.Millisecond)

@@ -55,9 +55,9 @@ func (s *Store) UserIDs(ctx context.Context, channel string) (map[string]bool, e
 }
 
 // OnChange sets what is told of each write of this store that may have changed who is present: the user of the channel,
-// "" anybody, also when the outcome is unknown, and for each channel that was gone through for a dead node. It is
-// called before the first write, and fn must not wait.
-func (s *Store) OnChange(fn func(channel, user string)) { s.changed = fn }
+// "" anybody, and the cause of a leave; also when the outcome is unknown, and for each channel that was gone through
+// for a dead node. It is called before the first write, and fn must not wait.
+func (s *Store) OnChange(fn func(channel, user string, cause Cause)) { s.changed = fn }
 
 // Tracked lists the channels in which connections of this node are present.
 func (t *Tracker) Tracked() (channels []string) {

@@ -76,7 +76,7 @@ type Store struct {
 	redis Redis
 	keys  redisconn.Keys
 
-	changed func(channel, user string) // see OnChange
+	changed func(channel, user string, cause Cause) // see OnChange
 
 	lastSeen time.Duration // static after KeepLastSeen
 
@@ -85,7 +85,7 @@ type Store struct {
 
 // NewStore makes a store on a Redis.
 func NewStore(r Redis, keys redisconn.Keys) *Store {
-	return &Store{redis: r, keys: keys, changed: func(string, string) {}}
+	return &Store{redis: r, keys: keys, changed: func(string, string, Cause) {}}
 }
 
 // KeepLastSeen says how long it is kept when a user was there last (SPEC 9, --last-seen). It is called before the store
@@ -125,7 +125,7 @@ func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *
 func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta,
 	known, epoch string, more ...any,
 ) (Position, error) {
-	defer s.changed(channel, userID)
+	defer s.changed(channel, userID, CauseUnknown)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
@@ -137,7 +137,7 @@ func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease
 func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string, cause Cause) (Position,
 	error,
 ) {
-	defer s.changed(channel, userID)
+	defer s.changed(channel, userID, cause)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
@@ -235,14 +235,12 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, lived in
 			args = append(args, r.conn, r.user)
 		}
 		res, err := s.redis.Run(ctx, reapScript, keys, args...)
-		for _, r := range page {
-			s.changed(channel, r.user)
-		}
+		out, _ := res.([]any)
+		s.removed(channel, page, out)
 		if err != nil {
 			return n, later, fmt.Errorf("remove entries: %w", err)
 		}
-		out, _ := res.([]any)
-		if len(out) != 2 {
+		if len(out) < 2 {
 			return n, later, fmt.Errorf("remove entries: unexpected answer %v", res)
 		}
 		removed, _ := out[0].(int64)
@@ -255,6 +253,19 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, lived in
 	return n, later, nil
 }
 
+// removed tells of a removal that was tried: out is the script's answer, which has causes, nil when it is not known.
+func (s *Store) removed(channel string, refs []entryRef, out []any) {
+	causes := map[string]Cause{}
+	for i := 2; i+1 < len(out); i += 2 {
+		user, _ := out[i].(string)
+		cause, _ := out[i+1].(string)
+		causes[user] = Cause(cause)
+	}
+	for _, r := range refs {
+		s.changed(channel, r.user, causes[r.user])
+	}
+}
+
 // RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the
 // earliest deadline (ms of the Redis clock) of these, math.MaxInt64 none. lived is until when its lease was good (ms
 // likewise), 0 not known: its users were there then.
@@ -264,7 +275,7 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string, live
 		return 0, err
 	}
 	n, later, err := s.remove(ctx, channel, inc, removeDue, lived, sortedRefs(refs))
-	s.changed(channel, "") // the dead node may have changed more, and told nobody
+	s.changed(channel, "", CauseUnknown) // the dead node may have changed more, and told nobody
 	s.reaped.Add(n)
 	return later, err
 }

@@ -70,6 +70,7 @@ func TestAPIKeyScopes(t *testing.T) {
 		{"DELETE", "/_api/connections/" + nobody, "", "admin"}, {"GET", "/_api/custom", "", "admin"}, {"POST",
 			"/_api/custom/a/b", `{"code":"return"}`, "admin"}, {"GET", "/_api/custom/a/b", "", "admin"},
 		{"DELETE", "/_api/custom/a/b", "", "admin"},
+		{"GET", "/_api/hooks", "", "read"}, {"POST", "/_api/hooks/x/sync", "", "admin"},
 	} {
 		for key, scopes := range map[string]string{"key-of-board": "read", "key-of-shop": "publish",
 			"new-key-of-shop": "publish", "key-of-both": "read publish", "key-of-ops": "read publish admin",

@@ -239,7 +239,9 @@ func (n *node) openHooks(list []hooks.Hook, process string) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the hooks: %w", err)
 	}
-	n.store.OnChange(func(channel, user string) { n.hooks.Changed(hooks.Change{Channel: channel, User: user}) })
+	n.store.OnChange(func(channel, user string, cause presence.Cause) {
+		n.hooks.Changed(hooks.Change{Channel: channel, User: user, Cause: string(cause)})
+	})
 	return nil
 }
 
@@ -289,7 +291,8 @@ func (n *node) wire() {
 // open lets the API and the app answer.
 func (n *node) open() {
 	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Hooks: n.hooks, Nodes: n.cluster.Nodes,
-		Access: n.keyGuard(), RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
+		Access: n.keyGuard(), RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(),
+		Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
 	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure,

@@ -6,7 +6,7 @@
 --         6 'due': what lingers stays until its deadline, or 'all'
 --         7 ms for which it is kept when a user was there last, '0': not
 --         8 until when the incarnation lived, ms of the Redis clock, '0': not known  then pairs: connection id, user id
--- RETURNS {number of entries removed, the earliest deadline of those that stay, 0 none}
+-- RETURNS {number of entries removed, the earliest deadline of those that stay, 0 none, then pairs: user id, cause of the last}
 local inc = ARGV[4]
 local gone, ngone, removed, why, touched, order, time, later = {}, 0, 0, '', {}, {}, now(), 0
 local seen = 0
@@ -32,10 +32,8 @@ for i = 9, #ARGV, 2 do
       end
       ngone = ngone + 1
       gone[ngone] = ns(conn)
-      if not touched[uid] then
-        touched[uid] = true
-        order[#order + 1] = uid
-      end
+      if not touched[uid] then order[#order + 1] = uid end
+      touched[uid] = cause
     end
   end
 end
@@ -55,4 +53,9 @@ for i, uid in ipairs(order) do
 end
 if redis.call('ZCARD', KEYS[2]) == 0 then emptied(KEYS[1], ARGV[7], math.min(seen, time)) end
 publish(ARGV[2], ARGV[3], epoch, seq, 'r', ngone, table.concat(gone), #order, table.concat(users))
-return {removed, later}
+local out = {removed, later}
+for _, uid in ipairs(order) do
+  out[#out + 1] = uid
+  out[#out + 1] = touched[uid]
+end
+return out

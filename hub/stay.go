@@ -171,8 +171,8 @@ const (
 	quotedDiff  = `"` + phoenix.DiffEvent + `"`
 )
 
-// stateByRefs sends a presence_state to the clients of Phoenix that asked for it. A stay that has not asked, or is over,
-// is sent none: what came late is of an earlier one.
+// stateByRefs sends a presence_state to the clients of Phoenix that asked for it. A stay that has not asked, or is
+// over, is sent none: what came late is of an earlier one.
 func (r *room) stateByRefs(s presence.State, send func(wsconn.Sender, wsconn.Frame) bool) {
 	type kind struct {
 		version phoenix.Version

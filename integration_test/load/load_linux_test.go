@@ -80,7 +80,7 @@ func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *s
 
 // 10,000 connections with presence in 100 rooms; nothing happens.
 func BenchmarkIdle(b *testing.B) {
-	for _, route := range []string{"plain", "script"} {
+	for _, route := range []string{"plain", "script", "phoenix"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, 0, func(s *stage) result {
 				return idle(s, scaled(10000), 100, 0, lasting(10*time.Second), lasting(50*time.Second))
@@ -146,7 +146,7 @@ func needFiles(b *testing.B, n int) {
 
 // One room of 1,000 at 50 messages a second, through handlers that do more or less.
 func BenchmarkFanout(b *testing.B) {
-	for _, route := range []string{"plain", "json", "state", "script"} {
+	for _, route := range []string{"plain", "json", "state", "script", "phoenix"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, scaled(1000),
 				func(s *stage) result { return broadcasts(s, 1, scaled(1000), 50, lasting(10*time.Second)) })
@@ -250,7 +250,7 @@ func TestScenarios(t *testing.T) {
 	} {
 		routes := []string{"plain", "script"}
 		if name == "broadcasts" {
-			routes = []string{"plain", "json", "state", "script"}
+			routes = []string{"plain", "json", "state", "script", "phoenix"}
 		}
 		for _, route := range routes {
 			t.Run(name+" "+route, func(t *testing.T) {

@@ -20,8 +20,8 @@ import (
 	"rollcall/presence"
 )
 
-// eventClient is one connection whose events handlers get. It has no goroutine of its own: its events run in that of the
-// connection, and timers in one that is there for them (timing); one at a time and in order.
+// eventClient is one connection whose events handlers get. It has no goroutine of its own: its events run in that of
+// the connection, and timers in one that is there for them (timing); one at a time and in order.
 type eventClient struct {
 	// Static.
 	server *Server

@@ -59,7 +59,8 @@ func (s *Server) servePhoenix(w http.ResponseWriter, r *http.Request, in *instan
 		subprotocol = phoenixSubprotocol
 	}
 	s.accept(w, r, a, subprotocol, socket.Path, socket.Options, func(a accepted) outbox.Handler {
-		return &phoenixConn{eventClient: eventClient{server: s, in: in, accepted: a}, socket: socket, version: version, state: state}
+		return &phoenixConn{eventClient: eventClient{server: s, in: in, accepted: a}, socket: socket, version: version,
+			state: state}
 	})
 }
 
@@ -158,8 +159,8 @@ func (c *phoenixConn) join(m *phoenix.Message) {
 		c.reply(m, m.JoinRef, phoenix.Error, reasonJSON(reasonUnmatched))
 		return
 	}
-	j := &join{handling: handling{eventClient: &c.eventClient, route: route, state: c.state}, conn: c, topic: m.Topic, rest: rest,
-		ref: m.JoinRef}
+	j := &join{handling: handling{eventClient: &c.eventClient, route: route, state: c.state}, conn: c, topic: m.Topic,
+		rest: rest, ref: m.JoinRef}
 	j.handling.join = j
 	if allow := route.Options.permissions(c.user); allow != nil {
 		if err := allow.Check(auth.ToJoin, m.Topic); err != nil {

@@ -23,8 +23,9 @@ const (
 )
 
 // TokenOf finds the token of a request (SPEC 4): "Authorization: Bearer", the query parameter token, what follows
-// rollcall among the offered subprotocols, or the one of phoenix.js there. An empty one is none; other schemes of Authorization are not looked at. The
-// same token in several places is one; two different ones are refused, since a proxy or log may have seen the other.
+// rollcall among the offered subprotocols, or the one of phoenix.js there. An empty one is none; other schemes of
+// Authorization are not looked at. The same token in several places is one; two different ones are refused, since a
+// proxy or log may have seen the other.
 // subprotocol is what to answer the upgrade with: "rollcall" when that was offered, never the token. The error is an
 // *Error.
 func TokenOf(r *http.Request) (token, subprotocol string, err error) {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Broadcast is one on its way through Redis, as text: `<b|j|e><sender> <ms> <data>`, b for a string as it is, j for JSON
-// text, e for JSON text of the form {"event":E,"payload":P}; B, J, E when the sender itself does not get it. One that is
-// kept has `<ms>-<seq>-<prev>` in place of `<ms>`: its position, and the ms of the one before it.
+// Broadcast is one on its way through Redis, as text: `<b|j|e><sender> <ms> <data>`, b for a string as it is, j for
+// JSON text, e for JSON text of the form {"event":E,"payload":P}; B, J, E when the sender itself does not get it. One
+// that is kept has `<ms>-<seq>-<prev>` in place of `<ms>`: its position, and the ms of the one before it.
 type Broadcast struct {
 	JSON   bool
 	Named  bool   // Text is of the form phoenix.Named

@@ -30,8 +30,8 @@ func TestWire(t *testing.T) {
 			t.Errorf("%q passes as %+v", text, b)
 		}
 	}
-	for text, want := range map[string]bool{"": false, "b": true, "j": true, "p": false, "scripts": false, "B": true, "J": true,
-		"e": true, "E": true, "P": false, "C": false} {
+	for text, want := range map[string]bool{"": false, "b": true, "j": true, "p": false, "scripts": false, "B": true,
+		"J": true, "e": true, "E": true, "P": false, "C": false} {
 		if IsBroadcast(text) != want {
 			t.Errorf("%q: want %v", text, want)
 		}

@@ -27,7 +27,7 @@ func TestTold(t *testing.T) {
 		s.after(time.Second, "leave room bob closed", "vacated room")
 		b.join("room", "cat", "")
 		s.after(time.Second, "occupied room", "join room cat")
-		if _, err := a.store.RemoveIncarnation(t.Context(, 0), "room", b.lease().Inc); err != nil { // as a reaper does
+		if _, err := a.store.RemoveIncarnation(t.Context(), "room", b.lease().Inc, 0); err != nil { // as a reaper does
 			t.Fatal(err)
 		}
 		s.after(time.Second, "leave room cat node_lost", "vacated room")

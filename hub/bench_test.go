@@ -3,12 +3,14 @@ package hub
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"rollcall/history"
 	"rollcall/outbox"
+	"rollcall/phoenix"
 	"rollcall/presence"
 )
 
@@ -75,10 +77,18 @@ func BenchmarkFanOutOfAFeed(b *testing.B) {
 
 // One broadcast of 150 bytes from the topic to 1000 members.
 func BenchmarkFanOut(b *testing.B) {
-	for _, kind := range []string{"sockets", "scripts"} {
+	for _, kind := range []string{"sockets", "scripts", "phoenix", "phoenix-read"} {
 		b.Run(kind, func(b *testing.B) {
 			r, got := crowd(1000, kind == "scripts")
-			payload := string(encode(Value{Text: string(make([]byte, 150))}, "0191e3b2-7c1a-8d4f-9a2b-000000000000"))
+			value := Value{Text: string(make([]byte, 150))}
+			if strings.HasPrefix(kind, "phoenix") { // read: the node has to find the event
+				value = Value{Text: `{"event":"said","payload":{"text":"` + strings.Repeat("x", 120) + `"}}`, JSON: true,
+					Named: kind == "phoenix"}
+				for i := range r.members {
+					r.members[i].phoenix = phoenix.V2
+				}
+			}
+			payload := string(encode(value, "0191e3b2-7c1a-8d4f-9a2b-000000000000"))
 			b.ReportAllocs()
 			for b.Loop() {
 				r.Receive(payload)

@@ -375,11 +375,11 @@ func TestStateFrame(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() { r.state.of(text) }); n > 0 {
 		t.Errorf("%v allocations for the same text", n)
 	}
-	if again := r.state.of(bytes.Clone(text)); again.Payload() != first.Payload() {
+	if again := r.state.of(bytes.Clone(text)); !bytes.Equal(again.Payload(), first.Payload()) {
 		t.Errorf("%s and %s", first.Payload(), again.Payload())
 	}
 	text2 := []byte(`{"event":"presence_state","more":1}`)
-	if next := r.state.of(text2); next.Payload() == first.Payload() {
+	if next := r.state.of(text2); bytes.Equal(next.Payload(), first.Payload()) {
 		t.Error("the old frame for another text")
 	}
 	r.PresenceDiff(&presence.Diff{})

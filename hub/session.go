@@ -50,8 +50,8 @@ type Session struct {
 // Enter takes a connection in.
 func (h *Hub) Enter(m Member) *Session {
 	s := &Session{h: h, id: m.ID, conn: m.Conn, events: m.Events, devices: m.Devices, route: m.Route, addr: m.Addr,
-		user: m.User, permit: m.Permit, setTimer: m.SetTimer, resume: m.Resume, phoenix: m.Phoenix, fits: m.Fits, positions: m.Positions,
-		connected: time.Now()}
+		user: m.User, permit: m.Permit, setTimer: m.SetTimer, resume: m.Resume, phoenix: m.Phoenix, fits: m.Fits,
+		positions: m.Positions, connected: time.Now()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sessions[s.id] = s

@@ -190,7 +190,8 @@ type Action struct {
 	Query   history.Query     // history
 	Trusted bool              // the broadcasts: it is the app's own, and nobody is asked about it
 
-	room string // of a broadcast_room or broadcast_from without Channel, found by Do: the one joined in this return, else the newest
+	// Of a broadcast_room or broadcast_from without Channel, found by Do: the one joined in this return, else the newest.
+	room string
 }
 
 // ActionError is an action that could not be carried out; the ones after it still are.

@@ -32,8 +32,8 @@ const messageEvent = `"message"`
 
 // EventOf gives the event and the payload, a JSON object, under which a client of Phoenix gets a value: an object with
 // exactly event (a string) and payload (an object) is that event; another object is the payload of the event message,
-// and any other value V has {"data":V} there. A string that is JSON text of an object counts as that object. An event of
-// the protocol's own is no event: nobody can forge it. event is JSON.
+// and any other value V has {"data":V} there. A string that is JSON text of an object counts as that object. An event
+// of the protocol's own is no event: nobody can forge it. event is JSON.
 func (v Value) EventOf() (event, payload string) {
 	if v.Named {
 		end := len(namedBegin) + quotedLen(v.Text[len(namedBegin):])

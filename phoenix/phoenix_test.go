@@ -9,8 +9,8 @@ import (
 )
 
 func TestVersionOf(t *testing.T) {
-	for vsn, want := range map[string]Version{"": V1, "1.0.0": V1, "2.0.0": V2, "2.0.1": V2, "2": 0, "2.1.0": 0, "3.0.0": 0,
-		"x": 0} {
+	for vsn, want := range map[string]Version{"": V1, "1.0.0": V1, "2.0.0": V2, "2.0.1": V2, "2": 0, "2.1.0": 0,
+		"3.0.0": 0, "x": 0} {
 		if v, ok := VersionOf(vsn); v != want || ok != (want != 0) {
 			t.Errorf("%q: %v, %v", vsn, v, ok)
 		}
@@ -220,8 +220,9 @@ func TestCompare(t *testing.T) {
 
 // Whatever comes: no panic, and what passes as a message can be answered with frames that are JSON.
 func FuzzDecode(f *testing.F) {
-	for _, frame := range []string{`["1","2","t","e",{"a":1}]`, `[null,1,"t","e",null,{}]`, `{"topic":"t","event":"e","payload":{},"ref":1}`,
-		"\x00\x01\x01\x01\x0112te\xff", "\x03\x01\x01\x01\x01\x00\x0112te{}", `{"event":"e","payload":{"a":[]}}`, "\x03\x00\x00\x01\x01\x00\x00te"} {
+	for _, frame := range []string{`["1","2","t","e",{"a":1}]`, `[null,1,"t","e",null,{}]`,
+		`{"topic":"t","event":"e","payload":{},"ref":1}`, "\x00\x01\x01\x01\x0112te\xff",
+		"\x03\x01\x01\x01\x01\x00\x0112te{}", `{"event":"e","payload":{"a":[]}}`, "\x03\x00\x00\x01\x01\x00\x00te"} {
 		f.Add([]byte(frame))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {

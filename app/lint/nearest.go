@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Nearest is the one of names that somebody who wrote name most likely meant; "" when none is near enough.
+// Nearest is the one of names that somebody who wrote name most likely meant; "" when none is near enough. Of those
+// that are equally near it is the one that begins alike for longest.
 func Nearest(name string, names []string) (nearest string) {
 	least := max(1, (len(name)+1)/4) + 1
 	for _, n := range slices.Sorted(slices.Values(names)) {
@@ -13,11 +14,20 @@ func Nearest(name string, names []string) (nearest string) {
 			continue
 		}
 		d := distance(strings.ToLower(name), strings.ToLower(n))
-		if d < least && d < max(len(name), len(n)) {
+		closer := d < least || d == least && nearest != "" && alike(name, n) > alike(name, nearest)
+		if closer && d < max(len(name), len(n)) {
 			nearest, least = n, d
 		}
 	}
 	return nearest
+}
+
+// alike counts the letters with which both begin.
+func alike(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance counts the letters that have to be put in, taken out, changed, or swapped with the next one, to make b of a.

@@ -103,7 +103,7 @@ func TestDocsLinks(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2:
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2 || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case filepath.Ext(path) != ".md":
 			return nil
@@ -208,6 +208,9 @@ func TestDocsCloseCodes(t *testing.T) {
 func TestExamplesUseTheClient(t *testing.T) {
 	users := map[string]bool{}
 	look := func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Name() == "node_modules" {
+			return filepath.SkipDir
+		}
 		if err != nil || filepath.Ext(path) != ".js" {
 			return err
 		}

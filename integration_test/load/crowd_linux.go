@@ -35,8 +35,9 @@ type member struct {
 
 // Target is where a client connects.
 type Target struct {
-	Addr string // host:port
-	Path string
+	Addr  string // host:port
+	Path  string
+	First string // a text that it sends at once; "": none
 }
 
 // NewCrowd makes a crowd without members.
@@ -194,7 +195,10 @@ func dial(t Target, i int) (fd int, err error) {
 			if _, err := syscall.Read(fd, head[:end+4]); err != nil {
 				return 0, fmt.Errorf("read handshake: %w", err)
 			}
-			return fd, nil
+			if t.First != "" {
+				_, err = syscall.Write(fd, clientFrame(opText, []byte(t.First)))
+			}
+			return fd, err
 		}
 	}
 }

@@ -68,8 +68,8 @@ func fetching(s *stage, n int, d time.Duration) result {
 	defer backEnd.Close()
 	addr := s.nodes[0].Addr()
 	routes := []string{"/echo", "/other"}
-	s.check(s.crowd.JoinAll(2*each, func(i int) Target { return Target{addr, routes[i/each]} }, ignore))
-	s.check(s.crowd.JoinAll(n, func(int) Target { return Target{addr, "/fetch"} }, ignore))
+	s.check(s.crowd.JoinAll(2*each, func(i int) Target { return Target{Addr: addr, Path: routes[i/each]} }, ignore))
+	s.check(s.crowd.JoinAll(n, func(int) Target { return Target{Addr: addr, Path: "/fetch"} }, ignore))
 	echoes(s, each, rate, 2*time.Second) // to be warm
 	alone := echoes(s, each, rate, d)
 	before, err := memoryOf(s.pids()...)

@@ -94,7 +94,7 @@ func (f figures) report(b *testing.B) {
 
 // 10,000 connections with presence in 100 rooms; nothing happens.
 func BenchmarkIdle(b *testing.B) {
-	for _, route := range []string{"plain", "script"} {
+	for _, route := range []string{"plain", "script", "phoenix"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, 0, func(s *stage) result {
 				return idle(s, scaled(10000), 100, 0, lasting(10*time.Second), lasting(50*time.Second))
@@ -175,7 +175,7 @@ func needFiles(b *testing.B, n int) {
 
 // One room of 1,000 at 50 messages a second, through handlers that do more or less.
 func BenchmarkFanout(b *testing.B) {
-	for _, route := range []string{"plain", "resume", "json", "state", "script"} {
+	for _, route := range []string{"plain", "resume", "json", "state", "script", "phoenix"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, scaled(1000),
 				func(s *stage) result { return broadcasts(s, 1, scaled(1000), 50, lasting(10*time.Second)) })
@@ -279,7 +279,7 @@ func TestScenarios(t *testing.T) {
 	} {
 		routes := []string{"plain", "script"}
 		if name == "broadcasts" {
-			routes = []string{"plain", "resume", "json", "state", "script"}
+			routes = []string{"plain", "resume", "json", "state", "script", "phoenix"}
 		}
 		for _, route := range routes {
 			t.Run(name+" "+route, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (tr *traffic) run(s *stage, d time.Duration) {
 			due.Sub(began) < d; due = began.Add(time.Duration(tr.published) * gap) {
 			tr.lag = max(tr.lag, now.Sub(due))
 			if from := tr.publisher(s); !s.crowd.Gone(from) { // what one who was sent away does not send is missing
-				s.check(s.crowd.Send(from, text(due, messageSize)))
+				s.say(from, tr.published%tr.channels, text(due, messageSize))
 			}
 			tr.published++
 		}

@@ -33,7 +33,7 @@ func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 	some := func(n int) int { return max(int(float64(n)*size), 2) }
 	in := func(route, channel string) func(i int) Target {
 		return func(i int) Target {
-			return Target{s.nodes[i%len(s.nodes)].Addr(), fmt.Sprintf("/%s/%s?user=%s", route, channel, userName(i))}
+			return Target{Addr: s.nodes[i%len(s.nodes)].Addr(), Path: fmt.Sprintf("/%s/%s?user=%s", route, channel, userName(i))}
 		}
 	}
 	add := func(n int, target func(i int) Target) (members []int) {

@@ -79,19 +79,32 @@ func targets(addrs []string, route string, channels int, present bool) func(i in
 		if route == "resume" {
 			channel = keptPrefix + channel
 		}
-		if route != "script" {
-			return Target{addr, "/" + route + "/" + channel + "?user=" + user}
+		switch route {
+		case "script":
+		case "phoenix":
+			return Target{Addr: addr, Path: "/phoenix/websocket?vsn=2.0.0",
+				First: fmt.Sprintf(`["1","1",%q,"phx_join",{"user":%q,"present":%v}]`, channel, user, present)}
+		default:
+			return Target{Addr: addr, Path: "/" + route + "/" + channel + "?user=" + user}
 		}
 		path := "/api/custom/bench/room?channel=" + channel + "&user=" + user
 		if present {
 			path += "&present=1"
 		}
-		return Target{addr, path}
+		return Target{Addr: addr, Path: path}
 	}
 }
 
 // keptPrefix begins the names of channels with a history.
 const keptPrefix = "kept-"
+
+// say sends a message from a member of a channel.
+func (s *stage) say(member, channel int, text []byte) {
+	if s.route == "phoenix" {
+		text = fmt.Appendf(nil, `["1",null,"c%d","say",%s]`, channel, text)
+	}
+	s.check(s.crowd.Send(member, text))
+}
 
 // userName is one that can be found in a frame without decoding it.
 func userName(i int) string { return fmt.Sprintf("user-%06d", i) }

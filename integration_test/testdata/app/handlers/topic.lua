@@ -5,7 +5,7 @@ function connect(event)
   if q.refuse == "error" then return { error = "not you" } end
   if q.refuse == "close" then return { close = "not you" } end
   if q.refuse == "raise" then error("not you") end
-  if q.refuse == "wrong" then return { send = "nobody is there" } end
+  if q.refuse == "wrong" then return json.decode('{"send":"nobody is there"}') end
   event.state.who = q.who
 end
 

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -225,5 +226,40 @@ func TestGone(t *testing.T) {
 		if err := s.nodes[0].hooks.Sync(t.Context(), "nobody"); err != ErrUnknown {
 			t.Errorf("sync of a hook that is not there: %v", err)
 		}
+	})
+}
+
+// "So nothing overflows …, and a backlog is as long as the users that changed, not as their events": a sink that is
+// slower than the changes.
+func TestSlowSink(t *testing.T) {
+	onStage(t, 1, Hook{}, func(t *testing.T, s *stage) {
+		s.after(time.Second, "reset")
+		s.sink.set(func(int, *request) error {
+			time.Sleep(2 * time.Second)
+			return nil
+		})
+		const users, rounds = 20, 50
+		a, conns := s.nodes[0], map[string]string{}
+		for range rounds {
+			for i := range users {
+				user := fmt.Sprint("u", i)
+				if conn := conns[user]; conn != "" {
+					a.leave("room", user, conn)
+					delete(conns, user)
+				} else {
+					conns[user] = a.join("room", user, "")
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+			if st, err := a.hooks.List(t.Context()); err != nil || st[0].Owed > users {
+				t.Fatalf("owed are %+v, %v", st, err)
+			}
+		}
+		s.equal(10 * time.Second)
+		st, err := a.hooks.List(t.Context())
+		if err != nil || st[0].Delivered >= users*rounds/2 {
+			t.Errorf("of %d changes were told %+v, %v", users*rounds, st, err)
+		}
+		t.Logf("%d changes of %d users in %d s: %d events told", users*rounds, users, rounds/10, st[0].Delivered)
 	})
 }

@@ -25,7 +25,9 @@ func (s *Session) PresenceJoin(ctx context.Context, channel, userID string, info
 }
 
 // trackThere is track in a channel that is no user's.
-func (s *Session) trackThere(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
+func (s *Session) trackThere(ctx context.Context, channel, userID string, src presence.Source,
+	f presence.Fields,
+) error {
 	if naming.IsUserChannel(channel) {
 		return ErrUserChannel
 	}
@@ -36,8 +38,8 @@ func (s *Session) trackThere(ctx context.Context, channel, userID string, src pr
 	return s.track(ctx, channel, userID, src, f, src == presence.FromEvent)
 }
 
-// track makes the connection one of the user's; with announce it is sent a presence_state at the first time. While it waits for its presence_state it is sent no diffs: the state
-// will hold all they could tell.
+// track makes the connection one of the user's; with announce it is sent a presence_state at the first time. While it
+// waits for its presence_state it is sent no diffs: the state will hold all they could tell.
 func (s *Session) track(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields,
 	announce bool,
 ) error {

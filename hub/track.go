@@ -55,7 +55,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 		var old string
 		m.change(func() {
 			if old, m.user = m.user, userID; old != userID {
-				m.waiting = announce
+				m.waiting = m.waiting || announce
 			}
 		})
 		fresh := old != userID

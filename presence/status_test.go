@@ -20,7 +20,8 @@ func testLastSeen(b *bench) {
 		for _, conn := range conns {
 			seq++
 			m := device(conn)
-			if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), channel, user, &m, true, "", "e"+strconv.Itoa(seq)); err != nil {
+			epoch := "e" + strconv.Itoa(seq)
+			if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), channel, user, &m, true, "", epoch); err != nil {
 				b.t.Fatal(err)
 			}
 		}

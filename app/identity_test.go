@@ -292,7 +292,7 @@ func TestActionsNeedPermission(t *testing.T) {
 	c := n.dial("/ws?token=" + mint(t, auth.MintClaims{UserID: "42", Channels: []string{"none"}}))
 	values := map[string]string{"track": `{"channel":"c","user_id":"42"}`,
 		"broadcast_channel": `{"channel":"c","message":1}`, "broadcast_room": `{"channel":"c","message":1}`,
-		"after": "", "close": "", "leave": "", "untrack": "", "set_presence": "", "send": "", "send_presence": ""}
+		"identify": "", "unwatch": "", "after": "", "close": "", "leave": "", "untrack": "", "set_presence": "", "send": "", "send_presence": ""}
 	for _, kind := range actionKinds {
 		value, listed := values[kind.String()]
 		switch {

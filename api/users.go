@@ -21,15 +21,15 @@ type IdentityPath struct {
 	ID string `path:"id" maxLength:"254" doc:"A user's id, percent-encoded."`
 }
 
-// status is whether a user is online.
-type status struct {
+// UserStatus is whether a user is online.
+type UserStatus struct {
 	UserID   string `json:"user_id"`
 	Online   bool   `json:"online"`
-	LastSeen *int64 `json:"last_seen" doc:"Unix time in ms; null while online, or when it is not known."`
+	LastSeen *int64 `json:"last_seen" nullable:"true" doc:"Unix time in ms; null while online, or when it is not known."`
 }
 
-func statusFrom(u presence.Status) status {
-	s := status{UserID: u.ID, Online: u.User != nil}
+func statusFrom(u presence.Status) UserStatus {
+	s := UserStatus{UserID: u.ID, Online: u.User != nil}
 	if u.LastSeen != 0 {
 		s.LastSeen = &u.LastSeen
 	}
@@ -38,7 +38,7 @@ func statusFrom(u presence.Status) status {
 
 type userDetail struct {
 	Body struct {
-		status
+		UserStatus
 		Metas       []json.RawMessage `json:"metas" nullable:"false" doc:"One for each connection, oldest first."`
 		Connections []hub.ConnInfo    `json:"connections" nullable:"false"`
 	}
@@ -50,15 +50,15 @@ type statusInput struct {
 	}
 }
 
-// userStatus is one answer of many.
-type userStatus struct {
-	status
+// oneStatus is one answer of many.
+type oneStatus struct {
+	UserStatus
 	Devices int `json:"devices" doc:"Connections of the user."`
 }
 
 type statusList struct {
 	Body struct {
-		Users []userStatus `json:"users" nullable:"false" doc:"In the order asked."`
+		Users []oneStatus `json:"users" nullable:"false" doc:"In the order asked."`
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *Server) users() {
 				return nil, s.fail(err)
 			}
 			out := &userDetail{}
-			out.Body.status = statusFrom(us[0])
+			out.Body.UserStatus = statusFrom(us[0])
 			out.Body.Metas, out.Body.Connections = []json.RawMessage{}, []hub.ConnInfo{}
 			if u := us[0].User; u != nil {
 				out.Body.Metas = userFrom(u).Metas
@@ -107,9 +107,9 @@ func (s *Server) users() {
 				return nil, s.fail(err)
 			}
 			out := &statusList{}
-			out.Body.Users = make([]userStatus, len(us))
+			out.Body.Users = make([]oneStatus, len(us))
 			for i, u := range us {
-				out.Body.Users[i].status = statusFrom(u)
+				out.Body.Users[i].UserStatus = statusFrom(u)
 				if u.User != nil {
 					out.Body.Users[i].Devices = len(u.User.Metas)
 				}
@@ -141,7 +141,9 @@ func (s *Server) users() {
 }
 
 // reachedUser answers what was done to the connections of a user.
-func (s *Server) reachedUser(ctx context.Context, what, id string, found bool, err error, more ...any) (*struct{}, error) {
+func (s *Server) reachedUser(ctx context.Context, what, id string, found bool, err error, more ...any) (*struct{},
+	error,
+) {
 	if err == nil && !found {
 		return nil, huma.Error404NotFound("the user "+strconv.Quote(id)+" has no connection", at("path.id", "offline"))
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 // actionKinds are the keys of an action table, in the order in which actions of one table run (SPEC 1.2).
-var actionKinds = [...]hub.ActionKind{hub.ActionIdentify, hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
+var actionKinds = [...]hub.ActionKind{hub.ActionIdentify,
+	hub.ActionLeave, hub.ActionJoin, hub.ActionUntrack, hub.ActionTrack,
 	hub.ActionSetPresence, hub.ActionUnwatch, hub.ActionWatch,
 	hub.ActionSend, hub.ActionSendPresence, hub.ActionHistory,
 	hub.ActionBroadcastRoom, hub.ActionBroadcastFrom, hub.ActionBroadcastChannel, hub.ActionBroadcast,
@@ -328,7 +329,7 @@ func userIDOf(v lua.LValue) (id string, err error) {
 // identityOf is userIDOf for a user who has a channel.
 func identityOf(v lua.LValue) (string, error) {
 	id, err := userIDOf(v)
-	if err == nil {
+	if err == nil || errors.Is(err, naming.ErrUserID) {
 		_, err = naming.UserChannel(id)
 	}
 	return id, err

@@ -293,7 +293,8 @@ func TestActionsNeedPermission(t *testing.T) {
 	values := map[string]string{"track": `{"channel":"c","user_id":"42"}`,
 		"broadcast_channel": `{"channel":"c","message":1}`, "broadcast_room": `{"channel":"c","message":1}`,
 		"broadcast_from": `{"channel":"c","message":1}`,
-		"after":          "", "close": "", "leave": "", "untrack": "", "set_presence": "", "send": "", "send_presence": ""}
+		"identify":       "", "unwatch": "", "after": "", "close": "", "leave": "", "untrack": "", "set_presence": "",
+		"send": "", "send_presence": ""}
 	for _, kind := range actionKinds {
 		value, listed := values[kind.String()]
 		switch {

@@ -123,7 +123,8 @@ func TestPermitIsAskedAboutAll(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	c := w.node("n1").event("c")
 	c.permit = func(auth.Verb, string) error { return ErrGone }
-	free := []ActionKind{ActionIdentify, ActionUnwatch, ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionAfter,
+	free := []ActionKind{ActionIdentify, ActionUnwatch,
+		ActionLeave, ActionUntrack, ActionSetPresence, ActionSend, ActionSendPresence, ActionAfter,
 		ActionClose}
 	for i := range len(actionNames) + 1 { // and one that nobody knows
 		kind := ActionKind(i + 1)

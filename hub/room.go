@@ -17,8 +17,8 @@ import (
 // room is one channel while someone on this node is in it or tracked there. It receives the channel's topic, and is the
 // audience of its presence.
 //
-// Invariant (check): members holds each membership that is joined, tracked or leaving, at its index, and beside it what
-// it hears; plain, byRefs and scripts count those who see who is there. Who is leaving is not joined. Who is in the feed
+// Invariant (check): members holds each membership that hears or sees something, at its index, and beside it what it
+// hears; plain, byRefs and scripts count those who see who is there. Who is leaving is not joined. Who is in the feed
 // listens.
 type room struct {
 	// static

@@ -25,7 +25,9 @@ func (s *Session) PresenceJoin(ctx context.Context, channel, userID string, info
 }
 
 // trackThere is track in a channel that is no user's.
-func (s *Session) trackThere(ctx context.Context, channel, userID string, src presence.Source, f presence.Fields) error {
+func (s *Session) trackThere(ctx context.Context, channel, userID string, src presence.Source,
+	f presence.Fields,
+) error {
 	if naming.IsUserChannel(channel) {
 		return ErrUserChannel
 	}
@@ -53,7 +55,7 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 		var old string
 		m.change(func() {
 			if old, m.user = m.user, userID; old != userID && m.stay == nil {
-				m.waiting = announce
+				m.waiting = m.waiting || announce
 			}
 		})
 		fresh := old != userID

@@ -10,8 +10,8 @@ import (
 	"rollcall/presence"
 )
 
-// Identify makes the connection one of a user's, once: it then is present in the user's channel (naming.UserChannel) and
-// hears what is broadcast there, as raw text whatever its kind. The same again replaces the fields. ErrOtherUser.
+// Identify makes the connection one of a user's, once: it then is present in the user's channel (naming.UserChannel),
+// and hears what is broadcast there, as raw text whatever its kind. The same again replaces the fields. ErrOtherUser.
 func (s *Session) Identify(ctx context.Context, userID string, f presence.Fields) error {
 	channel, err := naming.UserChannel(userID)
 	if err != nil {

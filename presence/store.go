@@ -230,7 +230,8 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, lived in
 	for len(refs) > 0 {
 		page := refs[:min(len(refs), pageSize)]
 		args := make([]any, 0, 8+2*len(page))
-		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel), which, s.keep(channel), lived)
+		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel), which, s.keep(channel),
+			lived)
 		for _, r := range page {
 			args = append(args, r.conn, r.user)
 		}

@@ -177,6 +177,7 @@ func TestStore(t *testing.T) {
 		{"nothing lingers beside a connection", testLingerBesideAConnection},
 		{"a reaper leaves what lingers", testReapLingering},
 		{"what lingers is written again after a wipe", testLingerAfterAWipe},
+		{"it is kept when a user was there last", testLastSeen},
 		{"those who are reaped leave for what ended their connection", testReapCauses},
 		{"what lingers is read whatever version wrote it", testLingerVersions},
 	}

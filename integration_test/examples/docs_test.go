@@ -27,7 +27,7 @@ func read(t *testing.T, path string) string {
 // The Lua in the docs compiles.
 func TestDocsCompile(t *testing.T) {
 	block := regexp.MustCompile("(?s)```lua\n(.*?)```")
-	for _, file := range []string{"README.md", "docs/handlers.md", "docs/auth.md"} {
+	for _, file := range []string{"README.md", "docs/handlers.md", "docs/auth.md", "docs/users.md"} {
 		found := block.FindAllStringSubmatch(read(t, file), -1)
 		if len(found) < 2 {
 			t.Errorf("%s: only %d pieces of Lua found", file, len(found))
@@ -56,7 +56,8 @@ func TestDocsCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"README.md", "docs/handlers.md", "docs/auth.md", "docs/testing.md"} {
+	for _, file := range []string{"README.md", "docs/handlers.md", "docs/auth.md", "docs/users.md",
+		"docs/testing.md"} {
 		for _, found := range block.FindAllStringSubmatch(read(t, file), -1) {
 			text, name := found[1], fmt.Sprintf("listing%d", listings)
 			if other.MatchString(text) {

@@ -36,13 +36,14 @@ func (s *story) identified(node int, user string) *nodetest.Client {
 	return c
 }
 
-// actionError is what the log of a node says next of an action that failed.
+// actionFails lets a handler return an action, and waits until the log of its node says that it failed, or was refused.
 func (s *story) actionFails(node int, c *nodetest.Client, action, text string) {
 	s.Helper()
 	id := s.id(c)
 	c.Send(`{"actions":` + action + `}`)
 	s.Logs[node].Await(s, action+" fails", func(l nodetest.Line) bool {
-		return l.Is("handler failed", "connection", id) && strings.Contains(l.Text("error"), text)
+		failed := l.Is("handler failed", "connection", id) || l.Is("permission refused", "connection", id)
+		return failed && strings.Contains(l.Text("error"), text)
 	})
 }
 
@@ -64,7 +65,11 @@ func (s *story) identify() {
 	s.actionFails(0, c, `{"identify":"somebody else"}`, "another user's already")
 	s.contains(script.CallError("solidb.ws.identify", "somebody else"), "another user's already")
 	s.same("somebody else", s.field(ask.Call1("ws_user", "somebody else"), "online"), "false")
-	s.same("frames of presence", c.Pending(), []string{})
+	for _, text := range c.Pending() {
+		if strings.Contains(text, "presence") {
+			s.Errorf("it was sent %s", text)
+		}
+	}
 	for i := range 128 { // the limits are for others
 		c.Act(fmt.Sprintf(`{"join":"%s %d"}`, user, i-1))
 		if i < 32 {
@@ -79,7 +84,8 @@ func (s *story) identifyRoute() {
 	c.Act(`{}`)
 	s.contains(ask.Call1("ws_user", user), `"online":true`, s.id(c))
 	fields := fmt.Sprintf(`{"identify":{"user_id":%q,"n":1}}`, user)
-	more := s.on(2, "/ws/identify"+queryOf([]string{"first", fields}), tokentest.Bearer(s.Issuer.Token(user, time.Hour, nil)))
+	more := s.on(2, "/ws/identify"+queryOf([]string{"first", fields}),
+		tokentest.Bearer(s.Issuer.Token(user, time.Hour, nil)))
 	more.Act(`{}`)
 	s.contains(ask.Call1("ws_user", user), `"n":1`)
 	refused := s.name("refused")
@@ -256,16 +262,16 @@ func (s *story) userAPI() {
 	user := s.name("user ü/")
 	path := "/_api/users/" + url.PathEscape(user)
 	status, answer := s.api("GET", 1, path, "")
-	s.same("unknown", fmt.Sprint(status, " ", answer), fmt.Sprintf(
-		"200 {\"user_id\":%q,\"online\":false,\"last_seen\":null,\"metas\":[],\"connections\":[]}\n", user))
+	s.same("unknown", fmt.Sprint(status, " ", strings.TrimSpace(answer)), fmt.Sprintf(
+		"200 {\"user_id\":%q,\"online\":false,\"last_seen\":null,\"metas\":[],\"connections\":[]}", user))
 	c := s.identified(0, user)
 	c.Act(`{"join":"room of the user"}`)
 	_, answer = s.api("GET", 1, path, "")
 	s.contains(answer, `"online":true`, `"last_seen":null`, `"channels":["room of the user"]`, `"id":"`+s.id(c)+`"`,
 		`"route":"/ws/do"`, `"phx_ref"`)
 	_, answer = s.api("POST", 2, "/_api/users/status", nodetest.JSON(map[string]any{"ids": []string{"nobody", user}}))
-	s.same("status", answer, fmt.Sprintf(`{"users":[{"user_id":"nobody","online":false,"last_seen":null,"devices":0},`+
-		`{"user_id":%q,"online":true,"last_seen":null,"devices":1}]}`+"\n", user))
+	s.same("status", strings.TrimSpace(answer), fmt.Sprintf(`{"users":[{"user_id":"nobody","online":false,"last_seen":null,"devices":0},`+
+		`{"user_id":%q,"online":true,"last_seen":null,"devices":1}]}`, user))
 	s.same("send", first(s.api("POST", 2, path+"/send", `{"message":{"n":1}}`)), http.StatusNoContent)
 	c.Expect(`{"n":1}`)
 	s.same("send to nobody", first(s.api("POST", 2, "/_api/users/nobody/send", `{"message":1}`)), http.StatusNotFound)

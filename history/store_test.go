@@ -16,7 +16,7 @@ func TestStore(t *testing.T) {
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		for name, test := range map[string]func(*bench){"positions": testPositions, "pages": testPages, "bytes": testBytes,
 			"ttl": testTTL, "once": testOnce, "wipe": testWipe, "clock": testClock, "empty": testEmpty,
-			"many": testMany} {
+			"many": testMany, "limits": testLimits} {
 			t.Run(name, func(t *testing.T) { test(newBench(t, r, name)) })
 		}
 	})
@@ -301,5 +301,39 @@ func testMany(b *bench) {
 	if err != nil || !slices.IsSortedFunc(h.Messages,
 		func(x, y Message[Broadcast]) int { return int(x.At.Seq - y.At.Seq) }) || len(h.Messages) != 5 {
 		b.Errorf("%d are held, %v", len(h.Messages), err)
+	}
+}
+
+// SPEC 7: "size 1 to 1,000"; "too_many (more than size came since)".
+func testLimits(b *bench) {
+	most, least := Policy{MaxSize, time.Minute}, Policy{1, time.Minute}
+	began := b.at(most)
+	ms := make([]Outgoing, MaxSize)
+	for i := range ms {
+		ms[i].Text = fmt.Sprint(i)
+	}
+	if _, err := b.client.Process(b.Context(), b.store.PublishCommand(b.Context(), room, most, nil, ms...)); err != nil {
+		b.Fatal(err)
+	}
+	for range ms {
+		b.next()
+	}
+	if got := b.page(most, Query{Since: &began, Limit: MaxSize}); strings.Count(got, " ") != MaxSize-1 {
+		b.Errorf("since the beginning came %.40q", got)
+	}
+	last := b.publish(most, "one more")
+	if got := b.page(most, Query{Since: &began, Limit: MaxSize}); got != string(TooMany) {
+		b.Errorf("after one more than is kept came %.40q", got)
+	}
+	if got := b.page(least, Query{Since: &Position{last.MS, last.Seq}}); got != "" {
+		b.Errorf("after the last came %q", got)
+	}
+	next := b.publish(least, "a")
+	if got := b.page(least, Query{Since: &last}); got != "a" {
+		b.Errorf("of one that is kept came %q", got)
+	}
+	b.publish(least, "b")
+	if got := b.page(least, Query{Since: &last}) + " " + b.page(least, Query{Since: &next}); got != "too_many b" {
+		b.Errorf("of one that is kept came %q", got)
 	}
 }

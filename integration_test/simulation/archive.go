@@ -16,8 +16,7 @@ import (
 type archive struct {
 	w        *world
 	channels map[string]*shelf
-	acked    map[string]int // texts of publications that were acknowledged: how often
-	backTill time.Time      // the clock of Redis went back: until then it may give a position again
+	backTill time.Time // the clock of Redis went back: until then it may give a position again
 }
 
 // shelf is one channel's part of the archive.
@@ -48,7 +47,7 @@ type item struct {
 }
 
 func newArchive(w *world) *archive {
-	return &archive{w: w, channels: map[string]*shelf{}, acked: map[string]int{}}
+	return &archive{w: w, channels: map[string]*shelf{}}
 }
 
 func (a *archive) shelf(channel string) *shelf {

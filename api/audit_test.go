@@ -25,6 +25,7 @@ var calls = map[string]struct{ method, target, body, what string }{
 	"close-connection":     {http.MethodDelete, "/_api/connections/x", "", "close"},
 	"empty-history":        {http.MethodDelete, "/_api/channels/c/history", "", "empty history"},
 	"put-script":           {http.MethodPost, "/_api/custom/a/b", `{"code":"return 'secret'"}`, "register script"},
+	"sync-hook":            {http.MethodPost, "/_api/hooks/crm/sync", "", "synchronise hook"},
 	"delete-script":        {http.MethodDelete, "/_api/custom/a/b", "", "remove script"},
 }
 

@@ -13,7 +13,7 @@ import (
 	"rollcall/auth"
 	"rollcall/cluster"
 	"rollcall/hub"
-	"rollcall/wsconn"
+	"rollcall/outbox"
 )
 
 // Paging is how lists are asked for; a cursor is the next of the page before.
@@ -107,7 +107,7 @@ func (s *Server) connections() {
 		if len(in.Reason) > maxReason || !utf8.ValidString(in.Reason) {
 			return nil, unprocessable("query.reason", fmt.Sprintf("a reason has at most %d bytes of UTF-8", maxReason))
 		}
-		found, err := s.cfg.Hub.CloseConnConfirmed(ctx, in.ID, wsconn.CodeNormal, in.Reason)
+		found, err := s.cfg.Hub.CloseConnConfirmed(ctx, in.ID, outbox.CodeNormal, in.Reason)
 		return s.reached(ctx, "close", in.ID, found, err, "reason", in.Reason)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"rollcall/auth"
 	"rollcall/cluster"
 	"rollcall/history"
+	"rollcall/hooks"
 	"rollcall/hub"
 	"rollcall/presence"
 )
@@ -77,7 +78,7 @@ func (s *fakeScripts) Put(_ context.Context, db, path, method, code string) (app
 func (s *fakeScripts) Delete(context.Context, string, string, string) error { return s.err }
 
 func newServer(h *fakeHub, s *fakeScripts) *Server {
-	return New(Config{Hub: h, Scripts: s, Nodes: func() []cluster.Node { return nil },
+	return New(Config{Hub: h, Scripts: s, Hooks: fakeHooks{}, Nodes: func() []cluster.Node { return nil },
 		Access:     auth.KeyGuard{Keys: func() auth.Keys { return auth.NewKey("key") }},
 		RemoteAddr: func(*http.Request) string { return "here" }, Ready: func() error { return nil }, Log: slog.New(
 			slog.DiscardHandler)})
@@ -234,4 +235,18 @@ func FuzzQuery(f *testing.F) {
 		}
 		ask(t, server, http.MethodGet, target, "", "")
 	})
+}
+
+// fakeHooks has one hook.
+type fakeHooks struct{}
+
+func (fakeHooks) List(context.Context) ([]hooks.Status, error) {
+	return []hooks.Status{{Name: "crm", State: hooks.OK}}, nil
+}
+
+func (fakeHooks) Sync(_ context.Context, name string) error {
+	if name != "crm" {
+		return hooks.ErrUnknown
+	}
+	return nil
 }

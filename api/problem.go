@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"rollcall/app"
+	"rollcall/hooks"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/redisconn"
@@ -43,6 +44,8 @@ func (s *Server) fail(err error) error {
 		return unprocessable("path.path", err.Error())
 	case errors.Is(err, app.ErrNotFound):
 		return huma.Error404NotFound(err.Error(), at("path.path", err.Error()))
+	case errors.Is(err, hooks.ErrUnknown):
+		return huma.Error404NotFound(err.Error(), at("path.name", err.Error()))
 	case errors.Is(err, hub.ErrSilent):
 		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("the connection's node did not answer in time"),
 			retryAfter)

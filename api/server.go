@@ -61,6 +61,7 @@ type Lister interface {
 type Config struct {
 	Hub        Hub
 	Scripts    Scripts
+	Hooks      Hooks
 	Nodes      func() []cluster.Node
 	Access     auth.KeyGuard
 	RemoteAddr func(*http.Request) string // the caller's address for the audit log, as seen through trusted proxies
@@ -125,6 +126,7 @@ func (s *Server) operations() {
 	s.histories()
 	s.scripts()
 	s.nodes()
+	s.hooks()
 	s.document()
 }
 

@@ -10,8 +10,8 @@ import (
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/naming"
+	"rollcall/outbox"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // actionKinds are the keys of an action table, in the order in which actions of one table run (SPEC 1.2).
@@ -254,7 +254,7 @@ func (r *actionReader) value(v lua.LValue) (hub.Value, error) {
 
 // checkCloseCode allows the codes that a close frame may carry.
 func checkCloseCode(code int) error {
-	if !wsconn.ValidCode(code) {
+	if !outbox.ValidCode(code) {
 		return fmt.Errorf("%d is no close code that may be sent; use 1000 or 4000 to 4999", code)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"rollcall/history"
+	"rollcall/hooks"
 	"rollcall/luavm"
 )
 
@@ -41,6 +42,7 @@ type App struct {
 	scripts []*script                 // of scripts/
 	sources map[string]string         // of all files that compiled, by path
 	history *history.Rules            // nil: no channel has one
+	hooks   []hooks.Hook
 
 	// wholeRequest: some module may look at the global request of the script that requires it.
 	wholeRequest bool
@@ -87,6 +89,7 @@ func loadFolder(dir string, o LoadOptions) (*loader, error) {
 	l := &loader{app: a, fs: os.DirFS(abs)}
 	l.modules()
 	l.routes()
+	l.hooks()
 	l.handlers()
 	l.scripts()
 	return l, nil
@@ -131,9 +134,9 @@ func (a *App) ScriptFiles() []ScriptName {
 type loader struct {
 	app *App
 	fs  fs.FS
-	// routeGlobals are what config/routes.lua sees beside the language.
-	routeGlobals map[string]lua.LGFunction
-	problems     []error
+	// configGlobals are what the files of config/ see beside the language.
+	configGlobals map[string]map[string]lua.LGFunction
+	problems      []error
 }
 
 func (l *loader) problem(place, format string, args ...any) {
@@ -210,37 +213,11 @@ const routesFile = "config/routes.lua"
 func (l *loader) routes() {
 	r := newRouter()
 	l.app.trees = r.trees
-	if _, err := fs.Stat(l.fs, routesFile); errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	program := l.compile(routesFile)
-	if program == nil {
-		return
-	}
-	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule, Data: l.app})
-	defer vm.Close()
-	l.routeGlobals = map[string]lua.LGFunction{"env": envFunction}
-	define := func(function string, f func(place string, args []lua.LValue)) {
-		l.routeGlobals[function] = func(s *lua.LState) int {
-			args := make([]lua.LValue, s.GetTop())
-			for i := range args {
-				args[i] = s.Get(i + 1)
-			}
-			f(strings.TrimSuffix(strings.TrimSpace(s.Where(1)), ":"), args)
-			return 0
-		}
-	}
+	functions := map[string]configFunction{"every": r.every, "history": r.registerHistory}
 	for _, m := range routerMethods {
-		define(m.function, func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) })
+		functions[m.function] = func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) }
 	}
-	define("every", r.every)
-	define("history", r.registerHistory)
-	for name, f := range l.routeGlobals {
-		vm.SetGlobal(name, luavm.Func(f))
-	}
-	if _, err := vm.Run(program); err != nil {
-		l.problems = append(l.problems, err)
-	}
+	l.config(routesFile, functions)
 	l.problems = append(l.problems, r.problems...)
 	l.app.routes, l.app.jobs = r.routes, r.jobs
 	rules := make([]history.Rule, len(r.history))
@@ -252,6 +229,43 @@ func (l *loader) routes() {
 		if route.Options.Auth && !l.app.load.HasKeys {
 			l.problem(route.place, "%s %s has auth = true, but no key can check tokens: set --jwt-secret, --jwt-public-key or --jwks-url", route.Method, route.Path)
 		}
+	}
+}
+
+// configFunction is called by a file of config/, at a place there.
+type configFunction func(place string, args []lua.LValue)
+
+// config runs a file of config/, which may be missing, with these functions.
+func (l *loader) config(file string, functions map[string]configFunction) {
+	globals := map[string]lua.LGFunction{"env": envFunction}
+	for name, f := range functions {
+		globals[name] = func(s *lua.LState) int {
+			args := make([]lua.LValue, s.GetTop())
+			for i := range args {
+				args[i] = s.Get(i + 1)
+			}
+			f(strings.TrimSuffix(strings.TrimSpace(s.Where(1)), ":"), args)
+			return 0
+		}
+	}
+	if l.configGlobals == nil {
+		l.configGlobals = map[string]map[string]lua.LGFunction{}
+	}
+	l.configGlobals[file] = globals
+	if _, err := fs.Stat(l.fs, file); errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	program := l.compile(file)
+	if program == nil {
+		return
+	}
+	vm := luavm.New(luavm.Config{Limits: l.app.load.Limits, Require: l.app.findModule, Data: l.app})
+	defer vm.Close()
+	for name, f := range globals {
+		vm.SetGlobal(name, luavm.Func(f))
+	}
+	if _, err := vm.Run(program); err != nil {
+		l.problems = append(l.problems, err)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"rollcall/wsconn"
+	"rollcall/outbox"
 )
 
 // browser is what a browser sends with a handshake.
@@ -31,7 +31,7 @@ func socketless(n *testNode, route *Route) *eventConn {
 	}
 	in := n.server.current.Load()
 	return &eventConn{server: n.server, in: in, route: route,
-		accepted: accepted{ws: &wsconn.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1", user: &anonymous}}
+		accepted: accepted{ws: &outbox.Conn{}, req: newRequestInfo(r), addr: "127.0.0.1", user: &anonymous}}
 }
 
 // BenchmarkTurn is one message of a client through a handler that passes it on to the room, without the publish.

@@ -108,7 +108,7 @@ func mistakeOf(err error) Mistake {
 
 // isEmpty tells that nothing of an app is in the folder.
 func (l *loader) isEmpty() bool {
-	for _, name := range []string{routesFile, "public"} {
+	for _, name := range []string{routesFile, hooksFile, "public"} {
 		if _, err := fs.Stat(l.fs, name); err == nil {
 			return false
 		}
@@ -161,7 +161,7 @@ func (l *loader) lintFiles() []lint.File {
 	handlers := map[string][]lint.Handler{}
 	for _, route := range l.app.routes {
 		h := lint.Handler{Argument: tables.request}
-		if route.Method == MethodWS {
+		if route.Method == MethodWS || route.Method == MethodSSE {
 			h = lint.Handler{Argument: tables.event, Returns: tables.actions}
 		}
 		addHandler(handlers, route.proto, h)
@@ -178,8 +178,8 @@ func (l *loader) lintFiles() []lint.File {
 			f.Module, f.Handlers = true, handlers[name]
 		case "config":
 			f.Library, f.Globals = luavm.NewLibrary(nil), map[string]*lint.Table{}
-			for name := range l.routeGlobals {
-				f.Globals[name] = nil
+			for function := range l.configGlobals[name] {
+				f.Globals[function] = nil
 			}
 		case "test":
 			f.Library, f.Globals = common, map[string]*lint.Table{"test": nil}

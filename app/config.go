@@ -12,19 +12,22 @@ import (
 	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/redisconn"
 	"rollcall/wsconn"
 )
 
 // Config is what a Server is built from.
 type Config struct {
-	App     *App           // to serve first; required
-	Hub     *hub.Hub       // required
-	Sockets *wsconn.Server // required
-	Redis   Redis          // for store; required
+	App     *App            // to serve first; required
+	Hub     *hub.Hub        // required
+	Sockets *outbox.Sockets // of all connections; required
+	Redis   Redis           // for store; required
 	Keys    redisconn.Keys
 	Scripts *Scripts // registered scripts; nil: none
 	Periods Periods  // which node runs a job; nil: jobs do not run
+
+	WebSockets wsconn.Config
 
 	Gate        *luavm.Gate    // nil: one of its own with a place for each core
 	Limits      luavm.Limits   // of every run; zero fields: luavm's defaults
@@ -43,6 +46,9 @@ type Config struct {
 	AllowedOrigins []string      // as ParseOrigins made them; routes may replace them
 	Tokens         Tokens        // nil: tokens are not looked at, everybody is anonymous
 	APIKeys        auth.KeyGuard // of routes with the option api_key
+
+	// LogConnections says for what there is a line at info: LogEnds, LogBeginnings; else nothing.
+	LogConnections string
 
 	StoreQuota *StoreQuota // of store.*; nil: none
 	Fetcher    Fetcher     // of http.fetch; nil: it raises

@@ -7,7 +7,8 @@ import (
 )
 
 // What follows is the server's part of CORS (Fetch standard, 3.2, "HTTP CORS protocol") for HTTP routes with the option
-// cors. Credentials in its sense (cookies) are never allowed: users come with tokens, which a page sends itself.
+// cors and for event streams. Credentials in its sense (cookies) are never allowed: users come with tokens, which a page
+// sends itself.
 
 // preflightAge is how long a browser may go by the answer to a preflight, in seconds.
 const preflightAge = "600"
@@ -20,12 +21,19 @@ func (s *Server) preflight(w http.ResponseWriter, r *http.Request, in *instance,
 		return false
 	}
 	route := findRoute(in.app, handlerMethod(method), path)
-	if route == nil || route.Options.CORS == nil {
+	if route == nil {
+		return false
+	}
+	allowed := route.Options.CORS
+	if route.Method == MethodSSE {
+		allowed = s.origins(route.Options)
+	}
+	if allowed == nil {
 		return false
 	}
 	h := w.Header()
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	if !s.allowPage(w, r, route.Path, route.Options) {
+	if !s.allowPage(w, r, route.Path, allowed) {
 		return true
 	}
 	h.Set("Access-Control-Allow-Methods", method)
@@ -51,19 +59,16 @@ func headerNames(lists []string) (names []string, ok bool) {
 
 // allowPage lets a page of an allowed origin read the answer, whatever it will be. false: a page of another origin
 // asks, and 403 has been answered. Who sends no Origin is no page of another one.
-func (s *Server) allowPage(w http.ResponseWriter, r *http.Request, route string, o Options) bool {
-	if o.CORS == nil {
-		return true
-	}
+func (s *Server) allowPage(w http.ResponseWriter, r *http.Request, route string, allowed []string) bool {
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	origin := strings.Join(r.Header.Values("Origin"), ", ") // a request has one at most
-	if !originAllowed(origin, r.Host, r.TLS != nil, o.CORS) {
+	if !originAllowed(origin, r.Host, r.TLS != nil, allowed) {
 		s.refused(r, route, http.StatusForbidden, "the origin "+origin+" is not allowed").Write(w)
 		return false
 	}
 	switch {
-	case slices.Contains(o.CORS, "*"):
+	case slices.Contains(allowed, "*"):
 		h.Set("Access-Control-Allow-Origin", "*")
 	case origin != "":
 		h.Set("Access-Control-Allow-Origin", origin)

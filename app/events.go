@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/bits"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 	"rollcall/history"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // eventConn is one connection of an event handler (SPEC 1.2). It has no goroutine of its own: its events run in that of
@@ -31,21 +32,22 @@ type eventConn struct {
 	route  *Route
 
 	// Owned by who has the turn (timing), the connection's goroutine while there is no timing.
-	accepted // a renewal changes user and expires
-	sess     *hub.Session
-	denied   string // event.error of the next event: why the last return was refused
-	refused  bool
-	ended    bool             // Closed has come: no timer is set any more
-	timing   *timing          // nil until the first timer
-	at       codePlace        // where the handler begins, or has returned: for failures that have no place of their own
-	state    string           // what the handler keeps in event.state (state.go); "": nothing
-	globals  *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
-	home     *worker          // the worker whose VM globals belong to; nil without globals
-	lossy    bool             // it was logged that something in state cannot be kept
-	use      load             // of Lua time
-	calls    overload.Limiter // to Redis
-	lines    overload.Limiter // of the log
-	gone     atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For the overseer too
+	accepted    // a renewal changes user and expires
+	sess        *hub.Session
+	denied      string // event.error of the next event: why the last return was refused
+	refused     bool
+	ended       bool             // Closed has come: no timer is set any more
+	timing      *timing          // nil until the first timer
+	at          codePlace        // where the handler begins, or has returned: for failures that have no place of their own
+	state       string           // what the handler keeps in event.state (state.go); "": nothing
+	globals     *luavm.Globals   // what the handler wrote over the globals of home; nil: nothing
+	whereabouts *whereabouts     // of an event stream's client; nil: nobody asks
+	home        *worker          // the worker whose VM globals belong to; nil without globals
+	lossy       bool             // it was logged that something in state cannot be kept
+	use         load             // of Lua time
+	calls       overload.Limiter // to Redis
+	lines       overload.Limiter // of the log
+	gone        atomic.Int64     // when the client was seen to have gone, unix ns; 0: not yet. For checks of turns too
 }
 
 // event is one call of the handler.
@@ -86,10 +88,10 @@ func (c *eventConn) Open() {
 	case err == nil, errors.As(err, &invalid):
 	case isDenied(err):
 		c.refused = true
-		c.ws.Close(wsconn.CodeRefused, err.Error())
+		c.ws.Refuse(http.StatusForbidden, outbox.WhyFailed, outbox.CodeRefused, err.Error())
 	default:
 		c.refused = true
-		c.ws.Close(wsconn.CodeInternal, "handler error")
+		c.ws.Refuse(http.StatusInternalServerError, outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 }
 
@@ -118,9 +120,9 @@ func (c *eventConn) refuse(t *turn, actions []hub.Action, end hub.Action) (denie
 	}
 	_ = c.do(t, RunConnect, sends) // nobody is asked about them
 	if end.Code == 0 {
-		end.Code = wsconn.CodeRefused
+		end.Code = outbox.CodeRefused
 	}
-	c.ws.Close(end.Code, end.Reason)
+	c.ws.Refuse(http.StatusForbidden, outbox.WhyServer, end.Code, end.Reason)
 	return nil
 }
 
@@ -149,17 +151,17 @@ func (c *eventConn) handleEvent(e event) {
 	case err == nil:
 		_ = c.do(t, e.kind, actions) // the next event is told
 	case ends(err):
-		c.ws.Close(wsconn.CodeInternal, "handler error")
+		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 }
 
 // Closed runs the disconnect handler; rooms and presence are released after its actions.
-func (c *eventConn) Closed(info wsconn.CloseInfo) {
+func (c *eventConn) Closed(info outbox.CloseInfo) {
 	c.timing.enter()
 	defer c.timing.leave()
 	c.ended = true
 	c.timing.end()
-	defer c.server.done(&c.accepted)
+	defer c.server.done(&c.accepted, c.route.Path, info)
 	defer c.forget()
 	if c.sess == nil {
 		return
@@ -174,19 +176,6 @@ func (c *eventConn) Closed(info wsconn.CloseInfo) {
 	if err == nil {
 		_ = c.do(t, RunDisconnect, actions) // nobody is left to be told
 	}
-}
-
-// ending tells presence how a connection ended (SPEC 3). One that dropped has no close handshake; a client closes with
-// 1001 when a page is loaded again. With 1012 and 1001 this node sends its clients to another one.
-func ending(info wsconn.CloseInfo) hub.Ending {
-	comesBack := info.Code == wsconn.CodeGoingAway || info.Code == wsconn.CodeRestart
-	switch {
-	case !info.ByPeer && comesBack:
-		return hub.SentAway
-	case info.ByPeer && (!info.Clean || info.Code == wsconn.CodeGoingAway):
-		return hub.Dropped
-	}
-	return hub.Closed
 }
 
 // run calls the handler for one event, and gives the actions it returned. An error has been reported.
@@ -294,7 +283,7 @@ func (c *eventConn) evict() {
 		Reason:  Reason(luavm.Memory.String()),
 		Message: "scripts of this node hold too much together, and what this connection wrote to globals is the most"},
 		"connection", c.ws.ID())
-	c.ws.Close(wsconn.CodeInternal, "handler error")
+	c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 }
 
 func isEmpty(t *lua.LTable) bool {
@@ -375,19 +364,19 @@ func (c *eventConn) do(t *turn, kind RunKind, actions []hub.Action) (denied erro
 	}
 	for i := range actions {
 		if actions[i].Kind == hub.ActionClose && actions[i].Code == 0 {
-			actions[i].Code = wsconn.CodeNormal
+			actions[i].Code = outbox.CodeNormal
 		}
 	}
 	errs := c.sess.Do(ctx, actions)
 	over := t.over()
 	if over != nil {
 		c.fail(kind, over, reasonOf(over, ReasonAction))
-		c.ws.Close(wsconn.CodeInternal, "handler error")
+		c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "handler error")
 	}
 	for _, e := range errs {
 		switch {
 		case over != nil && errors.Is(e.Err, over):
-		case errors.Is(e.Err, wsconn.ErrClosed), errors.Is(e.Err, wsconn.ErrSlow), errors.Is(e.Err, hub.ErrGone):
+		case errors.Is(e.Err, outbox.ErrClosed), errors.Is(e.Err, outbox.ErrSlow), errors.Is(e.Err, hub.ErrGone):
 		case errors.Is(e.Err, presence.ErrNotTracked), errors.Is(e.Err, hub.ErrNoRoom):
 			c.log().Warn("action without effect", "action", e.Action.Kind.String(), "channel", e.Action.Channel, "event",
 				string(kind), "error", e.Err)

@@ -13,8 +13,9 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
+	"rollcall/presence"
 	"rollcall/testkit"
-	"rollcall/wsconn"
 )
 
 // handler is an app with one route, /ws/:room, whose handler has this body.
@@ -455,22 +456,32 @@ func TestTrackSendsFrames(t *testing.T) {
 func TestEnding(t *testing.T) {
 	tests := []struct {
 		name string
-		info wsconn.CloseInfo
+		info outbox.CloseInfo
 		want hub.Ending
+		why  presence.Cause
 	}{
-		{"client closed", wsconn.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Closed},
-		{"page reload", wsconn.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: wsconn.WhyPeer}, hub.Dropped},
-		{"dropped", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDropped}, hub.Dropped},
-		{"dead", wsconn.CloseInfo{Code: 1006, ByPeer: true, Why: wsconn.WhyDead}, hub.Dropped},
-		{"handler closed", wsconn.CloseInfo{Code: 1000, Clean: true, Why: wsconn.WhyServer}, hub.Closed},
-		{"slow", wsconn.CloseInfo{Code: 1013, Why: wsconn.WhySlow}, hub.Closed},
-		{"drained", wsconn.CloseInfo{Code: 1012, Clean: true, Why: wsconn.WhyServer}, hub.SentAway},
-		{"drained, and it did not answer", wsconn.CloseInfo{Code: 1012, Why: wsconn.WhyServer}, hub.SentAway},
-		{"cut at the node's end", wsconn.CloseInfo{Code: 1001, Why: wsconn.WhyShutdown}, hub.SentAway},
+		{"client closed", outbox.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: outbox.WhyPeer}, hub.Closed, "closed"},
+		{"page reload", outbox.CloseInfo{Code: 1001, Clean: true, ByPeer: true, Why: outbox.WhyPeer}, hub.Dropped, "closed"},
+		{"dropped", outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDropped}, hub.Dropped, "lost"},
+		{"dead", outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDead}, hub.Dropped, "lost"},
+		{"handler closed", outbox.CloseInfo{Code: 1000, Clean: true, Why: outbox.WhyServer}, hub.Closed, "closed"},
+		{"sent away by its handler", outbox.CloseInfo{Code: 1012, Why: outbox.WhyServer}, hub.SentAway, "closed"},
+		{"kicked", outbox.CloseInfo{Code: 1000, Why: outbox.WhyKicked}, hub.Closed, "kicked"},
+		{"token over", outbox.CloseInfo{Code: 4401, Why: outbox.WhyExpired}, hub.Closed, "expired"},
+		{"slow", outbox.CloseInfo{Code: 1013, Why: outbox.WhySlow}, hub.Closed, "slow"},
+		{"handler failed", outbox.CloseInfo{Code: 1011, Why: outbox.WhyFailed}, hub.Closed, "error"},
+		{"panic", outbox.CloseInfo{Code: 1011, Why: outbox.WhyPanic}, hub.Closed, "error"},
+		{"too many messages", outbox.CloseInfo{Code: 1008, Why: outbox.WhyRate}, hub.Closed, "error"},
+		{"too big", outbox.CloseInfo{Code: 1009, Why: outbox.WhyTooBig}, hub.Closed, "error"},
+		{"malformed", outbox.CloseInfo{Code: 1002, Why: outbox.WhyProtocol}, hub.Closed, "error"},
+		{"no UTF-8", outbox.CloseInfo{Code: 1007, Why: outbox.WhyBadText}, hub.Closed, "error"},
+		{"drained", outbox.CloseInfo{Code: 1012, Clean: true, Why: outbox.WhyDrained}, hub.SentAway, "drained"},
+		{"drained, and it did not answer", outbox.CloseInfo{Code: 1012, Why: outbox.WhyDrained}, hub.SentAway, "drained"},
+		{"cut at the node's end", outbox.CloseInfo{Code: 1001, Why: outbox.WhyShutdown}, hub.SentAway, "drained"},
 	}
 	for _, tt := range tests {
-		if got := ending(tt.info); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
+		if got, why := ending(tt.info); got != tt.want || why != tt.why {
+			t.Errorf("%s: %v, %s", tt.name, got, why)
 		}
 	}
 }

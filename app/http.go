@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/ijson"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/wsconn"
 )
@@ -44,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instance, path []string) {
 	socket := findRoute(in.app, MethodWS, path)
 	if socket != nil && wsconn.IsUpgrade(r) {
-		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) wsconn.Handler {
+		s.upgrade(w, r, socket.Path, socket.Options, func(a accepted) outbox.Handler {
 			return &eventConn{server: s, in: in, route: socket, accepted: a}
 		})
 		return
@@ -52,7 +53,12 @@ func (s *Server) serveRoutes(w http.ResponseWriter, r *http.Request, in *instanc
 	if s.preflight(w, r, in, path) {
 		return
 	}
-	if route := findRoute(in.app, handlerMethod(r.Method), path); route != nil {
+	route := findRoute(in.app, handlerMethod(r.Method), path)
+	if route != nil && route.Method == MethodSSE {
+		s.stream(w, r, in, route)
+		return
+	}
+	if route != nil {
 		s.runHTTP(w, r, route.Options,
 			httpRun{pool: in.pools[route.file], app: in.app, route: route.Path, file: route.file, pattern: route.pattern,
 				index: route.index})
@@ -68,7 +74,7 @@ func (s *Server) serveScripts(w http.ResponseWriter, r *http.Request, in *instan
 	table := s.scriptTable(in)
 	socket := table.find(MethodWS, path)
 	if socket != nil && wsconn.IsUpgrade(r) {
-		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) wsconn.Handler {
+		s.upgrade(w, r, socket.name.URLPath(), Options{}, func(a accepted) outbox.Handler {
 			return &scriptConn{server: s, in: in, script: socket, accepted: a,
 				inbox: newInbox(inboxLimit{events: s.cfg.Events, eventBytes: s.cfg.EventBytes, messages: waitingMessages,
 					bytes: waitingBytes})}
@@ -126,62 +132,89 @@ func findRoute(a *App, method string, path []string) *Route {
 
 // accepted is what a connection's handler has of its upgrade.
 type accepted struct {
-	ws      *wsconn.Conn
-	req     requestInfo // without the token
-	addr    string      // of the client
+	ws      *outbox.Conn // of whatever kind
+	req     requestInfo  // without the token
+	addr    string       // of the client
 	user    *auth.Identity
-	expires *alarm // of the user's token; nil: none
-	release func() // nil: nothing to release
+	userID  string        // of user, which a script forgets
+	began   time.Duration // since the server did
+	expires *alarm        // of the user's token; nil: none
+	release func()        // nil: nothing to release
 }
 
-// done gives back what the upgrade took.
-func (s *Server) done(a *accepted) {
+// done gives back what the upgrade took, when a connection of a route has ended.
+func (s *Server) done(a *accepted, route string, info outbox.CloseInfo) {
+	s.logEnd(a, route, info)
 	s.expiry.drop(a.expires)
 	if a.release != nil {
 		a.release()
 	}
 }
 
-// upgrade makes a request a connection: origin, identity and limits first, then the handshake.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options,
-	handler func(accepted) wsconn.Handler) {
+// origins are those whose pages may connect.
+func (s *Server) origins(o Options) []string {
+	if o.Origins != nil {
+		return o.Origins
+	}
+	return s.cfg.AllowedOrigins
+}
+
+// enter decides about a request that wants to be a connection: origin, identity, then limits. clean is the request
+// without its token. refused: what it has to be told because of a limit; ok is false also when it has been answered.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, route string, o Options) (a accepted,
+	clean *http.Request, subprotocol string, refused *Refusal, ok bool) {
 	if s.cfg.Node != "" {
 		w.Header().Set("X-Rollcall-Node", s.cfg.Node)
 	}
-	allowed := s.cfg.AllowedOrigins
-	if o.Origins != nil {
-		allowed = o.Origins
-	}
-	if origin := r.Header.Get("Origin"); !originAllowed(origin, r.Host, r.TLS != nil, allowed) {
+	if origin := r.Header.Get("Origin"); !originAllowed(origin, r.Host, r.TLS != nil, s.origins(o)) {
 		s.cfg.Observer.OriginRefused()
 		writeProblem(w, http.StatusForbidden, "the origin "+origin+" is not allowed")
-		return
+		return a, nil, "", nil, false
 	}
-	id, subprotocol, ok := s.identify(w, r, route, o.Auth)
+	a.user, subprotocol, ok = s.identify(w, r, route, o.Auth)
+	if !ok {
+		return a, nil, "", nil, false
+	}
+	a.release, refused = s.cfg.Admit(r, a.user.ID)
+	if refused != nil {
+		return a, nil, "", refused, false
+	}
+	clean = auth.WithoutToken(r)
+	a.req, a.addr, a.userID, a.began = newRequestInfo(clean), s.cfg.RemoteAddr(r), a.user.ID, s.now()
+	return a, clean, subprotocol, nil, true
+}
+
+// upgrade makes a request a WebSocket.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, route string, o Options,
+	handler func(accepted) outbox.Handler) {
+	a, clean, subprotocol, refused, ok := s.enter(w, r, route, o)
+	if refused != nil {
+		refused.Write(w)
+	}
 	if !ok {
 		return
 	}
-	clean := auth.WithoutToken(r)
 	if own := o.subprotocol(clean); own != "" {
 		subprotocol = own
 	}
-	release, refused := s.cfg.Admit(r, id.ID)
-	if refused != nil {
-		refused.Write(w)
-		return
-	}
-	ws, err := s.cfg.Sockets.Accept(w, r,
+	ws, err := s.websockets.Accept(w, r,
 		wsconn.Options{ID: s.cfg.Hub.NewID(), Subprotocol: subprotocol, MaxMessage: o.MaxMessage})
 	if err != nil {
-		if release != nil {
-			release()
-		}
-		s.cfg.Log.Debug("upgrade failed", "route", route, "error", err)
+		s.notAccepted(a, route, err)
 		return
 	}
-	a := accepted{ws: ws, req: newRequestInfo(clean), addr: s.cfg.RemoteAddr(r), user: id, release: release}
-	s.expire(&a, id.Until)
+	a.ws = &ws.Conn
+	s.logBegin(&a, route)
+	s.expire(&a, a.user.Until)
 	ws.Start(handler(a))
+}
+
+// notAccepted gives back what a connection took that came to none.
+func (s *Server) notAccepted(a accepted, route string, err error) {
+	if a.release != nil {
+		a.release()
+	}
+	s.cfg.Log.Debug("the request became no connection", "route", route, "error", err)
 }
 
 // subprotocol chooses one of the app's subprotocols that the client offers; "": it offers none of them. A token that
@@ -235,7 +268,7 @@ func (s *Server) checkKey(w http.ResponseWriter, r *http.Request, route string, 
 
 func (s *Server) runHTTP(w http.ResponseWriter, r *http.Request, o Options, h httpRun) {
 	start := time.Now()
-	if !s.allowPage(w, r, h.route, o) {
+	if o.CORS != nil && !s.allowPage(w, r, h.route, o.CORS) {
 		return
 	}
 	if r = s.checkKey(w, r, h.route, o); r == nil {

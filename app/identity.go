@@ -11,6 +11,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/wsconn"
 )
 
@@ -53,7 +54,7 @@ func (s *Server) expire(a *accepted, at time.Time) {
 		return
 	case a.expires == nil:
 		ws := a.ws
-		a.expires = &alarm{ring: func() { ws.Close(wsconn.CodeTokenExpired, "the token has expired") }}
+		a.expires = &alarm{ring: func() { ws.CloseFor(outbox.WhyExpired, outbox.CodeTokenExpired, "the token has expired") }}
 	}
 	s.expiry.set(a.expires, at)
 }

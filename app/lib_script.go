@@ -12,6 +12,7 @@ import (
 	"rollcall/auth"
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -74,7 +75,7 @@ func scriptSendBinary(l *lua.LState) int {
 	return 0
 }
 
-func (c *call) sendFrame(a args, f wsconn.Frame) {
+func (c *call) sendFrame(a args, f outbox.Frame) {
 	c.script.checkOver(a.l)
 	if err := c.script.ws.Send(f); err != nil {
 		c.closed(a)
@@ -135,7 +136,7 @@ const maxTimeout = 365 * 24 * 3600 * 1000
 func scriptClose(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "solidb.ws.close"}
-	code := int64(wsconn.CodeNormal)
+	code := int64(outbox.CodeNormal)
 	if l.Get(1) != lua.LNil {
 		code = a.number(1, "code", 1000)
 		if err := checkCloseCode(int(code)); err != nil {

@@ -8,8 +8,8 @@ import (
 
 	"rollcall/auth"
 	"rollcall/hub"
+	"rollcall/outbox"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // wsFunctions are the ws_… functions of SPEC 1.3.
@@ -50,7 +50,7 @@ func wsClose(l *lua.LState) int {
 	id, reason := a.str(1, "connection_id"), a.reason(2)
 	var ok bool
 	c.wait(l, a.function, func(ctx context.Context) (err error) {
-		ok, err = c.server.cfg.Hub.CloseConn(ctx, id, wsconn.CodeNormal, reason)
+		ok, err = c.server.cfg.Hub.CloseConn(ctx, id, outbox.CodeNormal, reason)
 		return err
 	})
 	return a.push(lua.LBool(ok))

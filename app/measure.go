@@ -5,6 +5,7 @@ import "rollcall/metrics"
 // Measure tells metrics what Lua does.
 func (s *Server) Measure(to metrics.Scrape) {
 	now := s.Stats()
+	s.streams.Measure(to)
 	to.Gauge("rollcall_lua_vms", "Lua VMs of event and HTTP handlers.", float64(now.VMs))
 	to.Gauge("rollcall_lua_vms_busy", "Of these, in the midst of a turn.", float64(now.Busy))
 	to.Gauge("rollcall_lua_turns_waiting", "Events and requests that wait for a VM.", float64(now.Waiting))

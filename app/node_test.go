@@ -19,6 +19,7 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/hub"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/testkit"
@@ -33,7 +34,7 @@ type testNode struct {
 	client  *redisconn.Client
 	broker  *broker.Broker
 	hub     *hub.Hub
-	sockets *wsconn.Server
+	sockets *outbox.Sockets
 	scripts *Scripts
 	server  *Server
 	http    *httptest.Server
@@ -44,11 +45,12 @@ type testNode struct {
 
 // nodeOptions change what a test node is like.
 type nodeOptions struct {
-	redis  *redistest.Redis // shared with another node
-	config func(*Config)
-	load   LoadOptions
-	ws     wsconn.Config
-	debug  bool
+	redis   *redistest.Redis // shared with another node
+	config  func(*Config)
+	load    LoadOptions
+	ws      wsconn.Config
+	sockets outbox.Config
+	debug   bool
 }
 
 // logBuffer keeps log lines.
@@ -131,9 +133,10 @@ func startNode(t testing.TB, files map[string]string, options ...nodeOptions) *t
 	if len(problems) > 0 {
 		t.Fatal(errors.Join(problems...))
 	}
-	n.sockets = wsconn.NewServer(o.ws, nil)
-	cfg := Config{App: a, Hub: n.hub, Sockets: n.sockets, Redis: n.client, Keys: n.client.Keys(), Scripts: n.scripts,
-		Node: process, Periods: cl, Observer: n.seen, Log: log, Reload: 20 * time.Millisecond}
+	n.sockets = outbox.New(o.sockets, nil)
+	cfg := Config{App: a, Hub: n.hub, Sockets: n.sockets, WebSockets: o.ws, Redis: n.client,
+		Keys: n.client.Keys(), Scripts: n.scripts, Node: process, Periods: cl, Observer: n.seen, Log: log,
+		Reload: 20 * time.Millisecond}
 	if o.config != nil {
 		o.config(&cfg)
 	}

@@ -25,6 +25,9 @@ const (
 // resumeParameter is where a client that comes back says where it was: base64url of JSON {channel: position}.
 const resumeParameter = "resume"
 
+// resumeHeader is where the client of an event stream says it, in lower case: it gives back the id of the last event.
+const resumeHeader = "last-event-id"
+
 // readResume reads the parameter; its error says why it counts as absent.
 func readResume(value string) (map[string]history.Position, error) {
 	if len(value) > maxResume {
@@ -62,11 +65,17 @@ func (c *eventConn) resume() map[string]history.Position {
 		return nil
 	}
 	var value string
-	c.req.query.each(func(name, v string) {
-		if name == resumeParameter {
-			value = v
+	take := func(wanted string) func(name, v string) {
+		return func(name, v string) {
+			if name == wanted && v != "" {
+				value = v
+			}
 		}
-	})
+	}
+	c.req.query.each(take(resumeParameter))
+	if c.route.Method == MethodSSE {
+		c.req.headers.each(take(resumeHeader)) // which a browser sends when it comes back by itself
+	}
 	if value == "" {
 		return nil
 	}
@@ -74,6 +83,7 @@ func (c *eventConn) resume() map[string]history.Position {
 	if err != nil {
 		c.log().Info("resume parameter is not readable", "error", err)
 	}
+	c.whereabouts.begin(positions)
 	return positions
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -13,9 +14,12 @@ import (
 // MethodWS is the method of WebSocket routes and connection scripts, beside those of HTTP.
 const MethodWS = "WS"
 
+// MethodSSE is the method of routes whose clients get an event stream. They answer GET.
+const MethodSSE = "SSE"
+
 // Route is one line of config/routes.lua. It does not change once loaded.
 type Route struct {
-	Method  string // MethodWS, "GET", "POST", "PUT", "PATCH", "DELETE"
+	Method  string // MethodWS, MethodSSE, "GET", "POST", "PUT", "PATCH", "DELETE"
 	Path    string // as written: "/ws/room/:room_id"
 	Handler string // "websocket#chat_handler"
 	Options Options
@@ -66,6 +70,7 @@ func (p Problem) Error() string {
 // routerMethods names the functions of config/routes.lua.
 var routerMethods = []struct{ function, method string }{
 	{"router_websocket", MethodWS},
+	{"router_sse", MethodSSE},
 	{"router_get", "GET"},
 	{"router_post", "POST"},
 	{"router_put", "PUT"},
@@ -136,10 +141,14 @@ func (r *router) register(place, function, method string, args []lua.LValue) {
 }
 
 func (r *router) add(route *Route, call string) {
-	t := r.trees[route.Method]
+	method := route.Method
+	if method == MethodSSE {
+		method = http.MethodGet // they may not stand beside each other
+	}
+	t := r.trees[method]
 	if t == nil {
 		t = &tree[Route]{}
-		r.trees[route.Method] = t
+		r.trees[method] = t
 	}
 	if other := t.add(route.pattern, route); other != nil {
 		r.problem(route.place, "%s matches the same paths as %q at %s", call, other.Path, other.place)
@@ -182,6 +191,30 @@ func reserved(p pattern) string {
 var optionNames = []string{"api_key", "auth", "cors", "max_message", "origins", "permissions", "presence",
 	"resume", "subprotocols", "token_renewal"}
 
+// The kinds of routes.
+const (
+	kindWebSocket = "WebSocket"
+	kindSSE       = "SSE"
+	kindHTTP      = "HTTP"
+)
+
+func kindOf(method string) string {
+	switch method {
+	case MethodWS:
+		return kindWebSocket
+	case MethodSSE:
+		return kindSSE
+	}
+	return kindHTTP
+}
+
+// optionsOf names the kinds of routes that may have an option; nil: all.
+var optionsOf = map[string][]string{
+	"api_key": {kindHTTP}, "cors": {kindHTTP},
+	"max_message": {kindWebSocket}, "token_renewal": {kindWebSocket}, "subprotocols": {kindWebSocket},
+	"origins": {kindWebSocket, kindSSE}, "presence": {kindWebSocket, kindSSE}, "resume": {kindWebSocket, kindSSE},
+}
+
 // parseOptions reads the options of a route; bad lists what is wrong with them.
 func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 	if v == lua.LNil {
@@ -199,13 +232,8 @@ func parseOptions(method string, v lua.LValue) (o Options, bad []string) {
 			fail("the options must be named, like { auth = true }")
 			continue
 		}
-		if method != MethodWS && (name == "origins" || name == "max_message" || name == "presence" ||
-			name == "token_renewal" || name == "subprotocols" || name == "resume") {
-			fail("the option %q is for WebSocket routes", string(name))
-			continue
-		}
-		if method == MethodWS && (name == "api_key" || name == "cors") {
-			fail("the option %q is for HTTP routes", string(name))
+		if kinds := optionsOf[string(name)]; kinds != nil && !slices.Contains(kinds, kindOf(method)) {
+			fail("the option %q is for %s routes", string(name), strings.Join(kinds, " and "))
 			continue
 		}
 		switch name {

@@ -98,7 +98,7 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"auth", `router_get("/a", "b#c", {auth = "yes"})`, `auth must be true or false, not the string "yes"`},
 		{"presence", `router_websocket("/a", "b#c", {presence = "all"})`, `presence must be "devices"`},
 		{"presence on http", `router_get("/a", "b#c", {presence = "devices"})`,
-			`the option "presence" is for WebSocket routes`},
+			`the option "presence" is for WebSocket and SSE routes`},
 		{"max_message", `router_websocket("/a", "b#c", {max_message = 0.5})`, "max_message must be a whole number"},
 		{"max_message zero", `router_websocket("/a", "b#c", {max_message = 0})`, "max_message must be a whole number"},
 		{"origins", `router_websocket("/a", "b#c", {origins = "x"})`, "origins must be an array of strings"},
@@ -130,6 +130,15 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"cors of a pattern", `router_get("/a", "b#c", {cors = {"https://*.example"}})`, `cors: "https://*.example" is no origin`},
 		{"cors of null", `router_get("/a", "b#c", {cors = {"null"}})`, `cors: "null" is no origin`},
 		{"cors on a WebSocket", `router_websocket("/a", "b#c", {cors = {"*"}})`, `the option "cors" is for HTTP routes`},
+		{"max_message on a stream", `router_sse("/a", "b#c", {max_message = 1})`,
+			`router_sse("/a"): the option "max_message" is for WebSocket routes`},
+		{"renewal on a stream", `router_sse("/a", "b#c", {token_renewal = true})`, `is for WebSocket routes`},
+		{"subprotocols on a stream", `router_sse("/a", "b#c", {subprotocols = {"x"}})`, `is for WebSocket routes`},
+		{"cors on a stream", `router_sse("/a", "b#c", {cors = {"*"}})`, `the option "cors" is for HTTP routes`},
+		{"api_key on a stream", `router_sse("/a", "b#c", {api_key = "read"})`, `the option "api_key" is for HTTP routes`},
+		{"two streams", "router_sse('/a/:x', 'b#c')\nrouter_sse('/a/:y', 'b#c')", `matches the same paths as "/a/:x"`},
+		{"a stream and a GET", "router_get('/a', 'b#c')\nrouter_sse('/a', 'b#c')", `matches the same paths as "/a"`},
+		{"a GET and a stream", "router_sse('/a', 'b#c')\nrouter_get('/a', 'b#c')", `matches the same paths as "/a"`},
 		{"renewal", `router_websocket("/a", "b#c", {token_renewal = 1})`, "token_renewal must be true or false"},
 	}
 	for _, tt := range tests {
@@ -140,6 +149,17 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 				t.Fatalf("problems %v, want one with %q", r.problems, tt.want)
 			}
 		})
+	}
+}
+
+// SPEC 8: "a path may have a WebSocket and an SSE route"; and what WebSocket routes may have they may too.
+func TestStreamRoutes(t *testing.T) {
+	r := register(t, `router_websocket("/a/:x", "b#c")
+		router_sse("/a/:x", "b#c", {origins = {"*"}, auth = true, resume = true, presence = "devices", permissions = "claims"})
+		router_post("/a/:x", "b#c")
+		router_sse("/a/b", "b#c")`)
+	if len(r.problems) != 0 || len(r.routes) != 4 || !r.routes[1].Options.Resume || !r.routes[1].Options.Devices {
+		t.Errorf("problems %v, routes %v", r.problems, r.routes)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/overload"
+	"rollcall/presence"
 	"rollcall/wsconn"
 )
 
@@ -62,7 +64,7 @@ func (c *scriptConn) hear(e *hub.Event) bool {
 		return true
 	}
 	c.overflow.Store(true)
-	c.ws.Close(wsconn.CodeTryLater, "event queue full")
+	c.ws.CloseFor(outbox.WhySlow, outbox.CodeTryLater, "event queue full")
 	return false
 }
 
@@ -75,7 +77,7 @@ func (c *scriptConn) Message(binary bool, data []byte) {
 }
 
 // Closed lets the script know; it has what came before first.
-func (c *scriptConn) Closed(info wsconn.CloseInfo) {
+func (c *scriptConn) Closed(info outbox.CloseInfo) {
 	c.closedAt.CompareAndSwap(0, time.Now().UnixNano())
 	c.inbox.end()
 	if c.overflow.Load() {
@@ -84,7 +86,7 @@ func (c *scriptConn) Closed(info wsconn.CloseInfo) {
 	if c.sess != nil {
 		c.sess.Exit(ending(info))
 	}
-	c.server.done(&c.accepted)
+	c.server.done(&c.accepted, c.script.name.URLPath(), info)
 }
 
 // run is the script's goroutine.
@@ -94,11 +96,11 @@ func (c *scriptConn) run() {
 	defer c.server.scripts.Add(-1)
 	err := c.runScript()
 	c.inbox.drop()
-	code, reason := wsconn.CodeNormal, ""
+	why, code, reason := outbox.WhyServer, outbox.CodeNormal, ""
 	switch {
 	case isDenied(err):
 		c.server.failed(&c.lines, c.failure(ReasonDenied, err), "connection", c.ws.ID())
-		code, reason = wsconn.CodeRefused, err.Error()
+		why, code, reason = outbox.WhyFailed, outbox.CodeRefused, err.Error()
 	case err != nil:
 		c.server.failed(&c.lines, c.failure(reasonOf(err, ReasonLoad), err), "connection", c.ws.ID(), "traceback",
 			traceback(err))
@@ -106,9 +108,9 @@ func (c *scriptConn) run() {
 			// a closed client need not know
 			_ = c.ws.Send(wsconn.TextString("Lua Error: " + strings.ToValidUTF8(err.Error(), "\uFFFD")))
 		}
-		code, reason = wsconn.CodeInternal, "script error"
+		why, code, reason = outbox.WhyFailed, outbox.CodeInternal, "script error"
 	}
-	c.ws.Close(code, reason)
+	c.ws.CloseFor(why, code, reason)
 	c.server.ran(RunScript, c.script.name.String(), start)
 }
 
@@ -146,7 +148,7 @@ func (c *scriptConn) runScript() (err error) {
 }
 
 // evict wakes a script that waits, and that has to end because all scripts together hold too much.
-func (c *scriptConn) evict() { c.ws.Close(wsconn.CodeInternal, "script error") }
+func (c *scriptConn) evict() { c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
 	file, line := place(err)
@@ -184,7 +186,7 @@ func (c *scriptConn) receive(l *lua.LState, any bool, timeout time.Duration) tak
 
 // event makes the table of SPEC 1.1 for what recv_any got.
 func (a args) event(ev *hub.Event) (lua.LValue, lua.LValue) {
-	o := luavm.NewObject(6)
+	o := luavm.NewObject(7)
 	o.Set("channel", lua.LString(ev.Channel))
 	o.Set("timestamp", lua.LNumber(ev.Timestamp))
 	if ev.Kind == hub.EventBroadcast {
@@ -206,5 +208,8 @@ func (a args) event(ev *hub.Event) (lua.LValue, lua.LValue) {
 	o.Set("user_info", a.decode(string(ev.UserInfo)))
 	o.Set("connection_id", lua.LString(ev.ConnID))
 	o.Set("user_id", lua.LString(ev.UserID))
+	if ev.Cause != presence.CauseUnknown {
+		o.Set("cause", lua.LString(ev.Cause))
+	}
 	return o.Table(), lua.LString("presence")
 }

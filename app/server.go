@@ -9,6 +9,8 @@ import (
 
 	"rollcall/luavm"
 	"rollcall/overload"
+	"rollcall/sse"
+	"rollcall/wsconn"
 )
 
 // Server serves an app over HTTP: everything but the node's own paths (/_api, /_client, /healthz, /readyz, /metrics).
@@ -18,20 +20,22 @@ type Server struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	current  atomic.Pointer[instance]
-	table    atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
-	running  sync.WaitGroup              // connection scripts, due timers and jobs
-	scripts  atomic.Int64                // of them
-	runs     atomic.Int64                // turns and connection scripts that have ended
-	expiry   *alarms                     // of tokens, by the wall clock
-	alarms   *alarms                     // of timers and jobs, by the monotonic clock
-	jobs     *jobs
-	overseer *overseer
-	lines    *lines
-	callers  callers
-	began    time.Time // an hour before it was made, so that zero values of now are of long ago
-	watch    *Watcher  // nil without Dev
-	closing  sync.Once
+	websockets *wsconn.Server
+	streams    *sse.Server
+
+	current atomic.Pointer[instance]
+	table   atomic.Pointer[scriptTable] // made anew when the app or the registered scripts have changed
+	running sync.WaitGroup              // connection scripts, due timers and jobs
+	scripts atomic.Int64                // of them
+	runs    atomic.Int64                // turns and connection scripts that have ended
+	expiry  *alarms                     // of tokens, by the wall clock
+	alarms  *alarms                     // of timers and jobs, by the monotonic clock
+	jobs    *jobs
+	lines   *lines
+	callers callers
+	began   time.Time // an hour before it was made, so that zero values of now are of long ago
+	watch   *Watcher  // nil without Dev
+	closing sync.Once
 }
 
 // closeGrace is how long scripts may go on when the server closes, to do what they do last.
@@ -50,14 +54,14 @@ func NewServer(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, websockets: wsconn.NewServer(cfg.WebSockets, cfg.Sockets),
+		streams: sse.NewServer(cfg.Sockets)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.current.Store(s.newInstance(cfg.App))
 	cfg.Hub.SetHistory(cfg.App.History())
 	s.began = time.Now().Add(-time.Hour)
 	s.expiry, s.alarms = newAlarms(), newAlarms()
 	s.jobs = newJobs(s)
-	s.overseer = newOverseer(cfg.TurnTimeout)
 	s.lines = &lines{log: cfg.Log, now: s.now}
 	if cfg.Dev {
 		s.warn(cfg.App)
@@ -78,7 +82,7 @@ func NewServer(cfg Config) (*Server, error) {
 func (s *Server) StopJobs() { s.jobs.stop() }
 
 // Close waits for all connection scripts, jobs and the watcher. Connections have been closed before
-// (wsconn.Server.Close); scripts then have nothing to wait for, and those that go on are ended.
+// (outbox.Sockets.Close); scripts then have nothing to wait for, and those that go on are ended.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		if s.watch != nil {
@@ -92,7 +96,6 @@ func (s *Server) Close() {
 	defer end.Stop()
 	s.running.Wait()
 	s.cancel()
-	s.overseer.close()
 	s.lines.close()
 }
 

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +19,8 @@ const (
 	maxAfterGone = 2 * time.Second
 	// lookForPeer is the age from which on it is looked whether the client of a turn is still there.
 	lookForPeer = time.Second
+	// checkEvery is how often a turn that waits is checked at least.
+	checkEvery = lookForPeer / 2
 )
 
 // turn is one event of a connection or one HTTP call, with what bounds it. It is the context in which its calls wait.
@@ -34,19 +35,20 @@ type turn struct {
 
 	began atomic.Int64 // when it got its VM, unix ns; 0: it waits for one
 
-	looked time.Time // whether the client is there; owned by the overseer
-
 	// Owned by the goroutine of the turn.
-	use    load // of Lua time before it
-	calls  int
-	ctx    context.Context // nil until it waits
+	use   load // of Lua time before it
+	calls int
+
+	// Set when it first waits.
+	ctx    context.Context
 	cancel context.CancelCauseFunc
+	timer  *time.Timer // of its next check
 }
 
 // caller is the client whose event or request a turn serves.
 type caller interface {
-	// goneSince is when the client was first seen to have gone; the zero time: it is there. look: ask the socket. Only
-	// the overseer calls it.
+	// goneSince is when the client was first seen to have gone; the zero time: it is there. look: ask the socket. It is
+	// called by one goroutine at a time.
 	goneSince(now time.Time, look bool) time.Time
 }
 
@@ -94,7 +96,8 @@ func (t *turn) age(now time.Time) time.Duration {
 func (t *turn) context() context.Context {
 	if t.ctx == nil {
 		t.ctx, t.cancel = context.WithCancelCause(t.server.ctx)
-		t.server.overseer.add(t)
+		t.timer = time.AfterFunc(time.Hour, t.check)
+		t.timer.Reset(min(t.limit, checkEvery))
 	}
 	return t.ctx
 }
@@ -109,8 +112,8 @@ func (t *turn) waits() {
 // end is called when the turn is done with.
 func (t *turn) end() {
 	if t.ctx != nil {
-		t.server.overseer.remove(t)
 		t.cancel(nil)
+		t.timer.Stop()
 	}
 }
 
@@ -127,7 +130,7 @@ func (t *turn) over() error {
 
 func (t *turn) late(now time.Time) error {
 	switch {
-	case t.age(now) <= t.limit:
+	case t.age(now) < t.limit:
 		return nil
 	case t.client == nil && t.limit == maxAfterGone:
 		return errClientGone
@@ -143,98 +146,29 @@ func (t *turn) call(n int) error {
 	return t.over()
 }
 
-// check is the overseer's look at the turn.
-func (t *turn) check(now time.Time) {
+// check ends the turn if it is over while it waits, and sees to the next check.
+func (t *turn) check() {
+	if t.ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
 	if err := t.late(now); err != nil {
 		t.cancel(err)
 		return
 	}
-	if t.client == nil {
-		return
+	age := t.age(now)
+	next := min(checkEvery, t.limit-age)
+	if t.client != nil {
+		if gone := t.client.goneSince(now, age >= lookForPeer); !gone.IsZero() {
+			left := maxAfterGone - now.Sub(gone)
+			if left <= 0 {
+				t.cancel(errClientGone)
+				return
+			}
+			next = min(next, left)
+		}
 	}
-	look := t.age(now) >= lookForPeer && now.Sub(t.looked) >= lookForPeer/2
-	if look {
-		t.looked = now
-	}
-	gone := t.client.goneSince(now, look)
-	if !gone.IsZero() && now.Sub(gone) >= maxAfterGone {
-		t.cancel(errClientGone)
-	}
-}
-
-// overseer ends turns that are over while they wait. It has a timer only while there are turns that have waited.
-type overseer struct {
-	every time.Duration
-
-	looking sync.Mutex // held during a look
-	looks   []*turn    // for it, used again
-
-	mu     sync.Mutex
-	turns  map[*turn]struct{}
-	timer  *time.Timer
-	armed  bool
-	closed bool
-}
-
-func newOverseer(timeout time.Duration) *overseer {
-	o := &overseer{every: max(min(timeout/8, 250*time.Millisecond), time.Millisecond), turns: map[*turn]struct{}{}}
-	o.timer = time.AfterFunc(time.Hour, o.look)
-	o.timer.Stop()
-	return o
-}
-
-func (o *overseer) add(t *turn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.turns[t] = struct{}{}
-	o.armLocked()
-}
-
-func (o *overseer) armLocked() {
-	if !o.armed && !o.closed {
-		o.armed = true
-		o.timer.Reset(o.every)
-	}
-}
-
-func (o *overseer) remove(t *turn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.turns, t)
-}
-
-// look checks all turns. Thousands may be there, each with a system call, so nobody waits for it but close. A turn that
-// ends meanwhile may still be checked.
-func (o *overseer) look() {
-	o.looking.Lock()
-	defer o.looking.Unlock()
-	now := time.Now()
-	o.mu.Lock()
-	for t := range o.turns {
-		o.looks = append(o.looks, t)
-	}
-	o.mu.Unlock()
-	for _, t := range o.looks {
-		t.check(now)
-	}
-	clear(o.looks)
-	o.looks = o.looks[:0]
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.armed = false
-	if len(o.turns) > 0 {
-		o.armLocked()
-	}
-}
-
-// close ends the looking; no look is under way afterwards.
-func (o *overseer) close() {
-	o.mu.Lock()
-	o.closed = true
-	o.timer.Stop()
-	o.mu.Unlock()
-	o.looking.Lock()
-	defer o.looking.Unlock()
+	t.timer.Reset(next)
 }
 
 // goneSince is caller's.

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/testkit"
-	"rollcall/wsconn"
 )
 
 // spin asks Redis for ever, with some work between two calls.
@@ -86,11 +86,11 @@ func TestTurnTimeoutWithoutCalls(t *testing.T) {
 // SPEC 6: "it ends 2 s after its client has gone", however it went.
 func TestTurnEndsAfterItsClient(t *testing.T) {
 	withoutPings := turnTimeout(time.Hour) // a ping would find out that the client has gone
-	withoutPings.ws.Ping = -1
+	withoutPings.sockets.Ping = -1
 	for name, end := range map[string]func(n *testNode, c *client, id string){
 		"dropped": func(_ *testNode, c *client, _ string) { _ = c.NetConn().Close() },
 		"closed by the API": func(n *testNode, _ *client, id string) {
-			_, err := n.hub.CloseConn(n.t.Context(), id, wsconn.CodeNormal, "")
+			_, err := n.hub.CloseConn(n.t.Context(), id, outbox.CodeNormal, "")
 			check(n.t, err)
 		},
 	} {
@@ -137,7 +137,8 @@ type fakeCaller struct{ gone time.Time }
 
 func (c *fakeCaller) goneSince(time.Time, bool) time.Time { return c.gone }
 
-func TestOverseer(t *testing.T) {
+// A turn that waits is ended on time.
+func TestWaitingTurnsEnd(t *testing.T) {
 	for name, tt := range map[string]struct {
 		gone time.Duration // 0: never
 		last bool          // the event of a connection's end
@@ -151,8 +152,7 @@ func TestOverseer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &Server{cfg: Config{TurnTimeout: 10 * time.Second}, overseer: newOverseer(10 * time.Second), ctx: t.Context()}
-				defer s.overseer.close()
+				s := &Server{cfg: Config{TurnTimeout: 10 * time.Second}, ctx: t.Context()}
 				who := &fakeCaller{}
 				turn := s.newTurn(who)
 				if tt.last {
@@ -177,18 +177,17 @@ func TestOverseer(t *testing.T) {
 	}
 }
 
-// The overseer has no timer while nobody waits.
-func TestOverseerRests(t *testing.T) {
+// A turn that has ended is not checked any more, also if a check was under way.
+func TestEndedTurnsAreNotChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{cfg: Config{TurnTimeout: time.Second}, overseer: newOverseer(time.Second), ctx: t.Context()}
+		s := &Server{cfg: Config{TurnTimeout: time.Second}, ctx: t.Context()}
 		turn := s.newTurn(&fakeCaller{})
 		turn.context()
 		turn.end()
-		time.Sleep(time.Minute)
-		s.overseer.mu.Lock()
-		defer s.overseer.mu.Unlock()
-		if s.overseer.armed || len(s.overseer.turns) > 0 {
-			t.Fatal("the overseer is still at work")
+		turn.timer.Reset(0) // as the check does
+		synctest.Wait()
+		if turn.timer.Stop() {
+			t.Fatal("another check is to come")
 		}
 	})
 }

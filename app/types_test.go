@@ -65,7 +65,10 @@ func namesThere(t *testing.T) (names []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names = append(slices.Collect(maps.Keys(l.routeGlobals)), "request", "test")
+	names = []string{"request", "test"}
+	for _, globals := range l.configGlobals {
+		names = slices.AppendSeq(names, maps.Keys(globals))
+	}
 	language := luavm.NewLibrary(nil).Globals()
 	for _, ours := range []string{"json", "JSON", "json_encode", "json_decode", "crypto", "os"} {
 		delete(language, ours)

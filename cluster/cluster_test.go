@@ -39,7 +39,7 @@ type member struct {
 	answer  func(ctx context.Context, kind, body string) (string, error)
 }
 
-func (m *member) RemoveIncarnation(_ context.Context, channel, inc string) (int64, error) {
+func (m *member) RemoveIncarnation(_ context.Context, channel, inc string, _ int64) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.removed = append(m.removed, channel+" "+inc)

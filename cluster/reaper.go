@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,9 +15,9 @@ import (
 
 // Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of
 // connections that its node sent away linger: later is the earliest deadline of those that stay (ms of the Redis
-// clock), math.MaxInt64 when none does.
+// clock), math.MaxInt64 when none does. lived is until when its lease was good, 0 not known.
 type Remover interface {
-	RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error)
+	RemoveIncarnation(ctx context.Context, channel, inc string, lived int64) (later int64, err error)
 }
 
 // claimFor is how long a node keeps others from reaping the same incarnation; it renews the claim as it goes. A claim
@@ -109,13 +108,17 @@ func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
 func (r *reaper) reap(ctx context.Context, inc string) error {
 	c := r.c
 	began, claimed := time.Now(), time.Now()
-	channels, err := r.channels(ctx, inc)
+	channels, err := c.channelsOf(ctx, inc)
+	if err != nil {
+		return err
+	}
+	lived, err := r.lived(ctx, inc)
 	if err != nil {
 		return err
 	}
 	later := int64(math.MaxInt64)
 	for _, ch := range channels {
-		till, err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc)
+		till, err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc, lived)
 		if err != nil {
 			return fmt.Errorf("channel %q: %w", ch, err)
 		}
@@ -139,6 +142,20 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	return nil
 }
 
+// lived reads until when the lease of an incarnation was good (ms of the Redis clock); 0: its node is of a version that
+// does not tell.
+func (r *reaper) lived(ctx context.Context, inc string) (int64, error) {
+	cmd := redis.NewStringCmd(ctx, "hget", r.c.keys.Node(inc), "deadline")
+	if err := r.c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd}); err != nil {
+		return 0, fmt.Errorf("read deadline: %w", err)
+	}
+	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("read deadline: %w", err)
+	}
+	deadline, _ := strconv.ParseInt(cmd.Val(), 10, 64)
+	return deadline, nil
+}
+
 // putOff lets the rest of an incarnation wait until later (ms of the Redis clock); then any node may reap it.
 func (r *reaper) putOff(ctx context.Context, inc string, later int64) error {
 	cmds := []redis.Cmder{
@@ -154,26 +171,4 @@ func (r *reaper) putOff(ctx context.Context, inc string, later int64) error {
 		}
 	}
 	return nil
-}
-
-// channels reads where an incarnation had presence, in pages; sorted.
-func (r *reaper) channels(ctx context.Context, inc string) ([]string, error) {
-	seen := map[string]struct{}{}
-	for cursor := uint64(0); ; {
-		cmd := redis.NewScanCmd(ctx, nil, "sscan", r.c.keys.NodeChannels(inc), cursor, "count", 500)
-		if err := r.c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd}); err != nil {
-			return nil, fmt.Errorf("list channels: %w", err)
-		}
-		page, next, err := cmd.Result()
-		if err != nil {
-			return nil, fmt.Errorf("list channels: %w", err)
-		}
-		for _, ch := range page {
-			seen[ch] = struct{}{}
-		}
-		if cursor = next; cursor == 0 {
-			break
-		}
-	}
-	return slices.Sorted(maps.Keys(seen)), nil
 }

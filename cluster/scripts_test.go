@@ -165,7 +165,7 @@ func testEnd(t *testing.T, c *Cluster, b *redisconn.Client) {
 	for i := range 1200 {
 		do(t, b, "sadd", c.keys.NodeChannels("aa-9"), fmt.Sprint("channel ", i))
 	}
-	got, err := c.reaper.channels(ctx, "aa-9")
+	got, err := c.channelsOf(ctx, "aa-9")
 	if err != nil || len(got) != 1200 {
 		t.Errorf("%d channels, %v", len(got), err)
 	}

@@ -410,10 +410,17 @@ func TestTimeouts(t *testing.T) {
 	same(t, b.get("/"), "cancelled: given up")
 }
 
-// SPEC 11: "1,000 a node"; one more waits, within its time.
+// SPEC 11: "1,000 a node"; one more waits, within its time. A busy machine can't open so many within it, so they are 50
+// here.
 func TestInFlight(t *testing.T) {
+	byDefault := New(Config{})
+	byDefault.Close()
+	if n := byDefault.cfg.InFlight; n != 1000 {
+		t.Errorf("%d may be under way", n)
+	}
+	const most = 50
 	release := make(chan struct{})
-	b := startBackEnd(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+	b := startBackEnd(t, Config{InFlight: most}, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-release:
 		case <-r.Context().Done():
@@ -421,17 +428,17 @@ func TestInFlight(t *testing.T) {
 	})
 	var got sync.Map
 	var done sync.WaitGroup
-	for i := range 1001 {
+	for i := range most + 1 {
 		done.Go(func() { got.Store(i, b.get("/")) })
 	}
-	testkit.Eventually(t, "1,000 are under way, and one waits", func() bool {
-		return b.asked.Load() == 1000 && b.client.waiting.Load() == 1
+	testkit.Eventually(t, "all but one are under way", func() bool {
+		return b.asked.Load() == most && b.client.waiting.Load() == 1
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	same(t, b.fetch(ctx, &Request{Method: "GET", URL: b.URL}), "busy: timeout: 1000 others are under way")
-	if b.asked.Load() != 1000 {
-		t.Error("more than 1,000 are under way")
+	same(t, b.fetch(ctx, &Request{Method: "GET", URL: b.URL}), "busy: timeout: 50 others are under way")
+	if b.asked.Load() != most {
+		t.Error("more are under way")
 	}
 	close(release)
 	done.Wait()

@@ -17,8 +17,8 @@ import (
 //	  ▲                                                       │
 //	  └──── what was read leads on, or listeners are told ────┘
 //
-// Invariant (Check): while sure, nothing is held back, and nobody waits but for older messages than the ring has. What
-// is held back has bounds: beyond them it is dropped and read again.
+// Invariant (Check): while sure, nothing is held back, and nobody waits but who may be told more by Redis than by the
+// ring. What is held back has bounds: beyond them it is dropped and read again.
 type Gate[B, W any] struct {
 	policy Policy
 	ring   Ring[B]
@@ -36,6 +36,8 @@ type Gate[B, W any] struct {
 type Waiter[W any] struct {
 	Who   W
 	Since *Position
+
+	asked bool // a read of all has begun since it came: what that has not is not there
 }
 
 // heard is a message that came while the gate was unsure; nil: one that is not kept.
@@ -105,8 +107,12 @@ func NewGate[B, W any](p Policy) *Gate[B, W] {
 	return &Gate[B, W]{policy: p, ring: NewRing[B](p, Position{})}
 }
 
-// Forget gives the ring's memory back.
-func (g *Gate[B, W]) Forget() { g.ring.Forget() }
+// Forget gives the ring's memory back, unless somebody waits for what is to go before it.
+func (g *Gate[B, W]) Forget() {
+	if len(g.waiting) == 0 {
+		g.ring.Forget()
+	}
+}
 
 // Bytes is what the ring and what is held back take.
 func (g *Gate[B, W]) Bytes() int { return g.ring.Bytes() + g.heldBytes }
@@ -129,6 +135,11 @@ func (g *Gate[B, W]) At() Position { return g.ring.At() }
 // it may not have.
 func (g *Gate[B, W]) Begin() {
 	g.again = false
+	if g.Needs() == ReadAll {
+		for i := range g.waiting {
+			g.waiting[i].asked = true
+		}
+	}
 	for i := range g.held {
 		g.held[i].read = true
 	}
@@ -201,7 +212,7 @@ func (g *Gate[B, W]) Broke() {
 // Join takes one who comes in.
 func (g *Gate[B, W]) Join(w Waiter[W], now time.Time) (out []Effect[B, W]) {
 	if g.sure {
-		if a, ok := g.answer(w, now, nil); ok {
+		if a, ok := g.answer(w, now, Held[B]{}); ok {
 			return append(out, a)
 		}
 	}
@@ -209,15 +220,15 @@ func (g *Gate[B, W]) Join(w Waiter[W], now time.Time) (out []Effect[B, W]) {
 	return nil
 }
 
-// answer makes a waiter a listener, unless Redis may have what the ring has not. read is what Redis has, if it was
-// read.
-func (g *Gate[B, W]) answer(w Waiter[W], now time.Time, read *Held[B]) (e Effect[B, W], ok bool) {
+// answer makes a waiter a listener, unless Redis may know more than the ring: messages that the ring has not, or that
+// this node is behind, or that its history is over. read is what Redis has, if it was read.
+func (g *Gate[B, W]) answer(w Waiter[W], now time.Time, read Held[B]) (e Effect[B, W], ok bool) {
 	a := &Answer[B, W]{Waiter: w, At: g.ring.At()}
 	if w.Since != nil {
 		a.Missed, a.Why = g.ring.Since(*w.Since, now)
 		switch {
-		case a.Why != beyond:
-		case read == nil || read.What != ReadAll:
+		case a.Why == "", a.Why == TooMany:
+		case !w.asked:
 			return e, false
 		default:
 			a.Why = a.Why.final(g.policy, *w.Since, read.Now)
@@ -248,14 +259,18 @@ func (g *Gate[B, W]) letGo() {
 
 // Got takes what was read.
 func (g *Gate[B, W]) Got(h Held[B], now time.Time) (out []Effect[B, W]) {
-	if g.sure {
-		g.ring.Extend(h.Messages)
-	} else if out = g.resume(h, now); !g.sure {
-		return out
+	if h.What == ReadAll && !g.ring.had(h.At) { // messages are under way, or Redis has begun another history
+		g.sure = false
 	}
+	if !g.sure {
+		if out = g.resume(h, now); !g.sure {
+			return out
+		}
+	}
+	g.ring.Extend(h.Messages)
 	still := g.waiting[:0]
 	for _, w := range g.waiting {
-		if e, ok := g.answer(w, now, &h); ok {
+		if e, ok := g.answer(w, now, h); ok {
 			out = append(out, e)
 		} else {
 			still = append(still, w)

@@ -144,7 +144,7 @@ func (w *model) join() {
 		}
 	}
 	w.all = append(w.all, l)
-	w.do(w.gate.Join(Waiter[*listener]{l, l.since}, w.now))
+	w.do(w.gate.Join(Waiter[*listener]{Who: l, Since: l.since}, w.now))
 }
 
 func (w *model) leave() {

@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/outbox"
+	"rollcall/presence"
 	"rollcall/testkit"
-	"rollcall/wsconn"
 )
 
 func act(kind ActionKind, channel string) Action { return Action{Kind: kind, Channel: channel} }
@@ -202,10 +203,10 @@ func TestActionsInOrder(t *testing.T) {
 	}
 	c.refuse = true
 	if errs := c.Do(t.Context(), []Action{{Kind: ActionSend}, act(ActionJoin, "x")}); len(errs) != 1 ||
-		!isOneOf(errs[0], wsconn.ErrClosed) {
+		!isOneOf(errs[0], outbox.ErrClosed) {
 		t.Errorf("send to a closed socket: %v", errs)
 	}
-	c.Exit(Closed)
+	c.Exit(Closed, presence.CauseClosed)
 	if errs := c.Do(t.Context(), []Action{act(ActionJoin, "x")}); len(errs) != 1 || !isOneOf(errs[0], ErrGone) {
 		t.Errorf("join after exit: %v", errs)
 	}

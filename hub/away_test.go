@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -84,8 +85,8 @@ func TestExitWhileRedisIsAway(t *testing.T) {
 	b.want("room: +ann[a]")
 	n1.proxy.Refuse()
 	brief.track("room", "brief", "")
-	brief.Exit(Closed)
-	a.Exit(Closed)
+	brief.Exit(Closed, presence.CauseClosed)
+	a.Exit(Closed, presence.CauseClosed)
 	if n1.Load().Channels != 0 {
 		t.Error("the room stays")
 	}

@@ -8,18 +8,20 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // sink is a socket that counts.
 type sink struct{ frames *atomic.Int64 }
 
-func (s sink) Send(wsconn.Frame) error { s.frames.Add(1); return nil }
+func (s sink) Send(outbox.Frame) error { s.frames.Add(1); return nil }
 
 func (s sink) Close(int, string) {}
 
-func (s sink) Fits([]wsconn.Frame) bool { return true }
+func (s sink) CloseFor(outbox.Why, int, string) {}
+
+func (s sink) Fits([]outbox.Frame) bool { return true }
 
 // crowd is a room with n members, without Redis behind it.
 func crowd(n int, script bool) (*room, *atomic.Int64) {
@@ -118,7 +120,7 @@ func BenchmarkTrackAndExit(b *testing.B) {
 		s := n.Enter(Member{ID: n.NewID(), Conn: sink{&got}})
 		must(b, s.Join(b.Context(), "room"))
 		must(b, s.Track(b.Context(), "room", "ann", nil))
-		s.Exit(Closed)
+		s.Exit(Closed, presence.CauseClosed)
 	}
 }
 

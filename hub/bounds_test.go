@@ -31,6 +31,6 @@ func TestTooManyDevices(t *testing.T) {
 	}
 	must(t, more.Session.Track(t.Context(), "room", "bob", nil))
 	must(t, more.Session.Untrack(t.Context(), "room"))
-	last.Exit(Closed)
+	last.Exit(Closed, presence.CauseClosed)
 	must(t, more.Session.Track(t.Context(), "room", "ann", nil))
 }

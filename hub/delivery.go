@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/wsconn"
 )
 
@@ -15,7 +16,7 @@ type delivery struct {
 	history.Broadcast
 
 	// guarded by the room's mu
-	asFrame wsconn.Frame // the zero Frame: not made yet
+	asFrame outbox.Frame // the zero Frame: not made yet
 	asEvent *Event
 }
 
@@ -40,14 +41,17 @@ func (d *delivery) event(r *room) *Event {
 
 // frame is what connections of routes with resume = true get:
 // {"event":"message","channel":C,"position":P,"data":V}, without a position when it is not kept.
-func (d *delivery) frame(r *room) wsconn.Frame {
-	if d.asFrame == (wsconn.Frame{}) {
+func (d *delivery) frame(r *room) outbox.Frame {
+	if d.asFrame.IsZero() {
 		b := r.feed.begin("message", len(d.Text)+len(d.Text)/8)
 		if d.Kept {
 			b = appendPosition(b, d.At)
 		}
 		b = Value{Text: d.Text, JSON: d.JSON}.AppendJSON(append(b, `,"data":`...))
 		d.asFrame = wsconn.Text(append(b, '}'))
+		if d.Kept {
+			d.asFrame = d.asFrame.At(r.feed.place(d.At))
+		}
 	}
 	return d.asFrame
 }
@@ -61,13 +65,18 @@ func (f *feed) begin(event string, more int) []byte {
 	return append(b, f.name...)
 }
 
+// place is where a client stands who has got a frame that says so.
+func (f *feed) place(p history.Position) *outbox.Place {
+	return &outbox.Place{Channel: f.channel, Position: p.String()}
+}
+
 func appendPosition(b []byte, p history.Position) []byte {
 	b = append(b, `,"position":"`...)
 	return append(p.Append(b), '"')
 }
 
 // joinedFrame answers a join.
-func (f *feed) joinedFrame(rec Recovery) wsconn.Frame {
+func (f *feed) joinedFrame(rec Recovery) outbox.Frame {
 	b := appendPosition(f.begin("joined", 0), rec.Position)
 	switch {
 	case !rec.Asked:
@@ -78,12 +87,12 @@ func (f *feed) joinedFrame(rec Recovery) wsconn.Frame {
 		b = append(b, `,"recovered":false,"why":"`...)
 		b = append(append(b, rec.Why...), '"')
 	}
-	return wsconn.Text(append(b, '}'))
+	return wsconn.Text(append(b, '}')).At(f.place(rec.Position))
 }
 
 // missedFrames is what one who comes back gets: the answer, and what it missed.
-func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*delivery]) []wsconn.Frame {
-	frames := make([]wsconn.Frame, 0, 1+len(missed))
+func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*delivery]) []outbox.Frame {
+	frames := make([]outbox.Frame, 0, 1+len(missed))
 	frames = append(frames, f.joinedFrame(rec))
 	for _, m := range missed {
 		frames = append(frames, m.Body.frame(r))
@@ -92,9 +101,9 @@ func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*del
 }
 
 // lostFrame tells a live connection that messages are missing.
-func (f *feed) lostFrame(l *history.Loss) wsconn.Frame {
+func (f *feed) lostFrame(l *history.Loss) outbox.Frame {
 	b := append(appendPosition(f.begin("lost", 0), l.At), `,"why":"`...)
-	return wsconn.Text(append(append(b, l.Why...), `"}`...))
+	return wsconn.Text(append(append(b, l.Why...), `"}`...)).At(f.place(l.At))
 }
 
 func quote(s string) []byte { return appendQuoted(nil, s) }

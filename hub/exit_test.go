@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -21,8 +22,8 @@ func TestExit(t *testing.T) {
 	seen.want("r1: +ann[c]")
 	c.track("r2", "bob", "")
 	seen.want("r2: +bob[c]")
-	c.Exit(Dropped) // no linger is configured
-	c.Exit(Closed)
+	c.Exit(Dropped, presence.CauseLost) // no linger is configured
+	c.Exit(Closed, presence.CauseClosed)
 	testkit.Eventually(t, "both leaves were told",
 		func() bool { return sameSet(seen.got(), []string{"r1: -ann[c]", "r2: -bob[c]"}) })
 	seen.want(seen.got()...)
@@ -68,9 +69,9 @@ func TestLinger(t *testing.T) {
 	stays.track("room", "stays", "")
 	seen.want("room: +drops[drops]", "room: +closes[closes]", "room: +stays[stays]")
 	began := time.Now()
-	drops.Exit(Dropped)
-	stays.Exit(Dropped)
-	closes.Exit(Closed)
+	drops.Exit(Dropped, presence.CauseLost)
+	stays.Exit(Dropped, presence.CauseLost)
+	closes.Exit(Closed, presence.CauseClosed)
 	seen.want("room: -closes[closes]")
 	if got := n2.view("room"); got != "drops[drops] stays[stays]" {
 		t.Errorf("present are %s", got)
@@ -95,7 +96,7 @@ func TestJoinAfterClose(t *testing.T) {
 	if err := late.Join(t.Context(), "room"); err != nil {
 		t.Errorf("join of a closed hub: %v", err)
 	}
-	late.Exit(Closed)
+	late.Exit(Closed, presence.CauseClosed)
 }
 
 // A connection that goes while its handler is in the midst of track: what was tracked goes too, or lingers.
@@ -117,7 +118,7 @@ func TestExitDuringTrack(t *testing.T) {
 				_, user := c.memberships[0].state()
 				return user == "ann"
 			})
-			c.Exit(ending)
+			c.Exit(ending, presence.CauseLost)
 			n1.proxy.Resume()
 			if err := <-done; err != nil {
 				t.Errorf("track: %v", err)

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/redisconn"
-	"rollcall/wsconn"
 )
 
 // feed is what a room of a channel with history has for those members who are promised each message, once and in order
@@ -14,10 +14,11 @@ import (
 // members get what Redis publishes, as it comes.
 type feed struct {
 	// static
-	policy history.Policy
-	ctx    context.Context // ends with the room
-	cancel context.CancelFunc
-	name   []byte // of the channel, as JSON
+	policy  history.Policy
+	ctx     context.Context // ends with the room
+	cancel  context.CancelFunc
+	channel string
+	name    []byte // of the channel, as JSON
 
 	// guarded by the room's mu
 	gate    *gate
@@ -56,7 +57,7 @@ func (h *Hub) newFeed(name string) *feed {
 	if !ok {
 		return nil
 	}
-	f := &feed{policy: policy, name: quote(name), gate: history.NewGate[*delivery, *membership](policy)}
+	f := &feed{policy: policy, channel: name, name: quote(name), gate: history.NewGate[*delivery, *membership](policy)}
 	f.ctx, f.cancel = context.WithCancel(h.ctx)
 	return f
 }
@@ -71,7 +72,7 @@ func (m *membership) wantsFeed() bool {
 func (r *room) stepFeed(prompt bool, step func(*gate) []effect) {
 	var delivered, bytes int
 	var own []string // senders of what was passed on
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for _, e := range step(r.feed.gate) {
@@ -108,7 +109,7 @@ func (r *room) feedWith(b history.Broadcast, size int) {
 }
 
 // passLocked hands a broadcast to all who are fed.
-func (r *room) passLocked(p *history.Passed[*delivery], send func(wsconn.Sender, wsconn.Frame) bool) (n int) {
+func (r *room) passLocked(p *history.Passed[*delivery], send func(outbox.Sender, outbox.Frame) bool) (n int) {
 	for _, m := range r.members {
 		switch {
 		case !m.fed:
@@ -124,10 +125,9 @@ func (r *room) passLocked(p *history.Passed[*delivery], send func(wsconn.Sender,
 }
 
 // lostLocked tells all who are fed that messages are missing.
-func (r *room) lostLocked(l *history.Loss, send func(wsconn.Sender, wsconn.Frame) bool) {
+func (r *room) lostLocked(l *history.Loss, send func(outbox.Sender, outbox.Frame) bool) {
 	frame := r.feed.lostFrame(l)
-	event := &Event{Kind: EventLost, Channel: r.name, Timestamp: time.Now().UnixMilli(), Position: l.At.String(),
-		Why: string(l.Why)}
+	event := r.lostEvent(l.At, l.Why)
 	for _, m := range r.members {
 		switch {
 		case !m.fed:
@@ -139,9 +139,15 @@ func (r *room) lostLocked(l *history.Loss, send func(wsconn.Sender, wsconn.Frame
 	}
 }
 
+// lostEvent tells scripts that messages are missing before the one that follows a position.
+func (r *room) lostEvent(at history.Position, why history.Why) *Event {
+	return &Event{Kind: EventLost, Channel: r.name, Timestamp: time.Now().UnixMilli(), Position: at.String(),
+		Why: string(why)}
+}
+
 // answerLocked makes a member who waited one who is fed, and gives it what it missed, unless that is more than its
 // queue takes.
-func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func(wsconn.Sender, wsconn.Frame) bool) (
+func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func(outbox.Sender, outbox.Frame) bool) (
 	n int,
 ) {
 	m := a.Who
@@ -170,6 +176,9 @@ func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func
 		if rec.Recovered && !m.s.fits(len(missed), bytes) {
 			rec, missed = rec.refused(a.At), nil
 		}
+		if m.late && rec.Asked && !rec.Recovered { // nobody takes the answer any more
+			m.s.hear(r.lostEvent(rec.Position, rec.Why))
+		}
 		for _, d := range missed {
 			m.s.hear(d.Body.event(r))
 		}
@@ -197,6 +206,7 @@ func (m *membership) tellLocked(rec Recovery) {
 func (m *membership) enterFeed(ctx context.Context, since *history.Position, until time.Time) (rec Recovery, in bool) {
 	r := m.room
 	r.stepFeed(true, func(g *gate) []effect {
+		m.late = false
 		switch {
 		case !m.listensLocked(): // gone meanwhile
 			m.answered = make(chan Recovery, 1)
@@ -225,6 +235,19 @@ func (m *membership) enterFeed(ctx context.Context, since *history.Position, unt
 	case rec = <-m.answered:
 		return rec, true
 	case <-ctx.Done():
+		return m.waitNoMore()
+	}
+}
+
+// waitNoMore ends the wait for an answer, unless that has come just now.
+func (m *membership) waitNoMore() (rec Recovery, in bool) {
+	m.room.mu.Lock()
+	defer m.room.mu.Unlock()
+	select {
+	case rec = <-m.answered:
+		return rec, true
+	default:
+		m.late = true
 		return rec, false
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -108,11 +109,11 @@ func TestHistoryMemoryIsBounded(t *testing.T) {
 		t.Errorf("the coldest gave %q", cold.got())
 	}
 	for _, x := range []*client{c, back, cold} {
-		x.Exit(Closed)
+		x.Exit(Closed, presence.CauseClosed)
 	}
 	for _, r := range n.allRooms() {
 		for _, m := range r.members {
-			m.s.Exit(Closed)
+			m.s.Exit(Closed, presence.CauseClosed)
 		}
 	}
 	testkit.Eventually(t, "nothing is kept for nobody", func() bool { return n.rings.total() == 0 })
@@ -128,8 +129,13 @@ func TestJoinWithHistoryWithoutRedis(t *testing.T) {
 	first.want("room: joined at 0-0")
 	n.proxy.Cut()
 	n.proxy.Refuse()
-	c, s := n.resume("c"), n.script("s")
+	c, s, late := n.resume("c"), n.script("s"), n.script("late")
 	var done sync.WaitGroup
+	done.Go(func() {
+		if _, in, err := late.JoinSince(t.Context(), "room", &history.Position{MS: 1, Seq: 0}); in || err != nil {
+			t.Errorf("a script without Redis is in: %v, %v", in, err)
+		}
+	})
 	done.Go(func() { must(t, c.Join(t.Context(), "room")) })
 	done.Go(func() { must(t, s.Join(t.Context(), "room")) })
 	done.Wait()
@@ -141,6 +147,7 @@ func TestJoinWithHistoryWithoutRedis(t *testing.T) {
 	}
 	n.proxy.Resume()
 	c.want("room: joined at 0-0")
+	late.want("room: lost before what follows 0-0, fork") // its call had no answer
 	testkit.Eventually(t, "it can be published",
 		func() bool { return n.Broadcast(t.Context(), "room", Value{Text: "x"}, "") == nil })
 	testkit.Eventually(t, "all hear it",
@@ -163,6 +170,6 @@ func TestOwnBroadcastComesAfterLeaveOfAFeed(t *testing.T) {
 		if got := c.got(); !strings.Contains(got[1], fmt.Sprint("message own ", i)) {
 			t.Fatalf("%q", got)
 		}
-		c.Exit(Closed)
+		c.Exit(Closed, presence.CauseClosed)
 	}
 }

@@ -9,9 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/wsconn"
@@ -19,7 +22,7 @@ import (
 
 // Config of a hub.
 type Config struct {
-	Redis   *redisconn.Client
+	Redis   Redis
 	Broker  Broker
 	Cluster *cluster.Cluster
 	Tracker *presence.Tracker
@@ -32,6 +35,13 @@ type Config struct {
 	HistoryMemory int64 // bytes of messages that are kept for those who come back; beyond, Redis is read
 
 	Observer Observer // nil: nobody
+}
+
+// Redis is what the hub needs of Redis.
+type Redis interface {
+	history.Redis
+	Batch(ctx context.Context, cmds []redis.Cmder) error
+	Keys() redisconn.Keys
 }
 
 // Broker is how broadcasts and presence come and go.
@@ -248,7 +258,7 @@ func (e everyone) Receive(payload string) {
 	began := time.Now()
 	defer func() { e.h.cfg.Observer.FannedOut(time.Since(began)) }()
 	frame := wsconn.TextString(b.Text)
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		e.h.mu.RLock()
 		defer e.h.mu.RUnlock()
 		for _, s := range e.h.sessions {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -82,7 +83,7 @@ func TestLeavingEnds(t *testing.T) {
 	if !m.isLeaving() || !m2.isLeaving() {
 		t.Error("they do not wait for what is under way")
 	}
-	gone.Exit(Closed)
+	gone.Exit(Closed, presence.CauseClosed)
 	began := time.Now()
 	testkit.Eventually(t, "the rooms are closed", func() bool { return n1.Load().Channels == 0 })
 	if took := time.Since(began); took > 2*waitForRedis {

@@ -23,6 +23,7 @@ type membership struct {
 	waiting bool   // for its presence_state, which will hold all that diffs could tell
 	leaving bool   // not joined any more, but for what is under way
 	place   place  // in the room's feed
+	late    bool   // the call that waited for the feed's answer has ended without it
 
 	answered chan Recovery // capacity 1; since enterFeed, of the session's handler
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -22,7 +23,7 @@ func TestMembersStayRight(t *testing.T) {
 		c := []*node{n1, n2}[i%2].enter(fmt.Sprint("c", i), Member{Resume: i%3 == 1}, i%3 == 0)
 		random := rand.New(rand.NewPCG(1, uint64(i)))
 		done.Go(func() {
-			defer c.Exit(Closed)
+			defer c.Exit(Closed, presence.CauseClosed)
 			for range 150 {
 				room := fmt.Sprint("r", random.IntN(3))
 				var err error

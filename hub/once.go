@@ -80,14 +80,14 @@ func (h *Hub) BroadcastOnce(ctx context.Context, id string, ms []Message) (Recei
 func (h *Hub) note(ctx context.Context, id, sum string) error {
 	key := h.keys.Once(id)
 	for range 2 { // again when the older note expired between the two commands
-		_, err := h.cfg.Redis.Do(ctx, "set", key, sum, "nx", "px", keepOnce.Milliseconds())
+		_, err := h.cfg.Redis.Process(ctx, redis.NewCmd(ctx, "set", key, sum, "nx", "px", keepOnce.Milliseconds()))
 		switch {
 		case err == nil:
 			return nil
 		case !errors.Is(err, redisconn.Nil):
 			return unavailable("remember idempotency key", err)
 		}
-		had, err := h.cfg.Redis.Do(ctx, "get", key)
+		had, err := h.cfg.Redis.Process(ctx, redis.NewCmd(ctx, "get", key))
 		switch {
 		case err == nil && had == sum:
 			return nil

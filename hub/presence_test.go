@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func TestExactFrames(t *testing.T) {
 	if got, want := raw.texts[1], `{"event":"presence_state","channel":"empty","payload":{}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	s.Exit(Closed)
+	s.Exit(Closed, presence.CauseClosed)
 }
 
 // SPEC 1.2: "Second device in, or one of several out: no frame"; "a route with presence = "devices" also gets a `joins`
@@ -97,9 +98,9 @@ func TestSecondDevice(t *testing.T) {
 	phone.track("room", "ann", "")
 	phone.want("room: state ann[desk{big=true} phone]")
 	devices.want("room: +ann[desk{big=true} phone]")
-	desk.Exit(Closed)
+	desk.Exit(Closed, presence.CauseClosed)
 	devices.want("room: +ann[phone]")
-	phone.Exit(Closed)
+	phone.Exit(Closed, presence.CauseClosed)
 	devices.want("room: -ann[phone]")
 	plain.want("room: +ann[phone]", "room: -ann[phone]")
 	script.want(`room: join ann[phone] {"user_id":"ann","state":"online"}`,
@@ -349,7 +350,7 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 				}
 			}
 			if i%4 == 3 {
-				s.Exit(Closed)
+				s.Exit(Closed, presence.CauseClosed)
 			}
 		})
 		if i >= 3 && i%4 != 3 {
@@ -364,4 +365,25 @@ func TestClientsAreAlwaysRight(t *testing.T) {
 		})
 	}
 	testkit.Eventually(t, "both nodes agree", func() bool { return nodes[0].view("room") == nodes[1].view("room") })
+}
+
+// A presence_state that presence gives again is not made anew, until a change.
+func TestStateFrame(t *testing.T) {
+	r := &room{h: &Hub{}}
+	text := []byte(`{"event":"presence_state"}`)
+	first := r.state.of(text)
+	if n := testing.AllocsPerRun(10, func() { r.state.of(text) }); n > 0 {
+		t.Errorf("%v allocations for the same text", n)
+	}
+	if again := r.state.of(bytes.Clone(text)); again != first {
+		t.Errorf("%v and %v", first, again)
+	}
+	text2 := []byte(`{"event":"presence_state","more":1}`)
+	if next := r.state.of(text2); next == first {
+		t.Error("the old frame for another text")
+	}
+	r.PresenceDiff(&presence.Diff{})
+	if r.state.text != nil {
+		t.Error("it is kept after a change")
+	}
 }

@@ -4,9 +4,9 @@ import (
 	"sync"
 	"testing"
 
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/testkit/roster"
-	"rollcall/wsconn"
 )
 
 // rawConn keeps frames as they are.
@@ -15,7 +15,7 @@ type rawConn struct {
 	texts []string
 }
 
-func (c *rawConn) Send(f wsconn.Frame) error {
+func (c *rawConn) Send(f outbox.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.texts = append(c.texts, string(f.Payload()))
@@ -23,7 +23,9 @@ func (c *rawConn) Send(f wsconn.Frame) error {
 }
 func (c *rawConn) Close(int, string) {}
 
-func (c *rawConn) Fits([]wsconn.Frame) bool { return true }
+func (c *rawConn) CloseFor(outbox.Why, int, string) {}
+
+func (c *rawConn) Fits([]outbox.Frame) bool { return true }
 func (c *rawConn) len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,9 +43,11 @@ type reducer struct {
 
 func (r *reducer) Close(int, string) {}
 
-func (r *reducer) Fits([]wsconn.Frame) bool { return true }
+func (r *reducer) CloseFor(outbox.Why, int, string) {}
 
-func (r *reducer) Send(f wsconn.Frame) error {
+func (r *reducer) Fits([]outbox.Frame) bool { return true }
+
+func (r *reducer) Send(f outbox.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	frame, faults := roster.Read(f.Payload())

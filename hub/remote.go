@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rollcall/cluster"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -118,7 +119,7 @@ func (h *Hub) command(kind, body string) bool {
 	case callClose:
 		code, reason, _ := strings.Cut(rest, " ")
 		if n, err := strconv.Atoi(code); err == nil {
-			s.conn.Close(n, reason)
+			s.conn.CloseFor(outbox.WhyKicked, n, reason)
 		}
 	}
 	return true

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -14,7 +15,7 @@ func TestSendAndClose(t *testing.T) {
 	n1, n2 := w.node("n1"), w.node("n2")
 	near, far, script := n1.event("near"), n2.event("far"), n2.script("script")
 	gone := n1.event("gone")
-	gone.Exit(Closed)
+	gone.Exit(Closed, presence.CauseClosed)
 	send := func(id, text string) (bool, error) { return n1.Send(t.Context(), id, Value{Text: text}) }
 	for _, c := range []*client{near, far, script} {
 		for _, id := range []string{c.id, strings.ToUpper(c.id)} {

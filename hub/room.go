@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/wsconn"
 )
@@ -28,6 +29,8 @@ type room struct {
 	refs int32 // guarded by the hub's roomsMu
 
 	plain, scripts atomic.Int32 // members by kind
+
+	state stateFrame // owned by who tells of presence
 
 	mu      sync.RWMutex // taken after a session's
 	members []member
@@ -135,11 +138,11 @@ func (r *room) fanOut(payload string) {
 		return
 	}
 	began := time.Now()
-	var frame wsconn.Frame
+	var frame outbox.Frame
 	var made bool
 	var event *Event
 	n := 0
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
@@ -189,7 +192,7 @@ func (r *room) PresenceEvents(es []presence.Event) {
 	now := time.Now().UnixMilli()
 	for _, e := range es {
 		event := &Event{Kind: EventPresence, Channel: r.name, Timestamp: now, Type: e.Type, UserID: e.UserID,
-			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID)}
+			ConnID: e.Meta.ConnID, UserInfo: e.Meta.UserInfo(e.UserID), Cause: e.Cause}
 		r.mu.RLock()
 		for _, m := range r.members {
 			if m.s.events != nil && m.presentLocked() && m.s.id != event.ConnID {
@@ -202,6 +205,7 @@ func (r *room) PresenceEvents(es []presence.Event) {
 
 // PresenceDiff sends clients of event handlers what changed.
 func (r *room) PresenceDiff(d *presence.Diff) {
+	r.state = stateFrame{} // it is no longer true
 	common := encodeDiff(d)
 	fresh := map[*presence.Diff]diffFrames{}
 	for _, f := range d.Fresh {
@@ -209,7 +213,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 			fresh[f] = encodeDiff(f)
 		}
 	}
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, m := range r.members {
@@ -226,7 +230,7 @@ func (r *room) PresenceDiff(d *presence.Diff) {
 }
 
 // diffFrames are a Diff's texts as frames; the zero Frame is for those who are told nothing.
-type diffFrames struct{ plain, devices wsconn.Frame }
+type diffFrames struct{ plain, devices outbox.Frame }
 
 func encodeDiff(d *presence.Diff) (f diffFrames) {
 	if d.Plain != nil {
@@ -239,17 +243,31 @@ func encodeDiff(d *presence.Diff) (f diffFrames) {
 }
 
 // of is the frame for a session.
-func (f diffFrames) of(s *Session) wsconn.Frame {
+func (f diffFrames) of(s *Session) outbox.Frame {
 	if s.devices {
 		return f.devices
 	}
 	return f.plain
 }
 
+// stateFrame is the newest presence_state as a frame. While a crowd comes, presence gives the same text again and
+// again; in a large channel each copy of it would be larger than all else that a client brings.
+type stateFrame struct {
+	text  []byte
+	frame outbox.Frame
+}
+
+func (f *stateFrame) of(text []byte) outbox.Frame {
+	if len(f.text) == 0 || &f.text[0] != &text[0] {
+		*f = stateFrame{text, wsconn.Text(text)}
+	}
+	return f.frame
+}
+
 // PresenceState sends a presence_state to the connections that asked for it.
 func (r *room) PresenceState(connIDs []string, text []byte) {
-	frame := wsconn.Text(text)
-	wsconn.SendAll(func(send func(wsconn.Sender, wsconn.Frame) bool) {
+	frame := r.state.of(text)
+	outbox.SendAll(func(send func(outbox.Sender, outbox.Frame) bool) {
 		for _, id := range connIDs {
 			s := r.h.session(id)
 			if s == nil {

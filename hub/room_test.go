@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/presence"
 	"rollcall/testkit"
 )
 
@@ -152,7 +153,7 @@ func TestClients(t *testing.T) {
 			t.Errorf("clients in empty %v, %v", in, err)
 		}
 	}
-	a.Exit(Closed)
+	a.Exit(Closed, presence.CauseClosed)
 	testkit.Eventually(t, "the count follows", func() bool { return n2.Count() == 2 })
 }
 
@@ -241,7 +242,7 @@ func TestExitWhileJoining(t *testing.T) {
 				}
 			}
 		})
-		wg.Go(func() { c.Exit(Closed) })
+		wg.Go(func() { c.Exit(Closed, presence.CauseClosed) })
 	}
 	wg.Wait()
 	testkit.Eventually(t, "all rooms are closed",

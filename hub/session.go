@@ -10,6 +10,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/history"
+	"rollcall/presence"
 )
 
 // Session is one connection of this node: the channels it is in and what it tracks. Its calls come one at a time, from
@@ -37,7 +38,8 @@ type Session struct {
 	mu          sync.Mutex
 	user        []byte
 	closed      bool
-	stay        time.Duration // once closed: how long its presence stays
+	stay        time.Duration  // once closed: how long its presence stays
+	cause       presence.Cause // and why it closed
 	memberships []*membership
 	positions   map[string]history.Position // where the client was, of channels that it has not joined yet
 }
@@ -122,18 +124,18 @@ func (s *Session) release(m *membership) {
 	if idle {
 		s.memberships = slices.DeleteFunc(s.memberships, func(o *membership) bool { return o == m })
 	}
-	closed, stay := s.closed, s.stay
+	closed := s.closed
 	s.mu.Unlock()
 	switch {
 	case idle && closed:
-		s.giveUp(m, stay)
+		s.giveUp(m)
 	case idle:
 		s.h.leave(m.room)
 	}
 }
 
-// giveUp ends what a closed session had in one room.
-func (s *Session) giveUp(m *membership, stay time.Duration) {
+// giveUp ends what a closed session had in one room. Its stay and cause do not change any more.
+func (s *Session) giveUp(m *membership) {
 	var user string
 	m.change(func() {
 		user = m.user
@@ -142,16 +144,12 @@ func (s *Session) giveUp(m *membership, stay time.Duration) {
 	if user != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), waitForRedis)
 		defer cancel()
-		if stay > 0 {
-			m.room.presence.Linger(ctx, s.id, user, stay)
-		} else {
-			m.room.presence.Untrack(ctx, s.id, user)
-		}
+		m.room.presence.Exit(ctx, s.id, user, s.cause, s.stay)
 	}
 	s.h.leave(m.room)
 }
 
-// Ending is how a connection ended, as far as presence cares.
+// Ending says how long the presence of a connection may outlive it.
 type Ending byte
 
 // The endings.
@@ -172,9 +170,8 @@ func (h *Hub) staysFor(e Ending) time.Duration {
 	return 0
 }
 
-// Exit releases everything the connection had.
-func (s *Session) Exit(e Ending) {
-	stay := s.h.staysFor(e)
+// Exit releases everything the connection had; cause is told of those who leave by it.
+func (s *Session) Exit(e Ending, cause presence.Cause) {
 	s.h.mu.Lock()
 	if s.h.sessions[s.id] == s {
 		delete(s.h.sessions, s.id)
@@ -185,7 +182,7 @@ func (s *Session) Exit(e Ending) {
 		s.mu.Unlock()
 		return
 	}
-	s.closed, s.stay = true, stay
+	s.closed, s.stay, s.cause = true, s.h.staysFor(e), cause
 	var over []*membership
 	s.memberships = slices.DeleteFunc(s.memberships, func(m *membership) bool {
 		if m.uses > 0 {
@@ -196,7 +193,7 @@ func (s *Session) Exit(e Ending) {
 	})
 	s.mu.Unlock()
 	for _, m := range over {
-		s.giveUp(m, stay)
+		s.giveUp(m)
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 	"rollcall/broker"
 	"rollcall/cluster"
 	"rollcall/history"
+	"rollcall/outbox"
 	"rollcall/presence"
 	"rollcall/redisconn"
 	"rollcall/testkit"
 	"rollcall/testkit/redistest"
-	"rollcall/wsconn"
 )
 
 // world is some nodes in this process over one miniredis whose clock stands still until the test moves it. Each node
@@ -145,7 +145,7 @@ func (n *node) stop(e Ending) {
 	n.Hub.mu.RUnlock()
 	if n.redis.GoRedis().Ping(ctx).Err() == nil { // else it was killed
 		for _, s := range sessions {
-			s.Exit(e)
+			s.Exit(e, presence.CauseClosed)
 		}
 	}
 	n.Hub.Close()
@@ -199,18 +199,18 @@ func (n *node) enter(name string, m Member, script bool) *client {
 	return c
 }
 
-func (c *client) Send(f wsconn.Frame) error {
+func (c *client) Send(f outbox.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refuse {
-		return wsconn.ErrClosed
+		return outbox.ErrClosed
 	}
 	c.frames++
 	c.lines = append(c.lines, c.w.short(string(f.Payload())))
 	return nil
 }
 
-func (c *client) Fits(frames []wsconn.Frame) bool {
+func (c *client) Fits(frames []outbox.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.space == 0 || len(frames) <= c.space
@@ -220,6 +220,10 @@ func (c *client) Close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = fmt.Sprint(code, " ", reason)
+}
+
+func (c *client) CloseFor(why outbox.Why, code int, reason string) {
+	c.Close(code, reason)
 }
 
 func (c *client) hear(e *Event) bool {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/history"
+	"rollcall/presence"
 )
 
 var update = flag.Bool("update", false, "write the expected output of the stories anew")
@@ -193,10 +194,16 @@ func (s *story) later(d time.Duration) {
 	const step = 500 * time.Millisecond
 	for ; d > 0; d -= step {
 		s.w.forward(min(d, step))
-		for name, n := range s.w.nodes {
-			if !s.dead[name] {
-				must(s.t, n.cluster.Renew(s.t.Context()))
-			}
+		s.beat()
+	}
+}
+
+// beat lets all nodes renew their leases, and then look for the dead.
+func (s *story) beat() {
+	s.t.Helper()
+	for name, n := range s.w.nodes {
+		if !s.dead[name] {
+			must(s.t, n.cluster.Renew(s.t.Context()))
 		}
 	}
 }
@@ -242,9 +249,9 @@ func (s *story) call(line, verb string, arg func(int) string, rest func(int) str
 	case "say":
 		err = c.h.Broadcast(s.t.Context(), arg(2), Value{Text: rest(3)}, c.id)
 	case "exit":
-		c.Exit(Closed)
+		c.Exit(Closed, presence.CauseClosed)
 	case "drop":
-		c.Exit(Dropped)
+		c.Exit(Dropped, presence.CauseLost)
 	default:
 		s.t.Fatalf("%q: no such command", line)
 	}
@@ -299,6 +306,7 @@ func (s *story) view(channel, want string) {
 				s.t.Fatalf("%s sees %q in %s, want %q", name, n.view(channel), channel, want)
 			}
 			time.Sleep(5 * time.Millisecond)
+			s.beat() // or a look for the dead that failed on a busy machine would be the last
 		}
 	}
 }

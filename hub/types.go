@@ -8,8 +8,8 @@ import (
 	"rollcall/auth"
 	"rollcall/history"
 	"rollcall/naming"
+	"rollcall/outbox"
 	"rollcall/presence"
-	"rollcall/wsconn"
 )
 
 // Limits of SPEC 1 and 6.
@@ -77,7 +77,8 @@ type Event struct {
 	Type     string // "join", "leave", "update"
 	UserID   string
 	ConnID   string
-	UserInfo []byte // JSON object
+	Cause    presence.Cause // of a "leave"
+	UserInfo []byte         // JSON object
 }
 
 // eventBytes is what an event takes besides its texts.
@@ -88,12 +89,14 @@ func (e *Event) Size() int {
 	return eventBytes + len(e.Channel) + len(e.Data.Text) + len(e.UserID) + len(e.UserInfo)
 }
 
-// Conn is the client's end; *wsconn.Conn is one. No call blocks.
+// Conn is the client's end; *outbox.Conn is one. No call blocks.
 type Conn interface {
-	Send(wsconn.Frame) error
+	Send(outbox.Frame) error
 	Close(code int, reason string)
+	// CloseFor is Close for another cause than the connection's own handler.
+	CloseFor(why outbox.Why, code int, reason string)
 	// Fits tells whether frames could all be queued now.
-	Fits(frames []wsconn.Frame) bool
+	Fits(frames []outbox.Frame) bool
 }
 
 // Member describes a connection that enters the hub.

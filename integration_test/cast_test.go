@@ -169,6 +169,23 @@ func (c *cast) expectTold(want string, nodes ...int) {
 	}
 }
 
+// expectCauses checks why the users left whom the scripts of these nodes were told of since the last forget.
+func (c *cast) expectCauses(want string, nodes ...int) {
+	c.t.Helper()
+	for i, w := range c.watchers(nodes...) {
+		var got []string
+		for user, why := range w.Presence(c.channel).Causes {
+			if !strings.HasPrefix(user, "fence") {
+				got = append(got, user+"="+why)
+			}
+		}
+		slices.Sort(got)
+		if text := strings.Join(got, " "); slices.Contains(c.script, w) && text != want {
+			c.t.Errorf("watcher %d was told\n     %s\nwant %s", i, text, want)
+		}
+	}
+}
+
 // expectLists waits until the lists of these nodes hold exactly these users, with so many devices.
 func (c *cast) expectLists(within time.Duration, devices int, nodes []int, users ...string) {
 	c.t.Helper()

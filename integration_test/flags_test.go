@@ -52,6 +52,7 @@ func TestPresenceLinger(t *testing.T) {
 	}
 	c.fence(c.watchers(), 0)
 	c.expectTold("leave dropped, leave left, leave reloaded, leave scripted, leave untracked")
+	c.expectCauses("dropped=lost left=closed reloaded=closed scripted=lost untracked=untracked")
 	c.expectLists(gone, 1, []int{0, 1}, "back")
 }
 

@@ -262,7 +262,7 @@ func TestQueueAndPingLimits(t *testing.T) {
 		}
 	}
 	line := n.Log.Await(t, "of the slow client's end",
-		func(l nodetest.Line) bool { return l.Is("connection closed", "why", "slow") })
+		func(l nodetest.Line) bool { return l.Is("connection closed", "cause", "slow") })
 	if line.Text("code") != "1013" || closed(n, "slow") != slow+1 {
 		t.Errorf("%v; %v were slow", line, closed(n, "slow"))
 	}
@@ -270,7 +270,7 @@ func TestQueueAndPingLimits(t *testing.T) {
 	pinging := start("--ping", "500ms")
 	silent(t, pinging.Addr(), "/ws/do") // answers no ping
 	pinging.Log.Await(t, "of the dead client's end",
-		func(l nodetest.Line) bool { return l.Is("connection closed", "why", "dead_peer") })
+		func(l nodetest.Line) bool { return l.Is("connection closed", "code", "1006", "cause", "lost") })
 	if dead := closed(pinging, "dead_peer"); dead != 1 {
 		t.Errorf("%v dead peers are counted", dead)
 	}

@@ -15,7 +15,8 @@ func TestLogLines(t *testing.T) {
 	redis := redistest.Standalone(t)
 	nodes := nodetest.StartAll(t, 2,
 		nodetest.Options{Redis: redis.URL(), App: app,
-			Flags: with("--log-level", "debug", "--jwt-secret", "a secret of thirty-two characters")})
+			Flags: with("--log-level", "debug", "--log-connections", "all",
+				"--jwt-secret", "a secret of thirty-two characters")})
 	first := nodes[0]
 	at := func(msg string, fields ...string) nodetest.Line {
 		t.Helper()
@@ -37,8 +38,11 @@ func TestLogLines(t *testing.T) {
 		t.Error("a bad token is let in")
 	}
 	at("token refused")
+	event, _ := c.Ask(map[string]any{"event": true}).Results[0].(map[string]any)
+	id, _ := event["connection_id"].(string)
 	c.Drop()
-	at("connection closed")
+	at("connection closed", "cause", "lost")
+	at("connection opened", "connection", id)
 
 	other := nodetest.Dial(t, nodes[1].Addr(), "/ws/do")
 	other.Act(`{"track":{"channel":"room","user_id":"bob"}}`)

@@ -34,6 +34,7 @@ func TestKilledNode(t *testing.T) {
 	}
 	c.fence(c.watchers(1, 2), 1)
 	c.expectTold("leave on0, leave two0", 1, 2)
+	c.expectCauses("on0=node_lost two0=node_lost", 1, 2)
 	// Its last device goes now: one leave, the first.
 	c.devices["both01"][1].Leave(1000, "")
 	c.fence(c.watchers(1, 2), 2)

@@ -105,6 +105,7 @@ func TestRestartGraceIsOver(t *testing.T) {
 	c.plain[0].AwaitUsersWithin(time.Second, c.channel, "both")
 	c.fence(c.watchers(), 1)
 	c.expectTold("leave away1, leave away2, leave back")
+	c.expectCauses("away1=drained away2=drained back=closed")
 }
 
 // SPEC 3, --presence-linger: "It keeps a user, not a device": who logs out or is kicked after a reload leaves at once,
@@ -142,6 +143,7 @@ func TestLingerKeepsAUserNotADevice(t *testing.T) {
 	c.plain[0].AwaitUsersWithin(2*time.Second, c.channel)
 	c.fence(c.watchers(), 0)
 	c.expectTold("join kicked, join often, join out, leave kicked, leave often, leave out")
+	c.expectCauses("kicked=kicked often=closed out=closed")
 }
 
 // SPEC 3, --drain: it "exits 0 … at the latest 2 s after it, also while Redis hangs, a request hangs or a script runs".

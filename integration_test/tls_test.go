@@ -150,7 +150,7 @@ func TestSlowReaderOverTLS(t *testing.T) {
 	}
 	reader.AwaitUsers("room", "slow")
 	message := strings.Repeat("x", 30<<10)
-	isClosed := func(l nodetest.Line) bool { return l.Is("connection closed", "code", "1013", "why", "slow") }
+	isClosed := func(l nodetest.Line) bool { return l.Is("connection closed", "code", "1013", "cause", "slow") }
 	for i := 0; i < 1000 && !slices.ContainsFunc(n.Log.Lines(), isClosed); i++ {
 		began := time.Now()
 		reader.Act(fmt.Sprintf(`{"broadcast_channel":{"channel":"room","message":%q}}`, message))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 	"pgregory.net/rapid"
@@ -147,7 +148,7 @@ func TestManyParkedTurns(t *testing.T) {
 
 // What others do with the VM is not the parked turn's: their errors, their time, their memory.
 func TestParkedTurnsOutliveOthers(t *testing.T) {
-	p := newParking(t, Config{Limits: Limits{Memory: 1 << 20}}, `
+	p := newParking(t, Config{Limits: Limits{Memory: 1 << 20, Budget: 2 * time.Second}}, `
 function slow() local t = {} for i = 1, 6000 do t[i] = "x" .. i end wait() return #t end
 function loop() while true do end end
 function deep() return 1 + deep() end

@@ -31,6 +31,24 @@ func CheckUserID(id string) error {
 	return nil
 }
 
+// Channels of users (SPEC 9): their names begin with "@".
+const userPrefix = "@"
+
+// ErrIdentity is for the author of a handler.
+var ErrIdentity = fmt.Errorf("to identify, user_id must be 1 to %d bytes of UTF-8 without control characters",
+	MaxBytes-len(userPrefix))
+
+// UserChannel is the channel of a user; ErrIdentity: the id cannot have one.
+func UserChannel(id string) (channel string, err error) {
+	if channel = userPrefix + id; id == "" || !Valid(channel) {
+		return "", ErrIdentity
+	}
+	return channel, nil
+}
+
+// IsUserChannel tells whether a channel is a user's.
+func IsUserChannel(channel string) bool { return strings.HasPrefix(channel, userPrefix) }
+
 // NumericUserID writes a number as a user id: "whole and between -2^53 and 2^53" (SPEC 6). 2^53 itself may be what
 // 2^53 + 1 became.
 func NumericUserID(n float64) (id string, ok bool) {

@@ -194,7 +194,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	t.differs = true
 	if len(extra) > 0 {
 		slices.SortFunc(extra, entryRef.compare)
-		if _, _, err := t.store.remove(t.ctx, c.name(), inc, removeAll, extra); err != nil {
+		if _, _, err := t.store.remove(t.ctx, c.name(), inc, removeAll, 0, extra); err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -235,7 +235,8 @@ func (t *Tracker) noteOwners(channel string, users iter.Seq[*User], read bool) {
 	}
 }
 
-// checkOrphans looks up the owners (those that audits noted not more often than every Audit), and removes entries whose incarnation has been unknown for one lease time.
+// checkOrphans looks up the owners (those that audits noted not more often than every Audit), and removes entries whose
+// incarnation has been unknown for one lease time.
 func (t *Tracker) checkOrphans() {
 	t.lists.Lock()
 	if !t.look && len(t.orphans) == 0 && time.Since(t.looked) < Audit {
@@ -305,6 +306,6 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, sortedRefs(refs))
+	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, sortedRefs(refs))
 	return n, err
 }

@@ -122,7 +122,7 @@ func TestAuditRepairsOwnEntries(t *testing.T) {
 		stay(31*time.Second, n1, n2)
 		b.want(0, "leave ghost c9", "diff -ghost[c9]")
 		// as a failover could
-		if _, _, err := n1.store.remove(t.Context(), "C", lease.Inc, removeAll, []entryRef{{"c1", "ann"}}); err != nil {
+		if _, _, err := n1.store.remove(t.Context(), "C", lease.Inc, removeAll, 0, []entryRef{{"c1", "ann"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.want(stageWindow, "leave ann c1", "diff -ann[c1]")

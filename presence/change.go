@@ -2,6 +2,7 @@ package presence
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -22,14 +23,24 @@ const (
 // Change is one message of a presence script: every user concerned with all metas after the change.
 //
 // On the wire it is MessagePrefix and then netstrings ("length:bytes"): epoch, seq, op, the connections taken away
-// (count, ids), the users (count; each: id, count of metas; each: connection id, entry). Scripts build it by joining
-// strings.
+// (count, ids; before them causeMark and their cause), the users (count; each: id, count of metas; each: connection id,
+// entry). Scripts build it by joining strings. Those of nodes that are older than causes give none.
 type Change struct {
 	Epoch string
 	Seq   int64
 	Op    Op
 	Gone  []string // connection ids that left by this change; of a join those that lingered
 	Users []User   // no Metas: the user has left
+
+	causes []Cause // of Gone; nil: none is known
+}
+
+// cause tells why a connection left.
+func (c *Change) cause(conn string) Cause {
+	if i := slices.Index(c.Gone, conn); i >= 0 && i < len(c.causes) {
+		return c.causes[i]
+	}
+	return CauseUnknown
 }
 
 // position is where a channel stands after the change.
@@ -54,8 +65,17 @@ func parseChange(msg string) (Change, error) {
 	} else {
 		r.bad = true
 	}
+	var why Cause
 	for range r.count() {
-		c.Gone = append(c.Gone, r.str())
+		switch s := r.str(); {
+		case s != "" && s[0] == causeMark:
+			why = Cause(s[1:])
+		case why != CauseUnknown || c.causes != nil:
+			c.causes = append(c.causes, make([]Cause, len(c.Gone)-len(c.causes))...)
+			c.Gone, c.causes = append(c.Gone, s), append(c.causes, why)
+		default:
+			c.Gone = append(c.Gone, s)
+		}
 	}
 	n := r.count()
 	if !r.bad && n > 0 {

@@ -18,8 +18,15 @@ func message(c Change) string {
 	add(c.Epoch)
 	add(strconv.FormatInt(c.Seq, 10))
 	add(string([]byte{byte(c.Op)}))
-	add(strconv.Itoa(len(c.Gone)))
-	for _, g := range c.Gone {
+	var gone []string
+	for i, g := range c.Gone {
+		if i < len(c.causes) && (i == 0 || c.causes[i] != c.causes[i-1]) && (i > 0 || c.causes[i] != "") {
+			gone = append(gone, string(causeMark)+string(c.causes[i]))
+		}
+		gone = append(gone, g)
+	}
+	add(strconv.Itoa(len(gone)))
+	for _, g := range gone {
 		add(g)
 	}
 	add(strconv.Itoa(len(c.Users)))
@@ -49,6 +56,12 @@ func TestParseChange(t *testing.T) {
 			Users: []User{{ID: "u", Seq: 3, Metas: []Meta{meta("c2", 7)}}}}},
 		{"a reaped page", Change{Epoch: "e", Seq: 4, Op: OpReap, Gone: []string{"c1", "c2", "c3"},
 			Users: []User{{ID: "u", Seq: 4}, {ID: "v 1:", Seq: 4, Metas: []Meta{meta("c9", 1)}}}}},
+		{"leaves with causes", Change{Epoch: "e", Seq: 5, Op: OpReap, Gone: []string{"c1", "c2", "c3"},
+			causes: []Cause{"drained", "drained", "node_lost"}, Users: []User{{ID: "u", Seq: 5}}}},
+		{"causes of some", Change{Epoch: "e", Seq: 6, Op: OpReap, Gone: []string{"c1", "c2", "c3"},
+			causes: []Cause{"", "lost", ""}, Users: []User{{ID: "u", Seq: 6}}}},
+		{"a cause that only later versions know", Change{Epoch: "e", Seq: 7, Op: OpLeave, Gone: []string{"c1"},
+			causes: []Cause{"tired"}, Users: []User{{ID: "u", Seq: 7}}}},
 		{"a user with text that looks like the format",
 			Change{Epoch: "1:x", Seq: 1 << 40, Op: OpUpdate,
 				Users: []User{{ID: "3:a b", Seq: 1 << 40, Metas: []Meta{meta("c", 0)}}}}},

@@ -213,7 +213,7 @@ func (c *Channel) read(ctx context.Context, r read) {
 		return
 	}
 	snap, err := c.t.store.Snapshot(ctx, c.name())
-	if err != nil && ctx.Err() == nil && !errors.Is(err, errMoved) && r.after < lastRetry {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrMoved) && r.after < lastRetry {
 		c.t.cfg.Log.Warn("read presence failed", "channel", c.name(), "error", err)
 	}
 	c.step(readOver{r.number, snap})

@@ -11,7 +11,7 @@ import (
 // linger lets an entry linger; last is the epoch in which it was written.
 func (b *bench) linger(inc, uid string, m Meta, stay time.Duration, last string) error {
 	b.t.Helper()
-	_, err := b.s.Linger(b.t.Context(), b.lease(inc), room, uid, &m, "", "epoch-"+newRef(), stay, last)
+	_, err := b.s.Linger(b.t.Context(), b.lease(inc), room, uid, &m, "", "epoch-"+newRef(), stay, last, CauseLost)
 	return err
 }
 
@@ -42,7 +42,7 @@ func testLingerEndsWithAJoin(b *bench) {
 	b.wantGone(b.linger("n-2", "a", device("c1"), time.Minute, at.Epoch)) // and if its node writes all again
 	b.silent()
 	at = b.leave("m-1", "a", "c2")
-	b.wantChange(at, OpLeave, "a[]", "c2")
+	b.wantChange(at, OpLeave, "a[]", "c2=kicked")
 	b.wantGone(b.linger("n-3", "a", device("c1"), time.Minute, at.Epoch))
 	b.silent()
 	b.wantView("")
@@ -81,12 +81,12 @@ func testReapLingering(b *bench) {
 			b.t.Fatal(err)
 		}
 	}
-	later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1")
+	later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0)
 	if err != nil || later < before+60_000 || later > b.now()+60_000 {
 		b.t.Errorf("the rest is due at %d, %v; now it is %d", later, err, b.now())
 	}
 	at.Seq += 3
-	b.wantChange(at, OpReap, "c[]", "c3")
+	b.wantChange(at, OpReap, "c[]", "c3=node_lost")
 	b.wantView("a[c1] b[c2]")
 	if n := b.entries("n-1"); n != 2 {
 		b.t.Errorf("%d entries are left", n)
@@ -94,17 +94,17 @@ func testReapLingering(b *bench) {
 	if err := b.linger("n-2", "a", device("c1"), 0, at.Epoch); err != nil { // its node lives, and its time is over
 		b.t.Fatal(err)
 	}
-	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2"); err != nil || later != math.MaxInt64 &&
+	if later, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2", 0); err != nil || later != math.MaxInt64 &&
 		later > b.now() {
 		b.t.Errorf("the rest is due at %d, %v", later, err)
 	}
 	for b.entries("n-2") != 0 { // within the millisecond
-		if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2"); err != nil {
+		if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-2", 0); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	b.wantView("b[c2]")
-	if n, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, []entryRef{{"c2", "b"}}); n != 1 || err != nil {
+	if n, _, err := b.s.remove(b.t.Context(), room, "n-1", removeAll, 0, []entryRef{{"c2", "b"}}); n != 1 || err != nil {
 		b.t.Errorf("removed %d, %v", n, err)
 	}
 	b.wantView("")
@@ -144,8 +144,8 @@ func TestLingerEnds(t *testing.T) {
 		a.track("c1", "ann")
 		a.track("c2", "bob")
 		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
-		a.c.Linger(t.Context(), "c1", "ann", 4*time.Second)
-		a.c.Linger(t.Context(), "c2", "bob", 4*time.Second)
+		a.c.Exit(t.Context(), "c1", "ann", CauseLost, 4*time.Second)
+		a.c.Exit(t.Context(), "c2", "bob", CauseLost, 4*time.Second)
 		time.Sleep(2 * time.Second)
 		b.want(0)
 		b.track("c3", "bob")
@@ -154,7 +154,7 @@ func TestLingerEnds(t *testing.T) {
 		b.want(0, "leave ann c1", "diff -ann[c1]")
 		n1.set(func() { n1.fail = unavailable{} })
 		a.track("c4", "cat")
-		a.c.Linger(t.Context(), "c4", "cat", time.Second)
+		a.c.Exit(t.Context(), "c4", "cat", CauseLost, time.Second)
 		time.Sleep(2 * time.Second)
 		n1.set(func() { n1.fail = nil })
 		time.Sleep(2 * upkeep)
@@ -176,7 +176,7 @@ func TestLingeringEntryTakenAway(t *testing.T) {
 		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
-		a.c.Linger(t.Context(), "c1", "ann", time.Hour)
+		a.c.Exit(t.Context(), "c1", "ann", CauseLost, time.Hour)
 		b.track("c2", "ann")
 		time.Sleep(31 * time.Second) // an audit
 		synctest.Wait()

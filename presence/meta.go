@@ -84,6 +84,9 @@ func (u *User) meta(connID string) *Meta {
 	return nil
 }
 
+// last is the meta of the connection that came last.
+func (u *User) last() *Meta { return &u.Metas[len(u.Metas)-1] }
+
 // since is when the user's oldest connection came, in ms.
 func (u *User) since() int64 {
 	if len(u.Metas) == 0 {
@@ -170,7 +173,8 @@ func (m *Meta) body() string {
 }
 
 // parseEntry reads it, incarnation and all; the strings in the result are parts of it. While an entry lingers,
-// linger.lua has put its deadline behind the flags, `<flags>~<ms>`; readers need not know.
+// linger.lua has put its deadline behind the flags, `<flags>~<ms>`, and zeros before it for the cause; readers need not
+// know.
 func parseEntry(connID, s string) (Meta, error) {
 	var part [4]string
 	rest, ok := s, true

@@ -41,13 +41,14 @@ func (w *wanted) leaves() bool { return w.gone || w.lingers != nil }
 
 // wanted is what Redis shall hold of an entry.
 //
-//	live ── Linger ──▶ lingering ── its time is over, or its user is back ──▶ gone
-//	  └──────────────── Untrack ────────────────▶ gone
+//	live ── Exit, to stay ──▶ lingering ── its time is over, or its user is back ──▶ gone
+//	  └──────────────── Untrack, Exit ────────────────▶ gone
 type wanted struct {
 	meta    *Meta      // unless gone
 	lingers *lingering // its connection has gone; nil: it is there
 	version int32
-	gone    bool // no entry
+	gone    bool  // no entry
+	cause   Cause // why, or why it lingers
 }
 
 // lingering is an entry's time after its connection.
@@ -122,21 +123,18 @@ func (c *Channel) Update(ctx context.Context, connID, userID string, f Fields) (
 	return c.Track(ctx, connID, userID, e, false)
 }
 
-// Untrack takes a connection away from its user. While Redis cannot be reached it succeeds too.
+// Untrack takes a connection that stays away from its user. While Redis cannot be reached it succeeds too.
 func (c *Channel) Untrack(ctx context.Context, connID, userID string) (pending bool) {
-	return c.end(ctx, entryRef{connID, userID}, 0)
+	return c.Exit(ctx, connID, userID, CauseUntracked, 0)
 }
 
-// Linger keeps the entry of a connection that has gone for a while, for its user to come back: another connection of
-// the user in this channel, on any node, ends it at once. While Redis cannot be reached it succeeds too.
-func (c *Channel) Linger(ctx context.Context, connID, userID string, stay time.Duration) (pending bool) {
-	return c.end(ctx, entryRef{connID, userID}, stay)
-}
-
-// end ends the tracking of a connection: at once, or when its entry has lingered for a while.
-func (c *Channel) end(ctx context.Context, ref entryRef, stay time.Duration) (pending bool) {
+// Exit takes a connection that has gone away from its user: at once, or, for its user to come back, after a while in
+// which its entry lingers: another connection of the user in this channel, on any node, ends it then. While Redis
+// cannot be reached it succeeds too.
+func (c *Channel) Exit(ctx context.Context, connID, userID string, cause Cause, stay time.Duration) (pending bool) {
+	ref := entryRef{connID, userID}
 	c.mu.Lock()
-	o := c.endLocked(ref, stay)
+	o := c.endLocked(ref, cause, stay)
 	c.mu.Unlock()
 	if o == nil {
 		return false
@@ -146,11 +144,12 @@ func (c *Channel) end(ctx context.Context, ref entryRef, stay time.Duration) (pe
 }
 
 // endLocked notes the end of a tracking; nil: there is none.
-func (c *Channel) endLocked(ref entryRef, stay time.Duration) *own {
+func (c *Channel) endLocked(ref entryRef, cause Cause, stay time.Duration) *own {
 	o := c.own.get(ref)
 	if o == nil || o.gone {
 		return nil
 	}
+	o.cause = cause
 	if o.gone = stay <= 0; !o.gone {
 		o.lingers = &lingering{time.Now().Add(stay), time.AfterFunc(stay, func() { c.lingered(ref, o) })}
 	}
@@ -162,7 +161,7 @@ func (c *Channel) endLocked(ref entryRef, stay time.Duration) *own {
 // lingered ends a lingering whose time is over.
 func (c *Channel) lingered(ref entryRef, o *own) {
 	c.mu.Lock()
-	over := c.own.get(ref) == o && c.endLocked(ref, 0) != nil
+	over := c.own.get(ref) == o && c.endLocked(ref, o.cause, 0) != nil
 	c.mu.Unlock()
 	if over {
 		c.t.unsettled(c)

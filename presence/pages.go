@@ -53,11 +53,11 @@ func positionOf(v []any) Position {
 	return Position{epoch, seq}
 }
 
-// errMoved says that the channel's history was replaced while a snapshot was read.
-var errMoved = errors.New("the channel was wiped while it was read")
+// ErrMoved says that the channel's history was replaced while it was read; read it again.
+var ErrMoved = errors.New("the channel was wiped while it was read")
 
 // Snapshot reads who is in a channel, in pages. The caller has subscribed to the topic before, so every change after
-// the snapshot's Seq reaches it. errMoved: read again.
+// the snapshot's Seq reaches it. ErrMoved: read again.
 func (s *Store) Snapshot(ctx context.Context, channel string) (*Snapshot, error) {
 	at, err := s.Positions(ctx, []string{channel})
 	if err != nil {
@@ -78,11 +78,11 @@ func (s *Store) Snapshot(ctx context.Context, channel string) (*Snapshot, error)
 	}
 	snap.End = at[0].Seq
 	if at[0].Epoch != snap.Epoch || snap.End < snap.Seq {
-		return nil, errMoved
+		return nil, ErrMoved
 	}
 	for _, u := range snap.Users {
 		if u.Seq > snap.End {
-			return nil, errMoved
+			return nil, ErrMoved
 		}
 	}
 	return snap, nil

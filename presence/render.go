@@ -12,6 +12,7 @@ type Event struct {
 	Type   string // "join", "leave", "update"
 	UserID string
 	Meta   *Meta // of the connection that caused it
+	Cause  Cause // of a leave
 }
 
 // UserInfo is the JSON object that scripts see of a connection: what a script gave, or an event handler's own fields
@@ -215,14 +216,14 @@ func appendEvents(es []Event, t Transition) []Event {
 	case t.Before == nil && t.After == nil:
 		return es
 	case t.Before == nil:
-		return append(es, Event{"join", t.After.ID, &t.After.Metas[0]})
+		return append(es, Event{Type: "join", UserID: t.After.ID, Meta: &t.After.Metas[0]})
 	case t.After == nil:
-		return append(es, Event{"leave", t.Before.ID, &t.Before.Metas[len(t.Before.Metas)-1]})
+		return append(es, Event{"leave", t.Before.ID, t.Before.last(), t.Cause})
 	}
 	for i := range t.After.Metas {
 		m := &t.After.Metas[i]
 		if old := t.Before.meta(m.ConnID); old != nil && !old.same(m) {
-			es = append(es, Event{"update", t.After.ID, m})
+			es = append(es, Event{Type: "update", UserID: t.After.ID, Meta: m})
 		}
 	}
 	return es

@@ -25,6 +25,7 @@ type Replica struct {
 // Transition is what a change did to one user: nil is absent.
 type Transition struct {
 	Before, After *User
+	Cause         Cause // why the user's last connection left; CauseUnknown also while the user is there
 
 	stayed bool // the user was not away between the two: one change did it
 }
@@ -35,6 +36,14 @@ func (t Transition) ID() string {
 		return t.After.ID
 	}
 	return t.Before.ID
+}
+
+// cause asks why the connection left that a leave is told of.
+func (t *Transition) cause(of func(conn string) Cause) Cause {
+	if t.After != nil {
+		return CauseUnknown
+	}
+	return of(t.Before.last().ConnID)
 }
 
 // Position is the epoch and seq of the last change applied.
@@ -71,6 +80,7 @@ func (r *Replica) Apply(c *Change) (ts []Transition, ok bool) {
 		u := &c.Users[i]
 		if t, changed := r.put(u.ID, u.Metas, u.Seq, nil); changed {
 			t.stayed = t.Before != nil && t.After != nil
+			t.Cause = t.cause(c.cause)
 			ts = append(ts, t)
 		}
 	}
@@ -123,7 +133,8 @@ func (r *Replica) release(conn string) {
 func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for _, l := range s.left {
 		for i := range l.Users {
-			if u := r.users.get(l.Users[i].ID); u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) { // else it may show who came back
+			// Else it may show who came back.
+			if u := r.users.get(l.Users[i].ID); u != nil && (r.epoch != s.Epoch || u.Seq < l.Seq) {
 				r.bury(refsOf(u, l.Gone))
 			}
 		}
@@ -140,6 +151,7 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 	for u := range r.users.all() {
 		if s.Users[u.ID] == nil {
 			if t, changed := r.put(u.ID, nil, s.Seq, h); changed {
+				t.Cause = t.cause(func(conn string) Cause { return s.gone[conn] })
 				ts = append(ts, t)
 			}
 		}
@@ -172,7 +184,12 @@ func sortTransitions(ts []Transition) {
 // hold says that metas which go missing stay until a time, but for connections that are known to have left.
 type hold struct {
 	until int64
-	but   map[string]bool
+	but   map[string]Cause
+}
+
+func (h *hold) excepts(conn string) bool {
+	_, left := h.but[conn]
+	return left
 }
 
 // Expire ends the holds that are over.
@@ -191,7 +208,9 @@ func (r *Replica) Expire(now int64) (ts []Transition) {
 			delete(r.held, id)
 		}
 		if len(stay) < len(old.Metas) {
-			ts = append(ts, r.set(id, old, stay, old.Seq))
+			t := r.set(id, old, stay, old.Seq)
+			t.Cause = t.cause(func(string) Cause { return CauseNodeLost }) // which did not write it again
+			ts = append(ts, t)
 		}
 	}
 	sortTransitions(ts)
@@ -251,7 +270,7 @@ func (r *Replica) withHeld(id string, old *User, metas []Meta, h *hold) []Meta {
 			delete(conns, m.ConnID) // its node said that it left
 		case was:
 			next = append(next, m)
-		case h != nil && !h.but[m.ConnID]:
+		case h != nil && !h.excepts(m.ConnID):
 			if conns == nil {
 				conns = map[string]int64{}
 			}

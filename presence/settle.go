@@ -150,7 +150,7 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position, err error) {
 	inc := w.lease.Inc
 	if w.gone {
-		at, err := c.t.store.Leave(ctx, w.lease, c.name(), ref.user, ref.conn, newRef())
+		at, err := c.t.store.Leave(ctx, w.lease, c.name(), ref.user, ref.conn, newRef(), w.cause)
 		if err != nil {
 			return at, fmt.Errorf("write leave: %w", err)
 		}
@@ -166,7 +166,7 @@ func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position,
 	} else {
 		what = "linger"
 		stay := max(time.Until(w.lingers.until), 0)
-		at, err = c.t.store.Linger(ctx, w.lease, c.name(), ref.user, w.meta, known, newRef(), stay, w.last)
+		at, err = c.t.store.Linger(ctx, w.lease, c.name(), ref.user, w.meta, known, newRef(), stay, w.last, w.cause)
 	}
 	c.registered(inc, at.Epoch, err)
 	if err != nil && !isRefusal(err) { // whose text is for the handler's author

@@ -14,9 +14,9 @@ type Snapshot struct {
 	End   int64
 	Users map[string]*User
 
-	gone map[string]bool // connections that left by the changes added
-	left []*Change       // those by which nodes said that connections of theirs left
-	refs []string        // the phx_refs they had, as far as the pages told
+	gone map[string]Cause // connections that left by the changes added
+	left []*Change        // those by which nodes said that connections of theirs left
+	refs []string         // the phx_refs they had, as far as the pages told
 }
 
 // Advance adds the next change. A change from before the snapshot does nothing. false: changes are missing between, or
@@ -33,10 +33,10 @@ func (s *Snapshot) Advance(c *Change) bool {
 	}
 	s.Seq = c.Seq
 	if len(c.Gone) > 0 && s.gone == nil {
-		s.gone = map[string]bool{}
+		s.gone = map[string]Cause{}
 	}
 	for _, conn := range c.Gone {
-		s.gone[conn] = true
+		s.gone[conn] = c.cause(conn)
 	}
 	if c.Op != OpReap && len(c.Gone) > 0 {
 		s.left = append(s.left, c)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/naming"
 	"rollcall/redisconn"
 )
 
@@ -75,11 +76,29 @@ type Store struct {
 	redis Redis
 	keys  redisconn.Keys
 
+	changed func(channel, user string) // see OnChange
+
+	lastSeen time.Duration // static after KeepLastSeen
+
 	reaped atomic.Int64
 }
 
 // NewStore makes a store on a Redis.
-func NewStore(r Redis, keys redisconn.Keys) *Store { return &Store{redis: r, keys: keys} }
+func NewStore(r Redis, keys redisconn.Keys) *Store {
+	return &Store{redis: r, keys: keys, changed: func(string, string) {}}
+}
+
+// KeepLastSeen says how long it is kept when a user was there last (SPEC 9, --last-seen). It is called before the store
+// is used; else nothing is kept.
+func (s *Store) KeepLastSeen(d time.Duration) { s.lastSeen = d }
+
+// keep is for how many ms a channel that empties keeps when its user was there.
+func (s *Store) keep(channel string) int64 {
+	if !naming.IsUserChannel(channel) {
+		return 0
+	}
+	return s.lastSeen.Milliseconds()
+}
 
 // Join writes a meta of a user: a new connection or a change of one. With bounded it is refused with ErrTooManyDevices
 // or ErrMetasTooBig when the user would have too many, and with redisconn.ErrFull on a full Redis; without, Redis has
@@ -98,14 +117,15 @@ func (s *Store) Join(ctx context.Context, l Lease, channel, userID string, m *Me
 // Linger lets the entry of a connection that has gone stay for a while; last is the epoch in which it was last written,
 // the rest is as for Join. errGone: another connection of the user is there, or somebody has removed it.
 func (s *Store) Linger(ctx context.Context, l Lease, channel, userID string, m *Meta, known, epoch string,
-	stay time.Duration, last string,
+	stay time.Duration, last string, cause Cause,
 ) (Position, error) {
-	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last)
+	return s.writeMeta(ctx, lingerScript, l, channel, userID, m, known, epoch, stay.Milliseconds(), last, string(cause))
 }
 
 func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease, channel, userID string, m *Meta,
 	known, epoch string, more ...any,
 ) (Position, error) {
+	defer s.changed(channel, userID)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
@@ -114,11 +134,15 @@ func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease
 }
 
 // Leave removes a connection of a user.
-func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string) (Position, error) {
+func (s *Store) Leave(ctx context.Context, l Lease, channel, userID, connID, epoch string, cause Cause) (Position,
+	error,
+) {
+	defer s.changed(channel, userID)
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, leaveScript,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID)},
-		l.Deadline, epoch, k.PublishCommand(topic), topic, connID, userID, l.Inc, k.Entries(channel, ""))
+		l.Deadline, epoch, k.PublishCommand(topic), topic, connID, userID, l.Inc, k.Entries(channel, ""), string(cause),
+		s.keep(channel))
 }
 
 func (s *Store) write(ctx context.Context, script *redisconn.Script, keys []string, args ...any) (Position, error) {
@@ -196,19 +220,24 @@ const (
 
 // remove takes entries away that belong to an incarnation, and tells the channel. It is for the dead and the unknown:
 // no lease is asked for. n counts those that were there; later is the earliest deadline (ms of the Redis clock) of
-// those that linger, math.MaxInt64 none.
-func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []entryRef) (n, later int64, err error) {
+// those that linger, math.MaxInt64 none. lived is until when the incarnation was there (ms likewise), 0 not known.
+func (s *Store) remove(ctx context.Context, channel, inc, which string, lived int64, refs []entryRef) (n, later int64,
+	err error,
+) {
 	later = math.MaxInt64
 	k, topic := s.keys, s.keys.Topic(channel)
 	keys := []string{k.Head(channel), k.Users(channel), k.Entries(channel, inc)}
 	for len(refs) > 0 {
 		page := refs[:min(len(refs), pageSize)]
-		args := make([]any, 0, 6+2*len(page))
-		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel), which)
+		args := make([]any, 0, 8+2*len(page))
+		args = append(args, newRef(), k.PublishCommand(topic), topic, inc, k.UserPrefix(channel), which, s.keep(channel), lived)
 		for _, r := range page {
 			args = append(args, r.conn, r.user)
 		}
 		res, err := s.redis.Run(ctx, reapScript, keys, args...)
+		for _, r := range page {
+			s.changed(channel, r.user)
+		}
 		if err != nil {
 			return n, later, fmt.Errorf("remove entries: %w", err)
 		}
@@ -227,13 +256,15 @@ func (s *Store) remove(ctx context.Context, channel, inc, which string, refs []e
 }
 
 // RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the
-// earliest deadline (ms of the Redis clock) of these, math.MaxInt64 none.
-func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string) (later int64, err error) {
+// earliest deadline (ms of the Redis clock) of these, math.MaxInt64 none. lived is until when its lease was good (ms
+// likewise), 0 not known: its users were there then.
+func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string, lived int64) (later int64, err error) {
 	refs, err := s.Entries(ctx, channel, inc)
 	if err != nil {
 		return 0, err
 	}
-	n, later, err := s.remove(ctx, channel, inc, removeDue, sortedRefs(refs))
+	n, later, err := s.remove(ctx, channel, inc, removeDue, lived, sortedRefs(refs))
+	s.changed(channel, "") // the dead node may have changed more, and told nobody
 	s.reaped.Add(n)
 	return later, err
 }

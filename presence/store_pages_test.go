@@ -22,7 +22,7 @@ func testReap(b *bench) {
 	for range 5 {
 		b.next()
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	c := b.next()
@@ -42,7 +42,7 @@ func testReap(b *bench) {
 	if n := b.entries("n-1"); n != 0 {
 		b.t.Errorf("%d entries are left", n)
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	b.silent()
@@ -64,7 +64,7 @@ func testReapPages(b *bench) {
 	for range n + 1 {
 		b.next()
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	gone, messages := 0, 0
@@ -231,7 +231,7 @@ func testForget(b *bench) {
 	if ttl := b.ttl(); ttl != -1 {
 		b.t.Errorf("occupied again: the head expires in %d ms", ttl)
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	soon("after reaping the last")
@@ -258,7 +258,7 @@ func testLostHead(b *bench) {
 	if at := b.join("n-1", "b", device("c2")); at != (Position{}) {
 		b.t.Errorf("a join that holds already is at %v", at)
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	if c := b.next(); c.Seq != 1 || c.Op != OpReap {

@@ -3,7 +3,6 @@ package presence
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +53,16 @@ func (b *bench) now() int64 {
 	return sec*1000 + us/1000
 }
 
+// do runs one command, and gives its answer as text.
+func (b *bench) do(args ...any) string {
+	b.t.Helper()
+	res, err := b.b.Do(b.t.Context(), args...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return fmt.Sprint(res)
+}
+
 func (b *bench) lease(inc string) Lease { return Lease{inc, b.now() + 60000} }
 
 func (b *bench) join(inc, uid string, m Meta) Position {
@@ -67,7 +76,7 @@ func (b *bench) join(inc, uid string, m Meta) Position {
 
 func (b *bench) leave(inc, uid, conn string) Position {
 	b.t.Helper()
-	at, err := b.s.Leave(b.t.Context(), b.lease(inc), room, uid, conn, "epoch-"+newRef())
+	at, err := b.s.Leave(b.t.Context(), b.lease(inc), room, uid, conn, "epoch-"+newRef(), CauseKicked)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -131,7 +140,7 @@ func (b *bench) entries(inc string) int64 {
 	return n[0]
 }
 
-// wantChange checks a message: op, the users in it with all metas, and who is gone.
+// wantChange checks a message: op, the users in it with all metas, and who is gone, as "conn=cause".
 func (b *bench) wantChange(at Position, op Op, users, gone string) {
 	b.t.Helper()
 	c := b.next()
@@ -139,7 +148,7 @@ func (b *bench) wantChange(at Position, op Op, users, gone string) {
 	for i := range c.Users {
 		us = append(us, &c.Users[i])
 	}
-	if (Position{c.Epoch, c.Seq}) != at || c.Op != op || show(us) != users || strings.Join(c.Gone, " ") != gone {
+	if (Position{c.Epoch, c.Seq}) != at || c.Op != op || show(us) != users || showGone(&c) != gone {
 		b.t.Fatalf("message %+v\nwant %v %c %s gone %q", c, at, op, users, gone)
 	}
 }
@@ -168,6 +177,8 @@ func TestStore(t *testing.T) {
 		{"nothing lingers beside a connection", testLingerBesideAConnection},
 		{"a reaper leaves what lingers", testReapLingering},
 		{"what lingers is written again after a wipe", testLingerAfterAWipe},
+		{"those who are reaped leave for what ended their connection", testReapCauses},
+		{"what lingers is read whatever version wrote it", testLingerVersions},
 	}
 	redistest.EveryKind(t, func(t *testing.T, r *redistest.Redis) {
 		for i, test := range tests {
@@ -196,9 +207,9 @@ func testChanges(b *bench) {
 	b.wantChange(at(4), OpJoin, "b[d5]", "")
 	b.wantView(`a[c1{"state":"away"} c2] b[d5]`)
 	b.leave("n-1", "a", "c1")
-	b.wantChange(at(5), OpLeave, "a[c2]", "c1")
+	b.wantChange(at(5), OpLeave, "a[c2]", "c1=kicked")
 	b.leave("n-1", "a", "c2")
-	b.wantChange(at(6), OpLeave, "a[]", "c2")
+	b.wantChange(at(6), OpLeave, "a[]", "c2=kicked")
 	b.wantView("b[d5]")
 	if n := b.entries("n-1"); n != 0 {
 		b.t.Errorf("%d entries are left of n-1", n)
@@ -252,7 +263,7 @@ func testFence(b *bench) {
 	if _, err := b.s.Join(b.t.Context(), late, room, "a", &same, false, "", "e"); !errors.Is(err, errFenced) {
 		b.t.Errorf("late repetition: %v", err)
 	}
-	if _, err := b.s.Leave(b.t.Context(), late, room, "a", "c1", "e"); !errors.Is(err, errFenced) {
+	if _, err := b.s.Leave(b.t.Context(), late, room, "a", "c1", "e", CauseClosed); !errors.Is(err, errFenced) {
 		b.t.Errorf("late leave: %v", err)
 	}
 	if _, err := b.s.Join(b.t.Context(), b.lease("n-1"), room, "a", &m, false, "another epoch", "e"); !errors.Is(err,
@@ -270,7 +281,7 @@ func testStale(b *bench) {
 	if _, err := b.s.Join(b.t.Context(), b.lease("n-9"), room, "a", &m, false, "", "e"); !errors.Is(err, errStale) {
 		b.t.Errorf("join of an earlier incarnation: %v", err)
 	}
-	if _, err := b.s.Leave(b.t.Context(), b.lease("n-9"), room, "a", "c1", "e"); !errors.Is(err, errStale) {
+	if _, err := b.s.Leave(b.t.Context(), b.lease("n-9"), room, "a", "c1", "e", CauseClosed); !errors.Is(err, errStale) {
 		b.t.Errorf("leave of an earlier incarnation: %v", err)
 	}
 	b.silent()
@@ -293,7 +304,7 @@ func testMove(b *bench) {
 	if old, now := b.entries("n-1"), b.entries("n-2"); old != 0 || now != 1 {
 		b.t.Errorf("entries: old %d, new %d", old, now)
 	}
-	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1"); err != nil {
+	if _, err := b.s.RemoveIncarnation(b.t.Context(), room, "n-1", 0); err != nil {
 		b.t.Fatal(err)
 	}
 	b.silent()

@@ -58,8 +58,8 @@ func (c *Channel) throttled(ref entryRef, o *own) (later bool) {
 // storesNow tells whether Redis holds an entry of the present tracking.
 func (o *own) storesNow() bool { return o.stored != nil && o.stored.Ref == o.meta.Ref }
 
-// joinLimits holds the joins of users in channels to joinRate. It knows those who have joined of late: a limiter that is
-// idle says nothing.
+// joinLimits holds the joins of users in channels to joinRate. It knows those who have joined of late: a limiter that
+// is idle says nothing.
 type joinLimits struct {
 	mu    sync.Mutex
 	by    map[joiner]overload.Limiter

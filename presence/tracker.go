@@ -159,6 +159,9 @@ func (t *Tracker) Suspect() {
 // that.
 const leastHold = 2500 * time.Millisecond
 
+// Hold is how long removals are held back after Redis may have lost data.
+func (t *Tracker) Hold() time.Duration { return t.holdFor() }
+
 // holdFor is how long removals are held back.
 func (t *Tracker) holdFor() time.Duration { return max(t.cfg.TTL, leastHold) }
 

@@ -68,6 +68,23 @@ func (k Keys) History(channel string) string { return k.prefix + "h:{" + escape(
 // HistoryHead is where a channel with history stands: its last position.
 func (k Keys) HistoryHead(channel string) string { return k.prefix + "hm:{" + escape(channel) + "}" }
 
+// Hook is a hash: how a hook is. All keys of the hook begin with it and lie in its slot.
+func (k Keys) Hook(name string) string { return k.prefix + "{w:" + name + "}" }
+
+// HookTopic wakes the nodes that may have work for a hook.
+func (k Keys) HookTopic(name string) string { return k.topics + "{w:" + name + "}:wake" }
+
+// Hooks is a hash: the name of each hook → when a node last had it, in ms of the Redis clock.
+func (k Keys) Hooks() string { return k.prefix + "hooks" }
+
+// Stream is a Redis stream to which a hook appends its events, for consumers outside.
+func (k Keys) Stream(name string) string { return k.prefix + "stream:" + name }
+
+// StreamMarks is a hash: part of a hook → the id of its last request in the stream. It lies in the stream's slot.
+func (k Keys) StreamMarks(name string) string {
+	return k.prefix + "stream-marks:{" + k.Stream(name) + "}"
+}
+
 // Topic carries everything about one channel, broadcasts and presence changes, in one order.
 func (k Keys) Topic(channel string) string { return k.topics + "t:{" + escape(channel) + "}" }
 

@@ -2,7 +2,6 @@ package wsconn
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/outbox"
 	"rollcall/rawsock"
 )
 
@@ -27,17 +27,17 @@ type Options struct {
 // Accept answers the upgrade request, with the header fields that w has got. Origin, authentication and limits are the
 // caller's, before it. On an error the HTTP answer has been sent: 400 or 405 for a request that is no WebSocket
 // handshake, or has bytes behind it, 426 for another version of the protocol, 500 when the connection cannot be taken
-// over, 503 after Close.
+// over, 503 after Sockets.Close.
 //
 // The caller must call Start. The HTTP handler should then return: its stack and buffers are freed that way.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
-	c := &Conn{s: s, id: o.ID, limit: o.MaxMessage, slot: -1}
+	c := &Conn{s: s, limit: o.MaxMessage}
 	if c.limit <= 0 {
 		c.limit = s.cfg.MaxMessage
 	}
-	if s.isClosed() {
+	if s.sockets.IsClosed() {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
-		return nil, ErrServerClosed
+		return nil, outbox.ErrServerClosed
 	}
 	if len(r.Header["Sec-Websocket-Key"]) > 1 {
 		refuseFor(w, "more than one Sec-WebSocket-Key")
@@ -51,21 +51,14 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options) (*Con
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	c.nc = rawsock.Plain(ws.NetConn())
-	c.raw, c.waits = rawsock.Writable(c.nc), rawsock.Direct(c.nc)
-	c.heard.Store(true)
-	c.in.rate = bucket{tokens: float64(2 * s.cfg.MessageRate), at: s.now(), frozen: s.frozenTime()}
-	if !s.register(c) {
-		abortConn(c.nc, true)
-		return nil, ErrServerClosed
+	nc := rawsock.Plain(ws.NetConn())
+	c.waits = rawsock.Direct(nc)
+	c.in.rate = bucket{tokens: float64(2 * s.cfg.MessageRate), at: s.sockets.Now(), frozen: s.sockets.Frozen()}
+	if err := s.sockets.Add(&c.Conn, nc, outbox.Options{ID: o.ID, Kind: kind{}, Answers: true}); err != nil {
+		outbox.Abort(nc, true)
+		return nil, err
 	}
 	return c, nil
-}
-
-func (s *Server) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
 }
 
 // errTwoKeys: a request that a proxy may have read otherwise than we would.
@@ -119,22 +112,14 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// Start has the calls of h begin. It is called once and does not block. After Server.Close it calls h in
+// Start has the calls of h begin. It is called once and does not block. When the sockets have been closed it calls h in
 // the caller's goroutine instead, so that h gets its Open and Closed.
-func (c *Conn) Start(h Handler) {
+func (c *Conn) Start(h outbox.Handler) {
 	c.h = h
-	c.s.mu.Lock()
-	closed := c.s.closed
-	if !closed {
-		c.s.readers.Add(1)
-	}
-	c.s.mu.Unlock()
-	if closed {
+	if !c.s.sockets.Go(c.live) {
 		c.waits = nil
 		c.serve()
-		return
 	}
-	go c.live()
 }
 
 // hijacker answers a client that did not wait for the answer to its handshake (RFC 6455, 4.1); the upgrader would close
@@ -149,7 +134,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil && rw.Reader.Buffered() > 0 {
 		_ = nc.SetWriteDeadline(time.Now().Add(h.timeout))
 		_, _ = io.WriteString(nc, earlyAnswer)
-		closeWrite(nc)
+		outbox.CloseWrite(nc)
 	}
 	return nc, rw, err
 }
@@ -166,24 +151,5 @@ func newUpgrader(cfg Config) websocket.Upgrader {
 		HandshakeTimeout: cfg.HandshakeTimeout,
 		CheckOrigin:      func(*http.Request) bool { return true }, // the caller's, before
 		Error:            refuse,
-	}
-}
-
-// abortConn closes a socket without waiting: below TLS, without its farewell. With reset, what the peer has not
-// taken yet is dropped.
-func abortConn(nc net.Conn, reset bool) {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
-	if l, ok := nc.(interface{ SetLinger(int) error }); ok && reset {
-		_ = l.SetLinger(0)
-	}
-	_ = nc.Close()
-}
-
-// closeWrite ends the stream towards the peer, so that it knows that nothing follows the close frame.
-func closeWrite(nc net.Conn) {
-	if h, ok := nc.(interface{ CloseWrite() error }); ok {
-		_ = h.CloseWrite()
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/outbox"
 )
 
 // TestHandshakes: RFC 6455, section 4.
@@ -48,7 +50,7 @@ func TestHandshakes(t *testing.T) {
 		"a frame with the handshake": {early: string(frame(0x81, "early")), status: 400, says: "before the handshake"},
 		"a byte with the handshake":  {early: "\x81", status: 400, says: "before the handshake"},
 	}
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			resp := h.request(t, strings.Replace(upgradeRequest, tt.old, tt.new, 1)+tt.early)
@@ -80,7 +82,7 @@ func TestSubprotocol(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{})
+			h := newHost(t, setup{})
 			h.opt.Subprotocol = tt.option
 			resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n",
 				"\r\nSec-WebSocket-Protocol: "+tt.offered+"\r\n\r\n", 1))
@@ -93,8 +95,7 @@ func TestSubprotocol(t *testing.T) {
 
 // TestHeaderFields: what the caller has set on the answer leaves with the upgrade.
 func TestHeaderFields(t *testing.T) {
-	s := NewServer(Config{}, nil)
-	defer s.Close()
+	s := newServer(t, Config{})
 	h := &host{Server: s, http: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Node", "n1")
 		_, _ = s.Accept(w, r, Options{})
@@ -106,7 +107,7 @@ func TestHeaderFields(t *testing.T) {
 }
 
 func TestCompressionIsNotNegotiated(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	resp := h.request(t, strings.Replace(upgradeRequest, "\r\n\r\n",
 		"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1))
 	if got := resp.Header.Get("Sec-Websocket-Extensions"); resp.StatusCode != 101 || got != "" {
@@ -115,7 +116,7 @@ func TestCompressionIsNotNegotiated(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	h := newHost(t, Config{MaxMessage: 10})
+	h := newHost(t, setup{limits: Config{MaxMessage: 10}})
 	h.opt = Options{ID: "the id", MaxMessage: 20}
 	c, p := h.dial(t)
 	if p.c.ID() != "the id" || p.c.RemoteAddr().String() != c.LocalAddr().String() {
@@ -124,27 +125,26 @@ func TestOptions(t *testing.T) {
 	c.text(strings.Repeat("x", 20))
 	receive(t, p.messages, "a message of the connection's own limit")
 	n := 0
-	h.Each(func(got *Conn) {
-		if got == p.c {
+	h.sockets.Each(func(got *outbox.Conn) {
+		if got == &p.c.Conn {
 			n++
 		}
 	})
-	if n != 1 || h.Len() != 1 {
-		t.Errorf("found %d times among %d", n, h.Len())
+	if n != 1 || h.sockets.Len() != 1 {
+		t.Errorf("found %d times among %d", n, h.sockets.Len())
 	}
 }
 
 func TestAcceptAfterClose(t *testing.T) {
-	h := newHost(t, Config{})
-	h.Server.Close()
+	h := newHost(t, setup{})
+	h.sockets.Close()
 	if resp := h.request(t, upgradeRequest); resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 }
 
 func TestAcceptWithoutHijack(t *testing.T) {
-	s := NewServer(Config{}, nil)
-	defer s.Close()
+	s := newServer(t, Config{})
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(upgradeRequest)))
 	if err != nil {
 		t.Fatal(err)
@@ -174,8 +174,7 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // TestHandshakeTimeout: Config.HandshakeTimeout bounds the write of the answer to a client that does not take it.
 func TestHandshakeTimeout(t *testing.T) {
-	s := NewServer(Config{HandshakeTimeout: 50 * time.Millisecond}, nil)
-	defer s.Close()
+	s := newServer(t, Config{HandshakeTimeout: 50 * time.Millisecond})
 	accepted := make(chan error, 1)
 	l := &pipes{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -194,7 +193,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	if err := receive(t, accepted, "Accept"); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Accept: %v", err)
 	}
-	if n := s.Len(); n != 0 {
+	if n := s.sockets.Len(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
 	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -205,7 +204,7 @@ func TestHandshakeTimeout(t *testing.T) {
 
 // TestNeverStarted: a connection that is accepted only does not keep Close from returning.
 func TestNeverStarted(t *testing.T) {
-	s := NewServer(Config{}, nil)
+	s := newServer(t, Config{})
 	accepted := make(chan error, 1)
 	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := s.Accept(w, r, Options{})
@@ -223,9 +222,9 @@ func TestNeverStarted(t *testing.T) {
 	if err := receive(t, accepted, "Accept"); err != nil {
 		t.Fatal(err)
 	}
-	s.Close()
-	if s.Len() != 0 {
-		t.Errorf("%d connections", s.Len())
+	s.sockets.Close()
+	if s.sockets.Len() != 0 {
+		t.Errorf("%d connections", s.sockets.Len())
 	}
 	if _, err := io.Copy(io.Discard, nc); err != nil && !errors.Is(err, net.ErrClosed) &&
 		!strings.Contains(err.Error(), "reset") {

@@ -18,7 +18,7 @@ import (
 func BenchmarkIdle(b *testing.B) {
 	const n = 5000
 	for b.Loop() {
-		h := newHost(b, Config{})
+		h := newHost(b, setup{})
 		h.conns = make(chan *probe, n)
 		h.setup = func(p *probe) { *p = probe{c: p.c, opened: p.opened, closed: p.closed} }
 		debug.FreeOSMemory()
@@ -55,7 +55,7 @@ func BenchmarkFanOut(b *testing.B) {
 	b.Run("plain", func(b *testing.B) {
 		conns, crowd := plainConns(b)
 		paced(b, crowd, 50, func() {
-			frame := []byte(TextString(stampedText()).wire)
+			frame := []byte(TextString(stampedText()).Wire())
 			for _, c := range conns {
 				if _, err := c.Write(frame); err != nil {
 					b.Fatal(err)
@@ -138,7 +138,7 @@ func plainConns(b *testing.B) ([]net.Conn, *crowd) {
 }
 
 func sockets(b *testing.B) ([]*Conn, *crowd) {
-	h := newHost(b, Config{})
+	h := newHost(b, setup{})
 	crowd := newCrowd(b, h.http.Listener.Addr().String(), fanConns, true)
 	var conns []*Conn
 	for range fanConns {

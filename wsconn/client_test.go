@@ -13,10 +13,18 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/outbox"
 )
 
 // timeout is how long a test waits for what must happen; it is never waited for in a test that passes.
 const timeout = 10 * time.Second
+
+// setup is how a host is set up.
+type setup struct {
+	outbox.Config
+	limits Config
+}
 
 // host is a Server behind an HTTP server on loopback.
 type host struct {
@@ -33,7 +41,7 @@ type probe struct {
 	c         *Conn
 	opened    chan struct{}
 	messages  chan string // "text:…" or "binary:…"
-	closed    chan CloseInfo
+	closed    chan outbox.CloseInfo
 	onOpen    func(*probe)
 	onMessage func(*probe, string)
 	onClosed  func(*probe)
@@ -77,7 +85,7 @@ func (p *probe) Message(binary bool, data []byte) {
 	}
 }
 
-func (p *probe) Closed(info CloseInfo) {
+func (p *probe) Closed(info outbox.CloseInfo) {
 	p.note("closed")
 	p.closed <- info
 	if p.onClosed != nil {
@@ -91,7 +99,7 @@ type witness struct {
 	received int
 	frames   int
 	bytes    int
-	closed   []CloseInfo
+	closed   []outbox.CloseInfo
 	panics   []string
 }
 
@@ -101,41 +109,30 @@ func (w *witness) Sent(frames, bytes int) {
 	w.frames, w.bytes = w.frames+frames, w.bytes+bytes
 	w.mu.Unlock()
 }
-func (w *witness) Closed(_ *Conn, info CloseInfo) {
+func (w *witness) Closed(_ *outbox.Conn, info outbox.CloseInfo) {
 	w.mu.Lock()
 	w.closed = append(w.closed, info)
 	w.mu.Unlock()
 }
-func (w *witness) Panicked(_ *Conn, v any, stack []byte) {
+func (w *witness) Panicked(_ *outbox.Conn, v any, stack []byte) {
 	w.mu.Lock()
 	w.panics = append(w.panics, fmt.Sprint(v)+"\n"+string(stack))
 	w.mu.Unlock()
 }
 
 // newHost starts a host, which does not ping unless cfg says so.
-func newHost(t testing.TB, cfg Config) *host {
+func newHost(t testing.TB, cfg setup) *host {
 	if cfg.Ping == 0 {
 		cfg.Ping = -1
 	}
 	h := &host{log: &witness{}, conns: make(chan *probe, 2000)}
-	h.Server = NewServer(cfg, h.log)
+	h.Server = NewServer(cfg.limits, outbox.New(cfg.Config, h.log))
 	h.http = httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(func() {
 		h.http.Close()
-		h.Server.Close()
+		h.sockets.Close()
 	})
 	return h
-}
-
-// holdFlushers makes flushers rest until it is called with false.
-func (h *host) holdFlushers(on bool) {
-	h.ready.mu.Lock()
-	h.ready.resting = on
-	if on {
-		h.ready.next = append(h.ready.next, &Conn{}) // so that senders leave to them what they send
-	}
-	h.ready.mu.Unlock()
-	h.ready.wake.Broadcast()
 }
 
 func (h *host) serve(w http.ResponseWriter, r *http.Request) {
@@ -144,7 +141,8 @@ func (h *host) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	p := &probe{c: c, opened: make(chan struct{}), messages: make(chan string, 1000), closed: make(chan CloseInfo, 2)}
+	p := &probe{c: c, opened: make(chan struct{}), messages: make(chan string, 1000),
+		closed: make(chan outbox.CloseInfo, 2)}
 	if h.setup != nil {
 		h.setup(p)
 	}
@@ -281,7 +279,7 @@ func (c *client) wantClose(code int) (reason string) {
 			continue
 		}
 		if len(body) < 2 {
-			if code != codeNoStatus {
+			if code != outbox.CodeNoStatus {
 				c.t.Fatalf("close frame % x, want %d", body, code)
 			}
 			return ""
@@ -298,5 +296,21 @@ func (c *client) wantEOF() {
 	c.t.Helper()
 	if op, body, err := c.next(); !errors.Is(err, io.EOF) {
 		c.t.Fatalf("after the end: %d %q %v", op, body, err)
+	}
+}
+
+// newServer makes a Server that nobody pings.
+func newServer(t testing.TB, cfg Config) *Server {
+	t.Helper()
+	sockets := outbox.New(outbox.Config{Ping: -1}, nil)
+	t.Cleanup(sockets.Close)
+	return NewServer(cfg, sockets)
+}
+
+// check checks the invariants of a connection or of all.
+func check(t testing.TB, what interface{ Check() error }) {
+	t.Helper()
+	if err := what.Check(); err != nil {
+		t.Error(err)
 	}
 }

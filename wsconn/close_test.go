@@ -6,39 +6,41 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/outbox"
 )
 
 // TestEnds: SPEC 3, linger of presence: "a connection that dropped without a close handshake, or closed with
-// 1001 …; 1000 … leave at once". CloseInfo tells them apart.
+// 1001 …; 1000 … leave at once". outbox.CloseInfo tells them apart.
 func TestEnds(t *testing.T) {
 	tests := map[string]struct {
 		end  func(c *client, p *probe)
-		want CloseInfo
+		want outbox.CloseInfo
 	}{
 		"client 1000": {
 			func(c *client, _ *probe) { c.write(frame(0x88, closeBody(1000, ""))); c.wantClose(1000); c.wantEOF() },
-			CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: WhyPeer}},
+			outbox.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: outbox.WhyPeer}},
 		"client 1000, does not wait": {
 			func(c *client, _ *probe) { c.write(frame(0x88, closeBody(1000, ""))); c.Close() },
-			CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: WhyPeer}},
+			outbox.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: outbox.WhyPeer}},
 		"client 1001": {
 			func(c *client, _ *probe) { c.write(frame(0x88, closeBody(1001, "reload"))); c.wantClose(1001) },
-			CloseInfo{Code: 1001, Reason: "reload", Clean: true, ByPeer: true, Why: WhyPeer}},
+			outbox.CloseInfo{Code: 1001, Reason: "reload", Clean: true, ByPeer: true, Why: outbox.WhyPeer}},
 		"client without a code": {
-			func(c *client, _ *probe) { c.write(frame(0x88, "")); c.wantClose(codeNoStatus); c.wantEOF() },
-			CloseInfo{Code: 1005, Clean: true, ByPeer: true, Why: WhyPeer}},
+			func(c *client, _ *probe) { c.write(frame(0x88, "")); c.wantClose(outbox.CodeNoStatus); c.wantEOF() },
+			outbox.CloseInfo{Code: 1005, Clean: true, ByPeer: true, Why: outbox.WhyPeer}},
 		"end of stream": {
 			func(c *client, _ *probe) { c.Close() },
-			CloseInfo{Code: 1006, ByPeer: true, Why: WhyDropped}},
+			outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDropped}},
 		"end of stream in a frame": {
 			func(c *client, _ *probe) { c.write(frame(0x81, "hello")[:5]); c.Close() },
-			CloseInfo{Code: 1006, ByPeer: true, Why: WhyDropped}},
+			outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDropped}},
 		"half close": {
 			func(c *client, _ *probe) { _ = c.Conn.(*net.TCPConn).CloseWrite(); c.wantEOF() },
-			CloseInfo{Code: 1006, ByPeer: true, Why: WhyDropped}},
+			outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDropped}},
 		"reset": {
 			func(c *client, _ *probe) { _ = c.Conn.(*net.TCPConn).SetLinger(0); c.Close() },
-			CloseInfo{Code: 1006, ByPeer: true, Why: WhyDropped}},
+			outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDropped}},
 		"1000, then a reset found by a write": {
 			func(c *client, p *probe) {
 				release := make(chan struct{})
@@ -51,7 +53,7 @@ func TestEnds(t *testing.T) {
 				}
 				close(release)
 			},
-			CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: WhyPeer}},
+			outbox.CloseInfo{Code: 1000, Clean: true, ByPeer: true, Why: outbox.WhyPeer}},
 		"server": {
 			func(c *client, p *probe) {
 				p.c.Close(4403, "no")
@@ -60,20 +62,20 @@ func TestEnds(t *testing.T) {
 				c.write(frame(0x88, closeBody(4403, "")))
 				c.wantEOF()
 			},
-			CloseInfo{Code: 4403, Reason: "no", Clean: true, Why: WhyServer}},
+			outbox.CloseInfo{Code: 4403, Reason: "no", Clean: true, Why: outbox.WhyServer}},
 		"server, client drops": {
 			func(c *client, p *probe) { p.c.Close(1000, ""); c.wantClose(1000); c.Close() },
-			CloseInfo{Code: 1000, Why: WhyServer}},
+			outbox.CloseInfo{Code: 1000, Why: outbox.WhyServer}},
 		"server, client does not answer": {
 			func(c *client, p *probe) { p.c.Close(1000, ""); c.wantClose(1000); c.wantEOF() },
-			CloseInfo{Code: 1000, Why: WhyServer}},
+			outbox.CloseInfo{Code: 1000, Why: outbox.WhyServer}},
 		"server, code that cannot be sent": {
 			func(c *client, p *probe) { p.c.Close(1006, ""); c.wantClose(1011); c.Close() },
-			CloseInfo{Code: 1011, Why: WhyServer}},
+			outbox.CloseInfo{Code: 1011, Why: outbox.WhyServer}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{})
+			h := newHost(t, setup{})
 			c, p := h.dial(t)
 			<-p.opened
 			tt.end(c, p)
@@ -81,16 +83,16 @@ func TestEnds(t *testing.T) {
 			if got := receive(t, p.closed, "Closed"); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
-			if err := p.c.Send(TextString("x")); !errors.Is(err, ErrClosed) {
+			if err := p.c.Send(TextString("x")); !errors.Is(err, outbox.ErrClosed) {
 				t.Errorf("Send after the end: %v", err)
 			}
 			p.c.Close(1000, "")
-			h.Server.Close()
-			if h.Len() != 0 || len(h.log.closed) != 1 || len(p.closed) != 0 || !strings.HasSuffix(p.noted(), "closed") {
-				t.Errorf("%d connections, %v, %d more Closed, calls %s", h.Len(), h.log.closed, len(p.closed), p.noted())
+			h.sockets.Close()
+			if h.sockets.Len() != 0 || len(h.log.closed) != 1 || len(p.closed) != 0 || !strings.HasSuffix(p.noted(), "closed") {
+				t.Errorf("%d connections, %v, %d more Closed, calls %s", h.sockets.Len(), h.log.closed, len(p.closed), p.noted())
 			}
-			checkInvariants(t, p.c)
-			checkWheel(t, h.Server)
+			check(t, &p.c.Conn)
+			check(t, h.sockets)
 		})
 	}
 }
@@ -98,7 +100,7 @@ func TestEnds(t *testing.T) {
 // TestCloseAfterQueued: the close frame leaves after everything queued, also when that takes the client longer
 // than the second it has for its answer.
 func TestCloseAfterQueued(t *testing.T) {
-	h := newHost(t, Config{SendQueue: 64 << 20})
+	h := newHost(t, setup{Config: outbox.Config{SendQueue: 64 << 20}})
 	c, p := h.dial(t)
 	big := strings.Repeat("x", 1<<20)
 	const n = 20 // more than the kernel's buffers take
@@ -123,7 +125,7 @@ func TestCloseAfterQueued(t *testing.T) {
 
 // TestNoMessageAfterClose: what comes after Close is read only for the answer.
 func TestNoMessageAfterClose(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	h.setup = func(p *probe) {
 		p.onMessage = func(p *probe, s string) { p.c.Close(1000, "") }
 	}
@@ -143,25 +145,25 @@ func TestNoMessageAfterClose(t *testing.T) {
 // "Bounded queues everywhere; the slow consumer is closed (1013)".
 func TestSlow(t *testing.T) {
 	const queue = 256 << 10
-	fill := func(t *testing.T, p *probe, f Frame) time.Time {
+	fill := func(t *testing.T, p *probe, f outbox.Frame) time.Time {
 		for {
 			switch err := p.c.Send(f); {
-			case errors.Is(err, ErrSlow):
-				checkInvariants(t, p.c)
+			case errors.Is(err, outbox.ErrSlow):
+				check(t, &p.c.Conn)
 				return time.Now()
 			case err != nil:
 				t.Fatal(err)
 			}
-			checkInvariants(t, p.c)
+			check(t, &p.c.Conn)
 		}
 	}
 	t.Run("never reads", func(t *testing.T) {
-		h := newHost(t, Config{SendQueue: queue})
+		h := newHost(t, setup{Config: outbox.Config{SendQueue: queue}})
 		_, p := h.dial(t)
 		at := fill(t, p, TextString(strings.Repeat("x", 1000)))
 		receive(t, p.c.Done(), "Done")
 		if got, want := receive(t, p.closed,
-			"Closed"), (CloseInfo{Code: 1013, Reason: "too slow", Why: WhySlow}); got != want {
+			"Closed"), (outbox.CloseInfo{Code: 1013, Reason: "too slow", Why: outbox.WhySlow}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		if d := time.Since(at); d > 1500*time.Millisecond {
@@ -169,12 +171,12 @@ func TestSlow(t *testing.T) {
 		}
 	})
 	t.Run("never reads while the Handler is at work", func(t *testing.T) {
-		h := newHost(t, Config{SendQueue: queue})
+		h := newHost(t, setup{Config: outbox.Config{SendQueue: queue}})
 		h.setup = func(p *probe) {
 			p.onMessage = func(p *probe, _ string) {
 				fill(t, p, TextString(strings.Repeat("x", 1000)))
 				<-p.c.Done()
-				for h.Len() > 0 { // the socket is reset though nobody reads
+				for h.sockets.Len() > 0 { // the socket is reset though nobody reads
 					time.Sleep(time.Millisecond)
 				}
 			}
@@ -186,17 +188,17 @@ func TestSlow(t *testing.T) {
 		}
 	})
 	t.Run("reads again in time", func(t *testing.T) {
-		h := newHost(t, Config{SendQueue: queue})
+		h := newHost(t, setup{Config: outbox.Config{SendQueue: queue}})
 		c, p := h.dial(t)
 		fill(t, p, TextString(strings.Repeat("x", 1000)))
 		c.wantClose(1013)
 		c.write(frame(0x88, closeBody(1013, "")))
-		if got := receive(t, p.closed, "Closed"); got.Code != 1013 || !got.Clean || got.Why != WhySlow {
+		if got := receive(t, p.closed, "Closed"); got.Code != 1013 || !got.Clean || got.Why != outbox.WhySlow {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("a frame beyond the queue has others after it", func(t *testing.T) {
-		h := newHost(t, Config{SendQueue: 2000})
+		h := newHost(t, setup{Config: outbox.Config{SendQueue: 2000}})
 		c, p := h.dial(t)
 		texts := []string{"before", strings.Repeat("x", 4<<20)}
 		for i := range 10 {
@@ -206,14 +208,14 @@ func TestSlow(t *testing.T) {
 			if err := p.c.Send(TextString(text)); err != nil {
 				t.Fatal(err)
 			}
-			checkInvariants(t, p.c)
+			check(t, &p.c.Conn)
 		}
 		for _, text := range texts {
 			c.wantText(text)
 		}
 	})
 	t.Run("one frame beyond the queue", func(t *testing.T) {
-		h := newHost(t, Config{SendQueue: 100})
+		h := newHost(t, setup{Config: outbox.Config{SendQueue: 100}})
 		c, p := h.dial(t)
 		big := strings.Repeat("x", 1<<20)
 		if err := p.c.Send(TextString(big)); err != nil {
@@ -225,7 +227,7 @@ func TestSlow(t *testing.T) {
 
 // TestServerClose: after Close no goroutine is left (TestMain) and every Handler got its Closed.
 func TestServerClose(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	c1, p1 := h.dial(t)
 	go func() {
 		for {
@@ -243,68 +245,32 @@ func TestServerClose(t *testing.T) {
 	c3, p3 := h.dial(t) // its Handler is at work
 	c3.text("block")
 	at := time.Now()
-	h.Server.Close()
+	h.sockets.Close()
 	if d := time.Since(at); d > 2*time.Second {
 		t.Errorf("took %s", d)
 	}
 	for i, p := range []*probe{p1, p2, p3} {
-		want := CloseInfo{Code: 1001, Clean: i == 0, Why: WhyShutdown}
+		want := outbox.CloseInfo{Code: 1001, Clean: i == 0, Why: outbox.WhyShutdown}
 		if got := receive(t, p.closed, "Closed"); got != want {
 			t.Errorf("connection %d: %+v, want %+v", i+1, got, want)
 		}
 	}
-	h.Server.Close()
+	h.sockets.Close()
 }
 
 // TestStartAfterServerClose: the Handler gets its calls though the server has no goroutines any more.
 func TestStartAfterServerClose(t *testing.T) {
-	h := newHost(t, Config{})
-	h.setup = func(p *probe) { h.Server.Close() }
+	h := newHost(t, setup{})
+	h.setup = func(p *probe) { h.sockets.Close() }
 	nc, err := net.Dial("tcp", h.http.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, p := h.upgrade(t, nc)
-	if got := receive(t, p.closed, "Closed"); got.Why != WhyShutdown {
+	if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyShutdown {
 		t.Errorf("%+v", got)
 	}
-	if p.noted() != "open closed" || h.Len() != 0 {
-		t.Errorf("calls %q, %d connections", p.noted(), h.Len())
+	if p.noted() != "open closed" || h.sockets.Len() != 0 {
+		t.Errorf("calls %q, %d connections", p.noted(), h.sockets.Len())
 	}
-}
-
-// TestFastSender: a sender that is faster than the flushers does not make a slow client of one that takes everything.
-func TestFastSender(t *testing.T) {
-	h := newHost(t, Config{SendQueue: 16 << 10})
-	c, p := h.dial(t)
-	h.holdFlushers(true)
-	defer h.holdFlushers(false)
-	const n = 30
-	part := strings.Repeat("x", 4<<10)
-	for range n {
-		if err := p.c.Send(TextString(part)); err != nil {
-			t.Fatal(err)
-		}
-		checkInvariants(t, p.c)
-	}
-	h.holdFlushers(false)
-	for range n {
-		c.wantText(part)
-	}
-}
-
-// TestWatchdogEnds: the watchdog is closed while it is on its way to a connection that needs nothing any more; what
-// woke it was the connection, and the close's own signal found the place taken.
-func TestWatchdogEnds(t *testing.T) {
-	var r watchdog
-	r.init()
-	r.add(&Conn{finished: true})
-	r.close()
-	<-r.kick
-	ended := make(chan struct{})
-	go func() {
-		r.run(func() time.Duration { return 0 })
-		close(ended)
-	}()
-	receive(t, ended, "the watchdog's end")
 }

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"rollcall/outbox"
 )
 
 func TestEcho(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	h.setup = func(p *probe) {
 		p.onMessage = func(p *probe, s string) { _ = p.c.Send(TextString(s)) }
 	}
@@ -25,13 +27,14 @@ func TestEcho(t *testing.T) {
 	}
 	c.wantEOF()
 	if got, want := receive(t, p.closed,
-		"Closed"), (CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true, Why: WhyPeer}); got != want {
+		"Closed"), (outbox.CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true,
+		Why: outbox.WhyPeer}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
 func TestOrder(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	c, p := h.dial(t)
 	const n = 5000
 	for i := range n {
@@ -47,7 +50,7 @@ func TestOrder(t *testing.T) {
 	c.write(frame(final|opClose, closeBody(1000, "")))
 	c.wantEOF()
 	if got, want := receive(t, p.closed,
-		"Closed"), (CloseInfo{Code: 1000, Reason: "done", Clean: true, Why: WhyServer}); got != want {
+		"Closed"), (outbox.CloseInfo{Code: 1000, Reason: "done", Clean: true, Why: outbox.WhyServer}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

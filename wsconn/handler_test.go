@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/outbox"
 )
 
 // quick is a ping interval for tests.
@@ -13,9 +15,9 @@ const quick = 60 * time.Millisecond
 // TestDeadPeer: SPEC 3, "--ping: two unanswered: dead".
 func TestDeadPeer(t *testing.T) {
 	t.Run("says nothing", func(t *testing.T) {
-		h := newHost(t, Config{Ping: quick})
+		h := newHost(t, setup{Config: outbox.Config{Ping: quick}})
 		c, p := h.dial(t)
-		want := CloseInfo{Code: 1006, ByPeer: true, Why: WhyDead}
+		want := outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDead}
 		if got := receive(t, p.closed, "Closed"); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -35,7 +37,7 @@ func TestDeadPeer(t *testing.T) {
 		"does not answer but sends half a message": frame(0x01, "ali"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{Ping: quick})
+			h := newHost(t, setup{Config: outbox.Config{Ping: quick}})
 			c, p := h.dial(t)
 			for range 5 {
 				if op, _, err := c.next(); err != nil || op != opPing {
@@ -52,7 +54,7 @@ func TestDeadPeer(t *testing.T) {
 		})
 	}
 	t.Run("no pings", func(t *testing.T) {
-		h := newHost(t, Config{Ping: -1})
+		h := newHost(t, setup{Config: outbox.Config{Ping: -1}})
 		c, p := h.dial(t)
 		c.text("x")
 		receive(t, p.messages, "the message")
@@ -63,7 +65,7 @@ func TestDeadPeer(t *testing.T) {
 
 // TestHandlerAtWork: a Handler that blocks is no dead peer, and gets what waited in the socket.
 func TestHandlerAtWork(t *testing.T) {
-	h := newHost(t, Config{Ping: quick, MessageRate: 10})
+	h := newHost(t, setup{Config: outbox.Config{Ping: quick}, limits: Config{MessageRate: 10}})
 	release := make(chan struct{})
 	h.setup = func(p *probe) {
 		p.onMessage = func(_ *probe, s string) {
@@ -97,7 +99,7 @@ func TestHandlerLearnsOfEnd(t *testing.T) {
 	}
 	for name, end := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{Ping: quick})
+			h := newHost(t, setup{Config: outbox.Config{Ping: quick}})
 			entered := make(chan struct{})
 			h.setup = func(p *probe) {
 				p.onMessage = func(*probe, string) {
@@ -135,17 +137,17 @@ func TestPanics(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{})
+			h := newHost(t, setup{})
 			h.setup = tt.setup
 			c, p := h.dial(t)
 			c.text("x")
 			c.wantClose(tt.code)
 			c.write(frame(0x88, closeBody(tt.code, "")))
 			info := receive(t, p.closed, "Closed")
-			if info.Code != tt.code || (tt.code == 1011) != (info.Why == WhyPanic) {
+			if info.Code != tt.code || (tt.code == 1011) != (info.Why == outbox.WhyPanic) {
 				t.Errorf("%+v", info)
 			}
-			h.Server.Close()
+			h.sockets.Close()
 			if p.noted() != tt.calls {
 				t.Errorf("calls %q, want %q", p.noted(), tt.calls)
 			}
@@ -158,12 +160,12 @@ func TestPanics(t *testing.T) {
 
 // TestOpenSendsAndCloses: what Open sends comes first; a Close in it ends the connection.
 func TestOpenSendsAndCloses(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	h.setup = func(p *probe) {
 		p.onOpen = func(p *probe) {
 			_ = p.c.Send(TextString("first"))
 			p.c.Close(4403, "refused")
-			if err := p.c.Send(TextString("late")); !errors.Is(err, ErrClosed) {
+			if err := p.c.Send(TextString("late")); !errors.Is(err, outbox.ErrClosed) {
 				t.Errorf("Send after Close: %v", err)
 			}
 		}

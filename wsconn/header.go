@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"rollcall/outbox"
 )
 
 // header is the header of a client's frame (RFC 6455, 5.2).
@@ -18,12 +20,12 @@ type header struct {
 }
 
 // endOfInput ends the reading of a connection: the peer's close frame, or what was wrong with its input.
-type endOfInput CloseInfo
+type endOfInput outbox.CloseInfo
 
 func (e endOfInput) Error() string { return e.Reason }
 
 func malformed(format string, args ...any) error {
-	return endOfInput{Code: CodeProtocol, Reason: fmt.Sprintf(format, args...), Why: WhyProtocol}
+	return endOfInput{Code: outbox.CodeProtocol, Reason: fmt.Sprintf(format, args...), Why: outbox.WhyProtocol}
 }
 
 // readHeader reads the next frame's header. inside tells that a message has begun, whose frames have to go on.
@@ -89,7 +91,7 @@ func (h *header) unmask(b []byte) {
 
 // peerClose is the end that a peer's close frame with this body makes (RFC 6455, 5.5.1 and 7.4).
 func peerClose(body []byte) error {
-	end := endOfInput{Code: codeNoStatus, ByPeer: true, Why: WhyPeer}
+	end := endOfInput{Code: outbox.CodeNoStatus, ByPeer: true, Why: outbox.WhyPeer}
 	switch len(body) {
 	case 0:
 		return end
@@ -98,7 +100,7 @@ func peerClose(body []byte) error {
 	}
 	end.Code, end.Reason = int(binary.BigEndian.Uint16(body)), string(body[2:])
 	switch {
-	case !ValidCode(end.Code):
+	case !outbox.ValidCode(end.Code):
 		return malformed("bad close code %d", end.Code)
 	case !utf8.ValidString(end.Reason):
 		return malformed("invalid utf8 payload in close frame")

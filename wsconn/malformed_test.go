@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/outbox"
 )
 
 // TestInput sends raw frames. SPEC 4: "1002 and 1007 protocol error and text that is not UTF-8; … 1008 policy,
@@ -22,25 +24,25 @@ func TestInput(t *testing.T) {
 		send []byte
 		want string // the message that comes, if any
 		code int    // the close code that comes, if any
-		why  Why
+		why  outbox.Why
 	}{
 		"empty text":   {send: frame(0x81, ""), want: "text:"},
 		"empty binary": {send: frame(0x82, ""), want: "binary:"},
 		"longest":      {send: frame(0x81, big), want: "text:" + big},
 		"one byte fragments": {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "b")), limit-2)),
 			frame(0x80, "c")), want: "text:a" + strings.Repeat("b", limit-2) + "c"},
-		"unmasked":               {send: []byte{0x81, 1, 'a'}, code: 1002, why: WhyProtocol},
-		"long ping":              {send: frame(0x89, strings.Repeat("p", 126)), code: 1002, why: WhyProtocol},
-		"text not UTF-8":         {send: frame(0x81, "\xff"), code: 1007, why: WhyBadText},
-		"surrogate in text":      {send: frame(0x81, "\xed\xa0\x80"), code: 1007, why: WhyBadText},
-		"too long":               {send: frame(0x81, big+"x"), code: 1009, why: WhyTooBig},
-		"much too long":          {send: frame(0x81, strings.Repeat("x", 5<<20)), code: 1009, why: WhyTooBig},
-		"too long by its header": {send: frame(0x81, strings.Repeat("x", 1<<20))[:14], code: 1009, why: WhyTooBig},
-		"too long in fragments":  {send: cat(frame(0x01, big), frame(0x80, "x")), code: 1009, why: WhyTooBig},
+		"unmasked":               {send: []byte{0x81, 1, 'a'}, code: 1002, why: outbox.WhyProtocol},
+		"long ping":              {send: frame(0x89, strings.Repeat("p", 126)), code: 1002, why: outbox.WhyProtocol},
+		"text not UTF-8":         {send: frame(0x81, "\xff"), code: 1007, why: outbox.WhyBadText},
+		"surrogate in text":      {send: frame(0x81, "\xed\xa0\x80"), code: 1007, why: outbox.WhyBadText},
+		"too long":               {send: frame(0x81, big+"x"), code: 1009, why: outbox.WhyTooBig},
+		"much too long":          {send: frame(0x81, strings.Repeat("x", 5<<20)), code: 1009, why: outbox.WhyTooBig},
+		"too long by its header": {send: frame(0x81, strings.Repeat("x", 1<<20))[:14], code: 1009, why: outbox.WhyTooBig},
+		"too long in fragments":  {send: cat(frame(0x01, big), frame(0x80, "x")), code: 1009, why: outbox.WhyTooBig},
 		"flood of empty fragments": {send: cat(frame(0x01, "a"), []byte(strings.Repeat(string(frame(0x00, "")), 5000))),
-			code: 1008, why: WhyRate},
+			code: 1008, why: outbox.WhyRate},
 	}
-	h := newHost(t, Config{MaxMessage: limit})
+	h := newHost(t, setup{limits: Config{MaxMessage: limit}})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c, p := h.dial(t)
@@ -79,7 +81,7 @@ func FuzzInput(f *testing.F) {
 	f.Add(frame(0x88, closeBody(1000, "bye")))
 	f.Add(frame(0x89, "ping"))
 	f.Add([]byte{0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	h := newHost(f, Config{MaxMessage: 1000, MessageRate: 100})
+	h := newHost(f, setup{limits: Config{MaxMessage: 1000, MessageRate: 100}})
 	h.setup = func(p *probe) {
 		p.onMessage = func(p *probe, s string) { _ = p.c.Send(TextString("echo")) }
 	}
@@ -90,12 +92,12 @@ func FuzzInput(f *testing.F) {
 		if info := receive(t, p.closed, "Closed"); info.Why == "" || info.Code == 0 {
 			t.Errorf("no cause: %+v", info)
 		}
-		checkInvariants(t, p.c)
+		check(t, &p.c.Conn)
 	})
 }
 
 func TestPings(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	c, _ := h.dial(t)
 	for _, s := range []string{"", "x", strings.Repeat("p", 125)} {
 		c.write(frame(0x89, s))
@@ -108,7 +110,7 @@ func TestPings(t *testing.T) {
 // TestIdleAfterPings: a connection that answers pings and sends its own costs a small goroutine, as one that does not:
 // no worker waits for its next message.
 func TestIdleAfterPings(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, setup{})
 	for range 20 {
 		c, _ := h.dial(t)
 		c.write(frame(final|opPing, "mine"))
@@ -144,13 +146,13 @@ func TestRate(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{MessageRate: tt.rate})
+			h := newHost(t, setup{limits: Config{MessageRate: tt.rate}})
 			c, p := h.dial(t)
 			c.write([]byte(strings.Repeat(string(tt.f), tt.n)))
 			if tt.code != 0 {
 				c.wantClose(tt.code)
 				c.write(frame(0x88, closeBody(tt.code, "")))
-				if got := receive(t, p.closed, "Closed"); got.Why != WhyRate || !got.Clean {
+				if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyRate || !got.Clean {
 					t.Errorf("%+v", got)
 				}
 				return

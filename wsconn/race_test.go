@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/outbox"
 )
 
 // TestSenders: many goroutines send at once to a client that reads in fits and starts; every frame comes whole,
@@ -20,7 +22,7 @@ func TestSenders(t *testing.T) {
 	const senders, each = 8, 400
 	for _, name := range []string{"tcp", "tls"} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, Config{SendQueue: 256 << 20})
+			h := newHost(t, setup{Config: outbox.Config{SendQueue: 256 << 20}})
 			c, p := h.dial(t)
 			if name == "tls" {
 				c, p = dialTLS(t, h)
@@ -60,7 +62,7 @@ func TestSenders(t *testing.T) {
 			if got := receive(t, p.closed, "Closed"); !got.Clean {
 				t.Errorf("%+v", got)
 			}
-			checkInvariants(t, p.c)
+			check(t, &p.c.Conn)
 		})
 	}
 }
@@ -79,7 +81,7 @@ func dialTLS(t *testing.T, h *host) (*client, *probe) {
 }
 
 func TestTLS(t *testing.T) {
-	h := newHost(t, Config{Ping: quick, SendQueue: 100 << 10})
+	h := newHost(t, setup{Config: outbox.Config{Ping: quick, SendQueue: 100 << 10}})
 	h.setup = func(p *probe) {
 		p.onMessage = func(p *probe, s string) { _ = p.c.Send(TextString(s)) }
 	}
@@ -106,7 +108,7 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("dead", func(t *testing.T) {
 		_, p := dialTLS(t, h)
-		if got := receive(t, p.closed, "Closed"); got.Why != WhyDead {
+		if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyDead {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -117,7 +119,7 @@ func TestTLS(t *testing.T) {
 			err = p.c.Send(f)
 		}
 		at := time.Now()
-		if got := receive(t, p.closed, "Closed"); !errors.Is(err, ErrSlow) || got.Code != 1013 ||
+		if got := receive(t, p.closed, "Closed"); !errors.Is(err, outbox.ErrSlow) || got.Code != 1013 ||
 			time.Since(at) > 1500*time.Millisecond {
 			t.Errorf("%v, %+v after %s", err, got, time.Since(at))
 		}
@@ -127,7 +129,7 @@ func TestTLS(t *testing.T) {
 // TestCommotion: clients come, talk, flood, stop reading, vanish and close, while the server sends to all and
 // closes some. Every connection that opened is closed once, last; nothing is left.
 func TestCommotion(t *testing.T) {
-	h := newHost(t, Config{Ping: quick, SendQueue: 64 << 10, MessageRate: 50})
+	h := newHost(t, setup{Config: outbox.Config{Ping: quick, SendQueue: 64 << 10}, limits: Config{MessageRate: 50}})
 	h.conns = make(chan *probe, 10000)
 	h.setup = func(p *probe) {
 		p.onMessage = func(p *probe, s string) {
@@ -148,7 +150,7 @@ func TestCommotion(t *testing.T) {
 					return
 				default:
 				}
-				h.Each(func(c *Conn) {
+				h.sockets.Each(func(c *outbox.Conn) {
 					switch rand.IntN(200) {
 					case 0:
 						c.Close(1000, "")
@@ -156,7 +158,7 @@ func TestCommotion(t *testing.T) {
 						<-time.After(time.Duration(rand.IntN(1000)) * time.Microsecond)
 					}
 					_ = c.Send(f)
-					checkInvariants(t, c)
+					check(t, c)
 				})
 			}
 		})
@@ -170,7 +172,7 @@ func TestCommotion(t *testing.T) {
 	}
 	time.AfterFunc(2*time.Second, func() { close(stop) })
 	wg.Wait()
-	h.Server.Close()
+	h.sockets.Close()
 	h.http.Close()
 	close(h.conns)
 	n := 0
@@ -181,11 +183,11 @@ func TestCommotion(t *testing.T) {
 			!strings.HasSuffix(calls, "closed") || info.Why == "" {
 			t.Errorf("%+v, calls %s", info, calls)
 		}
-		checkInvariants(t, p.c)
+		check(t, &p.c.Conn)
 	}
-	checkWheel(t, h.Server)
-	if h.Len() != 0 || len(h.log.closed) != n || n == 0 {
-		t.Errorf("%d left of %d, told of %d", h.Len(), n, len(h.log.closed))
+	check(t, h.sockets)
+	if h.sockets.Len() != 0 || len(h.log.closed) != n || n == 0 {
+		t.Errorf("%d left of %d, told of %d", h.sockets.Len(), n, len(h.log.closed))
 	}
 }
 

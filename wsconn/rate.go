@@ -15,7 +15,7 @@ const longestCredit = time.Minute
 type bucket struct {
 	tokens float64
 	at     time.Duration
-	frozen time.Duration // Server.frozen as far as it has been credited
+	frozen time.Duration // outbox.Sockets.Frozen as far as it has been credited
 }
 
 // take takes one token; ok is false when there was none.
@@ -39,6 +39,17 @@ func (b bucket) credit(now, held time.Duration, rate int) bucket {
 	b.tokens = min(most, b.tokens+seconds(held)*float64(rate))
 	b.at = now
 	return b
+}
+
+// thawed gives an empty bucket what it has missed while the process did not run, for frozen since it began. asleep: it
+// has run again only since a moment ago, and that does not count in frozen yet.
+func (b bucket) thawed(now, frozen time.Duration, asleep bool, rate int) (next bucket, ok bool) {
+	if frozen <= b.frozen {
+		return b, asleep
+	}
+	b = b.credit(now, frozen-b.frozen, rate)
+	b.frozen = frozen
+	return b.take(now, rate)
 }
 
 func seconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"runtime/debug"
 	"sync"
 	"unicode/utf8"
 
+	"rollcall/outbox"
 	"rollcall/rawsock"
 )
 
@@ -40,10 +40,10 @@ func (s *source) Read(p []byte) (n int, err error) {
 	if s.waits != nil {
 		n, err = rawsock.Read(s.waits, p)
 	} else {
-		n, err = s.nc.Read(p)
+		n, err = s.Socket().Read(p)
 	}
-	if n > 0 && !s.heard.Load() {
-		s.heard.Store(true)
+	if n > 0 {
+		s.Heard()
 	}
 	return n, err
 }
@@ -71,8 +71,8 @@ func (c *Conn) readControl(h header) error {
 	switch {
 	case h.op == opClose:
 		return peerClose(body)
-	case !c.isClosing() && c.withinRate() && h.op == opPing:
-		_ = c.Send(encode(opPong, body)) // a connection that cannot send needs no pong
+	case !c.IsClosing() && c.withinRate() && h.op == opPing:
+		_ = c.Send(outbox.NewControl(encode(opPong, body))) // a connection that cannot send needs no pong
 	}
 	return nil
 }
@@ -88,9 +88,9 @@ func (c *Conn) readData(h header) error {
 	have := len(*in.message)
 	switch {
 	case h.size > uint64(c.limit)-uint64(have):
-		return endOfInput{Code: CodeTooBig, Reason: "message too big", Why: WhyTooBig}
+		return endOfInput{Code: outbox.CodeTooBig, Reason: "message too big", Why: outbox.WhyTooBig}
 	case in.headers > fragmentSlack+8*have: // one byte for each fragment is still fine
-		return endOfInput{Code: CodePolicy, Reason: "message of too many empty fragments", Why: WhyRate}
+		return endOfInput{Code: outbox.CodePolicy, Reason: "message of too many empty fragments", Why: outbox.WhyRate}
 	}
 	if err := in.take(int(h.size)); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (c *Conn) readData(h header) error {
 		return nil
 	}
 	defer in.forget()
-	if !c.isClosing() { // else nobody wants it any more
+	if !c.IsClosing() { // else nobody wants it any more
 		c.deliver(in.op == opBinary, *in.message)
 	}
 	return nil
@@ -136,41 +136,23 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); ret
 
 // deliver checks a message and calls the Handler.
 func (c *Conn) deliver(binary bool, data []byte) {
-	c.s.obs.Received(len(data))
+	c.s.sockets.Received(len(data))
 	if !c.withinRate() {
 		return
 	}
 	if !binary && !utf8.Valid(data) {
-		c.beginClose(CloseInfo{Code: CodeBadText, Reason: "text is not UTF-8", Why: WhyBadText})
+		c.BeginClose(outbox.CloseInfo{Code: outbox.CodeBadText, Reason: "text is not UTF-8", Why: outbox.WhyBadText})
 		return
 	}
 	c.handle(func() { c.h.Message(binary, data) })
 }
 
-// handle calls the Handler. Its time is no sign of a dead peer and counts for the message rate: what comes
-// meanwhile waits in the socket.
+// handle calls the Handler. Its time counts for the message rate: what comes meanwhile waits in the socket.
 func (c *Conn) handle(call func()) {
-	c.busy.Store(true)
-	began := c.s.now()
-	defer func() {
-		now := c.s.now()
-		c.in.rate = c.in.rate.credit(now, now-began, c.s.cfg.MessageRate)
-		c.heard.Store(true)
-		c.busy.Store(false)
-	}()
-	c.Protect(call)
-}
-
-// Protect calls f. A panic in it is dealt with as one in the Handler: so the connection's owner may do elsewhere what
-// else it does for the connection.
-func (c *Conn) Protect(f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.s.obs.Panicked(c, v, debug.Stack())
-			c.beginClose(CloseInfo{Code: CodeInternal, Reason: "internal error", Why: WhyPanic})
-		}
-	}()
-	f()
+	began := c.s.sockets.Now()
+	c.Handle(call)
+	now := c.s.sockets.Now()
+	c.in.rate = c.in.rate.credit(now, now-began, c.s.cfg.MessageRate)
 }
 
 // withinRate takes a token for a message or control frame. Without one the connection is closed, unless the
@@ -180,28 +162,17 @@ func (c *Conn) withinRate() bool {
 	if rate <= 0 {
 		return true
 	}
-	now := c.s.now()
+	s := c.s.sockets
+	now := s.Now()
 	next, ok := c.in.rate.take(now, rate)
 	if !ok {
-		next, ok = c.thawed(next)
+		next, ok = next.thawed(now, s.Frozen(), s.Asleep(now), rate)
 	}
 	c.in.rate = next
 	if !ok {
-		c.beginClose(CloseInfo{Code: CodePolicy, Reason: "too many messages", Why: WhyRate})
+		c.BeginClose(outbox.CloseInfo{Code: outbox.CodePolicy, Reason: "too many messages", Why: outbox.WhyRate})
 	}
 	return ok
-}
-
-// thawed gives an empty bucket what it has missed while the process did not run.
-func (c *Conn) thawed(b bucket) (bucket, bool) {
-	s := c.s
-	now := s.now()
-	if frozen := s.frozenTime(); frozen > b.frozen {
-		b = b.credit(now, frozen-b.frozen, s.cfg.MessageRate)
-		b.frozen = frozen
-		return b.take(now, s.cfg.MessageRate)
-	}
-	return b, s.asleep(now) // just awake: the wheel has not turned yet
 }
 
 // ended sees to the end of the input: what err was and what the peer is told.
@@ -209,40 +180,30 @@ func (c *Conn) ended(err error) {
 	var end endOfInput
 	switch {
 	case !errors.As(err, &end):
-		c.noteEnd(CloseInfo{Code: codeAbnormal, ByPeer: true, Why: WhyDropped})
+		c.NoteEnd(outbox.CloseInfo{Code: outbox.CodeAbnormal, ByPeer: true, Why: outbox.WhyDropped})
 	case end.ByPeer:
 		c.in.closed = true
-		c.beginClose(CloseInfo(end)) // the answer, unless the peer's is one
-		c.noteEnd(CloseInfo(end))    // if it could not be answered
-		c.awaitFlushed()
+		c.BeginClose(outbox.CloseInfo(end)) // the answer, unless the peer's is one
+		c.NoteEnd(outbox.CloseInfo(end))    // if it could not be answered
+		c.AwaitFlushed()
 	default:
-		c.fail(CloseInfo(end))
+		c.fail(outbox.CloseInfo(end))
 	}
 }
 
 // fail closes after input that cannot be read on: the close frame, then the end of our stream; what the client
 // still sends is thrown away, since closing a socket with unread input would destroy the close frame on its way.
-func (c *Conn) fail(info CloseInfo) {
-	c.beginClose(info)
-	c.noteEnd(info)
-	c.awaitFlushed()
-	closeWrite(c.nc)
-	_, _ = io.Copy(io.Discard, c.nc)
+func (c *Conn) fail(info outbox.CloseInfo) {
+	c.BeginClose(info)
+	c.NoteEnd(info)
+	c.AwaitFlushed()
+	outbox.CloseWrite(c.Socket())
+	_, _ = io.Copy(io.Discard, c.Socket())
 }
 
 // finish closes the socket and tells the Handler.
 func (c *Conn) finish() {
 	c.in.forget()
-	c.mu.Lock()
-	c.goneLocked()
-	info := c.end
-	info.Clean = c.in.closed
-	c.mu.Unlock()
-	_ = c.nc.Close()
-	c.mu.Lock()
-	c.finished = true
-	c.mu.Unlock()
-	c.s.unregister(c)
-	c.s.obs.Closed(c, info)
+	info := c.Finish(c.in.closed)
 	c.handle(func() { c.h.Closed(info) })
 }

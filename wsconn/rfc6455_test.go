@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"rollcall/outbox"
 )
 
 // wireOf is a socket from which a client's bytes come in pieces; then it is at its end.
@@ -61,7 +63,7 @@ func (w *wireOf) replies(t testing.TB) (pongs []string, closes string) {
 		case op == opPong:
 			pongs = append(pongs, payload)
 		case op == opClose && payload == "":
-			closes = fmt.Sprint(codeNoStatus)
+			closes = fmt.Sprint(outbox.CodeNoStatus)
 		case op == opClose:
 			closes = fmt.Sprint(binary.BigEndian.Uint16([]byte(payload)), " ", payload[2:])
 		default:
@@ -71,23 +73,26 @@ func (w *wireOf) replies(t testing.TB) (pongs []string, closes string) {
 }
 
 // serve has the connection of a socket read to its end, and gives the messages and the end.
-func (w *wireOf) serve(s *Server) (messages []string, end CloseInfo) {
-	p := &probe{opened: make(chan struct{}), messages: make(chan string, 20), closed: make(chan CloseInfo, 1)}
-	c := &Conn{s: s, nc: w, limit: s.cfg.MaxMessage, h: p, slot: -1}
+func (w *wireOf) serve(t testing.TB, limit int64) (messages []string, end outbox.CloseInfo) {
+	p := &probe{opened: make(chan struct{}), messages: make(chan string, 20), closed: make(chan outbox.CloseInfo, 1)}
+	sockets := outbox.New(outbox.Config{Ping: -1}, nil)
+	defer sockets.Close()
+	c := &Conn{s: NewServer(Config{}, sockets), limit: limit, h: p}
+	if err := sockets.Add(&c.Conn, w, outbox.Options{Kind: kind{}, Answers: true}); err != nil {
+		t.Error(err)
+	}
 	c.serve()
+	sockets.Close() // nobody writes any more
 	close(p.messages)
 	for m := range p.messages {
 		messages = append(messages, m)
 	}
-	s.slow.Wait()
 	return messages, <-p.closed
 }
 
 // TestRFC6455 is RFC 6455, section 5 and what belongs to it: a client's frames, and what comes of them. Each case
 // has one more message and a close frame behind its own.
 func TestRFC6455(t *testing.T) {
-	s := NewServer(Config{Ping: -1, MaxMessage: 80000}, nil)
-	defer s.Close()
 	cat := func(fs ...[]byte) []byte { return slices.Concat(fs...) }
 	head := func(b ...byte) []byte { return b }
 	x := strings.Repeat("x", 70000)
@@ -179,14 +184,15 @@ func TestRFC6455(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &wireOf{pieces: [][]byte{cat(tt.send, frame(0x81, "after"), frame(0x88, closeBody(1000, "done")))}}
-			messages, end := w.serve(s)
+			messages, end := w.serve(t, 80000)
 			if tt.closes == "" { // it goes on
 				tt.messages, tt.closes = strings.TrimPrefix(tt.messages+",text:after", ","), "1000 done"
 			}
 			if got := strings.Join(messages, ","); got != tt.messages {
 				t.Errorf("messages %.200q, want %.200q", got, tt.messages)
 			}
-			why := map[string]Why{"1002": WhyProtocol, "1007": WhyBadText, "1009": WhyTooBig}[tt.closes[:4]]
+			why := map[string]outbox.Why{"1002": outbox.WhyProtocol, "1007": outbox.WhyBadText,
+				"1009": outbox.WhyTooBig}[tt.closes[:4]]
 			if got := strings.TrimSpace(fmt.Sprint(end.Code, " ", end.Reason)); got != strings.TrimSpace(tt.closes) ||
 				end.ByPeer != (why == "") || why != "" && end.Why != why {
 				t.Errorf("%+v, want %s", end, tt.closes)
@@ -201,8 +207,6 @@ func TestRFC6455(t *testing.T) {
 
 // TestFramesInPieces: messages, pongs and the end are the same however a client's bytes are cut into frames and reads.
 func TestFramesInPieces(tb *testing.T) {
-	s := NewServer(Config{Ping: -1, MaxMessage: 1 << 20}, nil)
-	defer s.Close()
 	rapid.Check(tb, func(t *rapid.T) {
 		var wire []byte
 		var want, pings []string
@@ -232,11 +236,12 @@ func TestFramesInPieces(tb *testing.T) {
 			n := min(len(wire), rapid.IntRange(1, most).Draw(t, "read"))
 			w.pieces, wire = append(w.pieces, wire[:n]), wire[n:]
 		}
-		got, end := w.serve(s)
+		got, end := w.serve(tb, 1<<20)
 		if !slices.Equal(got, want) {
 			t.Fatalf("%d messages %.100q, want %d", len(got), got, len(want))
 		}
-		if want := (CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true, Why: WhyPeer}); end != want {
+		if want := (outbox.CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true,
+			Why: outbox.WhyPeer}); end != want {
 			t.Fatalf("%+v, want %+v", end, want)
 		}
 		if pongs, closes := w.replies(tb); !slices.Equal(pongs, pings) || closes != "1000 bye" {

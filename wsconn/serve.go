@@ -20,7 +20,6 @@ import (
 
 // live is the connection's goroutine. It uses little stack.
 func (c *Conn) live() {
-	defer c.s.readers.Done()
 	if c.waits == nil {
 		c.serve()
 		return

@@ -3,6 +3,8 @@ package wsconn
 import (
 	"strings"
 	"testing"
+
+	"rollcall/outbox"
 )
 
 // Each frame that Send took is in the end told to the Observer as sent, or counted as dropped, however its connection
@@ -42,23 +44,23 @@ func TestDropped(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHost(t, Config{SendQueue: 16 << 20})
+			h := newHost(t, setup{Config: outbox.Config{SendQueue: 16 << 20}})
 			c, p := h.dial(t)
 			taken := tt.run(c, p)
 			receive(t, p.closed, "Closed")
 			h.http.Close()
-			h.Server.Close() // after it nobody writes any more
+			h.sockets.Close() // after it nobody writes any more
 			h.log.mu.Lock()
 			defer h.log.mu.Unlock()
-			sent, dropped := h.log.frames, int(h.stats.Dropped.Load())
+			sent, dropped := h.log.frames, int(h.sockets.Stats().Dropped.Load())
 			if n := sent + dropped; n != taken && n != taken+1 { // one more: the close frame
 				t.Errorf("%d frames were taken, %d sent and %d dropped", taken, sent, dropped)
 			}
 			if (dropped > 0) != tt.drops {
 				t.Errorf("%d frames dropped", dropped)
 			}
-			if h.stats.Accepted.Load() != 1 {
-				t.Errorf("%d connections were accepted", h.stats.Accepted.Load())
+			if h.sockets.Stats().Accepted.Load() != 1 {
+				t.Errorf("%d connections were accepted", h.sockets.Stats().Accepted.Load())
 			}
 		})
 	}

@@ -6,5 +6,5 @@ if ARGV[3] == 'renew' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return
 local t = redis.call('TIME')
 local deadline = t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(ARGV[2])
 redis.call('ZADD', KEYS[1], deadline, ARGV[1])
-redis.call('HSET', KEYS[2], unpack(ARGV, 4))
+redis.call('HSET', KEYS[2], 'deadline', string.format('%d', deadline), unpack(ARGV, 4))
 return deadline

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"rollcall/wsconn"
+	"rollcall/outbox"
 )
 
 // How long a node takes to end after --drain (SPEC 3).
@@ -51,16 +51,16 @@ func (n *node) close() {
 // drain closes the connections one after another over the drain time, and returns as soon as all are gone.
 func (n *node) drain(ctx context.Context) {
 	began := time.Now()
-	var conns []*wsconn.Conn
-	n.sockets.Each(func(c *wsconn.Conn) { conns = append(conns, c) })
+	var conns []*outbox.Conn
+	n.sockets.Each(func(c *outbox.Conn) { conns = append(conns, c) })
 	total, next := len(conns), 0 // next of conns to be closed
 	for n.sockets.Len() > 0 && time.Since(began) < n.cfg.drain+toAnswer && ctx.Err() == nil {
 		for next < total && time.Since(began) >= n.cfg.drain*time.Duration(next)/time.Duration(total) {
-			conns[next].Close(wsconn.CodeRestart, restartReason)
+			conns[next].CloseFor(outbox.WhyDrained, outbox.CodeRestart, restartReason)
 			next++
 		}
 		if next == total { // others may have come in meanwhile
-			n.sockets.Each(func(c *wsconn.Conn) { c.Close(wsconn.CodeRestart, restartReason) })
+			n.sockets.Each(func(c *outbox.Conn) { c.CloseFor(outbox.WhyDrained, outbox.CodeRestart, restartReason) })
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -91,6 +91,9 @@ func (n *node) closeRooms(ctx context.Context) {
 	if n.hub != nil {
 		n.hub.Close()
 		n.tracker.Close()
+		if n.hooks != nil {
+			n.hooks.Close(ctx) // after the last leaves
+		}
 		if err := n.cluster.Close(ctx); err != nil {
 			n.log.Warn("give up the lease failed", "error", err)
 		}

@@ -61,6 +61,8 @@ type Config struct {
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level of the log: debug, info, warn, error."`
 	LogFormat string `default:"text" enum:"text,json" help:"Form of the log: text or json."`
 
+	LogConnections string `default:"ends" enum:"none,ends,all" help:"Connections that have a line in the log at info: none, each that ends (ends), or each that begins and ends (all)."`
+
 	// Zero but in tests.
 	timeouts timeouts
 

@@ -113,6 +113,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"--allowed-origins", "https://", "write it like"},
 		{"--log-level", "loud", "debug"},
 		{"--log-format", "xml", "json"},
+		{"--log-connections", "some", "ends"},
 		{"--dev", "perhaps", "bool"},
 	} {
 		check := func(t *testing.T, code int, stdout, stderr string) {

@@ -40,6 +40,7 @@ type cli struct {
 	New     newCmd     `cmd:"" help:"Make a small app to begin with: a handler, a script, a page, a test."`
 	Check   checkCmd   `cmd:"" help:"Load an app and report every error in it, and every name in it that is not there."`
 	Test    testCmd    `cmd:"" help:"Run the tests of an app, test/*_test.lua, in virtual time."`
+	Hooks   hooksCmd   `cmd:"" help:"Show the hooks of a running cluster, or tell the sink of one everything anew."`
 	Health  healthCmd  `cmd:"" help:"Ask a node on this machine whether it is ready; for container health checks."`
 	Token   tokenCmd   `cmd:"" help:"Mint a token for development and print it."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +22,15 @@ import (
 // allMetrics are the metrics of a node that has all, and of each a series.
 func allMetrics(t *testing.T) prometheus.Gatherer {
 	t.Helper()
-	n, err := start(t.Context(), configOf(t, "--app", testApp, "--drain", "0s", "--jwks-url", tokentest.NewJWKS(t).URL),
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(testApp)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config/hooks.lua"),
+		[]byte(`hook("audit", { channels = "*", stream = "audit" })`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n, err := start(t.Context(), configOf(t, "--app", dir, "--drain", "0s", "--jwks-url", tokentest.NewJWKS(t).URL),
 		cluster.NewProcess(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

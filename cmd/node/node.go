@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +20,11 @@ import (
 	"rollcall/clients/js"
 	"rollcall/cluster"
 	"rollcall/egress"
+	"rollcall/hooks"
 	"rollcall/hub"
 	"rollcall/luavm"
 	"rollcall/metrics"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/presence"
 	"rollcall/redisconn"
@@ -42,8 +45,9 @@ type node struct {
 	cluster         *cluster.Cluster
 	store           *presence.Store
 	tracker         *presence.Tracker
+	hooks           *hooks.Hooks
 	hub             *hub.Hub
-	sockets         *wsconn.Server
+	sockets         *outbox.Sockets
 	scripts         *app.Scripts
 	storeQuota      *app.StoreQuota // nil: none
 	memoryOfScripts *luavm.Ceiling
@@ -135,9 +139,11 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.hub = hub.New(hub.Config{Redis: n.redis, Broker: n.broker, Cluster: n.cluster, Tracker: n.tracker,
 		Linger: cfg.PresenceLinger, RestartGrace: cfg.RestartGrace, HistoryMemory: int64(cfg.HistoryMemory),
 		Observer: n.metrics, Log: log})
+	if err = n.openHooks(loaded.Hooks(), process); err != nil {
+		return nil, err
+	}
 	n.wire()
-	n.sockets = wsconn.NewServer(wsconn.Config{MaxMessage: int64(cfg.MaxMessage), SendQueue: int(cfg.SendQueue),
-		Ping: cfg.Ping, MessageRate: cfg.MessageRate}, socketObserver{n.metrics, log})
+	n.sockets = outbox.New(outbox.Config{SendQueue: int(cfg.SendQueue), Ping: cfg.Ping}, socketObserver{n.metrics, log})
 	if n.scripts, err = app.OpenScripts(ctx,
 		app.ScriptsConfig{Redis: n.redis, Broker: n.broker, Keys: n.redis.Keys(), Log: log}); err != nil {
 		return nil, fmt.Errorf("read registered scripts: %w", err)
@@ -146,10 +152,12 @@ func start(ctx context.Context, cfg *Config, process string, log *slog.Logger) (
 	n.egress = egress.New(egress.Config{Allow: cfg.httpAllow, Agent: "Rollcall"})
 	n.app, err = app.NewServer(app.Config{
 		App: loaded, Hub: n.hub, Sockets: n.sockets, Redis: n.redis, Keys: n.redis.Keys(), Scripts: n.scripts,
-		Periods: n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
+		WebSockets: wsconn.Config{MaxMessage: int64(cfg.MaxMessage), MessageRate: cfg.MessageRate},
+		Periods:    n.cluster, Limits: luavm.Limits{Budget: cfg.ScriptBudget}, EventBytes: int(cfg.SendQueue), Dev: cfg.Dev,
 		Node: process, AllowedOrigins: cfg.origins, Tokens: n.tokens, APIKeys: n.keyGuard(), StoreQuota: n.storeQuota,
 		Memory: n.memoryOfScripts, TurnTimeout: cfg.TurnTimeout, Clock: cfg.clock(), Fetcher: n.fetcher(),
 		RemoteAddr: n.remoteAddr, Admit: n.admit, Observer: handlerObserver{n.metrics}, Log: log,
+		LogConnections: cfg.LogConnections,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serve the app: %w", err)
@@ -214,6 +222,26 @@ func openRedis(ctx context.Context, cfg *Config, m *metrics.Metrics, log *slog.L
 	}
 }
 
+// openHooks makes the hooks of the app.
+func (n *node) openHooks(list []hooks.Hook, process string) (err error) {
+	if n.cfg.inside != nil {
+		list = nil // the tests of an app reach nothing outside
+	}
+	for _, h := range list {
+		if strings.HasPrefix(h.URL, "http://") && !n.cfg.Dev {
+			n.log.Warn("a hook's events travel in the clear: give it an https:// URL", "hook", h.Name)
+		}
+	}
+	n.hooks, err = hooks.New(hooks.Config{Hooks: list, Redis: n.redis, Topics: n.broker, Presence: n.store,
+		Channels: n.cluster.Channels, Tracked: n.tracker.Tracked, Process: process, Hold: n.tracker.Hold(),
+		Lease: n.cfg.LeaseTTL, Agent: "Rollcall", Log: n.log})
+	if err != nil {
+		return fmt.Errorf("open the hooks: %w", err)
+	}
+	n.store.OnChange(func(channel, user string) { n.hooks.Changed(hooks.Change{Channel: channel, User: user}) })
+	return nil
+}
+
 // openStoreQuota begins to count what the app keeps; nil: there is no quota.
 func openStoreQuota(cfg *Config, b *redisconn.Client, name string, log *slog.Logger) (*app.StoreQuota, error) {
 	q := cfg.StoreQuota
@@ -241,25 +269,31 @@ func (n *node) wire() {
 	first := true
 	n.cluster.OnIncarnation(func(string) {
 		n.tracker.NewIncarnation(first)
+		if !first {
+			n.hooks.Suspect()
+		}
 		first = false
 	})
 	n.cluster.Handle(n.hub)
 	n.redis.OnBreak(func() {
 		n.tracker.Suspect()
+		n.hooks.Suspect()
 		n.cluster.Renounce("a connection to Redis broke")
 	})
 	n.cluster.Start()
 	n.hub.Start()
+	n.hooks.Start()
 }
 
 // open lets the API and the app answer.
 func (n *node) open() {
-	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Nodes: n.cluster.Nodes, Access: n.keyGuard(),
-		RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
+	apiServer := api.New(api.Config{Hub: n.hub, Scripts: n.scripts, Hooks: n.hooks, Nodes: n.cluster.Nodes,
+		Access: n.keyGuard(), RemoteAddr: n.remoteAddr, Ready: n.ready, Metrics: n.metrics.Handler(), Observer: n.metrics, Version: versionText(),
 		Log: n.log})
 	health := apiServer.Health()
 	n.watch(n.ready, n.sockets.Measure, n.egress.Measure, n.hub.Measure, n.redis.Measure, n.broker.Measure,
-		n.cluster.Measure, n.tracker.Measure, n.app.Measure, n.measureJWKS)
+		n.cluster.Measure, n.tracker.Measure, n.app.Measure, n.hooks.Measure,
+		n.measureJWKS)
 	if n.health != nil {
 		n.health.serve(health)
 	}

@@ -7,9 +7,9 @@ import (
 	"rollcall/app"
 	"rollcall/auth"
 	"rollcall/metrics"
+	"rollcall/outbox"
 	"rollcall/overload"
 	"rollcall/redisconn"
-	"rollcall/wsconn"
 )
 
 // refusedOrigin is the label of upgrades that app refuses; for the others see package overload.
@@ -18,13 +18,13 @@ const refusedOrigin = "origin"
 // newMetrics makes the metrics of this node, all 0.
 func newMetrics() *metrics.Metrics {
 	cfg := metrics.Config{Version: versionText(), CloseCodes: []int{1005, 1006}}
-	for _, why := range wsconn.Whys() {
+	for _, why := range outbox.Whys() {
 		cfg.Whys = append(cfg.Whys, string(why))
 	}
 	for _, why := range redisconn.Failures() {
 		cfg.Failures = append(cfg.Failures, string(why))
 	}
-	for _, c := range wsconn.CloseCodes() {
+	for _, c := range outbox.CloseCodes() {
 		cfg.CloseCodes = append(cfg.CloseCodes, c.Code)
 	}
 	m := metrics.New(cfg)
@@ -76,12 +76,11 @@ type socketObserver struct {
 	log *slog.Logger
 }
 
-func (o socketObserver) Closed(c *wsconn.Conn, info wsconn.CloseInfo) {
+func (o socketObserver) Closed(_ *outbox.Conn, info outbox.CloseInfo) {
 	o.Metrics.Closed(string(info.Why), info.Code)
-	o.log.Debug("connection closed", "connection", c.ID(), "code", info.Code, "reason", info.Reason, "why", info.Why)
 }
 
-func (o socketObserver) Panicked(c *wsconn.Conn, value any, stack []byte) {
+func (o socketObserver) Panicked(c *outbox.Conn, value any, stack []byte) {
 	o.Metrics.Panicked()
 	o.log.Error("handler panicked", "connection", c.ID(), "panic", value, "stack", string(stack))
 }

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"testing"
 
+	"rollcall/outbox"
 	"rollcall/testkit/nodetest"
-	"rollcall/wsconn"
 )
 
 // The parts of the page that decide without looking at it, called in the browser.
@@ -60,9 +60,9 @@ func TestCloseCodes(t *testing.T) {
 	b := startBrowser(t)
 	node := nodetest.Start(t, nodetest.Options{App: "../../examples/chat", Flags: []string{"--dev"}})
 	p := b.open("Ada", "http://"+node.Addr()+"/")
-	waits := map[wsconn.Advice]string{wsconn.StayAway: "[null,null]", wsconn.ReconnectNow: "[0,500]",
-		wsconn.ReconnectLater: "[1500,3000]", wsconn.RenewFirst: "[0,500]"}
-	for _, c := range wsconn.CloseCodes() {
+	waits := map[outbox.Advice]string{outbox.StayAway: "[null,null]", outbox.ReconnectNow: "[0,500]",
+		outbox.ReconnectLater: "[1500,3000]", outbox.RenewFirst: "[0,500]"}
+	for _, c := range outbox.CloseCodes() {
 		t.Run(strconv.Itoa(c.Code), func(t *testing.T) {
 			got, err := evaluate[any](p, fmt.Sprintf(`import("/_client/rollcall.js").then((m) =>
 				[m.wait(%[1]d, 0, 0), m.wait(%[1]d, 0, 1)])`, c.Code))

@@ -5,7 +5,9 @@
 //	site.go      Redis, the nodes, and the proxies between them
 //	device.go    one WebSocket client that writes its history; hear.go reads what comes
 //	crowd.go     the people: what they do with their devices
+//	follower.go  clients of channels with a history, who go and come back to where they were
 //	nemesis.go   chooses the faults from a seed; node_faults.go, redis_faults.go, net_faults.go do them
+//	sinks.go     back ends that hooks tell who is there, which fail too, and what they were told wrongly
 //	report.go    what came out, for a reader
 //	watchdog.go  notes when this process itself did not run
 //

@@ -24,8 +24,8 @@ const freeze = 3 * time.Second
 
 // String is the plan as plansFrom reads it.
 func (p Plan) String() string {
-	text := fmt.Sprintf("redis=%s seed=%d faults=%d nodes=%d people=%d mixed=%d", p.Redis, p.Seed, p.Faults, p.Nodes,
-		p.People, p.Mixed)
+	text := fmt.Sprintf("redis=%s seed=%d faults=%d nodes=%d people=%d followers=%d mixed=%d", p.Redis, p.Seed, p.Faults,
+		p.Nodes, p.People, p.Followers, p.Mixed)
 	if p.Times == defaults {
 		text += " defaults=1"
 	}
@@ -42,12 +42,12 @@ func (p Plan) String() string {
 // of Plan.String are one run.
 func plansFrom(t *testing.T) (plans []Plan, full bool) {
 	t.Helper()
-	base := Plan{Redis: "standalone", Seed: 1, Faults: 20, Nodes: 3, People: 60, Rooms: 6, Mixed: 25,
+	base := Plan{Redis: "standalone", Seed: 1, Faults: 20, Nodes: 3, People: 60, Followers: 24, Rooms: 6, Mixed: 25,
 		Pace: 500 * time.Millisecond, Calm: 700 * time.Millisecond, Freeze: freeze, Times: short}
 	with := func(change func(*Plan)) { p := base; change(&p); plans = append(plans, p) }
 	switch text := os.Getenv("ROLLCALL_CHAOS"); text {
 	case "":
-		base.People, base.Mixed = 30, 0
+		base.People, base.Followers, base.Mixed = 30, 12, 0
 		with(func(p *Plan) { p.Faults = 19 })
 		with(func(p *Plan) {
 			p.Redis, p.Faults = "sentinel", 5
@@ -89,9 +89,9 @@ func readPlan(t *testing.T, p *Plan, text string) {
 			p.Times = defaults
 		case "freeze":
 			p.Freeze, err = time.ParseDuration(value)
-		case "seed", "faults", "nodes", "people", "mixed":
+		case "seed", "faults", "nodes", "people", "followers", "mixed":
 			into := map[string]any{"seed": &p.Seed, "faults": &p.Faults, "nodes": &p.Nodes, "people": &p.People,
-				"mixed": &p.Mixed}[name]
+				"followers": &p.Followers, "mixed": &p.Mixed}[name]
 			_, err = fmt.Sscan(value, into)
 		default:
 			err = fmt.Errorf("unknown")

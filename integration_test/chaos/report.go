@@ -17,7 +17,7 @@ type Tally struct {
 	times  map[string][]history.Measure
 	faults map[string]int
 
-	Runs, Faults, Clients, Told, Heard, Slow, Violations int
+	Runs, Faults, Clients, Told, Heard, Followed, Recovered, Slow, Violations int
 }
 
 // NewTally is empty.
@@ -34,6 +34,8 @@ func (t *Tally) Add(r *history.Record, v *history.Verdict) {
 	t.Clients += len(r.Clients)
 	t.Told += v.Told
 	t.Heard += v.Heard
+	t.Followed += v.Followed
+	t.Recovered += v.Recovered
 	t.Slow += v.Slow
 	t.Violations += len(v.Violations)
 	for _, f := range r.Faults {
@@ -99,8 +101,8 @@ func (t *Tally) Missed(times history.Times) (texts []string) {
 // String is a table, as in docs/guarantees.md.
 func (t *Tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "runs %d, faults %d, connections %d, joins and leaves told %d, broadcasts heard %d, violations %d, late only because the machine stood still %d\n\n",
-		t.Runs, t.Faults, t.Clients, t.Told, t.Heard, t.Violations, t.Slow)
+	fmt.Fprintf(&b, "runs %d, faults %d, connections %d, joins and leaves told %d, broadcasts heard %d, messages followed %d, recovered %d times, violations %d, late only because the machine stood still %d\n\n",
+		t.Runs, t.Faults, t.Clients, t.Told, t.Heard, t.Followed, t.Recovered, t.Violations, t.Slow)
 	b.WriteString("| fault | struck | alone | there p50 | p99 | max | gone p50 | p99 | max |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	there := func(m history.Measure) time.Duration { return m.There }
 	gone := func(m history.Measure) time.Duration { return max(m.Gone, m.Killed) }

@@ -24,12 +24,14 @@ type Plan struct {
 	People int
 	Rooms  int
 	Faults int
-	Kinds  []string      // of faults; none: all that this Redis can have
-	Mixed  int           // of a hundred rounds, in how many two faults strike together
-	Pace   time.Duration // between two things that a person does
-	Calm   time.Duration // unrest before each fault
-	Freeze time.Duration // the longest freeze of Redis
-	Times  history.Times
+
+	Followers int           // of channels with a history
+	Kinds     []string      // of faults; none: all that this Redis can have
+	Mixed     int           // of a hundred rounds, in how many two faults strike together
+	Pace      time.Duration // between two things that a person does
+	Calm      time.Duration // unrest before each fault
+	Freeze    time.Duration // the longest freeze of Redis
+	Times     history.Times
 }
 
 // run is one run.
@@ -39,6 +41,9 @@ type run struct {
 	clock *clock
 	site  *site
 	crowd *crowd
+	sinks *sinks
+
+	followers []*follower
 
 	rec   *history.Record // Clients is guarded by mu
 	lists map[string]*history.Client
@@ -52,10 +57,11 @@ type run struct {
 // Run lets a cluster live through a plan and gives what happened. It ends early at a point of rest that does not come.
 func Run(t testing.TB, plan Plan) *history.Record {
 	t.Helper()
-	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times},
+	r := &run{t: t, plan: plan, clock: &clock{time.Now()}, rec: &history.Record{Times: plan.Times, Began: time.Now()},
 		lists: map[string]*history.Client{},
 		texts: map[string]string{}, devices: map[*device]bool{}}
-	r.site = newSite(t, startRedis(t, plan.Redis), plan.Times)
+	r.sinks = newSinks(r)
+	r.site = newSite(t, startRedis(t, plan.Redis), plan.Times, r.sinks.app)
 	r.crowd = newCrowd(r)
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
@@ -68,6 +74,7 @@ func Run(t testing.TB, plan Plan) *history.Record {
 		rooms = append(rooms, roomName(i))
 	}
 	r.crowd.invite(ctx, plan.People, rooms, plan.Seed)
+	r.follow(ctx)
 	r.rounds(ctx, newNemesis(r))
 	cancel()
 	r.crowd.stir()
@@ -126,6 +133,7 @@ func (r *run) watchFrom(ctx context.Context, h *host) {
 		}
 		d.enter()
 	}
+	r.reside(ctx, h)
 }
 
 // watcher finds the client that watches on a node.
@@ -143,14 +151,16 @@ func (r *run) rounds(ctx context.Context, n *nemesis) {
 	r.crowd.stir()
 	time.Sleep(2 * time.Second) // people come
 	r.crowd.rest()
-	if !r.rest(r.clock.now()) {
+	if !r.rest(r.clock.now()) || !r.sinks.rest() {
 		return
 	}
 	for done := 0; done < r.plan.Faults; {
 		r.crowd.stir()
 		time.Sleep(r.plan.Calm)
+		r.sinks.fail()
 		done += n.strike(ctx)
-		if !r.rest(r.clock.now()) || r.t.Failed() {
+		r.sinks.answer()
+		if !r.rest(r.clock.now()) || !r.sinks.rest() || r.t.Failed() {
 			return
 		}
 		n.repair(ctx)
@@ -162,13 +172,21 @@ func (r *run) rounds(ctx context.Context, n *nemesis) {
 func (r *run) rest(over time.Duration) bool {
 	quiet := r.clock.now()
 	limit := max(quiet, over) + r.plan.Times.Gone() + 3*r.plan.Times.Ping + 5*time.Second
+	nudged := time.Duration(-1)
 	const steady = 2
 	exact, why := 0, ""
 	for exact < steady && r.clock.now() < limit {
 		if why = r.differs(); why == "" {
+			why = r.followersDiffer(nudged < 0)
+		}
+		if why == "" {
 			exact++
 		} else {
 			exact = 0
+		}
+		if nudged < 0 || exact == 0 && r.clock.now()-nudged > time.Second {
+			nudged = r.clock.now()
+			r.nudge()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -182,6 +200,18 @@ func (r *run) rest(over time.Duration) bool {
 // differs says where a view is not the truth, or "".
 func (r *run) differs() string {
 	devices := r.connected()
+	truth := r.truth(devices)
+	why := r.listsDiffer(truth)
+	for _, d := range devices {
+		if text := d.differs(truth); text != "" {
+			return text
+		}
+	}
+	return why
+}
+
+// truth is what these devices track, by room and user.
+func (r *run) truth(devices []*device) map[string]map[string]string {
 	claims := map[string]map[string][]string{}
 	for _, d := range devices {
 		d.doubt()
@@ -196,13 +226,7 @@ func (r *run) differs() string {
 	for room, users := range claims {
 		truth[room] = r.view(users)
 	}
-	why := r.listsDiffer(truth)
-	for _, d := range devices {
-		if text := d.differs(truth); text != "" {
-			return text
-		}
-	}
-	return why
+	return truth
 }
 
 // listsDiffer asks each node for its lists, notes what is new, and says what is not the truth, or "".

@@ -14,8 +14,6 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-const app = "../testdata/app"
-
 // host is one node with its ways: from clients, and to Redis.
 type host struct {
 	name  string
@@ -31,14 +29,15 @@ type site struct {
 	t     testing.TB
 	redis *redistest.Redis
 	times history.Times
+	app   string
 
 	mu    sync.Mutex
 	hosts []*host // those that clients know of
 	made  int
 }
 
-func newSite(t testing.TB, redis *redistest.Redis, times history.Times) *site {
-	return &site{t: t, redis: redis, times: times}
+func newSite(t testing.TB, redis *redistest.Redis, times history.Times, app string) *site {
+	return &site{t: t, redis: redis, times: times, app: app}
 }
 
 // add starts a node; clients do not know of it yet.
@@ -51,7 +50,7 @@ func (s *site) add() *host {
 		h.redis = redistest.NewProxy(s.t, s.redis.Addr())
 		url = h.redis.URL()
 	}
-	h.node = nodetest.Start(s.t, nodetest.Options{Redis: url, App: app, Flags: []string{
+	h.node = nodetest.Start(s.t, nodetest.Options{Redis: url, App: s.app, Flags: []string{
 		"--lease-ttl", s.times.Lease.String(), "--heartbeat", s.times.Heartbeat.String(), "--ping", s.times.Ping.String(),
 		"--restart-grace", s.times.Restart.String(), "--message-rate", "0", "--drain", "500ms", "--max-message", "256KiB",
 	}})

@@ -11,8 +11,8 @@ import (
 
 	"rollcall/hub"
 	"rollcall/luavm"
+	"rollcall/outbox"
 	"rollcall/testkit/nodetest"
-	"rollcall/wsconn"
 )
 
 func read(t *testing.T, path string) string {
@@ -189,14 +189,14 @@ func TestDocsCloseCodes(t *testing.T) {
 	docs := read(t, "docs/protocol.md")
 	row := regexp.MustCompile(`(?m)^\| (\d{4}) \| (\w+) \| (.*) \| (.*) \|$`)
 	rows := row.FindAllStringSubmatch(docs, -1)
-	codes := wsconn.CloseCodes()
+	codes := outbox.CloseCodes()
 	if len(rows) != len(codes) {
 		t.Fatalf("docs/protocol.md lists %d codes, there are %d", len(rows), len(codes))
 	}
 	for i, c := range codes {
-		want := wsconn.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning,
-			Client: wsconn.Advice(strings.TrimPrefix(string(c.Client), "do "))}
-		got := wsconn.CloseCode{Code: c.Code, Name: rows[i][2], Meaning: rows[i][3], Client: wsconn.Advice(rows[i][4])}
+		want := outbox.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning,
+			Client: outbox.Advice(strings.TrimPrefix(string(c.Client), "do "))}
+		got := outbox.CloseCode{Code: c.Code, Name: rows[i][2], Meaning: rows[i][3], Client: outbox.Advice(rows[i][4])}
 		if got != want {
 			t.Errorf("docs/protocol.md has %v, the code %v", got, want)
 		}

@@ -48,7 +48,7 @@ func measure(b *testing.B, route string, floorOf int, run func(s *stage) result)
 
 func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *stage) result, flags ...string) {
 	b.Helper()
-	figures := map[string][]float64{}
+	all := figures{}
 	for range *runs {
 		var base float64
 		if floorOf > 0 {
@@ -56,7 +56,7 @@ func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *s
 			if base, err = floor(floorOf, lasting(2*time.Second)); err != nil {
 				b.Fatal(err)
 			}
-			figures["floor-cpu-s/M"] = append(figures["floor-cpu-s/M"], base)
+			all.add(result{"floor-cpu-s/M": base})
 		}
 		s := newStageOf(b, nodes, route, flags...)
 		r := run(s)
@@ -64,12 +64,25 @@ func measureOn(b *testing.B, nodes int, route string, floorOf int, run func(s *s
 		if base > 0 {
 			r["x-floor"] = r["cpu-s/M"] / base
 		}
-		for name, v := range r {
-			figures[name] = append(figures[name], v)
-		}
+		all.add(r)
 	}
+	all.report(b)
+}
+
+// figures are those of some runs, by name.
+type figures map[string][]float64
+
+func (f figures) add(r result) {
+	for name, v := range r {
+		f[name] = append(f[name], v)
+	}
+}
+
+// report tells the median of each figure.
+func (f figures) report(b *testing.B) {
+	b.Helper()
 	var spread []string
-	for name, vs := range figures {
+	for name, vs := range f {
 		slices.Sort(vs)
 		b.ReportMetric(median(vs), name)
 		spread = append(spread, fmt.Sprintf("%s %.4g (%.4g to %.4g)", name, median(vs), vs[0], vs[len(vs)-1]))

@@ -1,4 +1,4 @@
-// Package simulation lives through a presence cluster in virtual time: real trackers, leases, reapers and replicas of
+// Package simulation lives through a cluster in virtual time: real trackers, leases, reapers, replicas and hubs of
 // many nodes, a model of Redis, and a network between them that delays, loses and breaks. One seed decides everything,
 // so a seed that fails can be lived through again, step by step. README.md says how.
 //
@@ -10,8 +10,11 @@
 //	network.go   latency, cuts, and whether Redis answers
 //	room.go      in place of the hub: what clients and scripts are told, and what they make of it
 //	ops.go       what clients do
+//	follower.go  a client of history: what it is told, and what it makes of it
+//	publish.go   what clients of history do
 //	faults.go    what goes wrong
 //	oracle.go    what must be true (SPEC 5); oracle_look.go compares it with Redis, nodes and clients
+//	archive.go   what Redis kept, and what those who follow may be told (SPEC 7)
 //	story.go     what happened, for people and as a hash
 //	shrink.go    pure: a smaller plan that fails too
 //	redismodel/  Redis, held against real servers

@@ -10,6 +10,7 @@ func (w *world) strike(i int, f Fault) {
 	}
 	n := live[f.Node%len(live)]
 	until := time.Now().Add(f.For)
+	w.trouble = later(w.trouble, until)
 	switch f.Kind {
 	case Crash, Stop, Freeze, Cut, Deaf, Unplug, Slow, Straggle, Mute, Drop:
 		w.story.add("FAULT %d: %s of n%d for %v", i, f.Kind, n.number, f.For)
@@ -107,6 +108,16 @@ func (w *world) away(until time.Time) {
 
 func (w *world) wipe() {
 	w.oracle.loses(func() { w.redis.Wipe() })
+	w.archive.loses(true)
+	w.gap()
+}
+
+// gap lets no message be published in the millisecond in which data was lost: it could have a position that was given
+// before.
+func (w *world) gap() {
+	if w.plan.Keep.Size > 0 {
+		w.net.stallTill = later(w.net.stallTill, time.Now().Add(2*time.Millisecond))
+	}
 }
 
 // failOver loses the last writes. The clock of the new server differs by less than the grace (DESIGN 3).
@@ -115,7 +126,11 @@ func (w *world) failOver(writes int) {
 		n := w.redis.Lose(writes)
 		w.story.add("the last %d writes are lost", n)
 	})
+	w.archive.loses(false)
+	w.gap()
+	was := w.skew
 	w.skew = time.Duration(w.rng.Int64N(int64(800*time.Millisecond))) - 400*time.Millisecond
+	w.archive.backTill = later(w.archive.backTill, time.Now().Add(was-w.skew))
 }
 
 // killWriting kills a node at a moment when it has a write on its way, if there is one soon, and if it is not the last

@@ -37,14 +37,44 @@ func TestFlaws(t *testing.T) {
 		{"a join leaves what lingers of its user", 1, edit("join.lua", "if lingers(h[i + 1]) then", "if false then")},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			for seed := test.first; seed < test.first+100; seed++ {
-				if r := live(t, NewPlan(seed, 0), test.flaw...); r.Fault != "" {
-					t.Logf("seed %d: %s", seed, r.Fault)
-					return
-				}
-			}
-			t.Error("not found in 100 seeds")
-		})
+		t.Run(test.name, func(t *testing.T) { findFlaw(t, NewPlan, test.first, test.flaw) })
+	}
+}
+
+// findFlaw lives through seeds until one fails.
+func findFlaw(t *testing.T, plan func(uint64, int) *Plan, first uint64, flaw []redismodel.Edit) {
+	t.Helper()
+	for seed := first; seed < first+100; seed++ {
+		if r := live(t, plan(seed, 0), flaw...); r.Fault != "" {
+			t.Logf("seed %d: %s", seed, r.Fault)
+			return
+		}
+	}
+	t.Error("not found in 100 seeds")
+}
+
+// TestHistoryFlaws: the same of the scripts of history.
+func TestHistoryFlaws(t *testing.T) {
+	if raceDetector {
+		t.Skip("it is about the checks, and slow; make simulate runs it")
+	}
+	edit := func(script, old, new string) []redismodel.Edit {
+		return []redismodel.Edit{{File: "history/scripts/" + script, Old: old, New: new}}
+	}
+	tests := []struct {
+		name  string
+		first uint64
+		flaw  []redismodel.Edit
+	}{
+		{"positions are given again after a wipe", 1, edit("publish.lua",
+			"t[1] .. string.sub('00000' .. t[2], -6, -4)", "string.sub(t[1], 1, -4) .. '999000'")},
+		{"a repeated call is kept again", 1, edit("publish.lua", "if done then return '=' .. done end", "")},
+		{"where the channel stands is not kept", 1, edit("publish.lua",
+			"call('SET', place, head, 'KEEPTTL')", "")},
+		{"what is kept is not published", 1, edit("publish.lua", "call(arg[3], topic, text)",
+			"if arg[i] == '' then call(arg[3], topic, text) end")},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { findFlaw(t, NewHistoryPlan, test.first, test.flaw) })
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -53,27 +54,33 @@ func TestMutants(t *testing.T) {
 		t.Skip("it builds the product many times; ask with -mutants")
 	}
 	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) {
-			binary := m.build(t)
-			run := exec.CommandContext(t.Context(), binary, "-test.run=^TestSimulation$", "-steps="+strconv.Itoa(*mutantsFlag),
-				"-shrink=0")
-			out, err := run.CombinedOutput()
-			switch i := bytes.Index(out, []byte(" fails: ")); {
-			case err == nil:
-				t.Errorf("not found: %s", out)
-			case i < 0:
-				t.Errorf("it ended otherwise: %v\n%s", err, out)
-			default:
-				line, _, _ := bytes.Cut(out[bytes.LastIndexByte(out[:i], '\n')+1:], []byte("\n"))
-				t.Logf("%s", bytes.TrimSpace(line))
-			}
-		})
+		t.Run(m.name, func(t *testing.T) { m.find(t, "TestSimulation") })
+	}
+	for _, m := range historyMutants {
+		t.Run(m.name, func(t *testing.T) { m.find(t, "TestHistory") })
+	}
+}
+
+// find lets a test of the simulation fail because of the mistake.
+func (m mutant) find(t *testing.T, test string) {
+	t.Helper()
+	run := exec.CommandContext(t.Context(), m.build(t), "-test.run=^"+test+"$", "-steps="+strconv.Itoa(*mutantsFlag),
+		"-shrink=0")
+	out, err := run.CombinedOutput()
+	switch i := bytes.Index(out, []byte(" fails: ")); {
+	case err == nil:
+		t.Errorf("not found: %s", out)
+	case i < 0:
+		t.Errorf("it ended otherwise: %v\n%s", err, out)
+	default:
+		line, _, _ := bytes.Cut(out[bytes.LastIndexByte(out[:i], '\n')+1:], []byte("\n"))
+		t.Logf("%s", bytes.TrimSpace(line))
 	}
 }
 
 // TestMutantsFit: each mistake names one place of the product, also where nobody asks for mutants.
 func TestMutantsFit(t *testing.T) {
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, historyMutants) {
 		m.read(t)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"rollcall/cluster"
+	"rollcall/history"
+	"rollcall/hub"
 	"rollcall/presence"
 )
 
@@ -20,6 +22,7 @@ type node struct {
 	wire    *wire
 	cluster *cluster.Cluster
 	tracker *presence.Tracker
+	hub     *hub.Hub        // of a plan about history
 	ctx     context.Context // ends with the node
 	cancel  context.CancelFunc
 	over    chan struct{} // closed with the node
@@ -74,6 +77,11 @@ func (w *world) start(number int) *node {
 		first = false
 	})
 	n.cluster.Handle(nobody{})
+	if w.plan.Keep.Size > 0 {
+		n.hub = hub.New(hub.Config{Redis: n.wire, Broker: n.wire, Cluster: n.cluster, Tracker: n.tracker, Log: log,
+			HistoryMemory: w.plan.Memory})
+		n.hub.SetHistory(history.NewRules([]history.Rule{{Pattern: "c*", Policy: w.plan.Keep}}))
+	}
 	// Some moments later: timers of one node that are due at the very same time would run in no order.
 	w.after(time.Duration(1+w.rng.Int64N(int64(time.Millisecond))), func() {
 		if !n.dead {
@@ -110,15 +118,23 @@ func (w *world) crash(n *node) {
 		s.life++
 	}
 	w.closed.Go(func() {
+		n.closeHub()
 		n.tracker.Close()
 		_ = n.cluster.Close(context.Background()) // nothing gets out any more
 	})
+}
+
+func (n *node) closeHub() {
+	if n.hub != nil {
+		n.hub.Close()
+	}
 }
 
 // stop ends a node in order: its connections go first. With a stay their users may come back elsewhere in that time
 // (SPEC 3, --restart-grace), and some do.
 func (w *world) stop(n *node, stay time.Duration) {
 	n.stopping = true
+	w.sendAway(n)
 	var conns []*conn
 	for _, c := range w.oracle.of(n) {
 		if !c.until.IsZero() {
@@ -144,10 +160,11 @@ func (w *world) stop(n *node, stay time.Duration) {
 		for _, c := range conns {
 			if stay == 0 {
 				c.room.ch.Untrack(ctx, c.id, c.user)
-			} else if c.room.ch.Linger(ctx, c.id, c.user, stay) {
+			} else if c.room.ch.Exit(ctx, c.id, c.user, presence.CauseLost, stay) {
 				w.post(n, "lingers "+c.id+" "+c.user, func() { w.oracle.leaves(c) }) // the end of the node finds it as it was
 			}
 		}
+		n.closeHub()
 		n.tracker.Close()
 		_ = n.cluster.Close(ctx) // the others reap what is left
 		w.post(n, "stopped", func() { w.crash(n) })

@@ -192,7 +192,8 @@ func lingerFor(rng *rand.Rand) time.Duration {
 func (w *world) drop(c *conn, stay time.Duration) {
 	w.oracle.lingers(c, stay)
 	delete(c.room.clients, c.id)
-	w.call(c, "drops", func(ctx context.Context) bool { return c.room.ch.Linger(ctx, c.id, c.user, stay) },
+	w.call(c, "drops",
+		func(ctx context.Context) bool { return c.room.ch.Exit(ctx, c.id, c.user, presence.CauseLost, stay) },
 		func(bool, time.Duration) { c.node.leave(c.room) })
 }
 

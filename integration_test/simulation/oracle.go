@@ -134,6 +134,7 @@ func has(z map[string]float64, member string) bool {
 
 // ran is told of every command that Redis ran.
 func (o *oracle) ran(cmd redis.Cmder) {
+	o.w.archive.ran(cmd)
 	name, args := o.w.script(cmd), cmd.Args()
 	if name == "" {
 		return

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"rollcall/history"
 )
 
 // Times of SPEC 3, as every simulated node has them.
@@ -89,6 +91,10 @@ type Plan struct {
 	Checks   []time.Duration // when everything must be exact, each after a Bound of quiet
 	Spans    []time.Duration // when each storm began
 
+	// Of a plan that is about history (NewHistoryPlan), else zero.
+	Keep   history.Policy // of all channels
+	Memory int64          // of each node, for what it keeps
+
 	WithoutFaults []int
 	WithoutOps    []Range
 }
@@ -114,6 +120,16 @@ func NewPlan(seed uint64, nodes int) *Plan {
 		now += time.Second
 	}
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	return p
+}
+
+// NewHistoryPlan draws a plan in which clients publish, follow channels, go and come back.
+func NewHistoryPlan(seed uint64, nodes int) *Plan {
+	p := NewPlan(seed, nodes)
+	rng := rand.New(rand.NewPCG(seed, 4))
+	p.Keep.Size = []int{1 + rng.IntN(4), 5 + rng.IntN(10), 100}[rng.IntN(3)]
+	p.Keep.TTL = []time.Duration{3 * time.Second, 9 * time.Second, time.Minute}[rng.IntN(3)]
+	p.Memory = []int64{0, 1 << 10, 1 << 20}[rng.IntN(3)]
 	return p
 }
 

@@ -12,9 +12,16 @@ func TestReplay(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector makes the scheduler of goroutines draw lots")
 	}
+	for name, plan := range map[string]func(uint64, int) *Plan{"presence": NewPlan, "history": NewHistoryPlan} {
+		t.Run(name, func(t *testing.T) { replay(t, plan) })
+	}
+}
+
+func replay(t *testing.T, plan func(uint64, int) *Plan) {
+	t.Helper()
 	seen := map[uint64]bool{}
 	for seed := uint64(1); seed <= replays; seed++ {
-		first, again := live(t, NewPlan(seed, 0)), live(t, NewPlan(seed, 0))
+		first, again := live(t, plan(seed, 0)), live(t, plan(seed, 0))
 		if first.Hash != again.Hash || first.Steps != again.Steps {
 			t.Errorf("seed %d: %d steps with hash %x, then %d with %x", seed, first.Steps, first.Hash, again.Steps, again.Hash)
 		}

@@ -83,7 +83,11 @@ func (p *Plan) leaveOut(faults, ops string) error {
 
 // Command is how to live through a plan again.
 func (p *Plan) Command() string {
-	args := fmt.Sprintf("go test ./integration_test/simulation -run TestSimulation -seed %d -nodes %d", p.Seed, p.Nodes)
+	test := "TestSimulation"
+	if p.Keep.Size > 0 {
+		test = "TestHistory"
+	}
+	args := fmt.Sprintf("go test ./integration_test/simulation -run %s -seed %d -nodes %d", test, p.Seed, p.Nodes)
 	if len(p.WithoutFaults) > 0 {
 		args += " -without " + strings.Join(strings.Fields(strings.Trim(fmt.Sprint(p.WithoutFaults), "[]")), ",")
 	}

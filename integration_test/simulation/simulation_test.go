@@ -30,9 +30,16 @@ var (
 
 // TestSimulation lives through storms of faults, seed after seed. What is checked on the way and after each storm is in
 // oracle.go and room.go, with the sentences of SPEC 5 that it comes from.
-func TestSimulation(t *testing.T) {
+func TestSimulation(t *testing.T) { liveThrough(t, NewPlan) }
+
+// TestHistory does the same with clients that publish, follow channels with a history, go and come back. What is
+// checked is in archive.go and follower.go, with the sentences of SPEC 7 that it comes from.
+func TestHistory(t *testing.T) { liveThrough(t, NewHistoryPlan) }
+
+func liveThrough(t *testing.T, plan func(seed uint64, nodes int) *Plan) {
+	t.Helper()
 	if *seedFlag != 0 {
-		p := NewPlan(*seedFlag, *nodesFlag)
+		p := plan(*seedFlag, *nodesFlag)
 		if err := p.leaveOut(*withoutFlag, *withoutOpsFlag); err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +48,7 @@ func TestSimulation(t *testing.T) {
 	}
 	began, steps, seed := time.Now(), 0, *firstFlag
 	for ; steps < *stepsFlag; seed++ {
-		p := NewPlan(seed, 0)
+		p := plan(seed, 0)
 		r := live(t, p)
 		steps += r.Steps
 		if r.Fault != "" {

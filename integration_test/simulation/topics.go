@@ -189,6 +189,7 @@ func (s *sub) deliver(name, payload string) {
 	if channel, ok := s.w.keys.ChannelOf(name); ok {
 		if s.n.path.drops {
 			s.n.path.drops = false
+			s.w.archive.dropped(s.n, channel, payload)
 			s.w.story.add("n%d never receives %s", s.n.number, s.w.oracle.message(channel, payload))
 			return
 		}

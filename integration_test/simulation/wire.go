@@ -13,6 +13,7 @@ import (
 
 	"rollcall/broker"
 	"rollcall/cluster"
+	"rollcall/hub"
 	"rollcall/presence"
 	"rollcall/redisconn"
 )
@@ -46,6 +47,8 @@ var (
 	_ cluster.Redis  = (*wire)(nil)
 	_ cluster.Broker = (*wire)(nil)
 	_ presence.Redis = (*wire)(nil)
+	_ hub.Redis      = (*wire)(nil)
+	_ hub.Broker     = (*wire)(nil)
 )
 
 // call is what one caller waits for.
@@ -85,7 +88,11 @@ func (x *wire) Keys() redisconn.Keys { return x.w.keys }
 
 // Run is redisconn.Client's.
 func (x *wire) Run(ctx context.Context, s *redisconn.Script, keys []string, args ...any) (any, error) {
-	cmd := s.Command(ctx, keys, args...)
+	return x.Process(ctx, s.Command(ctx, keys, args...))
+}
+
+// Process is redisconn.Client's.
+func (x *wire) Process(ctx context.Context, cmd *redis.Cmd) (any, error) {
 	if err := x.ask(ctx, cmd); err != nil {
 		return nil, err
 	}
@@ -320,14 +327,14 @@ func (p *pipeline) finish(err error) {
 	}
 }
 
-// writing tells whether a change of presence is on its way.
+// writing tells whether a change of presence, or a message, is on its way.
 func (x *wire) writing() bool { return x.flight != nil && x.flight.writes() }
 
-// writes tells whether a pipeline still has a change of presence to make.
+// writes tells whether a pipeline still has a change of presence to make, or a message to keep.
 func (p *pipeline) writes() bool {
 	return slices.ContainsFunc(p.commands()[p.done:], func(cmd redis.Cmder) bool {
 		name := p.x.w.script(cmd)
-		return name == "join" || name == "leave"
+		return name == "join" || name == "leave" || name == "publish"
 	})
 }
 
@@ -337,6 +344,16 @@ func (w *world) script(cmd redis.Cmder) string {
 		return w.net.scripts[fmt.Sprint(args[1])]
 	}
 	return ""
+}
+
+// keeps gives the channel whose messages a stream holds.
+func (w *world) keeps(stream string) (channel string) {
+	for i := range w.plan.Channels {
+		if channel = fmt.Sprint("c", i); w.keys.History(channel) == stream {
+			return channel
+		}
+	}
+	return stream
 }
 
 // renewed tells whether a call is a heartbeat that was answered with a deadline.
@@ -374,7 +391,12 @@ func (w *world) describe(cmd redis.Cmder, bare bool) string {
 	}
 	name := w.net.scripts[fmt.Sprint(args[1])]
 	keys := args[2].(int)
-	arg := func(i int) string { return fmt.Sprint(args[3+keys+i]) }
+	arg := func(i int) string {
+		if text, ok := args[3+keys+i].([]byte); ok {
+			return string(text)
+		}
+		return fmt.Sprint(args[3+keys+i])
+	}
 	channel, _ := w.keys.ChannelOf(fmt.Sprint(args[3]))
 	switch name {
 	case "join", "leave", "linger":
@@ -392,6 +414,12 @@ func (w *world) describe(cmd redis.Cmder, bare bool) string {
 		return fmt.Sprintf("reap %s %s %s %v", channel, arg(3), arg(5), who)
 	case "heartbeat":
 		return fmt.Sprintf("heartbeat %s %s", arg(2), arg(0))
+	case "publish", "read":
+		line := name + " " + w.keeps(fmt.Sprint(args[3]))
+		for i := 3; name == "publish" && 3+keys+i+1 < len(args) && i < 9; i += 2 {
+			line += arg(i + 1)
+		}
+		return line
 	}
 	var who []string
 	for i := 0; 3+keys+i < len(args); i++ {

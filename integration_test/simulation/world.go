@@ -37,6 +37,11 @@ type world struct {
 	nodes  []*node
 	oracle *oracle
 	story  *story
+
+	archive   *archive // of a plan about history
+	followers []*follower
+	trouble   time.Time // until when faults last
+
 	steps  int
 	end    bool
 	fault  string // what was found, "" nothing
@@ -123,7 +128,7 @@ func run(p *Plan, scripts []redismodel.Source) Result {
 	for _, s := range scripts {
 		w.net.scripts[s.Script.String()] = s.Name
 	}
-	w.oracle = newOracle(w)
+	w.oracle, w.archive = newOracle(w), newArchive(w)
 	w.redis = redismodel.New(redismodel.Config{Now: w.clock, Publish: w.net.publish, Scripts: scripts})
 	for i := range p.Nodes {
 		w.start(i + 1)
@@ -146,12 +151,17 @@ func (w *world) schedule() {
 	}
 	for i, o := range w.plan.Ops {
 		if w.plan.runsOp(i) {
-			w.after(o.At, func() { w.act(rand.New(rand.NewPCG(o.R, 3))) })
+			act := w.act
+			if w.plan.Keep.Size > 0 {
+				act = w.actInHistory
+			}
+			w.after(o.At, func() { act(rand.New(rand.NewPCG(o.R, 3))) })
 		}
 	}
 	for i, at := range w.plan.Checks {
 		w.after(at, func() {
 			w.oracle.exact()
+			w.caughtUp()
 			w.end = w.end || i == len(w.plan.Checks)-1
 		})
 	}

@@ -113,7 +113,7 @@ inline position2(n) {
 		vp[n] = WAIT;
 		if :: IS(NO_WAIT) -> ss[n] = sn[n] :: else fi;
 		complete(n)
-	:: else -> vp[n] = POS1                           /* errMoved */
+	:: else -> vp[n] = POS1                           /* ErrMoved */
 	fi
 }
 

@@ -6,6 +6,13 @@ end
 -- A channel that nobody is in is forgotten after a day; the next join makes a new epoch.
 local forget = 86400000
 
+-- emptied lets the head of a channel that nobody is in any more be forgotten. That of a user is kept for keep ms ('0': as any
+-- other), with the time at which they were there last.
+local function emptied(head, keep, at)
+  if keep ~= '0' then redis.call('HSET', head, 'seen', string.format('%d', at)) end
+  redis.call('PEXPIRE', head, string.format('%d', math.max(forget, tonumber(keep))))
+end
+
 -- part is one user with all metas after the change. Field 's' of a user's hash is the seq of the last change.
 local function part(uid, key)
   local h = redis.call('HGETALL', key)
@@ -33,7 +40,8 @@ local function position(head)
 end
 
 -- publish sends the change by command (PUBLISH, or SPUBLISH where topics are sharded: the topic is in the slot of the keys):
--- gone and users are texts of netstrings with their counts.
+-- gone and users are texts of netstrings with their counts. In gone a mark '=<cause>' tells why those behind it left; nodes that
+-- are older than causes take it for an id that they do not know.
 local function publish(command, topic, epoch, seq, op, ngone, gone, nusers, users)
   redis.call(command, topic, 'p' .. ns(epoch) .. ns(string.format('%d', seq)) .. ns(op) ..
     ns(tostring(ngone)) .. gone .. ns(tostring(nusers)) .. users)
@@ -61,11 +69,24 @@ local function owner(entry)
   return string.match(entry, '^(%S+) ')
 end
 
+-- Causes of connections whose entries may linger. As many zeros as a cause's place here stand before the deadline, so that
+-- nodes of all versions read the same deadline.
+local stays = {'closed', 'lost', 'drained'}
+
+-- lingering is what stands behind the flags of an entry that lingers.
+local function lingering(cause, deadline)
+  for i = 1, #stays do
+    if stays[i] == cause then return '~' .. string.rep('0', i) .. string.format('%d', deadline) end
+  end
+  return '~' .. string.format('%d', deadline)
+end
+
 -- An entry whose connection has gone may linger: its body is '<ref> <joined> <flags>~<deadline> <fields>'. lingers gives that
--- deadline in ms of the Redis clock, nil when the connection is there.
+-- deadline in ms of the Redis clock and why the connection ended (nil: not known), nil when the connection is there.
 local function lingers(entry)
-  local deadline = string.match(entry, '^%S+ %S+ %S+ [^ ~]+~(%d+) ')
-  return deadline and tonumber(deadline)
+  local zeros, deadline = string.match(entry, '^%S+ %S+ %S+ [^ ~]+~(0*)(%d+) ')
+  if not deadline then return nil end
+  return tonumber(deadline), stays[#zeros]
 end
 
 -- fields gives a meta's own fields as JSON.
@@ -87,8 +108,8 @@ local function move(entries, from, to, conn, uid)
   redis.call('ZADD', entries .. to, 0, conn .. ' ' .. uid)
 end
 
--- take removes a connection of a user, and tells the channel that its node did.
-local function take(head, users, key, entries, conn, uid, inc, epoch, command, topic)
+-- take removes a connection of a user, and tells the channel that its node did, and why.
+local function take(head, users, key, entries, conn, uid, inc, epoch, command, topic, cause, keep)
   redis.call('ZREM', entries .. inc, conn .. ' ' .. uid)
   redis.call('HDEL', key, conn)
   local at, seq = advance(head, epoch)
@@ -96,11 +117,11 @@ local function take(head, users, key, entries, conn, uid, inc, epoch, command, t
   if left == 0 then
     redis.call('DEL', key)
     redis.call('ZREM', users, uid)
-    if redis.call('ZCARD', users) == 0 then redis.call('PEXPIRE', head, forget) end
+    if redis.call('ZCARD', users) == 0 then emptied(head, keep, now()) end
   else
     redis.call('HSET', key, 's', seq)
   end
-  publish(command, topic, at, seq, 'l', 1, ns(conn), 1, text)
+  publish(command, topic, at, seq, 'l', 2, ns('=' .. cause) .. ns(conn), 1, text)
   return at, seq
 end
 

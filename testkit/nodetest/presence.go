@@ -16,24 +16,30 @@ import (
 type channelPresence struct {
 	roster roster.Roster
 	told   []string // "state", "join u", "update u", "leave u"
+	causes map[string]string
 	faults []roster.Fault
 }
 
 // hearLocked takes a frame; nil when it is none of presence.
 func (c *Client) hearLocked(text string) (channel string, p *channelPresence) {
 	f, faults := roster.Read([]byte(text))
-	told := ""
+	var e event
 	if f != nil {
 		channel = f.Channel
-	} else if channel, told = scriptEvent(text); told == "" {
+	} else if e = scriptEvent(text); e.Type == "" {
 		return "", nil
+	} else {
+		channel = e.Channel
 	}
 	if p = c.presence[channel]; p == nil {
-		p = &channelPresence{}
+		p = &channelPresence{causes: map[string]string{}}
 		c.presence[channel] = p
 	}
 	if f == nil {
-		p.told = append(p.told, told)
+		p.told = append(p.told, e.Type+" "+e.UserID)
+		if e.Type == "leave" {
+			p.causes[e.UserID] = e.Cause
+		}
 		return channel, p
 	}
 	news, wrong := p.roster.Take(f)
@@ -41,24 +47,27 @@ func (c *Client) hearLocked(text string) (channel string, p *channelPresence) {
 	return channel, p
 }
 
-// scriptEvent reads an event that a script has passed on; "" when it is none.
-func scriptEvent(text string) (channel, told string) {
+// event is a presence event as scripts get it.
+type event struct {
+	Type    string `json:"event_type"`
+	Channel string `json:"channel"`
+	UserID  string `json:"user_id"`
+	Cause   string `json:"cause"`
+}
+
+// scriptEvent reads an event that a script has passed on; the zero event when it is none.
+func scriptEvent(text string) (e event) {
 	if !strings.HasPrefix(text, "{") {
-		return "", ""
+		return event{}
 	}
 	var f struct {
 		Type  string
 		Event json.RawMessage
 	}
-	var e struct {
-		EventType string `json:"event_type"`
-		Channel   string `json:"channel"`
-		UserID    string `json:"user_id"`
-	}
 	if json.Unmarshal([]byte(text), &f) != nil || f.Type != "presence" || json.Unmarshal(f.Event, &e) != nil {
-		return "", ""
+		return event{}
 	}
-	return e.Channel, e.EventType + " " + e.UserID
+	return e
 }
 
 // Presence is what a client knows of a channel at one moment.
@@ -66,6 +75,7 @@ type Presence struct {
 	Users  map[string][]roster.Meta
 	Told   []string // "state", "join u", "update u", "leave u", in order
 	Faults []roster.Fault
+	Causes map[string]string // of the last leave of each user, as a script was told; "": of none
 }
 
 // Names are the users, sorted.
@@ -93,7 +103,7 @@ func (c *Client) presenceLocked(channel string) Presence {
 	if p == nil {
 		return Presence{}
 	}
-	return Presence{maps.Clone(p.roster.Users), slices.Clone(p.told), slices.Clone(p.faults)}
+	return Presence{maps.Clone(p.roster.Users), slices.Clone(p.told), slices.Clone(p.faults), maps.Clone(p.causes)}
 }
 
 // AwaitPresence waits until what this client knows of a channel is as wanted.

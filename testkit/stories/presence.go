@@ -27,6 +27,8 @@ var presenceStories = []entry{
 	{"window", "A join and leave of the same user inside it cancel out; a leave and join become joins alone with the new metas", (*story).window},
 	{"one-diff", "changes to a channel that come close together leave as one diff", (*story).oneDiff},
 	{"both-kinds", "Users tracked by event handlers appear to scripts with their own fields plus state and user_id; users of scripts appear in metas with their fields at top level", (*story).bothKinds},
+	{"causes", "cause of a leave: closed, lost, untracked, kicked, expired, slow, error. Scripts' presence events have it too", (*story).causes},
+	{"log", "Connection logs: one line at info for a connection's end (connection, user, route, address, code, cause, seconds)", (*story).ends},
 	{"strange-names", "a name: 1 to 255 bytes of UTF-8 without control characters; braces can never move the hash tag",
 		(*story).strangeNames},
 	{"limits", "128 channels and 32 trackings a connection; one meta at most 4 KiB. Beyond: an error to the handler",

@@ -20,9 +20,11 @@ const (
 	Once  Rule = "once"
 	Order Rule = "order" // 5.1: "in one order that is the same for all of that channel"
 	// 5.3: "at most once and in the same order for all subscribers of a channel from one sender"
-	AtMost  Rule = "broadcast"
-	Cut     Rule = "cut off" // 5.2: "its clients stay connected"
-	Unknown Rule = "record"  // the record itself is at odds: a fault of the driver
+	AtMost   Rule = "broadcast"
+	Cut      Rule = "cut off" // 5.2: "its clients stay connected"
+	Recovery Rule = "history" // 7, Promise 7
+	Told     Rule = "hook"    // 8: "the set it has folded equals presence"; 10: joins and leaves in turn
+	Unknown  Rule = "record"  // the record itself is at odds: a fault of the driver
 )
 
 // Violation is one broken promise.
@@ -63,6 +65,8 @@ type Verdict struct {
 	Measures   []Measure // one for each point
 	Told       int       // joins and leaves that were told
 	Heard      int       // broadcasts that were heard
+	Followed   int       // messages of channels with a history that followers got
+	Recovered  int       // times that a follower came back and got what it had missed
 	Slow       int       // times past a bound only because the driver itself did not run
 }
 
@@ -83,6 +87,7 @@ func Check(r *Record) *Verdict {
 		c.heard(client)
 		c.life(client)
 	}
+	c.recovery()
 	c.shown()
 	c.order()
 	c.exact()
@@ -91,6 +96,7 @@ func Check(r *Record) *Verdict {
 		v := &c.verdict.Violations[i]
 		v.Story = c.story(v)
 	}
+	c.verdict.Violations = append(c.verdict.Violations, r.Hooks...)
 	return &c.verdict
 }
 

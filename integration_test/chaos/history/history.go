@@ -98,4 +98,9 @@ type Record struct {
 	Faults  []Fault
 	Points  []Point
 	Stalls  []Span
+	Hooks   []Violation // what back ends were told wrongly, as the run itself judged
+
+	Began     time.Time // by the clock that Redis has too
+	Followers []*Follower
+	Sayings   []*Saying
 }

@@ -11,9 +11,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var errSyntax = errors.New("the model does not know this form of the command")
+var (
+	errSyntax = errors.New("the model does not know this form of the command")
+	errID     = errors.New("an entry's id is not greater than that of the last one")
+)
 
-// form is one command in the very form in which presence, cluster and their scripts send it: its arguments after the
+// form is one command in the very form in which presence, cluster, history, hub and their scripts send it: its arguments after the
 // name, mostly the key first. It answers as Redis does; redis.Nil is nothing.
 type form func(s *Server, a []string) (any, error)
 
@@ -128,19 +131,20 @@ func commands() map[string]form {
 			}
 			return []any(nil), nil
 		},
-		"set": func(s *Server, a []string) (any, error) {
-			if len(a) != 5 || a[2] != "nx" || a[3] != "px" {
-				return nil, errSyntax
+		"set": set,
+		"get": func(s *Server, a []string) (any, error) {
+			if i := s.get(a[0]); i != nil {
+				return i.Text, nil
 			}
-			if s.get(a[0]) != nil {
-				return nil, redis.Nil
-			}
-			ms, err := strconv.ParseInt(a[4], 10, 64)
-			i := s.change(a[0])
-			i.Text, i.Expire = a[1], s.ms()+ms
-			return "OK", err
+			return nil, redis.Nil
 		},
-		"exists": func(s *Server, a []string) (any, error) { return count(s.get(a[0]) != nil), nil },
+		"xadd":      xadd,
+		"xlen":      func(s *Server, a []string) (any, error) { return int64(len(s.stream(a[0]))), nil },
+		"xrange":    func(s *Server, a []string) (any, error) { return xrange(s, a[0], a[1], a[2], a[3:], false) },
+		"xrevrange": func(s *Server, a []string) (any, error) { return xrange(s, a[0], a[2], a[1], a[3:], true) },
+		"xdel":      xdel,
+		"xtrim":     xtrim,
+		"exists":    func(s *Server, a []string) (any, error) { return count(s.get(a[0]) != nil), nil },
 		"del": func(s *Server, a []string) (any, error) {
 			n := int64(0)
 			for _, key := range a {
@@ -168,6 +172,41 @@ func commands() map[string]form {
 			return int64(1), nil
 		},
 	}
+}
+
+// set is key, value, and perhaps NX, KEEPTTL or PX and a time.
+func set(s *Server, a []string) (any, error) {
+	var nx, keep bool
+	var ms int64
+	for rest := a[2:]; len(rest) > 0; rest = rest[1:] {
+		switch strings.ToLower(rest[0]) {
+		case "nx":
+			nx = true
+		case "keepttl":
+			keep = true
+		case "px":
+			if len(rest) < 2 {
+				return nil, errSyntax
+			}
+			var err error
+			if ms, err = strconv.ParseInt(rest[1], 10, 64); err != nil {
+				return nil, errSyntax
+			}
+			ms += s.ms()
+			rest = rest[1:]
+		default:
+			return nil, errSyntax
+		}
+	}
+	if nx && s.get(a[0]) != nil {
+		return nil, redis.Nil
+	}
+	i := s.change(a[0])
+	if keep {
+		ms = i.Expire
+	}
+	i.Text, i.Expire = a[1], ms
+	return "OK", nil
 }
 
 func publish(s *Server, a []string) (any, error) {

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/broker"
+	"rollcall/history"
 	"rollcall/integration_test/simulation/redismodel"
 	"rollcall/redisconn"
 	"rollcall/testkit/redistest"
@@ -75,6 +76,7 @@ type pair struct {
 	model   *redismodel.Server
 	now     time.Time // of the model
 
+	said      int                 // messages with a history
 	told      map[string][]string // by the model, by topic
 	published int
 
@@ -167,10 +169,13 @@ func (p *pair) answer(cmd redis.Cmder) string {
 		if list, ok := c.Val().([]any); ok && cmd.Args()[1] == p.scripts["declare"] {
 			return fmt.Sprint(sorted(list))
 		}
+		if cmd.Args()[1] == p.scripts["empty"] { // servers differ in what is cut before
+			return "some"
+		}
 		if list, ok := c.Val().([]any); ok && cmd.Args()[1] == p.scripts["reap"] && len(list) == 2 && list[1] != int64(0) {
 			list[1] = "later"
 		}
-		return fmt.Sprintf("%#v", c.Val())
+		return timeless(fmt.Sprintf("%#v", c.Val()))
 	case *redis.MapStringStringCmd:
 		return fmt.Sprint(c.Val())
 	case *redis.FloatCmd:
@@ -219,7 +224,7 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 			append([]any{deadline, epoch, how, k.Topic(ch), conn, user, inc, body, k.Entries(ch, ""),
 				[]string{"", "", "", epoch}[p.rng.IntN(4)]}, more...)...)
 	}
-	switch p.rng.IntN(22) {
+	switch p.rng.IntN(30) {
 	case 0, 1, 2, 3, 4, 5:
 		return join("join", []int{0, 2, 64, 64}[p.rng.IntN(4)], []int{10, 16384, 16384, 16384}[p.rng.IntN(4)])
 	case 6, 7, 8:
@@ -242,11 +247,42 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	case 15:
 		keys := []string{k.Nodes(), k.Reaping(), k.Node(inc), k.NodeChannels(inc)}
 		return script("end", keys, inc, []string{"forget", "retire"}[p.rng.IntN(2)])
+	case 22, 23, 24, 25:
+		return script("publish", p.historyKeys(ch), p.publication(how)...)
+	case 26, 27:
+		return script("read", p.historyKeys(ch)[:2], 3, 60_000, []string{"XRANGE", "XREVRANGE"}[p.rng.IntN(2)],
+			[]string{"-", "17-4"}[p.rng.IntN(2)], "+", []int{0, 1, 2, 1000}[p.rng.IntN(4)])
+	case 28:
+		return script("empty", p.historyKeys(ch)[:2])
+	case 29:
+		return script("publish_once", []string{k.OnceMark(k.Topic(ch), p.any(conns))}, 60_000, how, k.Topic(ch), "bx 1 once")
 	case 16, 17, 18:
 		return join("linger", []int{-60_000, 60_000}[p.rng.IntN(2)], []string{"", "e0", "e1"}[p.rng.IntN(3)])
 	default:
 		return "command", p.command(ch, user, conn, inc)
 	}
+}
+
+// historyKeys are the keys and the topic of a channel with history.
+func (p *pair) historyKeys(ch string) []string {
+	return []string{p.k.History(ch), p.k.HistoryHead(ch), p.k.Topic(ch)}
+}
+
+// publication is some messages for publish.lua, of which few are large and few are not kept.
+func (p *pair) publication(how string) []any {
+	args := []any{3, 60_000, how}
+	for range 1 + p.rng.IntN(3) {
+		p.said++
+		switch text := fmt.Sprint(" said ", p.said); p.rng.IntN(8) {
+		case 0:
+			args = append(args, "", "bx 1"+text)
+		case 1:
+			args = append(args, "bx ", text+strings.Repeat("x", 400<<10))
+		default:
+			args = append(args, "bx ", text)
+		}
+	}
+	return args
 }
 
 // command draws one of the plain commands.
@@ -309,6 +345,9 @@ func (p *pair) compareMessages() {
 
 // plain gives the parts of a change in one order: HGETALL has none.
 func plain(message string) string {
+	if history.IsBroadcast(message) {
+		return timeless(message)
+	}
 	var words []string
 	for rest := message[1:]; rest != ""; {
 		length, tail, _ := strings.Cut(rest, ":")
@@ -322,10 +361,10 @@ func plain(message string) string {
 	return timeless(strings.Join(words, "|"))
 }
 
-// timeless leaves out the deadlines of what lingers.
-func timeless(text string) string { return lingering.ReplaceAllString(text, "~") }
+// timeless leaves out the deadlines of what lingers, and the times of positions.
+func timeless(text string) string { return times.ReplaceAllString(text, "") }
 
-var lingering = regexp.MustCompile(`~\d+`)
+var times = regexp.MustCompile(`~\d+|\d{13}`)
 
 // compareKeys holds every key that there can be against the model's.
 func (p *pair) compareKeys() {
@@ -336,6 +375,10 @@ func (p *pair) compareKeys() {
 	}
 	for _, ch := range channels {
 		keys = append(keys, k.Head(ch), k.Users(ch))
+		keys = append(keys, k.History(ch), k.HistoryHead(ch))
+		for _, c := range conns {
+			keys = append(keys, k.OnceMark(k.Topic(ch), c))
+		}
 		for _, u := range users {
 			keys = append(keys, k.User(ch, u))
 		}
@@ -384,8 +427,12 @@ func (p *pair) dump(key string) string {
 	case "set":
 		list, _ := p.do("smembers", key).([]any)
 		text = fmt.Sprint("set ", sorted(list))
+	case "stream":
+		list, _ := p.do("xrevrange", key, "+", "-", "count", 3).([]any)
+		slices.Reverse(list) // before them are what Redis has not cut yet
+		text = timeless(fmt.Sprint("stream ", list))
 	default:
-		text = fmt.Sprint("text ", p.do("get", key))
+		text = timeless(fmt.Sprint("text ", p.do("get", key)))
 	}
 	if ms, _ := p.do("pttl", key).(int64); ms > 0 {
 		text += " for a while"
@@ -409,8 +456,14 @@ func show(i *redismodel.Item) string {
 		text = fmt.Sprint("zset ", slices.Sorted(maps.Keys(i.Zset)))
 	case i.Set != nil:
 		text = fmt.Sprint("set ", slices.Sorted(maps.Keys(i.Set)))
+	case i.Stream != nil:
+		var list []any
+		for _, e := range i.Stream.Entries[max(0, len(i.Stream.Entries)-3):] {
+			list = append(list, []any{e.ID(), []any{"", e.Text}})
+		}
+		text = timeless(fmt.Sprint("stream ", list))
 	default:
-		text = "text " + i.Text
+		text = timeless("text " + i.Text)
 	}
 	if i.Expire != 0 {
 		text += " for a while"

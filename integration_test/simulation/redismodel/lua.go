@@ -33,7 +33,8 @@ var families = []struct {
 	{"presence/scripts/message.lua", []string{"presence/scripts/join.lua", "presence/scripts/leave.lua",
 		"presence/scripts/linger.lua", "presence/scripts/reap.lua"}},
 	{"", []string{"presence/scripts/register.lua", "cluster/scripts/heartbeat.lua", "cluster/scripts/declare.lua",
-		"cluster/scripts/end.lua"}},
+		"cluster/scripts/end.lua", "history/scripts/publish.lua", "history/scripts/read.lua",
+		"history/scripts/empty.lua", "hub/scripts/publish_once.lua"}},
 }
 
 // Load reads the scripts from the project's folder, and makes the edits in what runs.

@@ -20,11 +20,12 @@ type Config struct {
 	Scripts []Source                    // that it knows
 }
 
-// Item is what one key holds. Exactly one of the maps is set, or Text.
+// Item is what one key holds. Exactly one of the maps is set, or Stream, or Text.
 type Item struct {
 	Hash   map[string]string
 	Zset   map[string]float64
 	Set    map[string]bool
+	Stream *Stream
 	Text   string
 	Expire int64 // unix ms; 0: never
 }
@@ -33,10 +34,12 @@ func (i *Item) clone() *Item {
 	if i == nil {
 		return nil
 	}
-	return &Item{maps.Clone(i.Hash), maps.Clone(i.Zset), maps.Clone(i.Set), i.Text, i.Expire}
+	return &Item{maps.Clone(i.Hash), maps.Clone(i.Zset), maps.Clone(i.Set), i.Stream.clone(), i.Text, i.Expire}
 }
 
-func (i *Item) empty() bool { return len(i.Hash)+len(i.Zset)+len(i.Set)+len(i.Text) == 0 }
+func (i *Item) empty() bool {
+	return len(i.Hash)+len(i.Zset)+len(i.Set)+len(i.Text) == 0 && i.Stream == nil
+}
 
 // write is one command or script that changed something: the keys as they were before.
 type write map[string]*Item

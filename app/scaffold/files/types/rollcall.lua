@@ -116,10 +116,10 @@ request = nil
 ---@field auth? boolean a valid token is required
 ---@field cors? string[] origins whose pages may call it, or "*" (HTTP only)
 ---@field permissions? "claims" the token says which channels are allowed
----@field token_renewal? boolean a client may send a new token
+---@field token_renewal? boolean a client may send a new token (WebSockets only)
 ---@field origins? string[] whose pages may connect, in place of --allowed-origins
----@field max_message? integer bytes, in place of --max-message
----@field subprotocols? string[] of the app, the preferred one first
+---@field max_message? integer bytes, in place of --max-message (WebSockets only)
+---@field subprotocols? string[] of the app, the preferred one first (WebSockets only)
 ---@field resume? boolean broadcasts have positions, and who comes back gets what it missed
 ---@field presence? "users"|"devices" "devices": clients are told of second devices too
 
@@ -127,6 +127,12 @@ request = nil
 ---@param handler string "file#function": of handlers/file.lua
 ---@param options? rollcall.RouteOptions
 function router_websocket(path, handler, options) end
+
+---An event stream (SSE), for browsers' EventSource: the handler gets the events of a WebSocket route, but for messages.
+---@param path string such as "/feed/:room", also that of a WebSocket route
+---@param handler string "file#function": of handlers/file.lua
+---@param options? rollcall.RouteOptions
+function router_sse(path, handler, options) end
 
 ---@param path string
 ---@param handler string
@@ -169,6 +175,19 @@ function every(name, options, handler) end
 ---@param pattern string a channel, or what names begin with and a *
 ---@param options { size: integer, ttl: number } messages, seconds
 function history(pattern, options) end
+
+---@class rollcall.HookOptions
+---@field channels string|string[] channels, or what names begin with and a *
+---@field url? string that events are posted to; url or stream
+---@field secret? string|string[] that requests are signed with, needed with url; two during a change
+---@field stream? string of Redis, that events are appended to
+---@field events? ("join"|"leave"|"update"|"occupied"|"vacated")[] default: join and leave
+---@field settle? integer ms; a change that is undone within it is not told
+
+---In config/hooks.lua: tells a back end who is present.
+---@param name string
+---@param options rollcall.HookOptions
+function hook(name, options) end
 
 -- Connections and channels --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ router_websocket("/ws/renew", "act#act", { token_renewal = true })
 router_websocket("/ws/claims", "act#act", { permissions = "claims", token_renewal = true })
 
 history("kept:*", { size = 5, ttl = 60 })
+history("log:*", { size = 1000, ttl = 60 })
 
 router_post("/call", "http#call")
 router_post("/call/claims", "http#call", { permissions = "claims" })

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package wsconn
-
-import "syscall"
-
-// hungUp is false: here it cannot be told without reading.
-func hungUp(syscall.RawConn) bool { return false }

@@ -13,7 +13,6 @@ import (
 	"rollcall/luavm"
 	"rollcall/outbox"
 	"rollcall/testkit/nodetest"
-	"rollcall/wsconn"
 )
 
 func read(t *testing.T, path string) string {
@@ -195,9 +194,9 @@ func TestDocsCloseCodes(t *testing.T) {
 		t.Fatalf("docs/protocol.md lists %d codes, there are %d", len(rows), len(codes))
 	}
 	for i, c := range codes {
-		want := wsconn.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning,
+		want := outbox.CloseCode{Code: c.Code, Name: c.Name, Meaning: c.Meaning,
 			Client: outbox.Advice(strings.TrimPrefix(string(c.Client), "do "))}
-		got := wsconn.CloseCode{Code: c.Code, Name: rows[i][2], Meaning: rows[i][3], Client: outbox.Advice(rows[i][4])}
+		got := outbox.CloseCode{Code: c.Code, Name: rows[i][2], Meaning: rows[i][3], Client: outbox.Advice(rows[i][4])}
 		if got != want {
 			t.Errorf("docs/protocol.md has %v, the code %v", got, want)
 		}

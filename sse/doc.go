@@ -7,8 +7,8 @@
 //
 // # Goroutines
 //
-// Accept takes the socket from net/http, so that its goroutine and buffers go away. Handler.Open runs on a goroutine
-// of its own, whose stack may grow. What is left of an open stream is a small goroutine that waits for the client's end; it
+// Accept takes the socket from net/http, so that its goroutine and buffers go away. Handler.Open runs on a
+// goroutine of its own, whose stack may grow. What is left of an open stream is a small goroutine that waits for the client's end; it
 // holds no buffer. Sockets.Close returns after all of them.
 //
 // # A stream
@@ -18,7 +18,7 @@
 //	  ├── Refuse ──▶ a status and a problem ──▶ closed
 //	  └── Close ───▶ 200, a comment, the end ──▶ closed
 //
-// The status is the connect handler's to decide, so nothing is written before Open has returned. A browser comes back
-// to a stream that ended, and stays away for good after any status but 200. So only what will not change is a status: who
+// The status is the connect handler's to decide, so nothing is written before Open has returned. A browser comes
+// back to a stream that ended, and stays away for good after any status but 200. So only what will not change is a status: who
 // has come at a bad moment is sent away from a stream that has begun (Later).
 package sse

@@ -27,8 +27,8 @@ const streamJS = `(() => {
 	return true;
 })()`
 
-// sender posts numbered messages to nodes past the balancer; one whose answer does not come is sent again, with the same
-// key. pause is held while none may be under way.
+// sender posts numbered messages to nodes past the balancer; one whose answer does not come is sent again, with the
+// same key. pause is held while none may be under way.
 type sender struct {
 	pause chan struct{} // capacity 1
 	stop  context.CancelFunc

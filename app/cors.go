@@ -7,8 +7,8 @@ import (
 )
 
 // What follows is the server's part of CORS (Fetch standard, 3.2, "HTTP CORS protocol") for HTTP routes with the option
-// cors and for event streams. Credentials in its sense (cookies) are never allowed: users come with tokens, which a page
-// sends itself.
+// cors and for event streams. Credentials in its sense (cookies) are never allowed: users come with tokens, which
+// a page sends itself.
 
 // preflightAge is how long a browser may go by the answer to a preflight, in seconds.
 const preflightAge = "600"

@@ -249,6 +249,32 @@ func TestClientResumes(t *testing.T) {
 	})
 }
 
+// SPEC 12: "Fallback (`fallback: "sse"`): when three attempts in a row could not open a WebSocket, the same URL by
+// EventSource; it then only hears, and `send` rejects."
+func TestClientFallsBack(t *testing.T) {
+	c := startCluster(t)
+	p := inChromium(t, c.addr)
+	front := c.front(t)
+	bob := watch(t, c.nodes[0])
+	p.start("ws://"+front.Addr()+"/sse/only/lobby?user=ada", `{ resume: true, fallback: "sse" }`) // no WebSocket is there
+	p.await("both people", `c.status === "open" && room.count === 2`, long)
+	p.do(`(c.send("x").then(() => globalThis.rejected = false, () => globalThis.rejected = true), true)`)
+	p.await("that send rejects", `rejected === true`, long)
+	bob.Send("one")
+	p.await("what Bob says", `got.join() === "one"`, long)
+	front.Refuse()
+	p.await("that it is lost", `c.status !== "open"`, long)
+	bob.Send("two", "three")
+	testkit.Within(t, "Bob hears himself", long, func() bool {
+		return strings.Contains(strings.Join(bob.Pending(), ""), `"text":"three"`)
+	})
+	front.Resume()
+	p.await("what was missed", `late.join() === "two,three"`, 2*long)
+	bob.Send("four")
+	p.await("what is new", `got.join() === "one,four" && lost.length === 0 && room.count === 2`, long)
+	p.do(`(c.close(), true)`)
+}
+
 // A tab that is frozen and thawed ends with what is true, whether its connection has lived or not.
 func TestClientTabFrozen(t *testing.T) {
 	c := startCluster(t)

@@ -15,6 +15,7 @@ import (
 
 // cluster is three nodes with one Redis behind HAProxy, which is as in deploy/.
 type cluster struct {
+	redis  *redistest.Redis
 	nodes  [3]*nodetest.Node
 	addr   string // of HAProxy
 	issuer *tokentest.Issuer
@@ -24,8 +25,15 @@ type cluster struct {
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	redistest.Program(t, "haproxy") // before anything is started
-	redis := redistest.Standalone(t)
-	c := &cluster{issuer: tokentest.NewIssuer(t)}
+	return startClusterOn(t, redistest.Standalone(t))
+}
+
+// apiKey is that of the nodes of a cluster.
+const apiKey = "key-of-the-browser-tests"
+
+func startClusterOn(t *testing.T, redis *redistest.Redis) *cluster {
+	t.Helper()
+	c := &cluster{redis: redis, issuer: tokentest.NewIssuer(t)}
 	for i := range c.nodes {
 		dir := t.TempDir()
 		if err := os.CopyFS(dir, os.DirFS("testdata/client/app")); err != nil {
@@ -36,7 +44,7 @@ func startCluster(t *testing.T) *cluster {
 			t.Fatal(err)
 		}
 		flags := append(c.issuer.Flags(), "--jwt-leeway", "0s", "--lease-ttl", "3s", "--heartbeat", "1s", "--ping", "1s",
-			"--allowed-origins", "*")
+			"--allowed-origins", "*", "--api-key", apiKey)
 		c.nodes[i] = nodetest.Launch(t, nodetest.Options{App: dir, Redis: redis.URL(), Flags: flags})
 	}
 	for _, n := range c.nodes {

@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"rollcall/testkit"
@@ -138,5 +139,27 @@ func TestNotifications(t *testing.T) {
 	next(t, again, "notification").expect(t, `"Three"`, "title")
 	if got := bob.Pending(); len(got) > 0 {
 		t.Errorf("Bob heard %q", got)
+	}
+}
+
+func TestFeed(t *testing.T) {
+	n := start(t, "feed")
+	call(t, n, http.MethodPost, "/feed/sports", `{"text":""}`, http.StatusUnprocessableEntity)
+	page := nodetest.OpenStream(t, n.Addr(), "/feed/sports")
+	if joined := page.NextEvent(); !strings.Contains(joined.Data, `"joined"`) || joined.ID == "" {
+		t.Fatalf("the page got %+v", joined)
+	}
+	call(t, n, http.MethodPost, "/feed/sports", `{"text":"1:0"}`, http.StatusAccepted)
+	news := page.NextEvent()
+	if !strings.Contains(news.Data, `"text":"1:0"`) {
+		t.Fatalf("the page got %+v", news)
+	}
+	page.Drop()
+	call(t, n, http.MethodPost, "/feed/sports", `{"text":"2:0"}`, http.StatusAccepted)
+	page = nodetest.OpenStream(t, n.Addr(), "/feed/sports", "Last-Event-ID: "+news.ID)
+	for _, part := range []string{`"missed":1`, `"text":"2:0"`} {
+		if data := page.Next(); !strings.Contains(data, part) {
+			t.Errorf("back again, the page got %s, want %s", data, part)
+		}
 	}
 }

@@ -1,5 +1,7 @@
 router_websocket("/ws/room/:room", "room#room")
 router_websocket("/ws/kept/:room", "room#room", { resume = true })
+router_sse("/ws/kept/:room", "room#room", { resume = true })
+router_sse("/sse/only/:room", "room#room", { resume = true })
 router_websocket("/ws/private", "room#private", { auth = true })
 router_websocket("/ws/raise", "room#raise")
 history("room:*", { size = 100, ttl = 300 })

@@ -157,7 +157,9 @@ func (c *checker) wall(at time.Duration) int64 { return c.rec.Began.Add(at).Unix
 
 // failedOver tells whether a failover may have lost a message: the one exception of Promise 7.
 func (c *checker) failedOver(from, to int64) bool {
-	return c.between(from, to, func(f Fault) bool { return f.Name == "redis-failover" || f.Name == "redis-failover-lossy" })
+	return c.between(from, to, func(f Fault) bool {
+		return f.Name == "redis-failover" || f.Name == "redis-failover-lossy"
+	})
 }
 
 // lostAll tells whether a channel may have begun to count anew.

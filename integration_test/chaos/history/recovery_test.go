@@ -27,7 +27,8 @@ func steps(t *testing.T, r *Record, story string) {
 			f = &Follower{Name: words[0]}
 			r.Followers = append(r.Followers, f)
 		}
-		s := Step{At: at, Channel: "log", Move: map[string]Move{"got": Got, "begins": Begins, "on": GoesOn, "begun": Begun}[words[1]]}
+		s := Step{At: at, Channel: "log"}
+		s.Move = map[string]Move{"got": Got, "begins": Begins, "on": GoesOn, "begun": Begun}[words[1]]
 		if len(words) > 2 {
 			s.Position = position(t, words[2])
 		}
@@ -111,7 +112,8 @@ func TestRecovery(t *testing.T) {
 			a got 19000-7 m7
 			a got 22000-8 m8`, want: "but not 20500-8"},
 		"acknowledged, and nobody gets it": {story: `a got 2000-1 m1
-			a got 5000-2 m2`, said: []*Saying{{"log", "m", 3 * time.Second, 3500 * time.Millisecond}}, want: "acknowledged between"},
+			a got 5000-2 m2`, said: []*Saying{{"log", "m", 3 * time.Second, 3500 * time.Millisecond}},
+			want: "acknowledged between"},
 		"not acknowledged": {story: `a got 2000-1 m1
 			a got 5000-2 m2`, said: []*Saying{{"log", "m", 3 * time.Second, 0}}},
 		"acknowledged, and a failover loses it": {faults: failover, story: `a got 19000-1 m1

@@ -16,7 +16,7 @@ var (
 	errID     = errors.New("an entry's id is not greater than that of the last one")
 )
 
-// form is one command in the very form in which presence, cluster, history, hub and their scripts send it: its arguments after the
+// form is one command in the very form in which the rooms and their scripts send it: its arguments after the
 // name, mostly the key first. It answers as Redis does; redis.Nil is nothing.
 type form func(s *Server, a []string) (any, error)
 

@@ -108,7 +108,8 @@ func xrange(s *Server, key, from, to string, more []string, reverse bool) (any, 
 	}
 	count := -1
 	if len(more) > 0 {
-		if count, err = strconv.Atoi(more[len(more)-1]); err != nil || len(more) != 2 || !strings.EqualFold(more[0], "count") {
+		count, err = strconv.Atoi(more[len(more)-1])
+		if err != nil || len(more) != 2 || !strings.EqualFold(more[0], "count") {
 			return nil, errSyntax
 		}
 	}

@@ -27,7 +27,10 @@ var ownActions = [...][]string{channelReturn: {"reply", "error", "leave"}, conne
 func (k returnKind) has(kind hub.ActionKind) bool {
 	switch k {
 	case channelReturn: // only clients join a topic
-		return kind != hub.ActionJoin && kind != hub.ActionLeave && kind != hub.ActionHistory
+		switch kind {
+		case hub.ActionIdentify, hub.ActionJoin, hub.ActionLeave, hub.ActionWatch, hub.ActionUnwatch, hub.ActionHistory:
+			return false
+		}
 	case connectReturn: // nobody is connected yet
 		return kind == hub.ActionClose
 	}

@@ -170,8 +170,8 @@ func (s *Server) origins(o Options) []string {
 }
 
 // admit decides about a request that wants to be a connection: origin, identity, then limits. clean is the request
-// without its token; subprotocol is what a client is answered that offered its token among them. refused: what it has to
-// be told because of a limit; ok is false also when it has been answered.
+// without its token; subprotocol is what a client is answered that offered its token among them. refused: what it
+// has to be told because of a limit; ok is false also when it has been answered.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, route string, o Options) (a accepted,
 	clean *http.Request, subprotocol string, refused *Refusal, ok bool) {
 	if s.cfg.Node != "" {

@@ -4,24 +4,24 @@ import (
 	"testing"
 
 	"rollcall/hub"
-	"rollcall/wsconn"
+	"rollcall/outbox"
 )
 
 // A page that goes closes without a code: for clients of Phoenix that counts as 1001, and a code of theirs as itself.
 func TestPhoenixEnding(t *testing.T) {
 	for _, c := range []struct {
-		info wsconn.CloseInfo
+		info outbox.CloseInfo
 		want hub.Ending
 	}{
-		{wsconn.CloseInfo{Code: 1005, ByPeer: true, Clean: true}, hub.Dropped},
-		{wsconn.CloseInfo{Code: 1001, ByPeer: true, Clean: true}, hub.Dropped},
-		{wsconn.CloseInfo{Code: 1006, ByPeer: true}, hub.Dropped},
-		{wsconn.CloseInfo{Code: 1000, ByPeer: true, Clean: true}, hub.Closed},
-		{wsconn.CloseInfo{Code: 4000, ByPeer: true, Clean: true}, hub.Closed},
-		{wsconn.CloseInfo{Code: 1012, Clean: true}, hub.SentAway},
-		{wsconn.CloseInfo{Code: 1000, Clean: true}, hub.Closed},
+		{outbox.CloseInfo{Code: 1005, ByPeer: true, Clean: true}, hub.Dropped},
+		{outbox.CloseInfo{Code: 1001, ByPeer: true, Clean: true}, hub.Dropped},
+		{outbox.CloseInfo{Code: 1006, ByPeer: true}, hub.Dropped},
+		{outbox.CloseInfo{Code: 1000, ByPeer: true, Clean: true}, hub.Closed},
+		{outbox.CloseInfo{Code: 4000, ByPeer: true, Clean: true}, hub.Closed},
+		{outbox.CloseInfo{Code: 1012, Clean: true}, hub.SentAway},
+		{outbox.CloseInfo{Code: 1000, Clean: true}, hub.Closed},
 	} {
-		if got := phoenixEnding(c.info); got != c.want {
+		if got, _ := phoenixEnding(c.info); got != c.want {
 			t.Errorf("%+v: %d, want %d", c.info, got, c.want)
 		}
 	}
@@ -36,8 +36,8 @@ func TestTopicPatterns(t *testing.T) {
 		}
 	}
 	for topic, want := range map[string][2]string{"room:a": {"room:a", ""}, "room:ab": {"room:*", "ab"},
-		"room:": {"room:*", ""}, "room:long:x": {"room:long:*", "x"}, "room:long": {"room:*", "long"}, "other": {"*", "other"},
-		"": {"*", ""}} {
+		"room:": {"room:*", ""}, "room:long:x": {"room:long:*", "x"}, "room:long": {"room:*", "long"},
+		"other": {"*", "other"}, "": {"*", ""}} {
 		if route, rest := c.find(topic); route == nil || route.Topic != want[0] || rest != want[1] {
 			t.Errorf("%q: %+v, %q", topic, route, rest)
 		}

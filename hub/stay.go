@@ -185,8 +185,8 @@ type pushedState struct {
 	frame   outbox.Frame
 }
 
-// stateByRefs sends a presence_state to the clients of Phoenix that asked for it. A stay that has not asked, or is over,
-// is sent none: what came late is of an earlier one.
+// stateByRefs sends a presence_state to the clients of Phoenix that asked for it. A stay that has not asked, or is
+// over, is sent none: what came late is of an earlier one.
 func (r *room) stateByRefs(s presence.State, send func(outbox.Sender, outbox.Frame) bool) {
 	if len(s.ByRefs) == 0 {
 		return

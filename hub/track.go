@@ -74,8 +74,8 @@ func (s *Session) track(ctx context.Context, channel, userID string, src presenc
 	})
 }
 
-// stopTracking ends the tracking of a membership; presence is told why, unless that is CauseUnknown. While it waited for
-// its state it was sent no diffs: when it stays in the channel it still needs one.
+// stopTracking ends the tracking of a membership; presence is told why, unless that is CauseUnknown. While it waited
+// for its state it was sent no diffs: when it stays in the channel it still needs one.
 func (m *membership) stopTracking(ctx context.Context, cause presence.Cause) {
 	var user string
 	var owed bool

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"rollcall/presence"
 	"testing"
 )
 
@@ -30,7 +31,7 @@ func TestWatchLimit(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if plain, scripts := c.h.room("@ann").Viewers(); plain || scripts {
+	if v := c.h.room("@ann").Viewers(); v != (presence.Viewers{}) {
 		t.Error("presence of a user's channel is rendered for nobody")
 	}
 }

@@ -97,15 +97,6 @@ func (c *client) want(lines ...string) {
 	}
 }
 
-// wantEOF reads the end of the stream.
-func (c *client) wantEOF() {
-	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(timeout))
-	if got, err := c.r.ReadString('\n'); err != io.EOF {
-		c.t.Fatalf("%.80q %v, want the end", got, err)
-	}
-}
-
 // receive takes from a channel what must come.
 func receive[T any](t testing.TB, ch <-chan T, what string) T {
 	t.Helper()

@@ -276,7 +276,7 @@ func TestListReadsOwnWrites(t *testing.T) {
 // SPEC 1.2: changes close together leave as one diff; join and leave cancel out; "a leave and join become `joins`
 // alone".
 func TestWindow(t *testing.T) {
-	w := newWorld(t, worldConfig{window: 150 * time.Millisecond})
+	w := newWorld(t, worldConfig{window: time.Second})
 	n1, n2 := w.node("n1"), w.node("n2")
 	seen, script := n2.event("seen"), n2.script("script")
 	seen.join("room")

@@ -394,7 +394,7 @@ func TestClientThatNeverReads(t *testing.T) {
 	}
 	line := n.Log.Await(t, "of the slow client's end",
 		func(l nodetest.Line) bool { return l.Is("connection closed", "code", "1013") })
-	if line.Text("why") != "slow" {
+	if line.Text("cause") != "slow" {
 		t.Errorf("log line: %v", line)
 	}
 	reader.AwaitUsers("room") // its presence has gone

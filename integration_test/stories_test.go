@@ -16,6 +16,7 @@ const app = "testdata/app"
 // SPEC 1.1 to 1.3, row by row, on three processes with one real Redis.
 func TestStories(t *testing.T) {
 	redis := redistest.Standalone(t)
+	t.Setenv(stories.Tokens, "yes")
 	issuer := tokentest.NewIssuer(t)
 	o := nodetest.Options{Redis: redis.URL(), App: app, Flags: stories.Flags(issuer)}
 	c := &stories.Cluster{Issuer: issuer}

@@ -213,6 +213,9 @@ func TestTokenNotLogged(t *testing.T) {
 	script := nodetest.Dial(t, n.Addr(), "/api/custom/test/do", "Sec-WebSocket-Protocol: rollcall, "+second)
 	script.Send(`{"bad":"raise"}`)
 	script.ExpectClosed(1011, "script error")
+	nodetest.Request(t.Context(), "GET", n.Addr(), "/ws/do?token="+second, "", "Connection: Upgrade", "Upgrade: websocket")
+	n.Log.Await(t, "of an upgrade that is none",
+		func(l nodetest.Line) bool { return l.Is("the request became no connection") })
 	n.Log.Await(t, "of a refused token", func(l nodetest.Line) bool { return l.Is("token refused") })
 
 	text := n.Log.Text()

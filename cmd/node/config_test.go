@@ -229,7 +229,7 @@ router_get("/e", "no hash")
 // configuration (exit 2); an app with errors: exit 1, all of them listed"; SPEC 1.2: errors name the route and file.
 func TestCheck(t *testing.T) {
 	code, stdout, stderr := runNode(t, "check", testApp)
-	if code != 0 || !strings.Contains(stdout, "is right: 30 routes, 5 scripts, 1 job") || stderr != "" {
+	if code != 0 || !strings.Contains(stdout, "is right: 37 routes, 5 scripts, 1 job") || stderr != "" {
 		t.Errorf("a right app: %d %s%s", code, stdout, stderr)
 	}
 	code, _, stderr = runNode(t, "check", filepath.Join(testApp, "none"))

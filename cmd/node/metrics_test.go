@@ -132,7 +132,7 @@ func TestMetricsOfConnections(t *testing.T) {
 	o.moves("bad handler", func(o observed) { dial(o.t).Send(`{"bad":"raise"}`) },
 		`rollcall_handler_errors_total{kind="message",reason="raised",route="/ws/do"}`)
 	o.moves("handler without end", func(o observed) { dial(o.t).Send(`{"bad":"loop"}`) },
-		`rollcall_handler_errors_total{kind="message",reason="budget",route="/ws/do"}`, closedBy("server"), closeCode("1011"))
+		`rollcall_handler_errors_total{kind="message",reason="budget",route="/ws/do"}`, closedBy("failed"), closeCode("1011"))
 	o.moves("HTTP handler", func(o observed) {
 		t := o.t
 		nodetest.Request(t.Context(), "POST", n.addr, "/answer/raise", "")

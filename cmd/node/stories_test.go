@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"rollcall/app"
 	"rollcall/cluster"
 	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
@@ -47,6 +49,7 @@ func configOf(t *testing.T, args ...string) *Config {
 func startHere(t *testing.T, args ...string) *inProcess {
 	t.Helper()
 	cfg := configOf(t, append([]string{"--log-format", "json"}, args...)...)
+	cfg.env = app.EnvOf(os.Environ())
 	process := cluster.NewProcess()
 	n := &inProcess{log: &nodetest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -94,6 +97,7 @@ func startHere(t *testing.T, args ...string) *inProcess {
 func TestStories(t *testing.T) {
 	redis := redistest.Mini(t)
 	redis.Mini().ClockTTL(true) // as the embedded one: else nothing would ever expire
+	t.Setenv(stories.Tokens, "yes")
 	issuer := tokentest.NewIssuer(t)
 	args := append([]string{"--redis", redis.URL(), "--app", "../../integration_test/testdata/app"},
 		stories.Flags(issuer)...)

@@ -38,7 +38,7 @@ type sender struct {
 func (c *cluster) startSender(t *testing.T) *sender {
 	ctx, stop := context.WithCancel(t.Context())
 	s := &sender{pause: make(chan struct{}, 1), stop: stop, sent: make(chan int, 1)}
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond) // a hundred, which are kept, take longer than a browser is away
 	go func() {
 		defer tick.Stop()
 		n := 0

@@ -351,6 +351,8 @@ func (s *story) apiEveryRow() {
 	s.get200(1, "/_api/channels/every/connections")
 	s.get200(1, "/_api/nodes")
 	s.get200(1, "/_api/stats")
+	s.get200(0, "/_api/hooks")
+	s.same("sync", first(s.apiPost(2, "/_api/hooks/story/sync", "")), 204)
 	s.same("send", first(s.apiPost(1, "/_api/connections/"+id+"/send", `{"message":1}`)), 204)
 	s.same("close", first(s.api("DELETE", 1, "/_api/connections/"+id, "")), 204)
 	s.sent(1)(s.apiPost(1, "/_api/broadcast", `{"message":1}`))

@@ -18,6 +18,9 @@ import (
 // Key is the API key of the nodes.
 const Key = "key-of-the-stories"
 
+// Tokens is the environment's variable that tells the test app that its nodes can check tokens.
+const Tokens = "ROLLCALL_APP_TOKENS"
+
 // Flags are the flags that the nodes must have besides --redis and --app; issuer makes the tokens of the stories.
 func Flags(issuer *tokentest.Issuer) []string {
 	return append(issuer.Flags(), "--api-key", Key, "--allowed-origins", "https://global.example",

@@ -1,0 +1,1 @@
+hook("story", { channels = { "hooked:*" }, stream = "story" })

@@ -11,7 +11,7 @@ import (
 // causes lets users of both kinds leave in each way that a node sees, and asks a script on another node why they did.
 // Nodes that drain or die are in integration_test.
 func (s *story) causes() {
-	ch := s.name("room")
+	ch := "room:" + s.name("1")
 	watch := s.commander(1)
 	watch.Call("solidb.ws.channel.subscribe", ch)
 	want := map[string]string{}
@@ -38,6 +38,14 @@ if how ~= "end" then ws.recv() end`, ch))
 		c.Send(does...)
 		return c
 	}
+	topic := func(user, cause string) *nodetest.Client {
+		want[user] = cause
+		c := s.phoenix(2)
+		s.joinTopic(c, "1", ch, `{}`)
+		c.Send(`["1","2","` + ch + `","x",{"returns":{"reply":"ok","track":{"user_id":"` + user + `"}}}]`)
+		c.Until(`["1","2","` + ch + `","phx_reply",{"status":"ok","response":"ok"}]`)
+		return c
+	}
 	token, until := s.soon("expired", nil) // the others go meanwhile
 	expired := event("expired", "expired", "/ws/do", tokentest.Bearer(token))
 
@@ -55,6 +63,10 @@ if how ~= "end" then ws.recv() end`, ch))
 	other.Act(fmt.Sprintf(`{"track":{"channel":%q,"user_id":"somebody else"}}`, ch))
 	script("presence.leave", "untracked", "leave")
 
+	topic("topic left", "untracked").Send(`["1","3","` + ch + `","phx_leave",{}]`)
+	topic("topic removed", "untracked").Send(`["1","3","` + ch + `","x",{"returns":{"leave":true}}]`)
+	topic("socket closed", "closed").Leave(1000, "")
+
 	byAPI := event("by the API", "kicked", "/ws/do")
 	if status, answer := s.api("DELETE", 2, "/_api/connections/"+s.id(byAPI)+"?reason=out", ""); status != 204 {
 		s.Fatalf("DELETE: %d %s", status, answer)
@@ -62,6 +74,8 @@ if how ~= "end" then ws.recv() end`, ch))
 	s.same("ws_close", watch.Call1("ws_close", s.id(event("by another", "kicked", "/ws/do")), "out"), "true")
 
 	script("raises", "error", "raise")
+	topic("topic crashed", "error").Send(`["1","3","` + ch + `","x",{"raise":true}]`)
+	topic("no frame of Phoenix", "error").Send("{}")
 	event("not UTF-8", "error", "/ws/do").Send("\xff")
 	big := event("too big", "error", "/ws/small")
 	big.SendBinary(string(make([]byte, 2000)))

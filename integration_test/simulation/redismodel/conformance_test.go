@@ -32,6 +32,7 @@ var (
 	users    = []string{"ann", "ben", "c d"}
 	conns    = []string{"k1", "k2", "k3"}
 	incs     = []string{"aa-1", "aa-2", "bb-1", "bb-10"}
+	causes   = []string{"closed", "lost", "drained", "untracked"}
 )
 
 // TestConformance: the same random calls go to the model and to a server; answers, messages and what is then held are
@@ -172,12 +173,14 @@ func (p *pair) answer(cmd redis.Cmder) string {
 		if cmd.Args()[1] == p.scripts["empty"] { // servers differ in what is cut before
 			return "some"
 		}
-		if list, ok := c.Val().([]any); ok && cmd.Args()[1] == p.scripts["reap"] && len(list) == 2 && list[1] != int64(0) {
+		if list, ok := c.Val().([]any); ok && cmd.Args()[1] == p.scripts["reap"] && len(list) >= 2 && list[1] != int64(0) {
 			list[1] = "later"
 		}
 		return timeless(fmt.Sprintf("%#v", c.Val()))
 	case *redis.MapStringStringCmd:
-		return fmt.Sprint(c.Val())
+		return timeless(fmt.Sprint(c.Val()))
+	case *redis.StringCmd:
+		return timeless(c.Val())
 	case *redis.FloatCmd:
 		return "a score"
 	case *redis.ScanCmd:
@@ -210,6 +213,9 @@ func (p *pair) deadline() int64 {
 	return at.UnixMilli()
 }
 
+// keep is for how many ms it is kept when somebody was there last, mostly not.
+func (p *pair) keep() int { return []int{0, 0, 0, 120_000}[p.rng.IntN(4)] }
+
 // choose draws a call as presence and cluster make it, and gives its name and how to make it.
 func (p *pair) choose() (what string, make func() redis.Cmder) {
 	ctx, k := context.Background(), p.k
@@ -229,9 +235,10 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 		return join("join", []int{0, 2, 64, 64}[p.rng.IntN(4)], []int{10, 16384, 16384, 16384}[p.rng.IntN(4)])
 	case 6, 7, 8:
 		return script("leave", []string{k.Head(ch), k.Users(ch), k.User(ch, user)},
-			deadline, epoch, how, k.Topic(ch), conn, user, inc, k.Entries(ch, ""))
+			deadline, epoch, how, k.Topic(ch), conn, user, inc, k.Entries(ch, ""), p.any(causes), p.keep())
 	case 9, 10:
-		args := []any{epoch, how, k.Topic(ch), inc, k.UserPrefix(ch), []string{"due", "all"}[p.rng.IntN(2)]}
+		args := []any{epoch, how, k.Topic(ch), inc, k.UserPrefix(ch), []string{"due", "all"}[p.rng.IntN(2)],
+			p.keep(), []int64{0, 1_000}[p.rng.IntN(2)]}
 		for range 1 + p.rng.IntN(4) {
 			args = append(args, p.any(conns), p.any(users))
 		}
@@ -257,7 +264,8 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 	case 29:
 		return script("publish_once", []string{k.OnceMark(k.Topic(ch), p.any(conns))}, 60_000, how, k.Topic(ch), "bx 1 once")
 	case 16, 17, 18:
-		return join("linger", []int{-60_000, 60_000}[p.rng.IntN(2)], []string{"", "e0", "e1"}[p.rng.IntN(3)])
+		return join("linger", []int{-60_000, 60_000}[p.rng.IntN(2)], []string{"", "e0", "e1"}[p.rng.IntN(3)],
+			p.any(causes))
 	default:
 		return "command", p.command(ch, user, conn, inc)
 	}
@@ -295,6 +303,7 @@ func (p *pair) command(ch, user, conn, inc string) func() redis.Cmder {
 		func() redis.Cmder { return redis.NewSliceCmd(ctx, "hmget", k.Head(ch), "epoch", "seq") },
 		strs("hgetall", k.User(ch, user)),
 		func() redis.Cmder { return redis.NewMapStringStringCmd(ctx, "hgetall", k.Node(inc)) },
+		func() redis.Cmder { return redis.NewStringCmd(ctx, "hget", k.Node(inc), "deadline") },
 		strs("zrangebylex", k.Users(ch), "-", "+", "limit", 0, 2),
 		strs("zrangebylex", k.Users(ch), "("+user, "+", "limit", 0, 2),
 		strs("zrangebylex", k.Entries(ch, inc), "-", "+", "limit", 0, 200),
@@ -361,7 +370,7 @@ func plain(message string) string {
 	return timeless(strings.Join(words, "|"))
 }
 
-// timeless leaves out the deadlines of what lingers, and the times of positions.
+// timeless leaves out deadlines, and the times of positions.
 func timeless(text string) string { return times.ReplaceAllString(text, "") }
 
 var times = regexp.MustCompile(`~\d+|\d{13}`)

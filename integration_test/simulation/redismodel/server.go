@@ -124,6 +124,8 @@ func (s *Server) Process(cmd redis.Cmder) {
 		c.SetVal(res.(float64))
 	case *redis.StatusCmd:
 		c.SetVal(res.(string))
+	case *redis.StringCmd:
+		c.SetVal(res.(string))
 	case *redis.SliceCmd:
 		c.SetVal(res.([]any))
 	case *redis.StringSliceCmd:

@@ -14,7 +14,9 @@ export function phoenix(name) {
   globalThis.self ??= globalThis;
   const lib = require(name);
   // 1.4 and 1.5 hand onJoin the very object into which they merge what they had of the user.
-  return { name, version: version(name), merges: /1-[45]$/.test(name), Socket: lib.Socket, Presence: lib.Presence, WebSocket };
+  // 1.4 gives a topic's new join what is for its ended one: isMember looks at the name of the join only in phx_… frames.
+  return { name, version: version(name), merges: /1-[45]$/.test(name), mixesJoins: /1-4$/.test(name), Socket: lib.Socket,
+    Presence: lib.Presence, WebSocket };
 }
 
 export function realtime(name) {

@@ -21,12 +21,7 @@ type historyRule struct {
 
 // registerHistory takes the arguments of history("room:*", { size = 100, ttl = 300 }) (SPEC 7).
 func (r *router) registerHistory(place string, args []lua.LValue) {
-	arg := func(i int) lua.LValue {
-		if i < len(args) {
-			return args[i]
-		}
-		return lua.LNil
-	}
+	arg := argumentsOf(args)
 	pattern, ok := arg(0).(lua.LString)
 	if !ok {
 		r.problem(place, "history: the first argument must be a channel, or a prefix like \"room:*\", not %s",

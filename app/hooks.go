@@ -38,12 +38,7 @@ func (r *hookReader) hook(place string, args []lua.LValue) {
 	problem := func(format string, a ...any) {
 		r.problems = append(r.problems, Problem{place, fmt.Sprintf(format, a...)})
 	}
-	arg := func(i int) lua.LValue {
-		if i < len(args) {
-			return args[i]
-		}
-		return lua.LNil
-	}
+	arg := argumentsOf(args)
 	name, ok := arg(0).(lua.LString)
 	if !ok {
 		problem("hook: the first argument must be a name like \"crm\", not %s", describe(arg(0)))

@@ -27,12 +27,7 @@ type Job struct {
 
 // every takes the arguments of one every(name, options, handler).
 func (r *router) every(place string, args []lua.LValue) {
-	arg := func(i int) lua.LValue {
-		if i < len(args) {
-			return args[i]
-		}
-		return lua.LNil
-	}
+	arg := argumentsOf(args)
 	name, ok := arg(0).(lua.LString)
 	if !ok || !naming.Valid(string(name)) {
 		r.problem(place, "every: the first argument must be the job's name, 1 to %d bytes of UTF-8 without control "+

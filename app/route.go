@@ -102,14 +102,19 @@ func (r *router) problem(place, format string, args ...any) {
 	r.problems = append(r.problems, Problem{place, fmt.Sprintf(format, args...)})
 }
 
-// register takes the arguments of one router_… call.
-func (r *router) register(place, function, method string, args []lua.LValue) {
-	arg := func(i int) lua.LValue {
+// argumentsOf gives the arguments of a call in a file of config/ by their places, from 0; nil where there is none.
+func argumentsOf(args []lua.LValue) func(i int) lua.LValue {
+	return func(i int) lua.LValue {
 		if i < len(args) {
 			return args[i]
 		}
 		return lua.LNil
 	}
+}
+
+// register takes the arguments of one router_… call.
+func (r *router) register(place, function, method string, args []lua.LValue) {
+	arg := argumentsOf(args)
 	path, ok := arg(0).(lua.LString)
 	if !ok {
 		r.problem(place, "%s: the first argument must be a path like \"/ws/chat\", not %s", function, describe(arg(0)))

@@ -27,7 +27,7 @@ type sample struct {
 }
 
 // soak runs slow consumers, floods, comings and goings in a huge room, and ordinary traffic for d, and watches the
-// memory.
+// memory. On a machine that is too slow for it, it goes on until each third of its time has a sample.
 func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 	s.t.Helper()
 	some := func(n int) int { return max(int(float64(n)*size), 2) }
@@ -56,7 +56,7 @@ func soak(s *stage, d time.Duration, size float64) (result, []sample) {
 	var samples []sample
 	began := time.Now()
 	mutes, floods := 0, 0
-	for tick := 0; time.Since(began) < d; tick++ {
+	for tick := 0; time.Since(began) < d || len(samples) < 3; tick++ {
 		due := began.Add(time.Duration(tick) * time.Second)
 		memory, err := memoryOf(s.pids()...)
 		s.check(err)

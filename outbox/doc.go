@@ -33,7 +33,7 @@
 // Config.SendQueue; a Send beyond it closes the connection with 1013.
 //
 // One pacing (pacing.go) tells when. As long as little is written a sender uses a writer itself, which spares waking a
-// flusher. When writing takes half of the time, senders leave it to the flushers, and those rest between two rounds,
+// flusher. When writing takes a third of the time, senders leave it to the flushers, and those rest between two rounds,
 // so that more frames leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
 //
 // # The end of a connection

@@ -35,7 +35,7 @@ func (r *readyList) lend(now time.Duration, prompt bool) time.Duration {
 	if !prompt && (len(r.next) > 0 || len(r.round) > 0 || r.pacing.rest(now) > 0) {
 		return 0
 	}
-	return senderStretch
+	return freeWriting
 }
 
 // charge notes that a sender has written.

@@ -3,17 +3,16 @@ package outbox
 import "time"
 
 const (
-	// writeShare is the part of the time that writing may take before it is made to rest: half.
-	writeShare = 2
-	// freeWriting is how long may be written at a stretch, after a pause, without a rest.
-	freeWriting = time.Millisecond
+	// writeShare is the part of the time that writing may take before it is made to rest: a third.
+	writeShare = 3
+	// freeWriting is how long may be written at a stretch, after a pause, without a rest: some 500 frames. A sender
+	// writes no longer by itself.
+	freeWriting = 3 * time.Millisecond
 	// freeDebt is the rest that nobody need take.
 	freeDebt = (writeShare - 1) * freeWriting
-	// senderStretch is how long a sender writes by itself at a stretch: some 500 frames.
-	senderStretch = 3 * time.Millisecond
 )
 
-// pacing tells when the next frames may be written. While writing takes less than half of the time, they leave at
+// pacing tells when the next frames may be written. While writing takes less than a third of the time, they leave at
 // once. When it takes more, there are rests, in which frames gather, so that several leave in one write: latency that
 // buys CPU. It is a pure value.
 type pacing struct {

@@ -174,7 +174,7 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// TestPacing: writing takes what it needs up to half of the time; beyond, there are rests as long as what was
+// TestPacing: writing takes what it needs up to a third of the time; beyond, there are rests twice as long as what was
 // written.
 func TestPacing(t *testing.T) {
 	const ms = time.Millisecond
@@ -186,16 +186,16 @@ func TestPacing(t *testing.T) {
 		want      time.Duration
 	}{
 		"at first":                     {longest: 32 * ms},
-		"a short round":                {[]stretch{{0, ms}}, 0, 32 * ms, 0},
-		"short rounds with pauses":     {slices.Repeat([]stretch{{4 * ms, ms}}, 99), 0, 32 * ms, 0},
+		"a short round":                {[]stretch{{0, 3 * ms}}, 0, 32 * ms, 0},
+		"short rounds with pauses":     {slices.Repeat([]stretch{{6 * ms, 3 * ms}}, 99), 0, 32 * ms, 0},
 		"short rounds without":         {slices.Repeat([]stretch{{0, ms}}, 5), 0, 32 * ms, 4 * ms},
-		"as long as the round":         {[]stretch{{0, 5 * ms}}, 0, 32 * ms, 4 * ms},
-		"and again after the rest":     {[]stretch{{0, 5 * ms}, {4 * ms, 5 * ms}}, 0, 32 * ms, 5 * ms},
+		"twice as long as the round":   {[]stretch{{0, 5 * ms}}, 0, 32 * ms, 4 * ms},
+		"and again after the rest":     {[]stretch{{0, 5 * ms}, {4 * ms, 5 * ms}}, 0, 32 * ms, 10 * ms},
 		"at most":                      {slices.Repeat([]stretch{{0, 50 * ms}}, 9), 0, 32 * ms, 32 * ms},
 		"part of it":                   {[]stretch{{0, 50 * ms}}, 12 * ms, 32 * ms, 20 * ms},
 		"all of it":                    {[]stretch{{0, 50 * ms}}, 32 * ms, 32 * ms, 0},
 		"a pause earns no more":        {[]stretch{{0, ms}, {time.Hour, 5 * ms}}, 0, 32 * ms, 4 * ms},
-		"a short round while it rests": {[]stretch{{0, 5 * ms}, {0, ms / 2}}, 0, 32 * ms, 9 * ms / 2},
+		"a short round while it rests": {[]stretch{{0, 5 * ms}, {0, ms / 2}}, 0, 32 * ms, 5 * ms},
 		"flushers never rest":          {slices.Repeat([]stretch{{0, 50 * ms}}, 9), 0, 0, 0},
 	} {
 		var p pacing
@@ -211,7 +211,7 @@ func TestPacing(t *testing.T) {
 	}
 }
 
-// TestPacingShare: who rests as long as the pacing says writes for half of the time, and what a pause gives.
+// TestPacingShare: who rests as long as the pacing says writes for a third of the time, and what a pause gives.
 func TestPacingShare(t *testing.T) {
 	const us = time.Microsecond
 	rapid.Check(t, func(t *rapid.T) {
@@ -236,19 +236,19 @@ func TestPacingShare(t *testing.T) {
 // TestLend: a sender writes by itself only while no flusher has anything to do and nobody has to rest, or when its
 // frames are waited for.
 func TestLend(t *testing.T) {
-	busy := pacing{}.wrote(time.Hour-senderStretch, time.Hour, time.Hour)
+	busy := pacing{}.wrote(time.Hour-2*freeWriting, time.Hour, time.Hour)
 	for name, tt := range map[string]struct {
 		list   *readyList
 		prompt bool
 		want   time.Duration
 	}{
-		"quiet":                 {&readyList{}, false, senderStretch},
+		"quiet":                 {&readyList{}, false, freeWriting},
 		"others wait":           {&readyList{next: []*Conn{{}}}, false, 0},
 		"a round is worked off": {&readyList{round: make([]*Conn, 2), at: 1}, false, 0},
 		"its last are written":  {&readyList{round: make([]*Conn, 2), at: 2}, false, 0},
 		"it is time to rest":    {&readyList{pacing: busy}, false, 0},
-		"somebody waits":        {&readyList{next: []*Conn{{}}, round: make([]*Conn, 2), at: 1}, true, senderStretch},
-		"waits, despite a rest": {&readyList{pacing: busy}, true, senderStretch},
+		"somebody waits":        {&readyList{next: []*Conn{{}}, round: make([]*Conn, 2), at: 1}, true, freeWriting},
+		"waits, despite a rest": {&readyList{pacing: busy}, true, freeWriting},
 	} {
 		if got := tt.list.lend(time.Hour, tt.prompt); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)

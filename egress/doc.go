@@ -1,10 +1,10 @@
 // Package egress makes the HTTP requests that leave the node because an app asked for them (SPEC 11, http.fetch).
 //
-// It is a door in the wall around the node: who writes a URL into a message must not reach what only the node can
+// It is a door in the wall around the node. Who writes a URL into a message must not reach what only the node can
 // reach. So it owns
 //
-//   - the list of hosts that may be asked (Allow), and the rule that an address with a special purpose (private,
-//     loopback, link-local, metadata and so on) must be named on it as an address or a network;
+//   - the list of hosts that may be asked (Allow). An address with a special purpose (private, loopback, link-local,
+//     metadata and so on) must be named on it as an address or a network;
 //   - the check of each address when it is dialled, after names were resolved: a name that resolves to another address
 //     a moment later gains nothing;
 //   - the bounds: of URL, headers and bodies, of redirects, of time, of requests at a time and of the bytes they hold;

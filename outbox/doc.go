@@ -27,14 +27,14 @@
 //	                                                  ▼
 //	                               a goroutine of its own writes (still "writing") ──▶ idle
 //
-// Every frame goes through the outbox (queue.go) and leaves by a writer (writer.go): data, pings, and the farewell,
-// which is a close frame or what its kind has instead. Only the owner of the state "writing" writes to the socket, so
-// frames are never interleaved and leave in the order of Send. The frames that wait or are being written are bounded by
-// Config.SendQueue; a Send beyond it closes the connection with 1013.
+// Every frame goes through the outbox (queue.go) and leaves by a writer (writer.go). Frames are data, pings, and the
+// farewell, which is a close frame or what its kind has instead. Only the owner of the state "writing" writes to the
+// socket, so frames are never interleaved and leave in the order of Send. The frames that wait or are being written are
+// bounded by Config.SendQueue; a Send beyond it closes the connection with 1013.
 //
 // One pacing (pacing.go) tells when. As long as little is written a sender uses a writer itself, which spares waking a
-// flusher. When writing takes a third of the time, senders leave it to the flushers, and those rest between two rounds,
-// so that more frames leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
+// flusher. When writing takes a third of the time, senders leave it to the flushers. Those rest between two rounds, so
+// that more frames leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
 //
 // # The end of a connection
 //

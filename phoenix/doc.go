@@ -1,5 +1,5 @@
-// Package phoenix is the wire of Phoenix Channels, as clients of Phoenix 1.8 and of Supabase speak it: frames of both
-// serializers, what a message means while its topic is joined or not, and presence by refs.
+// Package phoenix is the wire of Phoenix Channels, as clients of Phoenix 1.8 and of Supabase speak it. It has frames of
+// both serializers, what a message means while its topic is joined or not, and presence by refs.
 //
 // It owns the rules and the bytes. All of it is pure: it runs no goroutine, does no I/O, keeps nothing, and never
 // decides who may join or who is present.

@@ -1,6 +1,6 @@
 // Package presence knows who is in a channel, on which connections, in the whole cluster, and tells every change once.
 //
-// The truth is what each node's own connections track; Redis is the shared index of it, and a Replica is one node's
+// The truth is what each node's own connections track. Redis is the shared index of it, and a Replica is one node's
 // view of the index (DESIGN 3). The parts:
 //
 //	store.go     the index: one Redis script for each change, which writes and publishes in one step; snapshots in pages

@@ -11,10 +11,10 @@
 // # Outcomes
 //
 // A command is sent at most once: nothing here runs a command a second time after its answer was lost. An error that is
-// [ErrUnavailable] means that Redis could not be reached or could not serve; if it is [ErrUnknown] too, the command may
+// [ErrUnavailable] means that Redis could not be reached or could not serve. If it is [ErrUnknown] too, the command may
 // have been carried out all the same. Every other error is Redis's own answer. Every wait ends after Config.Timeout (3
-// s) at the latest, and at the deadline of its ctx; when that is cancelled, at once or, for a caller who sends its
-// command itself, with the answer.
+// s) at the latest, and at the deadline of its ctx. When that is cancelled it ends at once or, for a caller who sends
+// its command itself, with the answer.
 //
 // # Never
 //

@@ -7,10 +7,10 @@
 //
 // # Goroutines
 //
-// A connection has one small goroutine, which without input waits for its socket and holds no buffer. With input
-// it goes on as a coroutine on a stack of a pool, where it reads and calls the Handler, one message at a time;
-// there are as many stacks as Handlers at work (see serve.go). TLS connections, which cannot be waited for without
-// blocking, keep their stack. All end with Sockets.Close.
+// A connection has one small goroutine, which without input waits for its socket and holds no buffer. With input it
+// goes on as a coroutine on a stack of a pool. There it reads and calls the Handler, one message at a time. There are
+// as many stacks as Handlers at work (see serve.go). TLS connections, which cannot be waited for without blocking, keep
+// their stack. All end with Sockets.Close.
 //
 // # gorilla/websocket
 //

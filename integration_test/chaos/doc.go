@@ -1,5 +1,5 @@
-// Package chaos lets a cluster live through faults while a crowd of clients comes and goes, and has the package history
-// judge what the clients were told: real node processes, real Redis servers, real WebSockets.
+// Package chaos lets a cluster live through faults while a crowd of clients comes and goes. It has the package history
+// judge what the clients were told. Nodes are real processes, and Redis servers and WebSockets are real too.
 //
 //	run.go       one run: the rounds of unrest, fault, rest
 //	site.go      Redis, the nodes, and the proxies between them

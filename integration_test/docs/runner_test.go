@@ -1,9 +1,9 @@
-// Package docs_test runs the commands of the pages in docs/ as a reader would type them, and compares what they print
+// Package docs_test runs the commands of the pages in docs/ as a reader would type them. It compares what they print
 // with what the page shows.
 //
 // A page joins by an entry in pages_test.go. Then:
 //
-//   - Every block ```sh is run by bash, in the order of the page and as if in one shell: variables, functions' results
+//   - Every block ```sh is run by bash, in the order of the page and as if in one shell. Variables, functions' results
 //     kept in variables, files and the folder stay from block to block. It fails the test when a command in it fails,
 //     in a pipe too.
 //   - `rollcall` is the built program. localhost:6745 is the address of the page's first node, :6746 and :6747 of its

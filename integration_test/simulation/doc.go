@@ -1,6 +1,6 @@
-// Package simulation lives through a cluster in virtual time: real trackers, leases, reapers, replicas and hubs of
-// many nodes, a model of Redis, and a network between them that delays, loses and breaks. One seed decides everything,
-// so a seed that fails can be lived through again, step by step. README.md says how.
+// Package simulation lives through a cluster in virtual time. It has real trackers, leases, reapers, replicas and hubs
+// of many nodes, and a model of Redis. A network between them delays, loses and breaks. One seed decides everything, so
+// a seed that fails can be lived through again, step by step. README.md says how.
 //
 //	plan.go      pure: what a seed decides beforehand: nodes, faults, ops, when everything must be exact
 //	world.go     the scheduler: waits until all goroutines are blocked, then lets one thing happen

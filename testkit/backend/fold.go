@@ -1,5 +1,5 @@
-// Package backend is a back end for tests: it takes the requests of a hook as docs/hooks.md tells receivers to, keeps
-// who is in which channel by them alone, and notes what no hook may send. Its server can also fail, in many ways.
+// Package backend is a back end for tests. It takes the requests of a hook as docs/hooks.md tells receivers to, and
+// keeps who is in which channel by them alone. It notes what no hook may send. Its server can also fail, in many ways.
 package backend
 
 import (

@@ -48,7 +48,7 @@ type handling struct {
 
 	// Owned by who has the turn.
 	denied  string         // event.error of the next event: why the last return was refused
-	at      codePlace      // where the handler begins, or has returned: for failures that have no place of their own
+	at      location       // where the handler begins, or has returned: for failures that have no place of their own
 	state   string         // what the handler keeps in event.state (state.go); "": nothing
 	globals *luavm.Globals // what the handler wrote over the globals of home; nil: nothing
 	home    *worker        // the worker whose VM globals belong to; nil without globals
@@ -286,7 +286,7 @@ func (c *handling) handle(w *worker, r *actionReader, e event) (err error) {
 		}
 	}()
 	defer catch(vm, &err)
-	c.at = codePlace{c.route.file, w.line(c.route.index)}
+	c.at = location{c.route.file, w.line(c.route.index)}
 	vm.Data = &w.call
 	vm.BeginTurn(c.globals)
 	arg := c.eventTable(vm, e)
@@ -458,7 +458,7 @@ func (c *handling) do(t *turn, kind RunKind, actions []hub.Action) []hub.ActionE
 // invalidReturn is what is wrong with a handler's return value. The connection stays.
 type invalidReturn struct {
 	err error
-	at  codePlace // of the return
+	at  location // of the return
 }
 
 func (e *invalidReturn) Error() string { return "bad return value: " + e.err.Error() }

@@ -354,7 +354,7 @@ func (s *Server) call(h httpRun, req request, t *turn, lines *overload.Limiter, 
 			return wk.call.deniedBy(err)
 		}
 		if a, err = readAnswer(v, s.cfg.Limits.Value); err != nil {
-			return &invalidReturn{err, returnedAt(vm, codePlace{file: h.file})}
+			return &invalidReturn{err, returnedAt(vm, location{file: h.file})}
 		}
 		return nil
 	})
@@ -368,7 +368,7 @@ func (s *Server) failedHTTP(w http.ResponseWriter, h httpRun, lines *overload.Li
 	if h.script != nil {
 		f.Version = h.script.version
 	}
-	if file, line := place(err); file != "" {
+	if file, line := locate(err); file != "" {
 		f.File, f.Line = file, line
 	}
 	if f.source = h.app.sources[f.File]; h.script != nil && f.source == "" {

@@ -12,13 +12,13 @@ type alarm struct {
 
 	// Guarded by alarms.mu.
 	at    time.Time
-	place int // in the heap, from 1; 0: it is not set
+	index int // in the heap, from 1; 0: it is not set
 }
 
 // alarms ring when it is time. One goroutine serves all, so what is not set costs nothing, and what is set a place in a
 // heap. All times given to one alarms are of one kind: with a monotonic reading, or without.
 //
-// Invariant: heap[a.place-1] is a for each alarm that is set.
+// Invariant: heap[a.index-1] is a for each alarm that is set.
 type alarms struct {
 	wake chan struct{} // the nearest alarm has changed
 	stop chan struct{}
@@ -51,12 +51,12 @@ func (s *alarms) set(a *alarm, at time.Time) {
 	}
 	s.mu.Lock()
 	a.at = at
-	if a.place == 0 {
+	if a.index == 0 {
 		heap.Push(&s.heap, a)
 	} else {
-		heap.Fix(&s.heap, a.place-1)
+		heap.Fix(&s.heap, a.index-1)
 	}
-	nearest := a.place == 1
+	nearest := a.index == 1
 	s.mu.Unlock()
 	if nearest {
 		signal(s.wake)
@@ -70,8 +70,8 @@ func (s *alarms) drop(a *alarm) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.place > 0 {
-		heap.Remove(&s.heap, a.place-1)
+	if a.index > 0 {
+		heap.Remove(&s.heap, a.index-1)
 	}
 }
 
@@ -113,14 +113,14 @@ func (h alarmHeap) Len() int           { return len(h) }
 func (h alarmHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 func (h alarmHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
+	h[i].index, h[j].index = i+1, j+1
 }
 
 // Push is heap.Interface's.
 func (h *alarmHeap) Push(x any) {
 	a := x.(*alarm)
 	*h = append(*h, a)
-	a.place = len(*h)
+	a.index = len(*h)
 }
 
 // Pop is heap.Interface's.
@@ -129,6 +129,6 @@ func (h *alarmHeap) Pop() any {
 	a := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	a.place = 0
+	a.index = 0
 	return a
 }

@@ -83,9 +83,9 @@ func TestAlarmsAtRandom(t *testing.T) {
 			wanted[i] = now.Add(time.Duration(r.IntN(200)))
 			s.set(&all[i], wanted[i])
 		}
-		for place, a := range s.heap {
-			if a.place != place+1 {
-				t.Fatalf("the alarm at place %d has %d", place+1, a.place)
+		for i, a := range s.heap {
+			if a.index != i+1 {
+				t.Fatalf("the alarm at index %d has %d", i+1, a.index)
 			}
 		}
 	}

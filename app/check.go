@@ -91,7 +91,7 @@ func (s *Server) logMistake(level slog.Level, message string, m Mistake, source 
 // mistakeOf makes a Mistake of an error of loading.
 func mistakeOf(err error) Mistake {
 	m := Mistake{Rule: RuleLoad, Text: err.Error()}
-	m.File, m.Line = place(err)
+	m.File, m.Line = locate(err)
 	var p Problem
 	if errors.As(err, &p) {
 		m.File, m.Text = p.Place, p.Text

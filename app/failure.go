@@ -15,7 +15,7 @@ func (c *handling) fail(kind RunKind, err error, reason Reason) {
 	if file == "" {
 		file = c.route.file
 	}
-	if f, l := place(err); f != "" {
+	if f, l := locate(err); f != "" {
 		file, line = f, l
 	}
 	c.server.failed(&c.lines, Failure{Kind: kind, Route: c.route.Path, File: file, Line: line, Reason: reason,
@@ -94,22 +94,22 @@ func ends(err error) bool {
 	return errors.As(err, &e) && e.Kind != luavm.Raised || errors.As(err, &over)
 }
 
-// codePlace is a line of a file of the app.
-type codePlace struct {
+// location is a line of a file of the app.
+type location struct {
 	file string // "": not known
 	line int    // 0: not known
 }
 
 // returnedAt is where the call that has just ended returned; otherwise when a library function gave its result.
-func returnedAt(vm *luavm.VM, otherwise codePlace) codePlace {
+func returnedAt(vm *luavm.VM, otherwise location) location {
 	if file, line := vm.ReturnedAt(); file != "" {
-		return codePlace{file, line}
+		return location{file, line}
 	}
 	return otherwise
 }
 
-// place is where an error of Lua happened.
-func place(err error) (file string, line int) {
+// locate tells where an error of Lua happened.
+func locate(err error) (file string, line int) {
 	var e *luavm.Error
 	var ce *luavm.CompileError
 	var d *denial

@@ -76,7 +76,7 @@ func (s *Server) runJob(j *job, def *Job, in *instance, claim cluster.Claim) err
 		event.Set("at", lua.LNumber(claim.At))
 		v, err := w.vm.Call1(w.fns[def.index], event.Table())
 		if err == nil {
-			actions, err = readJobActions(v, s.cfg.Limits.Value, returnedAt(w.vm, codePlace{file: def.file}))
+			actions, err = readJobActions(v, s.cfg.Limits.Value, returnedAt(w.vm, location{file: def.file}))
 		}
 		return err
 	})
@@ -96,7 +96,7 @@ func (s *Server) runJob(j *job, def *Job, in *instance, claim cluster.Claim) err
 }
 
 // readJobActions reads what a job's handler returned: broadcasts, since it has no connection for anything else.
-func readJobActions(v lua.LValue, limit int, at codePlace) ([]hub.Action, error) {
+func readJobActions(v lua.LValue, limit int, at location) ([]hub.Action, error) {
 	r := actionReader{limit: limit}
 	if err := r.read(v); err != nil {
 		return nil, &invalidReturn{err, at}
@@ -113,7 +113,7 @@ func readJobActions(v lua.LValue, limit int, at codePlace) ([]hub.Action, error)
 // failedJob logs and counts a failure. The next period comes all the same.
 func (s *Server) failedJob(j *job, def *Job, err error, reason Reason) {
 	f := Failure{Kind: RunJob, Route: def.Name, File: def.file, Reason: reason, Message: err.Error()}
-	if file, line := place(err); file != "" {
+	if file, line := locate(err); file != "" {
 		f.File, f.Line = file, line
 	}
 	f.source = s.App().sources[f.File]

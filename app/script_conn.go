@@ -151,7 +151,7 @@ func (c *scriptConn) runScript() (err error) {
 func (c *scriptConn) evict() { c.ws.CloseFor(outbox.WhyFailed, outbox.CodeInternal, "script error") }
 
 func (c *scriptConn) failure(reason Reason, err error) Failure {
-	file, line := place(err)
+	file, line := locate(err)
 	source, ok := c.in.app.sources[file]
 	if !ok {
 		source = c.script.source

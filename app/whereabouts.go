@@ -14,7 +14,7 @@ import (
 // whereabouts is where the client of an event stream stands: in the channels heard last, 64 at most. Each event has it
 // as its id, and a client that comes back gives it back (SPEC 8).
 type whereabouts struct {
-	places []*outbox.Place // the one heard last is the last
+	points []*outbox.ResumePoint // the one heard last is the last
 }
 
 // begin takes where the client was. nil: nobody wants to know.
@@ -23,32 +23,32 @@ func (w *whereabouts) begin(was map[string]history.Position) {
 		return
 	}
 	for channel, p := range was {
-		w.places = append(w.places, &outbox.Place{Channel: channel, Position: p.String()})
+		w.points = append(w.points, &outbox.ResumePoint{Channel: channel, Position: p.String()})
 	}
-	slices.SortFunc(w.places, func(a, b *outbox.Place) int {
+	slices.SortFunc(w.points, func(a, b *outbox.ResumePoint) int {
 		return cmp.Or(cmp.Compare(was[a.Channel].MS, was[b.Channel].MS), cmp.Compare(a.Channel, b.Channel))
 	})
 }
 
 // hear notes an event after which the client stands at p, and gives its id. Channels that were heard long ago are left
 // out of an id that would be too long.
-func (w *whereabouts) hear(p *outbox.Place) string {
-	w.places = slices.DeleteFunc(w.places, func(o *outbox.Place) bool { return o.Channel == p.Channel })
-	if len(w.places) == maxResumePositions {
-		w.places = slices.Delete(w.places, 0, 1)
+func (w *whereabouts) hear(p *outbox.ResumePoint) string {
+	w.points = slices.DeleteFunc(w.points, func(o *outbox.ResumePoint) bool { return o.Channel == p.Channel })
+	if len(w.points) == maxResumePositions {
+		w.points = slices.Delete(w.points, 0, 1)
 	}
-	w.places = append(w.places, p)
-	if len(w.places) == 1 {
+	w.points = append(w.points, p)
+	if len(w.points) == 1 {
 		return p.Alone(w.id)
 	}
 	return w.id()
 }
 
-// id writes the places as readResume reads them.
+// id writes the points as readResume reads them.
 func (w *whereabouts) id() string {
 	const most = maxResume / 4 * 3 // bytes of JSON that base64 makes maxResume of
 	b := []byte{'{'}
-	for _, p := range slices.Backward(w.places) {
+	for _, p := range slices.Backward(w.points) {
 		before := len(b)
 		if len(b) > 1 {
 			b = append(b, ',')

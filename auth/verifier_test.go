@@ -5,9 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -296,101 +293,6 @@ func TestVerifyUnconfigured(t *testing.T) {
 	}
 }
 
-// SPEC 4: "user is always a table: {authenticated=false, username=""} without one; with one id and username (from sub,
-// preferred_username), roles, and claims".
-func TestUserTable(t *testing.T) {
-	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
-	tests := []struct{ name, payload, user string }{
-		{"least", `{"sub":"42"}`, `{"authenticated":true,"id":"42","username":"42","roles":[],"claims":{"sub":"42"}}`},
-		{"all", `{"sub":"42", "preferred_username":"ann", "roles":["a","b"], "n":1.50}`,
-			`{"authenticated":true,"id":"42","username":"ann","roles":["a","b"],"claims":{"sub":"42","preferred_username":"ann","roles":["a","b"],"n":1.50}}`},
-		{"whole number as sub", `{"sub":42}`,
-			`{"authenticated":true,"id":"42","username":"42","roles":[],"claims":{"sub":42}}`},
-		{"one role", `{"sub":"a","roles":"admin"}`,
-			`{"authenticated":true,"id":"a","username":"a","roles":["admin"],"claims":{"sub":"a","roles":"admin"}}`},
-		{"roles of another shape", `{"sub":"a","roles":["x",1]}`,
-			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","roles":["x",1]}}`},
-		{"no roles", `{"sub":"a","roles":[]}`,
-			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","roles":[]}}`},
-		{"username empty", `{"sub":"a","preferred_username":""}`,
-			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","preferred_username":""}}`},
-		{"username no text", `{"sub":"a","preferred_username":7}`,
-			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","preferred_username":7}}`},
-		{"claims named like fields", `{"sub":"a","id":"root","authenticated":false}`,
-			`{"authenticated":true,"id":"a","username":"a","roles":[],"claims":{"sub":"a","id":"root","authenticated":false}}`},
-		{"quotes and brackets", `{"sub":"<\"&>"}`,
-			`{"authenticated":true,"id":"<\"&>","username":"<\"&>","roles":[],"claims":{"sub":"<\"&>"}}`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			id, err := v.Verify(t.Context(), raw(t, `{"alg":"HS256"}`, tt.payload))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(id.User) != tt.user {
-				t.Errorf("user %s\nwant %s", id.User, tt.user)
-			}
-			if !json.Valid(id.User) {
-				t.Error("no JSON")
-			}
-		})
-	}
-	if got := string(Anonymous().User); got != `{"authenticated":false,"username":""}` {
-		t.Errorf("anonymous %s", got)
-	}
-}
-
-func TestIdentify(t *testing.T) {
-	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
-	token := hs(t, claims{"sub": "42", "exp": now.Add(time.Minute).Unix(), "channels": []string{"room:*"}})
-	id, err := v.Identify(request("", nil, []string{"rollcall", token}))
-	if err != nil || id.ID != "42" || id.Subprotocol != "rollcall" || !id.Permissions.Allows(ToJoin, "room:1") ||
-		id.Permissions.Allows(ToJoin, "x") {
-		t.Errorf("identity %+v, %v", id, err)
-	}
-	if want := now.Add(time.Minute + DefaultLeeway); !id.Until.Equal(want) {
-		t.Errorf("until %v, want %v", id.Until, want)
-	}
-	id, err = v.Identify(request("", nil, []string{"rollcall"}))
-	if err != nil || id.Authenticated || id.ID != "" || !id.Until.IsZero() || id.Subprotocol != "rollcall" ||
-		id.Permissions.Allows(ToJoin, "room:1") {
-		t.Errorf("anonymous %+v, %v", id, err)
-	}
-	if _, err = v.Identify(request("token=x", nil, nil)); codeOf(err) != CodeMalformed {
-		t.Errorf("bad token: %v", err)
-	}
-	if _, err = v.Identify(request("token=x", []string{"Bearer y"}, nil)); codeOf(err) != CodeConflict {
-		t.Errorf("two tokens: %v", err)
-	}
-	if !errors.Is(fmt.Errorf("wrapped: %w", err), &Error{Code: CodeConflict}) ||
-		errors.Is(err, &Error{Code: CodeExpired}) {
-		t.Error("errors.Is does not compare codes")
-	}
-}
-
-// Issue 3: "renewal on a live connection".
-func TestRenew(t *testing.T) {
-	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
-	token := hs(t, claims{"sub": "42", "exp": now.Add(time.Hour).Unix(), "channels": []string{"b"}})
-	id, err := v.Renew(t.Context(), "42", token)
-	if err != nil || !id.Until.Equal(now.Add(time.Hour+DefaultLeeway)) || !id.Permissions.Allows(ToJoin, "b") {
-		t.Errorf("renewal %+v, %v", id, err)
-	}
-	for name, tt := range map[string]struct {
-		user, token string
-		code        Code
-	}{
-		"another user": {"43", token, CodeOtherUser},
-		"anonymous":    {"", token, CodeOtherUser},
-		"expired":      {"42", hs(t, claims{"sub": "42", "exp": 1}), CodeExpired},
-		"garbage":      {"42", "x", CodeMalformed},
-	} {
-		if id, err := v.Renew(t.Context(), tt.user, tt.token); codeOf(err) != tt.code || id.Authenticated {
-			t.Errorf("%s: %+v, %v", name, id, err)
-		}
-	}
-}
-
 // Garbage of 64 KiB is refused unread.
 func TestGarbageIsCheap(t *testing.T) {
 	v := newVerifier(t, Config{Secrets: [][]byte{secret}})
@@ -403,46 +305,4 @@ func TestGarbageIsCheap(t *testing.T) {
 	if allocs > 2 {
 		t.Errorf("%v allocations", allocs)
 	}
-}
-
-// Whatever the bytes: no panic, and what is accepted has been signed with the secret and is for a user.
-func FuzzVerify(f *testing.F) {
-	v := newVerifier(f, Config{Secrets: [][]byte{secret}, PublicKeys: []string{allKeys(f)}})
-	s := signers()
-	f.Add(hs(f, claims{"sub": "42", "exp": 4e9, "roles": []string{"a"}, "channels": []string{"*"}}))
-	f.Add(sign(f, jwt.SigningMethodES256, s.ec, map[string]any{"kid": "a"}, claims{"sub": "1"}))
-	f.Add(b64(`{"alg":"none"}`) + "." + b64(`{"sub":"x"}`) + ".")
-	f.Fuzz(func(t *testing.T, token string) {
-		id, err := v.Verify(t.Context(), token)
-		if (err == nil) != id.Authenticated || err != nil && publicTexts[codeOf(err)] == "" {
-			t.Fatalf("%+v, %v", id, err)
-		}
-	})
-}
-
-// Whatever the claims: those that are accepted make a valid user table.
-func FuzzClaims(f *testing.F) {
-	v := newVerifier(f, Config{Secrets: [][]byte{secret}})
-	f.Add(`{"alg":"HS256"}`, `{"sub":"42","exp":4e9,"nbf":1,"roles":["a"],"channels":["*"],"x":{"y":[1,null,"z"]}}`)
-	f.Add(`{"alg":"HS256","kid":"a","typ":"JWT"}`, `{"sub":42,"preferred_username":"\ud800"}`)
-	f.Fuzz(func(t *testing.T, header, payload string) {
-		id, err := v.Verify(t.Context(), raw(t, header, payload))
-		if err != nil {
-			if publicTexts[codeOf(err)] == "" {
-				t.Fatalf("error %v", err)
-			}
-			return
-		}
-		var user struct {
-			Authenticated bool
-			ID, Username  string
-			Roles         []string
-			Claims        map[string]any
-		}
-		if err := json.Unmarshal(id.User, &user); err != nil || !user.Authenticated || user.ID != id.ID || user.ID == "" ||
-			user.Username == "" || user.Roles == nil || user.Claims == nil {
-			t.Fatalf("user %s: %v", id.User, err)
-		}
-		id.Permissions.Allows(ToJoin, "room:1")
-	})
 }

@@ -22,13 +22,13 @@ import (
 // When the hook has to be synchronised, all nodes give their parts back, and one of them has them all for it.
 type runner struct {
 	// static
-	h     *Hooks
-	hook  *Hook
-	store *store
-	sink  sink
-	gate  *gate
-	beats chan struct{} // asks for a claim now
-	due   chan string   // parts, by the topic or a timer
+	h       *Hooks
+	hook    *Hook
+	store   *store
+	sink    sink
+	backoff *backoff
+	beats   chan struct{} // asks for a claim now
+	due     chan string   // parts, by the topic or a timer
 
 	marks atomic.Int64 // acknowledgements that this node has noted
 	stats stats
@@ -63,7 +63,7 @@ type part struct {
 }
 
 func newRunner(h *Hooks, hook *Hook) (*runner, error) {
-	r := &runner{h: h, hook: hook, store: newStore(&h.cfg, hook.Name), gate: newGate(),
+	r := &runner{h: h, hook: hook, store: newStore(&h.cfg, hook.Name), backoff: newBackoff(),
 		beats: make(chan struct{}, 1), due: make(chan string, 4*parts), own: map[string]*part{},
 		flying: map[string]bool{}, state: Syncing}
 	if hook.Stream != "" {

@@ -101,7 +101,7 @@ func (r *runner) measure(to metrics.Scrape) {
 	r.mu.Lock()
 	owed, oldest, state := r.owed, r.oldest, r.state
 	r.mu.Unlock()
-	if failing, _ := r.gate.failing(); failing && state == OK {
+	if failing, _ := r.backoff.failing(); failing && state == OK {
 		state = Failing
 	}
 	name, age := r.hook.Name, 0.0

@@ -142,7 +142,7 @@ var errPaused = errors.New("the hook is paused")
 // deliver repeats a request until it is acknowledged, and notes that.
 func (r *runner) deliver(p *part, round string, q *request) error {
 	for {
-		err := r.gate.pass(p.ctx, func() error { return r.try(p, q) })
+		err := r.backoff.pass(p.ctx, func() error { return r.try(p, q) })
 		switch {
 		case err == nil:
 			return r.acked(p, round, q)

@@ -50,7 +50,7 @@ func (d *delivery) frame(r *room) outbox.Frame {
 		b = Value{Text: d.Text, JSON: d.JSON}.AppendJSON(append(b, `,"data":`...))
 		d.asFrame = wsconn.Text(append(b, '}'))
 		if d.Kept {
-			d.asFrame = d.asFrame.At(r.feed.place(d.At))
+			d.asFrame = d.asFrame.At(r.feed.resumePoint(d.At))
 		}
 	}
 	return d.asFrame
@@ -65,9 +65,9 @@ func (f *feed) begin(event string, more int) []byte {
 	return append(b, f.name...)
 }
 
-// place is where a client stands who has got a frame that says so.
-func (f *feed) place(p history.Position) *outbox.Place {
-	return &outbox.Place{Channel: f.channel, Position: p.String()}
+// resumePoint is where a client stands who has got a frame that says so.
+func (f *feed) resumePoint(p history.Position) *outbox.ResumePoint {
+	return &outbox.ResumePoint{Channel: f.channel, Position: p.String()}
 }
 
 func appendPosition(b []byte, p history.Position) []byte {
@@ -87,7 +87,7 @@ func (f *feed) joinedFrame(rec Recovery) outbox.Frame {
 		b = append(b, `,"recovered":false,"why":"`...)
 		b = append(append(b, rec.Why...), '"')
 	}
-	return wsconn.Text(append(b, '}')).At(f.place(rec.Position))
+	return wsconn.Text(append(b, '}')).At(f.resumePoint(rec.Position))
 }
 
 // missedFrames is what one who comes back gets: the answer, and what it missed.
@@ -103,7 +103,7 @@ func (f *feed) missedFrames(r *room, rec Recovery, missed []history.Message[*del
 // lostFrame tells a live connection that messages are missing.
 func (f *feed) lostFrame(l *history.Loss) outbox.Frame {
 	b := append(appendPosition(f.begin("lost", 0), l.At), `,"why":"`...)
-	return wsconn.Text(append(append(b, l.Why...), `"}`...)).At(f.place(l.At))
+	return wsconn.Text(append(append(b, l.Why...), `"}`...)).At(f.resumePoint(l.At))
 }
 
 func quote(s string) []byte { return appendQuoted(nil, s) }

@@ -30,15 +30,15 @@ type (
 	effect = history.Effect[*delivery, *membership]
 )
 
-// place is a membership's place in its room's feed.
+// feedState is where a membership is in its room's feed.
 //
 //	outside ── Join ──▶ waiting ── what it missed is at hand ──▶ fed
 //	   ▲                   │                                      │
 //	   └───────────────────┴──────── listens no more ─────────────┘
-type place byte
+type feedState byte
 
 const (
-	outside place = iota
+	outside feedState = iota
 	waiting
 	fed
 )
@@ -156,7 +156,7 @@ func (r *room) answerLocked(a *history.Answer[*delivery, *membership], send func
 	if rec.Recovered {
 		rec.Position = *a.Since
 	}
-	m.place = fed
+	m.feedState = fed
 	r.members[m.index].refreshLocked()
 	missed := a.Missed
 	if m.s.events == nil {
@@ -211,10 +211,10 @@ func (m *membership) enterFeed(ctx context.Context, since *history.Position, unt
 		case !m.listensLocked(): // gone meanwhile
 			m.answered = make(chan Recovery, 1)
 			m.tellLocked(rec)
-		case m.place == outside:
-			m.place, m.answered = waiting, make(chan Recovery, 1)
+		case m.feedState == outside:
+			m.feedState, m.answered = waiting, make(chan Recovery, 1)
 			return g.Join(history.Waiter[*membership]{Who: m, Since: since}, time.Now())
-		case m.place == fed:
+		case m.feedState == fed:
 			m.answered = make(chan Recovery, 1)
 			rec := Recovery{Position: g.At()}
 			if m.s.events == nil {
@@ -254,14 +254,14 @@ func (m *membership) waitNoMore() (rec Recovery, in bool) {
 
 // leaveFeedLocked takes out a member who listens no more.
 func (m *membership) leaveFeedLocked() {
-	switch m.place {
+	switch m.feedState {
 	case fed:
 		m.room.feed.gate.Leave()
 	case waiting:
 		m.room.feed.gate.Drop(func(who *membership) bool { return who == m })
 		m.tellLocked(Recovery{})
 	}
-	m.place = outside
+	m.feedState = outside
 }
 
 // readLocked begins to read Redis if the gate needs it.

@@ -45,7 +45,7 @@ func TestManyWhoComeBackShareOneRead(t *testing.T) {
 		defer r.mu.RUnlock()
 		n := 0
 		for _, m := range r.members {
-			if m.place == waiting {
+			if m.feedState == waiting {
 				n++
 			}
 		}

@@ -17,15 +17,15 @@ type membership struct {
 	sent, heard atomic.Uint32
 
 	// guarded by the room's mu; only change writes them
-	index   int32  // in members; -1: not there
-	order   uint64 // of joining; 0: not joined
-	user    string // tracked as; "": not tracked
-	watches bool   // sees who is there, and hears no broadcasts for it
-	waiting bool   // for its presence_state, which will hold all that diffs could tell
-	leaving bool   // not joined any more, but for what is under way
-	place   place  // in the room's feed
-	late    bool   // the call that waited for the feed's answer has ended without it
-	stay    *Stay  // of a client of Phoenix, while it is joined
+	index     int32     // in members; -1: not there
+	order     uint64    // of joining; 0: not joined
+	user      string    // tracked as; "": not tracked
+	watches   bool      // sees who is there, and hears no broadcasts for it
+	waiting   bool      // for its presence_state, which will hold all that diffs could tell
+	leaving   bool      // not joined any more, but for what is under way
+	feedState feedState // in the room's feed
+	late      bool      // the call that waited for the feed's answer has ended without it
+	stay      *Stay     // of a client of Phoenix, while it is joined
 
 	answered chan Recovery // capacity 1; since enterFeed, of the session's handler
 }
@@ -43,7 +43,7 @@ func (m *membership) change(f func()) {
 	case saw && !sees:
 		m.s.viewers(r).Add(-1)
 	}
-	if m.place != outside && !m.listensLocked() {
+	if m.feedState != outside && !m.listensLocked() {
 		m.leaveFeedLocked()
 	}
 	in := m.listensLocked() || m.presentLocked()
@@ -83,7 +83,7 @@ func (m *membership) presentLocked() bool {
 func (m *membership) hearsLocked() Conn {
 	switch {
 	case m.isUserLocked(): // scripts too: as ws_send
-	case !m.listensLocked() || m.s.events != nil || m.wantsFeed() && m.place != fed:
+	case !m.listensLocked() || m.s.events != nil || m.wantsFeed() && m.feedState != fed:
 		return nil
 	}
 	return m.s.conn
@@ -144,10 +144,10 @@ func (r *room) check() error {
 			return fmt.Errorf("%s is a member of %q for nothing", m.s.id, r.name)
 		case m.leaving && m.joinedLocked():
 			return fmt.Errorf("%s leaves %q, and is in it", m.s.id, r.name)
-		case m.place != outside && !(m.wantsFeed() && m.listensLocked()):
+		case m.feedState != outside && !(m.wantsFeed() && m.listensLocked()):
 			return fmt.Errorf("%s is in the feed of %q for nothing", m.s.id, r.name)
-		case m.fed != (m.place == fed):
-			return fmt.Errorf("%s is in the feed of %q: %v, and %v", m.s.id, r.name, m.fed, m.place)
+		case m.fed != (m.feedState == fed):
+			return fmt.Errorf("%s is in the feed of %q: %v, and %v", m.s.id, r.name, m.fed, m.feedState)
 		case m.to != m.hearsLocked():
 			return fmt.Errorf("broadcasts to %q go to %v for %s", r.name, m.to, m.s.id)
 		}

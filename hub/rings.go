@@ -8,23 +8,23 @@ import (
 // rings bounds what the feeds of all rooms keep in memory: beyond the limit the coldest give theirs back. Who comes
 // back to such a channel is served from Redis.
 //
-// Invariant: used is the sum of bytes of all places; a place is in order unless its ring was given back since it was
+// Invariant: used is the sum of bytes of all entries; an entry is in order unless its ring was given back since it was
 // last used.
 type rings struct {
 	limit int64
 
-	mu     sync.Mutex // taken after no lock but its own
-	used   int64
-	order  list.List // of *room, the one used last in front
-	places map[*room]*ringPlace
+	mu      sync.Mutex // taken after no lock but its own
+	used    int64
+	order   list.List // of *room, the one used last in front
+	entries map[*room]*ringEntry
 }
 
-type ringPlace struct {
+type ringEntry struct {
 	bytes   int64
 	element *list.Element // nil: not in order
 }
 
-func newRings(limit int64) *rings { return &rings{limit: limit, places: map[*room]*ringPlace{}} }
+func newRings(limit int64) *rings { return &rings{limit: limit, entries: map[*room]*ringEntry{}} }
 
 // note is told what a room's feed keeps, after each use. The caller holds no lock.
 func (k *rings) note(r *room, bytes int) {
@@ -42,13 +42,13 @@ func (k *rings) note(r *room, bytes int) {
 func (k *rings) use(r *room, bytes int) (cold *room) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := k.places[r]
+	p := k.entries[r]
 	switch {
 	case p == nil && bytes == 0, r.feed.ctx.Err() != nil: // or it has closed
 		return nil
 	case p == nil:
-		p = &ringPlace{}
-		k.places[r] = p
+		p = &ringEntry{}
+		k.entries[r] = p
 	}
 	if p.element == nil {
 		p.element = k.order.PushFront(r)
@@ -63,13 +63,13 @@ func (k *rings) use(r *room, bytes int) (cold *room) {
 func (k *rings) gaveBack(r *room, bytes int) (cold *room) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if p := k.places[r]; p != nil {
+	if p := k.entries[r]; p != nil {
 		k.countLocked(p, bytes)
 	}
 	return k.coldestLocked()
 }
 
-func (k *rings) countLocked(p *ringPlace, bytes int) {
+func (k *rings) countLocked(p *ringEntry, bytes int) {
 	k.used += int64(bytes) - p.bytes
 	p.bytes = int64(bytes)
 }
@@ -81,7 +81,7 @@ func (k *rings) coldestLocked() *room {
 		return nil
 	}
 	r, _ := k.order.Remove(last).(*room)
-	k.places[r].element = nil
+	k.entries[r].element = nil
 	return r
 }
 
@@ -89,7 +89,7 @@ func (k *rings) coldestLocked() *room {
 func (k *rings) drop(r *room) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := k.places[r]
+	p := k.entries[r]
 	if p == nil {
 		return
 	}
@@ -97,7 +97,7 @@ func (k *rings) drop(r *room) {
 	if p.element != nil {
 		k.order.Remove(p.element)
 	}
-	delete(k.places, r)
+	delete(k.entries, r)
 }
 
 // total is what all feeds keep, in bytes.

@@ -52,7 +52,7 @@ type member struct {
 
 // refreshLocked makes what stands beside the membership right.
 func (m *member) refreshLocked() {
-	m.to, m.fed, m.phoenix = m.hearsLocked(), m.place == fed, m.s.phoenix
+	m.to, m.fed, m.phoenix = m.hearsLocked(), m.feedState == fed, m.s.phoenix
 }
 
 // enter gives the room of a channel, made if need be, with one reference more.

@@ -264,8 +264,8 @@ func (g *Globals) measure() int { return g.vm.measureOwn(g).run() }
 // are not in place; they may be nil.
 func (vm *VM) measureOwn(g *Globals) *measure {
 	m := newMeasure(false)
-	table := m.walker.table
-	m.walker.table = func(t *lua.LTable) bool {
+	table := m.visitor.table
+	m.visitor.table = func(t *lua.LTable) bool {
 		if _, ok := vm.sealed.tables[t]; ok {
 			return false
 		}
@@ -276,10 +276,10 @@ func (vm *VM) measureOwn(g *Globals) *measure {
 	}
 	for i := range g.tables {
 		m.size += tableSize(&g.tables[i].content)
-		m.walker.content(&g.tables[i].content)
+		m.visitor.content(&g.tables[i].content)
 	}
 	for i := range g.upvalues {
-		m.walker.push(g.upvalues[i].value)
+		m.visitor.push(g.upvalues[i].value)
 	}
 	return m
 }

@@ -10,23 +10,23 @@ import (
 const giveWayAfter = 10 * time.Millisecond
 
 // Gate lets a number of VMs run at once and the others wait their turn, in the
-// order they came. With as many places as there are cores, the time that a
+// order they came. With as many slots as there are cores, the time that a
 // script takes is the time it really uses. A nil Gate lets all run. All methods
 // may be called from any goroutine.
 type Gate struct {
 	waiting atomic.Int64 // len(queue)
 	waited  atomic.Int64 // ns, all together
 
-	places int // static
+	slots int // static
 
-	// Invariant: taken <= places, and the queue is empty if taken < places.
+	// Invariant: taken <= slots, and the queue is empty if taken < slots.
 	mu    sync.Mutex
 	taken int
-	queue []chan struct{} // closed when its VM has got a place
+	queue []chan struct{} // closed when its VM has got a slot
 }
 
 // NewGate makes a gate for n VMs at once; n is usually runtime.GOMAXPROCS(0).
-func NewGate(n int) *Gate { return &Gate{places: max(n, 1)} }
+func NewGate(n int) *Gate { return &Gate{slots: max(n, 1)} }
 
 // Waiting returns how many VMs wait now, for metrics.
 func (g *Gate) Waiting() int {
@@ -49,7 +49,7 @@ func (g *Gate) enter() {
 		return
 	}
 	g.mu.Lock()
-	if g.taken < g.places {
+	if g.taken < g.slots {
 		g.taken++
 		g.mu.Unlock()
 		return
@@ -73,7 +73,7 @@ func (g *Gate) leave() {
 		g.taken--
 		return
 	}
-	close(g.queue[0]) // the place goes to the first who waits
+	close(g.queue[0]) // the slot goes to the first who waits
 	g.queue[0] = nil
 	g.queue = g.queue[1:]
 	g.waiting.Add(-1)

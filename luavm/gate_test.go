@@ -13,9 +13,9 @@ func (g *Gate) checkInvariant(t *testing.T) {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.taken < 0 || g.taken > g.places || g.taken < g.places && len(g.queue) > 0 ||
+	if g.taken < 0 || g.taken > g.slots || g.taken < g.slots && len(g.queue) > 0 ||
 		int(g.waiting.Load()) != len(g.queue) {
-		t.Errorf("%d places, %d taken, %d in the queue, %d waiting", g.places, g.taken, len(g.queue), g.waiting.Load())
+		t.Errorf("%d slots, %d taken, %d in the queue, %d waiting", g.slots, g.taken, len(g.queue), g.waiting.Load())
 	}
 }
 
@@ -28,7 +28,7 @@ func checkEmpty(t *testing.T, g *Gate) {
 	}
 }
 
-// VMs enter in the order they came, as many as there are places.
+// VMs enter in the order they came, as many as there are slots.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(2)
@@ -55,7 +55,7 @@ func TestGate(t *testing.T) {
 		for n := range 6 {
 			come(n)
 		}
-		check("two places", 0, 1)
+		check("two slots", 0, 1)
 		g.leave()
 		check("one left", 0, 1, 2)
 		time.Sleep(time.Second)
@@ -68,13 +68,13 @@ func TestGate(t *testing.T) {
 			t.Errorf("waited %v", w)
 		}
 		g.leave()
-		check("a place is free", 0, 1, 2, 3, 4, 5)
+		check("a slot is free", 0, 1, 2, 3, 4, 5)
 		g.leave()
 		checkEmpty(t, g)
 	})
 }
 
-// No gate is shut: it has one place at least.
+// No gate is shut: it has one slot at least.
 func TestGateOfNone(t *testing.T) {
 	for _, n := range []int{-1, 0, 1} {
 		g := NewGate(n)

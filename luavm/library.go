@@ -70,7 +70,7 @@ func SharedTableFields(functions map[string]lua.LGFunction, values map[string]lu
 // that is not known.
 func sharedWith(t *lua.LTable, field func(vm *VM, key string) lua.LValue, names []string) *lua.LTable {
 	content, _ := contentOf(t)
-	mt := frozen(map[string]lua.LValue{"__newindex": refusal, "__index": Func(func(L *lua.LState) int {
+	mt := frozen(map[string]lua.LValue{"__newindex": noWrite, "__index": Func(func(L *lua.LState) int {
 		key, ok := L.Get(2).(lua.LString)
 		if !ok {
 			L.Push(lua.LNil)
@@ -123,19 +123,19 @@ func shared(all map[string]lua.LValue, metamethods map[string]lua.LValue) *lua.L
 	content := frozen(all)
 	content.Metatable = locked
 	fields["__index"] = content
-	fields["__newindex"] = refusal
+	fields["__newindex"] = noWrite
 	mt := frozen(fields)
 	mt.Metatable = sharedMark
 	return &lua.LTable{Metatable: mt}
 }
 
-// refusal is what assignments to shared tables call.
-var refusal = function(refuseWrite)
+// noWrite is what assignments to shared tables call.
+var noWrite = function(refuseWrite)
 
 // locked is the metatable of content: a second line of defence.
 var locked = func() *lua.LTable {
 	mt := &lua.LTable{Metatable: sharedMark}
-	mt.RawSetString("__newindex", refusal)
+	mt.RawSetString("__newindex", noWrite)
 	return mt
 }()
 

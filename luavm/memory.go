@@ -58,31 +58,31 @@ func (vm *VM) Memory() int { return vm.measure(false) }
 
 func (vm *VM) measure(compact bool) int {
 	m := newMeasure(compact)
-	m.walker.push(vm.globals)
+	m.visitor.push(vm.globals)
 	if vm.base != nil {
-		m.walker.push(vm.base)
+		m.visitor.push(vm.base)
 	}
 	for _, v := range vm.loaded {
-		m.walker.push(v)
+		m.visitor.push(v)
 	}
-	m.walker.push(vm.main)
+	m.visitor.push(vm.main)
 	for _, th := range vm.threads {
-		m.walker.push(th)
+		m.visitor.push(th)
 	}
 	return m.run() + vm.pending
 }
 
 // measure adds up what values hold, each thing once.
 type measure struct {
-	walker walker
-	seen   map[unsafe.Pointer]struct{}
-	size   int
+	visitor visitor
+	seen    map[unsafe.Pointer]struct{}
+	size    int
 }
 
 // newMeasure makes a measure; compact has it tidy the tables that it meets.
 func newMeasure(compact bool) *measure {
 	m := &measure{seen: map[unsafe.Pointer]struct{}{}}
-	m.walker = walker{
+	m.visitor = visitor{
 		table: func(t *lua.LTable) bool {
 			if !m.first(unsafe.Pointer(t)) {
 				return false
@@ -110,7 +110,7 @@ func newMeasure(compact bool) *measure {
 				regs := registryOf(th)
 				m.size += threadBytes + stackSize(th)
 				for _, v := range regs.array[:min(regs.top, len(regs.array))] {
-					m.walker.push(v)
+					m.visitor.push(v)
 				}
 			}
 		},
@@ -134,7 +134,7 @@ func (m *measure) first(p unsafe.Pointer) bool {
 
 // run goes through all that was pushed, and returns the sum.
 func (m *measure) run() int {
-	m.walker.run()
+	m.visitor.run()
 	return m.size
 }
 
@@ -214,9 +214,9 @@ func mapSize(n, slot int) int {
 	return 48 + slots*(slot+1)
 }
 
-// walker goes through everything that some values lead to, without recursion.
+// visitor goes through everything that some values lead to, without recursion.
 // Shared tables and what they hold are left out. A nil function means: go on.
-type walker struct {
+type visitor struct {
 	table    func(*lua.LTable) bool    // false: do not look inside
 	function func(*lua.LFunction) bool // likewise
 	upvalue  func(*lua.Upvalue)
@@ -227,7 +227,7 @@ type walker struct {
 	fns  map[*lua.LFunction]struct{}
 }
 
-func (w *walker) push(v lua.LValue) {
+func (w *visitor) push(v lua.LValue) {
 	switch s := v.(type) {
 	case lua.LString:
 		if w.str != nil {
@@ -238,15 +238,15 @@ func (w *walker) push(v lua.LValue) {
 	}
 }
 
-func (w *walker) run() {
+func (w *visitor) run() {
 	for len(w.todo) > 0 {
 		v := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
 		switch v := v.(type) {
 		case *lua.LTable:
-			w.walkTable(v)
+			w.visitTable(v)
 		case *lua.LFunction:
-			w.walkFunction(v)
+			w.visitFunction(v)
 		case *lua.LState:
 			if w.thread != nil {
 				w.thread(v)
@@ -255,7 +255,7 @@ func (w *walker) run() {
 	}
 }
 
-func (w *walker) walkTable(t *lua.LTable) {
+func (w *visitor) visitTable(t *lua.LTable) {
 	if isMark(t) || isShared(t) {
 		return
 	}
@@ -266,7 +266,7 @@ func (w *walker) walkTable(t *lua.LTable) {
 }
 
 // content goes through what a table holds.
-func (w *walker) content(v *tableView) {
+func (w *visitor) content(v *tableView) {
 	for _, e := range v.array {
 		w.push(e)
 	}
@@ -284,9 +284,9 @@ func (w *walker) content(v *tableView) {
 	}
 }
 
-// walkFunction goes through what a function refers to. Functions of this package
+// visitFunction goes through what a function refers to. Functions of this package
 // that hold values of scripts keep them as upvalues too.
-func (w *walker) walkFunction(f *lua.LFunction) {
+func (w *visitor) visitFunction(f *lua.LFunction) {
 	if w.function != nil {
 		if !w.function(f) {
 			return

@@ -124,9 +124,9 @@ func (vm *VM) spareMain() *lua.LState {
 // measure estimates what a parked turn holds that is not part of the base.
 func (p *parked) measure(vm *VM) int {
 	m := vm.measureOwn(p.turn.globals)
-	m.walker.push(p.main)
+	m.visitor.push(p.main)
 	for _, th := range p.threads {
-		m.walker.push(th)
+		m.visitor.push(th)
 	}
 	return m.run() + p.pending
 }

@@ -253,7 +253,7 @@ func (vm *VM) sealAgain() {
 // sealFrom adds everything that v leads to.
 func (vm *VM) sealFrom(v lua.LValue) {
 	seen := map[*lua.LTable]struct{}{}
-	w := walker{
+	w := visitor{
 		table: func(t *lua.LTable) bool {
 			_, known := seen[t]
 			seen[t], vm.sealed.tables[t] = struct{}{}, struct{}{}

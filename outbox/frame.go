@@ -19,15 +19,15 @@ type Frame struct {
 // more is what a frame has besides its wire form.
 type more struct {
 	payload int // where it begins in wire
-	at      *Place
+	at      *ResumePoint
 
 	mu   sync.Mutex
 	key  string // what form was made for
 	form string // "": nothing was made yet
 }
 
-// Place is where in a channel with history one stands who has got a frame (SPEC 7).
-type Place struct {
+// ResumePoint is where in a channel with history one stands who has got a frame (SPEC 7).
+type ResumePoint struct {
 	Channel  string
 	Position string
 
@@ -35,8 +35,8 @@ type Place struct {
 	alone string
 }
 
-// Alone gives what f makes of a place for those who stand nowhere else; f is called once.
-func (p *Place) Alone(f func() string) string {
+// Alone gives what f makes of a point for those who stand nowhere else; f is called once.
+func (p *ResumePoint) Alone(f func() string) string {
 	p.once.Do(func() { p.alone = f() })
 	return p.alone
 }
@@ -49,13 +49,13 @@ func NewControl(wire string) Frame { return Frame{wire: wire} }
 
 // At gives the frame to those of whom it says where they stand when they have got it. The caller made f and has sent it
 // to nobody.
-func (f Frame) At(place *Place) Frame {
-	f.more.at = place
+func (f Frame) At(point *ResumePoint) Frame {
+	f.more.at = point
 	return f
 }
 
-// Place is where one stands who has got the frame; nil: it does not say.
-func (f Frame) Place() *Place {
+// ResumePoint is where one stands who has got the frame; nil: it does not say.
+func (f Frame) ResumePoint() *ResumePoint {
 	if f.more == nil {
 		return nil
 	}

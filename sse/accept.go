@@ -37,9 +37,9 @@ func NewServer(sockets *outbox.Sockets) *Server { return &Server{sockets: socket
 // Options are the settings of one stream.
 type Options struct {
 	ID string
-	// Heard gives the id of an event after which the client stands at a place; "": it has none. It is called in the
+	// Heard gives the id of an event after which the client may resume at a point; "": it has none. It is called in the
 	// order of events, under a lock, and must not block. nil: events have no ids.
-	Heard func(*outbox.Place) string
+	Heard func(*outbox.ResumePoint) string
 	// Refuse answers a client that Handler.Open has refused.
 	Refuse func(w http.ResponseWriter, status int, reason string)
 }

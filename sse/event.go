@@ -8,8 +8,8 @@ import (
 
 // stream is what an event stream sends (outbox.Kind).
 type stream struct {
-	heard  func(*outbox.Place) string // Options.Heard; nil: no ids
-	header string                     // of the answer, which leaves first
+	heard  func(*outbox.ResumePoint) string // Options.Heard; nil: no ids
+	header string                           // of the answer, which leaves first
 	refuse func(status int, reason string) string
 
 	// guarded by the connection's lock
@@ -17,13 +17,13 @@ type stream struct {
 	lastID int  // how long the last id was
 }
 
-// Encode gives the event of a frame. Those who stand at the same places share it.
+// Encode gives the event of a frame. Those who may resume at the same points share it.
 func (s *stream) Encode(f outbox.Frame) string {
 	if f.IsControl() {
 		return f.Wire()
 	}
 	id := ""
-	if p := f.Place(); p != nil && s.heard != nil {
+	if p := f.ResumePoint(); p != nil && s.heard != nil {
 		id = s.heard(p)
 		s.lastID = len(id)
 	}
@@ -33,7 +33,7 @@ func (s *stream) Encode(f outbox.Frame) string {
 // Size counts on an id that grows by the frame's channel at most.
 func (s *stream) Size(f outbox.Frame) int {
 	n := len(f.Text()) + len("data: ")*(1+lineEnds(f.Text())) + 2
-	if p := f.Place(); p != nil && s.heard != nil {
+	if p := f.ResumePoint(); p != nil && s.heard != nil {
 		n += len("id: \n") + s.lastID + 2*(len(p.Channel)+len(p.Position)+8)
 	}
 	return n

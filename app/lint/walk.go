@@ -6,8 +6,8 @@ import (
 	"rollcall/luavm"
 )
 
-// walker goes over a tree and notes facts.
-type walker struct {
+// visitor visits all of a tree and notes facts.
+type visitor struct {
 	*facts
 	in        *function
 	scope     *scope
@@ -22,17 +22,17 @@ func factsOf(file *File) (*facts, bool) {
 	}
 	f := &facts{file: file, chunk: &function{escapes: true}, functions: map[*ast.FunctionExpr]*function{},
 		locals: map[*ast.IdentExpr]*variable{}, defines: map[string][]*function{}, escaped: map[string]bool{}}
-	w := walker{facts: f, in: f.chunk}
+	w := visitor{facts: f, in: f.chunk}
 	w.block(chunk)
 	return f, true
 }
 
-func (w *walker) declare(v *variable) *variable {
+func (w *visitor) declare(v *variable) *variable {
 	w.scope = &scope{v, w.scope}
 	return v
 }
 
-func (w *walker) lookup(name string) *variable {
+func (w *visitor) lookup(name string) *variable {
 	for s := w.scope; s != nil; s = s.outer {
 		if s.name == name {
 			return s.variable
@@ -42,19 +42,19 @@ func (w *walker) lookup(name string) *variable {
 }
 
 // block visits statements in a scope of their own.
-func (w *walker) block(list []ast.Stmt) {
+func (w *visitor) block(list []ast.Stmt) {
 	outer := w.scope
 	w.stmts(list)
 	w.scope = outer
 }
 
-func (w *walker) stmts(list []ast.Stmt) {
+func (w *visitor) stmts(list []ast.Stmt) {
 	for _, s := range list {
 		w.stmt(s)
 	}
 }
 
-func (w *walker) stmt(s ast.Stmt) {
+func (w *visitor) stmt(s ast.Stmt) {
 	switch s := s.(type) {
 	case *ast.AssignStmt:
 		w.assign(s)
@@ -96,7 +96,7 @@ func (w *walker) stmt(s ast.Stmt) {
 	}
 }
 
-func (w *walker) loop(body []ast.Stmt, names ...string) {
+func (w *visitor) loop(body []ast.Stmt, names ...string) {
 	outer := w.scope
 	for _, name := range names {
 		w.declare(&variable{name: name})
@@ -105,7 +105,7 @@ func (w *walker) loop(body []ast.Stmt, names ...string) {
 	w.scope = outer
 }
 
-func (w *walker) assign(s *ast.AssignStmt) {
+func (w *visitor) assign(s *ast.AssignStmt) {
 	for i, target := range s.Lhs {
 		var value ast.Expr
 		if i < len(s.Rhs) && (i < len(s.Rhs)-1 || !isMulti(s.Rhs[i])) {
@@ -122,19 +122,19 @@ func (w *walker) assign(s *ast.AssignStmt) {
 	}
 }
 
-func (w *walker) isGlobal(e ast.Expr) bool {
+func (w *visitor) isGlobal(e ast.Expr) bool {
 	ident, ok := e.(*ast.IdentExpr)
 	return ok && w.lookup(ident.Value) == nil
 }
 
 // isEnvironment tells of _G.
-func (w *walker) isEnvironment(e ast.Expr) bool {
+func (w *visitor) isEnvironment(e ast.Expr) bool {
 	ident, ok := e.(*ast.IdentExpr)
 	return ok && ident.Value == "_G" && w.lookup("_G") == nil
 }
 
 // target notes that something is assigned to; value nil: it is not known what.
-func (w *walker) target(target, value ast.Expr) {
+func (w *visitor) target(target, value ast.Expr) {
 	switch target := target.(type) {
 	case *ast.IdentExpr:
 		if v := w.lookup(target.Value); v != nil {
@@ -157,7 +157,7 @@ func (w *walker) target(target, value ast.Expr) {
 	}
 }
 
-func (w *walker) define(s *ast.FuncDefStmt) {
+func (w *visitor) define(s *ast.FuncDefStmt) {
 	switch {
 	case s.Name.Func == nil: // function t:name() end
 		w.writes = append(w.writes, fieldWrite{s.Name.Receiver, &ast.StringExpr{Value: s.Name.Method}, s.Func})
@@ -172,7 +172,7 @@ func (w *walker) define(s *ast.FuncDefStmt) {
 	}
 }
 
-func (w *walker) local(s *ast.LocalAssignStmt) {
+func (w *visitor) local(s *ast.LocalAssignStmt) {
 	if fn := localFunction(s); fn != nil {
 		w.declare(&variable{name: s.Names[0], function: w.functionOf(fn)})
 		w.expr(fn, asAlias)
@@ -220,7 +220,7 @@ func isMulti(e ast.Expr) bool {
 }
 
 // functionOf is the function of an expression; nil for nil.
-func (w *walker) functionOf(e *ast.FunctionExpr) *function {
+func (w *visitor) functionOf(e *ast.FunctionExpr) *function {
 	if e == nil {
 		return nil
 	}

@@ -2,13 +2,13 @@ package lint
 
 import "github.com/yuin/gopher-lua/ast"
 
-func (w *walker) exprs(list []ast.Expr, how use) {
+func (w *visitor) exprs(list []ast.Expr, how use) {
 	for _, e := range list {
 		w.expr(e, how)
 	}
 }
 
-func (w *walker) expr(e ast.Expr, how use) {
+func (w *visitor) expr(e ast.Expr, how use) {
 	switch e := e.(type) {
 	case *ast.IdentExpr:
 		w.ident(e, how)
@@ -55,12 +55,12 @@ func (w *walker) expr(e ast.Expr, how use) {
 }
 
 // here is what a read needs to know of its place.
-func (w *walker) here(line int) read {
+func (w *visitor) here(line int) read {
 	return read{line, w.in, w.scope, w.fallbacks[:len(w.fallbacks):len(w.fallbacks)]}
 }
 
 // note notes what happens to an expression that can be followed.
-func (w *walker) note(e ast.Expr, how use) {
+func (w *visitor) note(e ast.Expr, how use) {
 	switch how {
 	case asTest:
 		w.tested = append(w.tested, e)
@@ -69,7 +69,7 @@ func (w *walker) note(e ast.Expr, how use) {
 	}
 }
 
-func (w *walker) ident(e *ast.IdentExpr, how use) {
+func (w *visitor) ident(e *ast.IdentExpr, how use) {
 	w.note(e, how)
 	v := w.lookup(e.Value)
 	if v == nil {
@@ -87,7 +87,7 @@ func (w *walker) ident(e *ast.IdentExpr, how use) {
 	v.untame = v.untame || how != asObject && how != asResult && how != asTest && how != asLook
 }
 
-func (w *walker) logical(e *ast.LogicalOpExpr, how use) {
+func (w *visitor) logical(e *ast.LogicalOpExpr, how use) {
 	if e.Operator == "and" {
 		w.expr(e.Lhs, asTest)
 		w.expr(e.Rhs, how)
@@ -101,7 +101,7 @@ func (w *walker) logical(e *ast.LogicalOpExpr, how use) {
 }
 
 // compared visits one side of a comparison.
-func (w *walker) compared(e, with ast.Expr) {
+func (w *visitor) compared(e, with ast.Expr) {
 	if _, ok := with.(*ast.NilExpr); ok {
 		w.expr(e, asTest)
 		return
@@ -113,7 +113,7 @@ func (w *walker) compared(e, with ast.Expr) {
 var readers = map[string]bool{"type": true, "pairs": true, "ipairs": true, "next": true, "rawget": true,
 	"tostring": true, "getmetatable": true}
 
-func (w *walker) call(e *ast.FuncCallExpr, how use) {
+func (w *visitor) call(e *ast.FuncCallExpr, how use) {
 	w.calls = append(w.calls, &call{e, w.in, how})
 	if e.Receiver != nil {
 		w.members = append(w.members, memberRead{w.here(e.Line()), e.Receiver, e.Method, e})
@@ -146,7 +146,7 @@ func (w *walker) call(e *ast.FuncCallExpr, how use) {
 }
 
 // function visits the body of a function.
-func (w *walker) function(e *ast.FunctionExpr, method bool) {
+func (w *visitor) function(e *ast.FunctionExpr, method bool) {
 	f, scope, in := w.functionOf(e), w.scope, w.in
 	w.in = f
 	names := e.ParList.Names

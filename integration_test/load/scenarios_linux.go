@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
-	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
 	"rollcall/testkit/nodetest"
@@ -184,76 +180,6 @@ func connects(s *stage, n, channels int, present bool) result {
 		"conns/s": float64(n) / took.Seconds(), "others-core": others}
 }
 
-// roster is what each client knows of the users of one channel, by scanning frames for their names: package roster
-// would cost the driver more than the nodes that it measures.
-type roster struct {
-	users, clients int
-	here           [][]uint64 // by client: a bit for each user
-	count          []int      // of users here, by client
-}
-
-func newRoster(clients, users int) *roster {
-	r := &roster{users: users, clients: clients, here: make([][]uint64, clients), count: make([]int, clients)}
-	for i := range r.here {
-		r.here[i] = make([]uint64, (users+63)/64)
-	}
-	return r
-}
-
-var (
-	namePrefix = []byte(`"user-`)
-	leavesKey  = []byte(`"leaves":{`)
-)
-
-// frame takes a presence frame, or an event that a script has passed on.
-func (r *roster) frame(client int, payload []byte) {
-	if client >= r.clients {
-		return
-	}
-	joins, leaves := payload, []byte(nil)
-	if at := bytes.Index(payload, leavesKey); at >= 0 {
-		joins, leaves = payload[:at], payload[at:]
-	}
-	r.each(joins, func(user int) { r.set(client, user, true) })
-	r.each(leaves, func(user int) { r.set(client, user, false) })
-}
-
-func (r *roster) each(text []byte, f func(user int)) {
-	for {
-		at := bytes.Index(text, namePrefix)
-		if at < 0 || len(text) < at+12 {
-			return
-		}
-		text = text[at+len(namePrefix):]
-		if user, err := strconv.Atoi(string(text[:6])); err == nil && user < r.users && text[6] == '"' {
-			f(user)
-		}
-	}
-}
-
-func (r *roster) set(client, user int, here bool) {
-	word, bit := user/64, uint64(1)<<(user%64)
-	had := r.here[client][word]&bit != 0
-	switch {
-	case here && !had:
-		r.here[client][word] |= bit
-		r.count[client]++
-	case !here && had:
-		r.here[client][word] &^= bit
-		r.count[client]--
-	}
-}
-
-// all tells whether the clients that step chooses know of exactly n users.
-func (r *roster) all(n int, who func(client int) bool) bool {
-	for i, c := range r.count {
-		if c != n && who(i) {
-			return false
-		}
-	}
-	return true
-}
-
 // storm has n users join one channel at once; then those of the last node leave at once.
 func storm(s *stage, n int) result {
 	s.t.Helper()
@@ -326,96 +252,4 @@ func presentCount(addr string) int {
 		return -1
 	}
 	return answer.Count
-}
-
-// floor is one 150-byte write for each delivery: CPU seconds for each million writes of the goroutine that makes them,
-// to so many sockets.
-func floor(members int, d time.Duration) (float64, error) {
-	l, err := net.Listen("tcp", hostPort(0))
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	crowd, err := NewCrowd()
-	if err != nil {
-		return 0, err
-	}
-	var conns []net.Conn
-	defer func() {
-		for _, c := range conns {
-			_ = c.Close()
-		}
-	}()
-	for range members {
-		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return 0, err
-		}
-		addr := l.Addr().(*net.TCPAddr)
-		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: addr.Port}); err != nil {
-			return 0, err
-		}
-		conn, err := l.Accept()
-		if err != nil {
-			return 0, err
-		}
-		conns = append(conns, conn)
-		if err := crowd.add(fd); err != nil {
-			return 0, err
-		}
-	}
-	stop := make(chan struct{})
-	done := make(chan error, 1)
-	go func() { // the readers
-		for {
-			select {
-			case <-stop:
-				crowd.Close()
-				done <- nil
-				return
-			default:
-			}
-			if err := crowd.Serve(10*time.Millisecond, ignore); err != nil {
-				done <- err
-				return
-			}
-		}
-	}()
-	per, err := writeFor(conns, d)
-	close(stop)
-	if rerr := <-done; err == nil {
-		err = rerr
-	}
-	return per, err
-}
-
-// writeFor writes to all in turn, on a thread of its own whose CPU time is read.
-func writeFor(conns []net.Conn, d time.Duration) (perMillion float64, err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	frame := append([]byte{0x82, 126, 0, 146}, make([]byte, 146)...) // a binary frame of 150 bytes
-	before, err := threadCPU()
-	if err != nil {
-		return 0, err
-	}
-	writes := 0
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		for _, c := range conns {
-			if _, err := c.Write(frame); err != nil {
-				return 0, fmt.Errorf("write: %w", err)
-			}
-		}
-		writes += len(conns)
-	}
-	after, err := threadCPU()
-	return (after - before).Seconds() / float64(writes) * 1e6, err
-}
-
-func threadCPU() (time.Duration, error) {
-	const ofThread = 1 // RUSAGE_THREAD
-	var u syscall.Rusage
-	if err := syscall.Getrusage(ofThread, &u); err != nil {
-		return 0, fmt.Errorf("read CPU time: %w", err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }

@@ -5,7 +5,8 @@
 //	plan.go      pure: what a seed decides beforehand: nodes, faults, ops, when everything must be exact
 //	world.go     the scheduler: waits until all goroutines are blocked, then lets one thing happen
 //	node.go      a node as cmd/node builds it, without sockets
-//	wire.go      in place of package redisconn: commands, pipelines, lost and late answers
+//	wire.go      in place of package redisconn: commands, and what is told of them
+//	pipeline.go  pipelines on their way, lost and late answers
 //	topics.go    in place of package broker: subscriptions, in order, until they break
 //	network.go   latency, cuts, and whether Redis answers
 //	room.go      in place of the hub: what clients and scripts are told, and what they make of it

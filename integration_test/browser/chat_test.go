@@ -2,8 +2,12 @@ package browser_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 
 	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
@@ -175,6 +179,88 @@ func TestRooms(t *testing.T) {
 	ada.await("the room before", shown("room-name", "random"))
 	ada.await("both messages", messages(1, "ada", "me too"))
 	bob.await("both people", people("ada", "bob"))
+}
+
+// SPEC 7: "Never a part of what was missed." The page says where messages may be missing, and loads them when it is
+// asked to.
+func TestEarlierMessages(t *testing.T) {
+	b := startBrowser(t)
+	n := nodetest.Start(t, nodetest.Options{App: "../../examples/chat",
+		Flags: []string{"--dev", "--send-queue", "12KiB"}}) // which 50 messages do not fit in
+	front := redistest.NewProxy(t, n.Addr())
+	said := 0
+	say := func(count int) {
+		t.Helper()
+		for range count {
+			said++
+			text := nodetest.JSON(map[string]any{"message": map[string]any{"event": "message", "id": fmt.Sprint("m", said),
+				"user_id": "eve", "name": "Eve", "text": fmt.Sprint(said, strings.Repeat(" and so on", 15)), "at": 1e9 + said}})
+			if status, text, _ := nodetest.Request(t.Context(), http.MethodPost, n.Addr(),
+				"/_api/channels/chat:lobby/broadcast", text, "Content-Type: application/json"); status/100 != 2 {
+				t.Fatalf("status %d: %s", status, text)
+			}
+		}
+	}
+	// The page shows these messages in this order; every two numbers are a stretch from one to the other.
+	shows := func(stretches ...int) string {
+		return fmt.Sprintf(`((all, want) => JSON.stringify(all) === JSON.stringify(want))(
+			[...document.querySelectorAll("#messages .message .text")].map((p) => parseInt(p.textContent)),
+			%s.flatMap((from, i, of) => i %% 2 ? [] : Array.from({ length: of[i + 1] - from + 1 }, (_, k) => from + k)))`,
+			nodetest.JSON(stretches))
+	}
+	const gap = `document.querySelectorAll('#messages .seam[data-kind="gap"]').length === `
+	button := func(kind string) string {
+		return fmt.Sprintf(`document.querySelector('#messages .seam[data-kind=%q] button').checkVisibility()`, kind)
+	}
+	more := func(p *page, kind string) {
+		p.run("ask for more", click(`#messages .seam[data-kind="`+kind+`"] button`))
+	}
+
+	say(45)
+	ada := b.open("Ada", "http://"+front.Addr()+"/?user=ada&name=Ada")
+	ada.await("the newest", shows(26, 45))
+	more(ada, "top")
+	ada.await("twenty more", shows(6, 45))
+	more(ada, "top")
+	ada.await("all", shows(1, 45))
+	ada.await("that there are no more", "!"+button("top"))
+
+	away := func(during func()) {
+		t.Helper()
+		front.Refuse()
+		ada.await("that the connection is lost", `document.getElementById("connection").dataset.phase !== "open"`)
+		during()
+		front.Resume()
+	}
+	away(func() { say(5) })
+	ada.await("what was missed", shows(1, 50))
+	ada.await("no gap", gap+"0")
+
+	away(func() { say(60) })
+	ada.await("the newest, below a gap", shows(1, 50, 91, 110)+" && "+gap+"1")
+	say(1)
+	ada.await("what comes then", shows(1, 50, 91, 111))
+	for _, width := range []int64{360, 1180} {
+		ada.run("look", chromedp.EmulateViewport(width, 760))
+		looksRight(t, ada)
+	}
+	more(ada, "gap")
+	ada.await("twenty more", shows(1, 50, 71, 111)+" && "+gap+"1")
+	more(ada, "gap")
+	ada.await("all, though it does not know", shows(1, 50, 51, 111)+" && "+gap+"1")
+	more(ada, "gap")
+	ada.await("all, once, without a gap", shows(1, 111)+" && "+gap+"0")
+
+	away(func() {
+		say(10)
+		if status, text, _ := nodetest.Request(t.Context(), http.MethodDelete, n.Addr(),
+			"/_api/channels/chat:lobby/history", ""); status/100 != 2 {
+			t.Fatalf("status %d: %s", status, text)
+		}
+		say(2)
+	})
+	ada.await("what is left, below a gap", shows(1, 111, 122, 123)+" && "+gap+"1")
+	ada.await("that the others cannot be had", "!"+button("gap"))
 }
 
 // devices counts those of a user in the lobby, as a node tells other programs.

@@ -57,17 +57,23 @@ func TestLook(t *testing.T) {
 				ada.do(`document.getElementById("open-sidebar").click()`)
 			}
 			shot(t, ada, look.name)
-			checks := map[string]string{"contrast": contrastJS, "width": widthJS, "names": namesJS, "lists": listsJS}
-			for check, code := range checks {
-				faults, err := evaluate[[]string](ada, code)
-				if err != nil {
-					t.Fatalf("%s: %v", check, err)
-				}
-				for _, fault := range faults {
-					t.Errorf("%s: %s", check, fault)
-				}
-			}
+			looksRight(t, ada)
 		})
+	}
+}
+
+// looksRight fails the test for what is wrong with the look of a page.
+func looksRight(t *testing.T, p *page) {
+	t.Helper()
+	checks := map[string]string{"contrast": contrastJS, "width": widthJS, "names": namesJS, "lists": listsJS}
+	for check, code := range checks {
+		faults, err := evaluate[[]string](p, code)
+		if err != nil {
+			t.Fatalf("%s: %v", check, err)
+		}
+		for _, fault := range faults {
+			t.Errorf("%s: %s", check, fault)
+		}
 	}
 }
 

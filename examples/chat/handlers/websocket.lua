@@ -1,9 +1,10 @@
 -- The chat. Each event of each connection calls chat_handler, which answers with what to do.
 --
--- From the page (JSON text):                        To the page, besides presence_state and presence_diff:
---   {"type":"message","id":"…","text":"…"}            {"event":"message", id, room, user_id, name, text, at, n}
---   {"type":"typing","on":true}                       {"event":"typing", room, user_id, on}
---   {"type":"state","state":"away"}                   {"event":"history", room, messages}
+-- From the page (JSON text):                        To the page, besides the frames of presence and of history:
+--   {"type":"message","id":"…","text":"…"}            {"event":"message", id, user_id, name, text, at}, to the room
+--   {"type":"typing","on":true}                       {"event":"typing", user_id, on}, to the room
+--   {"type":"earlier","ask":1,"before":"…"}           {"event":"earlier", ask, messages, more}
+--   {"type":"state","state":"away"}
 --   {"type":"name","name":"Ada","named_at":1700…}
 --   {"type":"room","room":"random"}
 
@@ -12,6 +13,7 @@ local rooms = require("lib.rooms")
 local LONGEST_TEXT = 4000 -- bytes
 local LONGEST_NAME = 120
 local TYPING_FOR = 5000 -- ms
+local EARLIER = 20 -- messages at a time
 local STATES = { online = true, away = true }
 
 -- A text from outside: a string of at most so many bytes, control characters made spaces, trimmed; or nil.
@@ -44,18 +46,12 @@ local function identify(event)
   }
 end
 
--- Takes the connection into the room that me names.
+-- Takes the connection into the room that me names. Where a page was that comes back, and what it missed, is the
+-- join's business.
 local function enter(me)
-  -- Subscribe first and read then: a message that is sent meanwhile is in the history, or comes as a broadcast, or both.
-  -- The page knows messages by their id and shows each once.
   local channel = rooms.channel(me.room)
-  ws_join(channel)
-  local ok, history = pcall(rooms.history, me.room)
-  if not ok then
-    log.warn("no history", { error = history }) -- Redis is away: a chat without its past is better than none
-    history = json.array({})
-  end
   return {
+    join = channel,
     track = {
       channel = channel,
       user_id = me.user_id,
@@ -65,7 +61,6 @@ local function enter(me)
       client = me.client,
       state = me.state,
     },
-    send = { event = "history", room = me.room, messages = history },
   }
 end
 
@@ -78,25 +73,36 @@ function on.message(me, m)
     return nil
   end
   return {
-    broadcast_room = rooms.remember(me.room, {
+    broadcast_room = {
       event = "message",
       id = id,
-      room = me.room,
       user_id = me.user_id,
       name = me.name,
       text = text,
       at = os.time(),
-    }),
+    },
     after = { name = "typing", cancel = true }, -- the pages know that who has sent it has stopped
   }
 end
 
--- Typing is told by a broadcast: it is not worth a presence update, which every later visitor would read. Whoever does
--- not say so again within TYPING_FOR ms has stopped. The timer that tells it is set anew each time.
+-- Messages of the room before a position, or the newest. ask is the page's number of its question. The action "history"
+-- would send them as well; here the answer says what was asked, and comes also when Redis is away.
+function on.earlier(me, m)
+  local ok, messages = pcall(ws_history, rooms.channel(me.room), { before = m.before, limit = EARLIER })
+  if not ok then
+    log.warn("no history", { error = messages }) -- a chat without its past is better than none
+    return { send = { event = "earlier", ask = m.ask } }
+  end
+  return { send = { event = "earlier", ask = m.ask, messages = messages, more = #messages == EARLIER } }
+end
+
+-- Typing is told by a broadcast: it is not worth a presence update, which every later visitor would read. It is
+-- transient, so no history keeps it. Whoever does not say so again within TYPING_FOR ms has stopped. The timer that
+-- tells it is set anew each time.
 function on.typing(me, m)
   local typing = m.on == true
   return {
-    broadcast_room = { event = "typing", room = me.room, user_id = me.user_id, on = typing },
+    broadcast_room = { message = { event = "typing", user_id = me.user_id, on = typing }, transient = true },
     after = { name = "typing", ms = typing and TYPING_FOR or nil, cancel = not typing or nil },
   }
 end

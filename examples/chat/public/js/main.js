@@ -1,8 +1,8 @@
 // The page: what comes from the server goes to the views, what is done here goes to the server.
 //
-//   client ── presence ──▶ people_view
-//     ▲   └── message ───▶ messages_view ◀── outbox (until they have come back)
-//     └── message, typing, state, name, room
+//   client ── presence ──────▶ people_view
+//     ▲   └── message, lost ─▶ messages_view ◀── outbox (until they have come back)
+//     └── message, earlier, typing, state, name, room
 
 import { connect } from "/_client/rollcall.js";
 import { Activity } from "./activity.js";
@@ -25,6 +25,7 @@ let present; // who is in the room, as the client keeps it
 let entered = false; // that list has come since this page is in the room
 let settled = false; // it has come on this connection
 let missed = 0; // messages that came while the page was hidden
+let asks = 0; // questions for earlier messages
 
 const outbox = new Outbox();
 const activity = new Activity((state) => {
@@ -38,6 +39,7 @@ const writers = new Writers(() => showWho());
 const writing = new Writing((frame) => tell(frame));
 const messages = new MessagesView({
   list: $("messages"), scroller: $("scroller"), empty: $("empty"), newer: $("newer"), newerText: $("newer-text"),
+  ask: (before) => (tell({ type: "earlier", ask: ++asks, before }) ? asks : 0),
 });
 const comings = new Comings((kind, id, name) => messages.coming(kind, id, name));
 const drawer = new Drawer({
@@ -49,17 +51,23 @@ const status = new Status({
   root: $("connection"), text: $("connection-text"), seconds: $("connection-seconds"), button: $("connection-now"),
   onNow: () => client.reconnect(),
 });
-const client = connect(address);
+const client = connect(address, { resume: true });
 client.on("status", phase);
 client.on("message", take);
+client.on("lost", ({ channel }) => channel === here() && messages.lost());
 
 // address is asked for before each attempt, so it names the room and the state of that moment.
 function address() {
-  const here = device();
+  const { kind, client } = device();
   const query = new URLSearchParams({
-    room: rooms.current, user: me.id, name: me.name, named_at: me.namedAt, device: here.kind, client: here.client, state: activity.state,
+    room: rooms.current, user: me.id, name: me.name, named_at: me.namedAt, device: kind, client, state: activity.state,
   });
   return `/ws/chat?${query}`;
+}
+
+// here is the channel of the room.
+function here() {
+  return `chat:${rooms.current}`;
 }
 
 // tell sends a frame, or gives false without a connection. Then the next address tells the state; messages have an outbox.
@@ -75,24 +83,28 @@ function phase(now, about) {
   status.show(now, about);
   document.body.classList.toggle("stale", now !== "open");
   if (now === "open") {
-    return; // messages that wait go out when the room's history has come, as they may be in it
+    return messages.opened();
   }
   settled = false;
+  messages.closed();
   outbox.lost();
   writers.clear();
   writing.sent();
   showWho();
 }
 
-// take handles one frame of the server. Frames of a room that this page has just left are late, and of no interest.
-function take(frame) {
-  switch (frame.event) {
-    case "history":
-      return frame.room === rooms.current && takeHistory(frame);
+// take handles one frame of the server. Broadcasts of a room that this page has just left are late, and of no interest.
+function take(frame, { channel, position }) {
+  if (channel && channel !== here()) {
+    return;
+  }
+  switch (frame?.event) {
     case "message":
-      return frame.room === rooms.current && takeMessage(frame);
+      return takeMessage(frame, position);
     case "typing":
-      return frame.room === rooms.current && frame.user_id !== me.id && writers.set(frame.user_id, frame.on);
+      return frame.user_id !== me.id && writers.set(frame.user_id, frame.on);
+    case "earlier":
+      return takeEarlier(frame);
     case "error": // only with --dev
       return console.error(`${frame.route}, line ${frame.line}: ${frame.message}`);
   }
@@ -102,7 +114,7 @@ function take(frame) {
 function followPresence() {
   entered = false;
   settled = false;
-  present = client.presence(`chat:${rooms.current}`);
+  present = client.presence(here());
   const ends = [
     present.on("join", (id, user) => entered && comings.joined(id, nameOf(user))),
     present.on("leave", (id, user) => {
@@ -113,6 +125,7 @@ function followPresence() {
       entered = settled = true;
       adoptName();
       showWho();
+      flush();
     }),
   ];
   return () => ends.forEach((end) => end());
@@ -131,32 +144,37 @@ function adoptName() {
   }
 }
 
-function takeHistory(frame) {
-  for (const m of frame.messages) {
-    if (m.user_id === me.id) {
-      outbox.done(m.id);
+function takeEarlier(frame) {
+  for (const { data } of frame.messages ?? []) {
+    if (data?.user_id === me.id) {
+      outbox.done(data.id);
     }
   }
-  messages.history(frame.messages, me.id);
-  for (const m of outbox.in(rooms.current)) {
-    messages.pending(m, me);
-  }
-  flush();
+  messages.answer(frame, me.id);
 }
 
-function takeMessage(m) {
+function takeMessage(m, position) {
   writers.set(m.user_id, false);
   if (m.user_id === me.id) {
     outbox.done(m.id);
   }
-  if (messages.add(m, me.id) && m.user_id !== me.id && document.visibilityState === "hidden") {
+  if (messages.add(m, position, me.id) && m.user_id !== me.id && document.visibilityState === "hidden") {
     missed++;
     showTitle();
   }
 }
 
+// flush sends what waits in the outbox, but not before what was missed has come: it may be among that.
 function flush() {
-  outbox.flush(rooms.current, tell);
+  if (settled) {
+    outbox.flush(rooms.current, tell);
+  }
+}
+
+function showPending() {
+  for (const m of outbox.in(rooms.current)) {
+    messages.pending(m, me);
+  }
 }
 
 function enterRoom(room, old) {
@@ -171,9 +189,8 @@ function enterRoom(room, old) {
   unfollow();
   unfollow = followPresence();
   tell({ type: "room", room });
-  for (const m of outbox.in(room)) {
-    messages.pending(m, me);
-  }
+  messages.opened();
+  showPending();
   showRoom();
   showWho();
 }
@@ -277,6 +294,7 @@ $("my-name").addEventListener("keydown", (e) => {
 });
 let unfollow = followPresence();
 setInterval(flush, 2000); // what got no answer is sent again
+showPending();
 showMe();
 showWho();
 fitText();

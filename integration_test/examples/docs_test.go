@@ -225,7 +225,7 @@ func TestExamplesUseTheClient(t *testing.T) {
 		return nil
 	}
 	err := errors.Join(filepath.WalkDir("../../examples", look), filepath.WalkDir("../../app/scaffold/files", look))
-	if err != nil || len(users) < 7 {
+	if err != nil || len(users) < 8 {
 		t.Errorf("only %v use the client: %v", users, err)
 	}
 	pages, err := filepath.Glob("../../docs/*.md")

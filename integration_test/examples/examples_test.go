@@ -115,7 +115,7 @@ func TestCheck(t *testing.T) {
 
 // Every example has a page, and all that the page names is there.
 func TestPages(t *testing.T) {
-	for _, app := range []string{"chat", "echo", "rooms", "whos-online", "notifications", "feed", "phoenix"} {
+	for _, app := range []string{"chat", "echo", "rooms", "whos-online", "notifications", "feed", "phoenix", "support"} {
 		t.Run(app, func(t *testing.T) {
 			n := start(t, app)
 			status, page, head := nodetest.Request(t.Context(), http.MethodGet, n.Addr(), "/", "")

@@ -36,6 +36,8 @@ var phoenixStories = []entry{
 	{"presence", "a state when it is asked for, then diffs by refs", (*story).phoenixPresence},
 	{"each-user", "diff_users = 1: a diff for each user", (*story).phoenixEachUser},
 	{"rooms", "one room, all kinds of client; nobody can forge the protocol", (*story).phoenixRooms},
+	{"together", "a plain client, a script and a client of Phoenix in one room see each other come, speak and go",
+		(*story).phoenixTogether},
 	{"broadcast-from", "to all in the room but this client", (*story).broadcastFrom},
 }
 

@@ -53,6 +53,7 @@ client: ## clients/js: its types, tests, size and package (needs npm)
 
 phoenix: ## clients of Phoenix and Supabase, unmodified, against nodes (needs npm); PHOENIX_STEPS=20000 is the long form
 	cd integration_test/phoenix && npm ci
+	cd examples/phoenix && npm ci
 	$(GO) test $(TESTFLAGS) ./integration_test/phoenix
 
 sockets: ## those whose system calls are others under -race, without it

@@ -57,9 +57,9 @@ func TestFieldsAreThoseThatAreMade(t *testing.T) {
 		functions [][2]string // file and name
 		fields    map[string]fieldSet
 	}{
-		{[][2]string{{"events.go", "(c *handling) eventTable"}, {"timers.go", "(t timer) addData"},
+		{[][2]string{{"handling.go", "(c *handling) eventTable"}, {"timers.go", "(t timer) addData"},
 			{"join.go", "(j *join) describe"}, {"join.go", "(e event) addPayload"}}, eventFields},
-		{[][2]string{{"http.go", "requestTable"}}, requestFields},
+		{[][2]string{{"http_call.go", "requestTable"}}, requestFields},
 		{[][2]string{{"job_run.go", "(s *Server) runJob"}}, known(jobFields)},
 	} {
 		var made []string

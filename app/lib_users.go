@@ -78,12 +78,7 @@ func wsSendUser(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_send_user"}
 	id, message := a.identity(1), a.message(2, "message")
-	var ok bool
-	c.wait(l, a.function, func(ctx context.Context) (err error) {
-		ok, err = c.server.cfg.Hub.SendUser(ctx, id, message)
-		return err
-	})
-	return a.push(lua.LBool(ok))
+	return c.reach(a, func(ctx context.Context, h *hub.Hub) (bool, error) { return h.SendUser(ctx, id, message) })
 }
 
 // ws_close_user(user_id [, reason [, code]]) -> as ws_send_user
@@ -91,12 +86,7 @@ func wsCloseUser(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_close_user"}
 	id, reason, code := a.identity(1), a.reason(2), a.closeCode(3)
-	var ok bool
-	c.wait(l, a.function, func(ctx context.Context) (err error) {
-		ok, err = c.server.cfg.Hub.CloseUser(ctx, id, code, reason)
-		return err
-	})
-	return a.push(lua.LBool(ok))
+	return c.reach(a, func(ctx context.Context, h *hub.Hub) (bool, error) { return h.CloseUser(ctx, id, code, reason) })
 }
 
 // closeCode reads a close code, 1000 when it was left out.

@@ -39,12 +39,7 @@ func wsSend(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_send"}
 	id, message := a.str(1, "connection_id"), a.message(2, "message")
-	var ok bool
-	c.wait(l, a.function, func(ctx context.Context) (err error) {
-		ok, err = c.server.cfg.Hub.Send(ctx, id, message)
-		return err
-	})
-	return a.push(lua.LBool(ok))
+	return c.reach(a, func(ctx context.Context, h *hub.Hub) (bool, error) { return h.Send(ctx, id, message) })
 }
 
 // ws_close(connection_id, reason) -> as ws_send
@@ -52,12 +47,17 @@ func wsClose(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_close"}
 	id, reason := a.str(1, "connection_id"), a.reason(2)
-	var ok bool
-	c.wait(l, a.function, func(ctx context.Context) (err error) {
-		ok, err = c.server.cfg.Hub.CloseConn(ctx, id, outbox.CodeNormal, reason)
+	return c.reach(a, func(ctx context.Context, h *hub.Hub) (bool, error) { return h.CloseConn(ctx, id, outbox.CodeNormal, reason) })
+}
+
+// reach does what gives true when there was a connection to do it to.
+func (c *call) reach(a args, f func(ctx context.Context, h *hub.Hub) (there bool, err error)) int {
+	var there bool
+	c.wait(a.l, a.function, func(ctx context.Context) (err error) {
+		there, err = f(ctx, c.server.cfg.Hub)
 		return err
 	})
-	return a.push(lua.LBool(ok))
+	return a.push(lua.LBool(there))
 }
 
 // ws_broadcast(message [, options]) -> true

@@ -143,12 +143,7 @@ const routesFile = "config/routes.lua"
 func (l *loader) routes() {
 	r := newRouter()
 	l.app.trees = r.trees
-	functions := map[string]configFunction{"every": r.every, "history": r.registerHistory,
-		"router_socket": r.registerSocket, "router_channel": r.registerChannel}
-	for _, m := range routerMethods {
-		functions[m.function] = func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) }
-	}
-	l.config(routesFile, functions)
+	l.config(routesFile, r.functions())
 	r.checkSockets()
 	l.problems = append(l.problems, r.problems...)
 	l.app.routes, l.app.jobs = r.routes, r.jobs

@@ -242,6 +242,7 @@ func phoenixEnding(info outbox.CloseInfo) (hub.Ending, presence.Cause) {
 
 // channels are the patterns of topics of one socket.
 type channels struct {
+	socket string // where router_socket was called; "": nowhere
 	exact  map[string]*Route
 	prefix []*Route // the longest first
 }

@@ -98,6 +98,16 @@ func newRouter() *router {
 	return &router{trees: map[string]*tree[Route]{}, sockets: map[string]*Route{}}
 }
 
+// functions are those of config/routes.lua.
+func (r *router) functions() map[string]configFunction {
+	all := map[string]configFunction{"every": r.every, "history": r.registerHistory,
+		"router_socket": r.registerSocket, "router_channel": r.registerChannel}
+	for _, m := range routerMethods {
+		all[m.function] = func(place string, args []lua.LValue) { r.register(place, m.function, m.method, args) }
+	}
+	return all
+}
+
 func (r *router) problem(place, format string, args ...any) {
 	r.problems = append(r.problems, Problem{place, fmt.Sprintf(format, args...)})
 }

@@ -15,13 +15,13 @@ func register(t *testing.T, source string) *router {
 	r := newRouter()
 	l := lua.NewState()
 	defer l.Close()
-	for _, m := range routerMethods {
-		l.SetGlobal(m.function, l.NewFunction(func(l *lua.LState) int {
+	for name, f := range r.functions() {
+		l.SetGlobal(name, l.NewFunction(func(l *lua.LState) int {
 			args := make([]lua.LValue, l.GetTop())
 			for i := range args {
 				args[i] = l.Get(i + 1)
 			}
-			r.register(strings.TrimSuffix(l.Where(1), ":"), m.function, m.method, args)
+			f(strings.TrimSuffix(l.Where(1), ":"), args)
 			return 0
 		}))
 	}
@@ -33,6 +33,7 @@ func register(t *testing.T, source string) *router {
 	if err := l.PCall(0, 0, nil); err != nil {
 		t.Fatal(err)
 	}
+	r.checkSockets()
 	return r
 }
 
@@ -142,13 +143,17 @@ func TestRouteMistakesAreNamed(t *testing.T) {
 		{"renewal", `router_websocket("/a", "b#c", {token_renewal = 1})`, "token_renewal must be true or false"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			r := register(t, tt.source)
-			if len(r.problems) != 1 || !strings.Contains(r.problems[0].Error(), tt.want) ||
-				!strings.HasPrefix(r.problems[0].Error(), "routes.lua:") {
-				t.Fatalf("problems %v, want one with %q", r.problems, tt.want)
-			}
-		})
+		t.Run(tt.name, func(t *testing.T) { expectMistake(t, tt.source, tt.want) })
+	}
+}
+
+// expectMistake wants one mistake to be found, at its line.
+func expectMistake(t *testing.T, source, want string) {
+	t.Helper()
+	r := register(t, source)
+	if len(r.problems) != 1 || !strings.Contains(r.problems[0].Error(), want) ||
+		!strings.HasPrefix(r.problems[0].Error(), "routes.lua:") {
+		t.Fatalf("problems %v, want one with %q", r.problems, want)
 	}
 }
 

@@ -13,60 +13,50 @@ import (
 // transportPath is where below the path of a socket its WebSocket is: clients of Phoenix add it.
 const transportPath = "/websocket"
 
-// argsOf gives arguments that may be left out.
-type argsOf []lua.LValue
-
-func (a argsOf) at(i int) lua.LValue {
-	if i < len(a) {
-		return a[i]
-	}
-	return lua.LNil
-}
-
 // registerSocket takes the arguments of router_socket(path [, handler [, options]]).
 func (r *router) registerSocket(place string, args []lua.LValue) {
 	const function = "router_socket"
-	a := argsOf(args)
-	route, call := r.socketAt(place, function, a.at(0))
+	arg := argumentsOf(args)
+	route, call := r.socketAt(place, function, arg(0))
 	if route == nil {
 		return
 	}
-	if route.place != "" {
-		r.problem(place, "%s: the socket is registered at %s already", call, route.place)
+	if other := route.channels.socket; other != "" {
+		r.problem(place, "%s: the socket is registered at %s already", call, other)
 		return
 	}
-	route.place = place
-	if handler := a.at(1); handler != lua.LNil {
-		route.Handler = r.handlerOf(&route.endpoint, place, call, handler)
+	route.place, route.channels.socket = place, place
+	if handler := arg(1); handler != lua.LNil {
+		route.Handler = r.handlerOf(&route.endpoint, place, call, "second", handler)
 	}
 	if len(args) > 3 {
 		r.problem(place, "%s: takes a path, a handler and a table of options", call)
 	}
-	route.Options = r.optionsOf(MethodSocket, place, call, a.at(2))
+	route.Options = r.optionsOf(MethodSocket, place, call, arg(2))
 }
 
 // registerChannel takes the arguments of router_channel(path, pattern, handler [, options]).
 func (r *router) registerChannel(place string, args []lua.LValue) {
 	const function = "router_channel"
-	a := argsOf(args)
-	socket, call := r.socketAt(place, function, a.at(0))
+	arg := argumentsOf(args)
+	socket, call := r.socketAt(place, function, arg(0))
 	if socket == nil {
 		return
 	}
-	topic, ok := a.at(1).(lua.LString)
+	topic, ok := arg(1).(lua.LString)
 	if stem, _ := strings.CutSuffix(string(topic), "*"); !ok || !validPattern(string(topic), stem) {
 		r.problem(place, "%s: the second argument must be a topic, or a prefix and * like \"room:*\", not %s", call,
-			describe(a.at(1)))
+			describe(arg(1)))
 		return
 	}
 	call = fmt.Sprintf("%s(%q, %q)", function, socket.Path, string(topic))
 	route := &Route{Method: MethodChannel, Path: socket.Path, Topic: string(topic), pattern: socket.pattern,
 		endpoint: endpoint{what: "CHANNEL " + socket.Path + " " + string(topic), place: place}}
-	route.Handler = r.handlerOf(&route.endpoint, place, call, a.at(2))
+	route.Handler = r.handlerOf(&route.endpoint, place, call, "third", arg(2))
 	if len(args) > 4 {
 		r.problem(place, "%s: takes a path, a pattern, a handler and a table of options", call)
 	}
-	route.Options = r.optionsOf(MethodChannel, place, call, a.at(3))
+	route.Options = r.optionsOf(MethodChannel, place, call, arg(3))
 	if other := socket.channels.add(route); other != nil {
 		r.problem(place, "%s: the pattern is registered at %s already", call, other.place)
 		return
@@ -74,14 +64,10 @@ func (r *router) registerChannel(place string, args []lua.LValue) {
 	r.routes = append(r.routes, route)
 }
 
-// handlerOf reads the handler of a line that is "what" for it.
-func (r *router) handlerOf(e *endpoint, place, call string, v lua.LValue) string {
+// handlerOf reads the handler, which is the nth argument of a call.
+func (r *router) handlerOf(e *endpoint, place, call, nth string, v lua.LValue) string {
 	handler, ok := v.(lua.LString)
 	if !ok {
-		nth := "second"
-		if strings.HasPrefix(e.what, MethodChannel) {
-			nth = "third"
-		}
 		r.problem(place, noHandler, call, nth, describe(v))
 		return ""
 	}
@@ -117,7 +103,7 @@ func (r *router) socketAt(place, function string, v lua.LValue) (route *Route, c
 		return nil, call
 	}
 	route = &Route{Method: MethodSocket, Path: string(path), pattern: p, channels: &channels{exact: map[string]*Route{}},
-		endpoint: endpoint{what: "SOCKET " + string(path)}}
+		endpoint: endpoint{what: "SOCKET " + string(path), place: place}}
 	if !r.plant(MethodWS, place, route, call) {
 		return nil, call
 	}

@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"rollcall/testkit/redistest"
 )
 
 // timeout bounds the wait for something to be seen on a page.
@@ -32,13 +32,7 @@ type browser struct {
 // or fails with ROLLCALL_TEST_REQUIRE.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("ROLLCALL_TEST_REQUIRE") != "" {
-			t.Fatalf("chromium is not installed (apt-get install chromium), and ROLLCALL_TEST_REQUIRE wants it: %v", err)
-		}
-		t.Skip("chromium is not installed: apt-get install chromium")
-	}
+	path := redistest.Program(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1180, 760),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),

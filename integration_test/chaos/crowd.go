@@ -181,7 +181,7 @@ func (p *person) connect(ctx context.Context, but *host) bool {
 	if h == nil || p.run.crowd.rests() {
 		return false
 	}
-	route := []history.Route{history.Plain, history.Devices, history.Script}[p.rng.IntN(3)]
+	route := []history.Route{history.Plain, history.Devices, history.Script, history.Phoenix}[p.rng.IntN(4)]
 	d, err := p.run.dial(ctx, h, p.name, route, p.rooms, dialWithin)
 	if err != nil {
 		return false // the node is dead or deaf: another time, elsewhere

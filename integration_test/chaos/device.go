@@ -13,13 +13,15 @@ import (
 	"rollcall/testkit/nodetest"
 )
 
-// device is one WebSocket client: of a user, or one that only watches. What it does and is told goes into its history.
+// device is one WebSocket client: of a user, or one that only watches. What it does and is told goes into its history;
+// how it says it is its wire's.
 type device struct {
 	// static
 	run   *run
 	host  *host
 	hist  *history.Client
 	conn  *nodetest.Client
+	wire  wire
 	rooms []string
 
 	mu     sync.Mutex // guards hist.Events too
@@ -31,13 +33,13 @@ type device struct {
 	seen   map[string]bool // rooms where it has been shown itself
 	views  map[string]*history.View
 	said   map[string]int
-	asked  map[int]string // lists that a script asked for: id to room
+	asked  map[int]string // what waits for an answer: id to room
 	lastID int
 	frames int
 }
 
 var paths = map[history.Route]string{history.Plain: "/ws/do", history.Devices: "/ws/devices",
-	history.Script: "/api/custom/test/do"}
+	history.Script: "/api/custom/test/do", history.Phoenix: "/phx/websocket?vsn=2.0.0"}
 
 // dial connects a device to a node. It may be refused or time out: then it is no device, and leaves no history.
 func (r *run) dial(ctx context.Context, h *host, user string, route history.Route, rooms []string,
@@ -46,12 +48,13 @@ func (r *run) dial(ctx context.Context, h *host, user string, route history.Rout
 		hist:   &history.Client{Name: r.name(), User: user, Route: route, Node: h.name},
 		states: map[string]string{}, labels: map[string]string{}, seen: map[string]bool{}, views: map[string]*history.View{},
 		said: map[string]int{}, asked: map[int]string{}}
+	hear := d.speak()
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	d.mu.Lock() // nothing is heard before the history says that it is connected
 	defer d.mu.Unlock()
 	d.noteLocked(history.Event{Kind: history.Dialed})
-	conn, err := nodetest.Record(ctx, h.front.Addr(), paths[route], d.hear)
+	conn, err := nodetest.Record(ctx, h.front.Addr(), paths[route], hear)
 	if err != nil {
 		return nil, err
 	}
@@ -75,20 +78,14 @@ func (d *device) noteLocked(e history.Event) {
 	}
 }
 
-// sendLocked sends a command; that the connection is gone the reader notices.
-func (d *device) sendLocked(fields map[string]any) {
-	d.lastID++
-	fields["id"] = d.lastID
-	b, err := json.Marshal(fields)
+// sendLocked sends a message; that the connection is gone the reader notices.
+func (d *device) sendLocked(message any) {
+	b, err := json.Marshal(message)
 	if err != nil {
-		panic(err) // only maps of texts are sent
+		panic(err) // only maps and lists of texts are sent
 	}
 	_ = d.conn.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_ = d.conn.Conn.WriteMessage(websocket.TextMessage, b)
-}
-
-func (d *device) call(function string, args ...any) {
-	d.sendLocked(map[string]any{"call": function, "args": args})
 }
 
 // enter tracks its user in all its rooms; one without a user only listens.
@@ -104,49 +101,27 @@ func (d *device) enterLocked(room string) {
 	if d.over {
 		return
 	}
-	user := d.hist.User
-	if user != "" {
+	if d.hist.User != "" {
 		d.states[room] = "online"
 		d.seen[room] = false
 		d.tracks++
 		d.labels[room] = fmt.Sprint(d.hist.Name, ".", d.tracks)
 		d.noteLocked(history.Event{Kind: history.Asked, Room: room, Device: d.labels[room], Text: "online"})
 	}
-	switch {
-	case d.hist.Route == history.Script:
-		d.call("solidb.ws.channel.subscribe", room)
-		if user != "" {
-			d.call("solidb.ws.presence.join", room, d.info(room, "online"))
-		}
-		d.listLocked(room)
-	case user == "":
-		d.sendLocked(map[string]any{"actions": map[string]any{"join": room, "send_presence": room}})
-	default:
-		d.sendLocked(map[string]any{"actions": map[string]any{"join": room,
-			"track": map[string]any{"channel": room, "user_id": user, "c": d.labels[room], "state": "online"}}})
-	}
-}
-
-func (d *device) info(room, state string) map[string]any {
-	return map[string]any{"user_id": d.hist.User, "c": d.labels[room], "state": state}
-}
-
-// listLocked lets a script ask for the list.
-func (d *device) listLocked(room string) {
-	d.call("solidb.ws.presence.list", room)
-	d.asked[d.lastID] = room
+	d.wire.enter(room)
 }
 
 // doubt lets a script whose entry was not in the list yet ask again.
 func (d *device) doubt() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over || d.hist.Route != history.Script || len(d.asked) > 0 {
+	w, ok := d.wire.(script)
+	if d.over || !ok || len(d.asked) > 0 {
 		return
 	}
 	for room := range d.states {
 		if !d.seen[room] {
-			d.listLocked(room)
+			w.list(room)
 		}
 	}
 }
@@ -172,11 +147,7 @@ func (d *device) change(room, state string) {
 	}
 	d.states[room] = state
 	d.noteLocked(history.Event{Kind: history.Changed, Room: room, Text: state})
-	if d.hist.Route == history.Script {
-		d.call("solidb.ws.presence.join", room, d.info(room, state))
-		return
-	}
-	d.sendLocked(map[string]any{"raw": map[string]any{"set_presence": map[string]any{"channel": room, "state": state}}})
+	d.wire.change(room, state)
 }
 
 // withdraw stops tracking and goes on to listen.
@@ -188,11 +159,7 @@ func (d *device) withdraw(room string) {
 	}
 	delete(d.states, room)
 	d.noteLocked(history.Event{Kind: history.Withdrew, Room: room})
-	if d.hist.Route == history.Script {
-		d.call("solidb.ws.presence.leave", room)
-		return
-	}
-	d.sendLocked(map[string]any{"raw": map[string]any{"untrack": room}})
+	d.wire.withdraw(room)
 }
 
 // again tracks where it has withdrawn.
@@ -214,13 +181,7 @@ func (d *device) say(room string, padding string) {
 		return
 	}
 	d.said[room]++
-	message := map[string]any{"say": d.hist.Name, "room": room, "n": d.said[room], "pad": padding}
-	if d.hist.Route == history.Script {
-		d.call("solidb.ws.channel.broadcast", room, message)
-		return
-	}
-	d.sendLocked(map[string]any{"raw": map[string]any{"broadcast_channel": map[string]any{"channel": room,
-		"message": message}}})
+	d.wire.say(room, map[string]any{"say": d.hist.Name, "room": room, "n": d.said[room], "pad": padding})
 }
 
 // leave ends the connection: with a close frame of a code, or without one (0). From now on its user does not count with
@@ -268,6 +229,9 @@ func (d *device) differs(truth map[string]map[string]string) string {
 	if d.over {
 		return ""
 	}
+	for id, room := range d.asked {
+		return fmt.Sprintf("%s (%s on %s) has no answer to %d in %s", d.hist.Name, d.hist.Route, d.host.name, id, room)
+	}
 	for _, room := range d.rooms {
 		v := d.views[room]
 		if v == nil || !v.Whole {
@@ -275,7 +239,7 @@ func (d *device) differs(truth map[string]map[string]string) string {
 		}
 		for user, metas := range truth[room] {
 			has, here := v.Users[user]
-			if !v.Ignores(user) && (!here || d.hist.Route == history.Devices && has != metas) {
+			if !v.Ignores(user) && (!here || d.hist.Route.SeesDevices() && has != metas) {
 				return fmt.Sprintf("%s (%s on %s) in %s has %q of %s, not %q", d.hist.Name, d.hist.Route, d.host.name, room, has,
 					user, metas)
 			}

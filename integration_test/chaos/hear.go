@@ -13,19 +13,25 @@ import (
 func (d *device) hear(f nodetest.Frame) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.frames++
 	switch {
-	case d.over:
-	case f.Over:
-		d.over = true
-		d.noteLocked(history.Event{Kind: history.Ended, Text: f.Text})
+	case d.ends(f):
 	case f.Channel != "":
 		d.hearPresence(f)
 	case strings.HasPrefix(f.Text, `{"reply":`):
 		d.hearReply(f.Text)
 	default:
-		d.hearBroadcast(f.Text)
+		d.hearBroadcast([]byte(f.Text))
 	}
+}
+
+// ends counts a frame; true: the connection is over.
+func (d *device) ends(f nodetest.Frame) bool {
+	d.frames++
+	if f.Over && !d.over {
+		d.over = true
+		d.noteLocked(history.Event{Kind: history.Ended, Text: f.Text})
+	}
+	return d.over
 }
 
 // hearPresence notes what a frame told of presence, by the roster that took it.
@@ -38,7 +44,11 @@ func (d *device) hearPresence(f nodetest.Frame) {
 		case roster.Malformed:
 			d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault.String(),
 				Frame: d.frames})
-		case roster.Stranger: // the checker finds that itself
+		case roster.Stranger: // of users the checker finds that itself
+			if d.hist.Route == history.Phoenix {
+				d.noteLocked(history.Event{Kind: history.Absurd, Room: d.run.intern(f.Channel), Text: fault.String(),
+					Frame: d.frames})
+			}
 		}
 	}
 	for _, told := range f.Told {
@@ -56,39 +66,19 @@ func (d *device) hearPresence(f nodetest.Frame) {
 			}
 			e.Text = d.metas(f.Users[user])
 		case "leave":
-			e.Kind = history.Leave
-			if d.hist.Route != history.Script {
-				e.Text = d.leaver(f.Text, user)
-			}
+			e.Kind, e.Text = history.Leave, d.metas(f.Left[user])
 		}
 		if d.hist.Route == history.Script && e.Kind != history.Whole {
 			e.Text = d.caused(f.Text)
 		}
 		d.noteLocked(e)
-		if e.Kind == history.Whole {
+		switch {
+		case e.Kind == history.Whole:
 			d.confirm(e.Room, e.View[d.hist.User])
+		case d.hist.Route == history.Phoenix && user == d.hist.User && e.Kind != history.Leave:
+			d.confirm(e.Room, e.Text) // who tracks again in a topic is told by a diff
 		}
 	}
-}
-
-// leaver reads the metas of one who leaves out of a diff.
-func (d *device) leaver(text, user string) string {
-	var diff struct {
-		Payload struct {
-			Leaves map[string]struct {
-				Metas []struct {
-					C     string `json:"c"`
-					State string `json:"state"`
-				} `json:"metas"`
-			} `json:"leaves"`
-		} `json:"payload"`
-	}
-	_ = json.Unmarshal([]byte(text), &diff) // the roster has read it
-	var devices []string
-	for _, m := range diff.Payload.Leaves[user].Metas {
-		devices = append(devices, m.C+"="+m.State)
-	}
-	return d.run.intern(history.Metas(devices))
 }
 
 // caused reads the device that an event of a script is about.
@@ -168,27 +158,38 @@ func (d *device) hearReply(text string) {
 	d.confirm(room, d.views[room].Users[d.hist.User])
 }
 
-// hearBroadcast takes what a device said: as it is, or as the test app's script passes it on.
-func (d *device) hearBroadcast(text string) {
-	type saying struct {
-		Say  string
-		Room string
-		N    int
-	}
-	var m struct {
-		saying
-		Type  string
-		Event struct{ Data saying }
-	}
-	if json.Unmarshal([]byte(text), &m) != nil {
-		return
-	}
-	s := m.saying
-	if m.Type == "channel" {
-		s = m.Event.Data
-	}
-	if s.Say != "" {
+// hearBroadcast takes what a device said.
+func (d *device) hearBroadcast(text []byte) {
+	if s := sayingIn(text); s.Say != "" {
 		d.noteLocked(history.Event{Kind: history.Heard, Room: d.run.intern(s.Room), Device: d.run.intern(s.Say), Number: s.N,
 			Frame: d.frames})
 	}
+}
+
+// saying is what a device says.
+type saying struct {
+	Say  string
+	Room string
+	N    int
+}
+
+// sayingIn finds it: as it is, as the test app's script passes it on, or under the payload of an event of Phoenix.
+func sayingIn(text []byte) saying {
+	var m struct {
+		saying
+		Type    string
+		Event   json.RawMessage
+		Payload json.RawMessage
+	}
+	if json.Unmarshal(text, &m) != nil {
+		return saying{}
+	}
+	var e struct{ Data json.RawMessage }
+	switch {
+	case m.Type == "channel" && json.Unmarshal(m.Event, &e) == nil:
+		return sayingIn(e.Data)
+	case m.Payload != nil:
+		return sayingIn(m.Payload)
+	}
+	return m.saying
 }

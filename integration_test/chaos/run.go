@@ -86,7 +86,7 @@ func Run(t testing.TB, plan Plan) *history.Record {
 	return r.rec
 }
 
-func roomName(i int) string { return fmt.Sprintf("room%d", i) }
+func roomName(i int) string { return fmt.Sprintf("room:%d", i) }
 
 func startRedis(t testing.TB, kind string) *redistest.Redis {
 	t.Helper()
@@ -102,7 +102,7 @@ func startRedis(t testing.TB, kind string) *redistest.Redis {
 	return nil
 }
 
-// join adds a node with two clients that watch all rooms.
+// join adds a node with clients that watch all rooms.
 func (r *run) join(ctx context.Context) {
 	r.t.Helper()
 	h := r.site.add()
@@ -116,10 +116,10 @@ func (r *run) join(ctx context.Context) {
 	r.site.open(h)
 }
 
-// watchFrom connects the two clients that watch on a node, unless they are there.
+// watchFrom connects the clients that watch on a node, one of each kind, unless they are there.
 func (r *run) watchFrom(ctx context.Context, h *host) {
 	r.t.Helper()
-	for _, route := range []history.Route{history.Plain, history.Script} {
+	for _, route := range []history.Route{history.Plain, history.Script, history.Phoenix} {
 		if r.watcher(h, route) != nil {
 			continue
 		}

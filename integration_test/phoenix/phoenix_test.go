@@ -1,5 +1,6 @@
 // Package phoenix_test runs clients of Phoenix and of Supabase, unmodified, against nodes. README.md tells how to run
-// them by hand. npm ci has put them into node_modules; without them the tests are skipped.
+// them by hand. npm ci has put them into node_modules; without them the tests are skipped, or fail with
+// ROLLCALL_TEST_REQUIRE.
 package phoenix_test
 
 import (
@@ -42,7 +43,7 @@ type cluster struct {
 func start(t *testing.T, nodes int) *cluster {
 	t.Helper()
 	if _, err := os.Stat("node_modules"); err != nil {
-		t.Skip("the clients are not here: npm ci in integration_test/phoenix")
+		redistest.Missing(t, "the clients are not here (npm ci in integration_test/phoenix)")
 	}
 	c := &cluster{issuer: tokentest.NewIssuer(t)}
 	// quick_rejoin sends more than 100 messages a second

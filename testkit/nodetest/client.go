@@ -45,6 +45,7 @@ type Frame struct {
 	Told    []string
 	Faults  []roster.Fault
 	Users   map[string][]roster.Meta // the roster after it; not to be kept
+	Left    map[string][]roster.Meta // what a diff said of those who leave
 }
 
 // Record connects a client that keeps no frames but hands each to take, on the reader's goroutine, which take holds up.
@@ -165,7 +166,8 @@ func (c *Client) take(text string, over bool) {
 	channel, p := c.hearLocked(text)
 	if c.record != nil {
 		if p != nil {
-			frame.Channel, frame.Told, frame.Faults, frame.Users = channel, p.told, p.faults, p.roster.Users
+			frame.Channel, frame.Told, frame.Faults = channel, p.told, p.faults
+			frame.Users, frame.Left = p.roster.Users, p.left
 			p.told, p.faults = nil, nil
 		}
 		c.record(frame)

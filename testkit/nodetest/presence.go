@@ -18,6 +18,7 @@ type channelPresence struct {
 	told   []string // "state", "join u", "update u", "leave u"
 	causes map[string]string
 	faults []roster.Fault
+	left   map[string][]roster.Meta // by the last frame
 }
 
 // hearLocked takes a frame; nil when it is none of presence.
@@ -43,7 +44,7 @@ func (c *Client) hearLocked(text string) (channel string, p *channelPresence) {
 		return channel, p
 	}
 	news, wrong := p.roster.Take(f)
-	p.told, p.faults = append(p.told, news...), append(append(p.faults, faults...), wrong...)
+	p.told, p.faults, p.left = append(p.told, news...), append(append(p.faults, faults...), wrong...), f.Leaves
 	return channel, p
 }
 

@@ -43,14 +43,19 @@ type Process struct {
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
+	if err != nil {
+		Missing(t, name+" is not installed")
 	}
+	return path
+}
+
+// Missing skips a test that lacks something on this machine; with ROLLCALL_TEST_REQUIRE it fails.
+func Missing(t testing.TB, what string) {
+	t.Helper()
 	if os.Getenv("ROLLCALL_TEST_REQUIRE") != "" {
-		t.Fatalf("%s is not installed, and ROLLCALL_TEST_REQUIRE is set", name)
+		t.Fatalf("%s, and ROLLCALL_TEST_REQUIRE is set", what)
 	}
-	t.Skipf("%s is not installed", name)
-	return ""
+	t.Skip(what)
 }
 
 // FreePort returns a port of 127.0.0.1 that is free now.

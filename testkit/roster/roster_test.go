@@ -36,6 +36,13 @@ func diff(joins, leaves string) string {
 		`}}`
 }
 
+// byRefs makes a frame one for clients of Phoenix.
+func byRefs(frame string) string {
+	frame, _ = strings.CutPrefix(frame, `{"event":`)
+	event, payload, _ := strings.Cut(frame, `,"channel":"c","payload":`)
+	return `["1",null,"c",` + event + "," + strings.TrimSuffix(payload, "}") + "]"
+}
+
 // SPEC 1.2: "a client that replaces users on joins and deletes them on leaves is always right".
 func TestRoster(t *testing.T) {
 	for _, tt := range []struct {
@@ -65,6 +72,21 @@ func TestRoster(t *testing.T) {
 			`presence_diff with payload {"joins":{}}`},
 		{"no payload", []string{state("ann:1"), `{"event":"presence_state","channel":"c","payload":[]}`}, "ann:1", "state",
 			"presence_state with payload []"},
+
+		{"by refs: devices come and go", []string{byRefs(state("ann:1")), byRefs(diff("ann:2 bob:3", "")),
+			byRefs(diff("", "ann:1 bob:3"))}, "ann:2", "state, update ann, join bob, update ann, leave bob", ""},
+		{"by refs: a new one for an old one", []string{byRefs(state("ann:1,2")), byRefs(diff("ann:3", "ann:1"))}, "ann:2,3",
+			"state, update ann", ""},
+		{"by refs: other text", []string{byRefs(state("ann:1")),
+			strings.ReplaceAll(byRefs(state("ann:1 bob:2")), `"online"`, `"away"`)}, "ann:1 bob:2", "state, state", "ann changed under the ref r1"},
+		{"by refs: again", []string{byRefs(state("ann:1")), byRefs(diff("ann:1", ""))}, "ann:1", "state, update ann",
+			"ann was told again, by the ref r1"},
+		{"by refs: a stranger", []string{byRefs(state("ann:1")), byRefs(diff("", "ann:2"))}, "ann:1", "state, update ann",
+			"ann leaves by the ref r2, which was not there"},
+		{"by refs: both halves", []string{byRefs(state("")), byRefs(diff("ann:1", "ann:1"))}, "", "state, leave ann",
+			"ann in both halves of a diff, by the ref r1"},
+		{"object frames of Phoenix", []string{strings.ReplaceAll(state("ann:1"), `"channel"`, `"topic"`),
+			strings.ReplaceAll(diff("ann:2", ""), `"channel"`, `"topic"`)}, "ann:1,2", "state, update ann", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var r Roster
@@ -103,6 +125,7 @@ func TestRoster(t *testing.T) {
 
 func TestOtherFrames(t *testing.T) {
 	for _, text := range []string{"", "text", "{", `{"event":"message"}`, `{"event":{"a":1}}`, `[1]`,
+		`["1",null,7,"presence_state",{}]`, `[null,null,"c","presence_stat",{}]`,
 		`{"type":"presence","event":{}}`} {
 		if f, faults := Read([]byte(text)); f != nil || faults != nil {
 			t.Errorf("%q is read as %v, %v", text, f, faults)

@@ -287,6 +287,7 @@ func TestViews(t *testing.T) {
 	for name, tt := range map[string]struct{ route, story, want string }{
 		"metas of a plain client may lag":              {"plain", "all u:a=on", ""},
 		"metas of a devices client may not":            {"devices", "all u:a=on", "view"},
+		"metas of a client of Phoenix may not":         {"phoenix", "all u:a=on", "view"},
 		"metas of a list may not":                      {"list", "all u:a=on", "view"},
 		"all right":                                    {"devices", "all u:a=on,b=busy", ""},
 		"an older state":                               {"list", "all u:a=on,b=on", "view"},

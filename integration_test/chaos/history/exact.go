@@ -86,7 +86,7 @@ func (s *segment) look(client *Client) {
 	open := false
 	wrong := map[place]mistake{}
 	asked := map[string]bool{} // a list's rooms: it is only known to be wrong from the first answer in the segment on
-	metas := client.Route == Devices || client.Route == List
+	metas := client.Route.SeesDevices()
 	if n := len(client.Events); n == 0 || client.Events[n-1].Kind == Ended && client.Events[n-1].At <= s.from {
 		return
 	}

@@ -52,10 +52,16 @@ const (
 	Plain   Route = iota // an event handler
 	Devices              // an event handler with presence = "devices"
 	Script               // a connection script
+	Phoenix              // a socket of Phoenix, whose handlers are those of topics
 	List                 // no connection: what a node answers when it is asked for lists
 )
 
-func (r Route) String() string { return [...]string{"plain", "devices", "script", "list"}[r] }
+func (r Route) String() string {
+	return [...]string{"plain", "devices", "script", "phoenix", "list"}[r]
+}
+
+// SeesDevices tells whether clients of the route are told of each device, not of users alone.
+func (r Route) SeesDevices() bool { return r == Devices || r == Phoenix || r == List }
 
 // Client is one connection and all it lived through.
 type Client struct {

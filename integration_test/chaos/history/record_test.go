@@ -35,7 +35,7 @@ func record(t *testing.T, text string) *Record {
 		switch f[0] {
 		case "client":
 			c := &Client{Name: f[1], User: strings.Trim(f[2], "-"),
-				Route: Route(slices.Index([]string{"plain", "devices", "script", "list"}, f[3])), Node: f[4]}
+				Route: Route(slices.Index([]string{"plain", "devices", "script", "phoenix", "list"}, f[3])), Node: f[4]}
 			clients[f[1]] = c
 			r.Clients = append(r.Clients, c)
 			continue

@@ -35,20 +35,28 @@ func TestSupport(t *testing.T) {
 	eve := nodetest.Dial(t, n.Addr(), "/ws/agent?user=eve")
 	next(t, eve, "history", "welcome", "presence_state", "presence_diff")
 	knows(`["@eve","desk"]`, `{}`)
+	bob := nodetest.Dial(t, n.Addr(), "/ws/customer?user=bob")
+	knows(`["@bob","@eve","desk"]`, `{}`)
+	bob.Drop()
+	knows(`["@eve","desk"]`, `{}`)
 	ann := nodetest.Dial(t, n.Addr(), "/ws/customer?user=ann")
 	next(t, ann, "welcome", "presence_state").expect(t, "null", "me", "last_seen")
 	next(t, ann, "history", "presence_state")
-	next(t, eve, "customer").expect(t, `"ann"`, "user", "user_id")
+	for _, user := range []string{`"bob"`, `"ann"`} {
+		next(t, eve, "customer").expect(t, user, "user", "user_id")
+	}
 	eve.Send(`{"watch":"ann"}`)
 	next(t, eve, "presence_state", "customer").expect(t, `"@ann"`, "channel")
 	knows(`["@ann","@eve","desk"]`, `{}`)
 
 	eve.Send(`{"to":"ann","text":"one"}`)
 	next(t, ann, "said").expect(t, `"one"`, "text")
+	eve.Send(`{"to":"bob","text":"are you there?"}`)
+	knows(`["@ann","@eve","desk"]`, `{"@bob":1}`) // and the mail to ann would have come before
 	ann.Drop()
 	next(t, eve, "presence_diff", "customer", "said").expect(t, `"@ann"`, "channel")
 	eve.Send(`{"to":"ann","text":"two"}`)
-	knows(`["@eve","desk"]`, `{"@ann":1}`)
+	knows(`["@eve","desk"]`, `{"@bob":1,"@ann":1}`)
 
 	ann = nodetest.Dial(t, n.Addr(), "/ws/customer?user=ann")
 	me, _ := next(t, ann, "welcome", "presence_state")["me"].(map[string]any)
@@ -64,7 +72,7 @@ func TestSupport(t *testing.T) {
 	if len(messages) != 2 || seen == 0 || fmt.Sprint(unread) != `["two"]` {
 		t.Errorf("seen last at %v, unread of %v is %v", seen, messages, unread)
 	}
-	knows(`["@ann","@eve","desk"]`, `{}`)
+	knows(`["@ann","@eve","desk"]`, `{"@bob":1}`)
 
 	forged := `{"id":"msg_1","events":[{"type":"leave","channel":"@ann","user_id":"ann"}]}`
 	status, _, _ := nodetest.Request(t.Context(), http.MethodPost, backend, "/presence", forged, "webhook-id: msg_1",

@@ -47,7 +47,9 @@ func wsClose(l *lua.LState) int {
 	_, c := callOf(l)
 	a := args{l, "ws_close"}
 	id, reason := a.str(1, "connection_id"), a.reason(2)
-	return c.reach(a, func(ctx context.Context, h *hub.Hub) (bool, error) { return h.CloseConn(ctx, id, outbox.CodeNormal, reason) })
+	return c.reach(a, func(ctx context.Context, h *hub.Hub) (bool, error) {
+		return h.CloseConn(ctx, id, outbox.CodeNormal, reason)
+	})
 }
 
 // reach does what gives true when there was a connection to do it to.

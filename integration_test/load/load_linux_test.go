@@ -94,7 +94,7 @@ func (f figures) report(b *testing.B) {
 
 // 10,000 connections with presence in 100 rooms; nothing happens.
 func BenchmarkIdle(b *testing.B) {
-	for _, route := range []string{"plain", "script", "phoenix"} {
+	for _, route := range []string{"plain", "script", "phoenix", "sse"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, 0, func(s *stage) result {
 				return idle(s, scaled(10000), 100, 0, lasting(10*time.Second), lasting(50*time.Second))
@@ -278,8 +278,11 @@ func TestScenarios(t *testing.T) {
 		"crash":    func(s *stage) result { return crash(s, 4) },
 	} {
 		routes := []string{"plain", "script"}
-		if name == "broadcasts" {
+		switch name {
+		case "broadcasts":
 			routes = []string{"plain", "resume", "json", "state", "script", "phoenix"}
+		case "idle", "apart", "storm": // whose clients say nothing
+			routes = append(routes, "sse")
 		}
 		for _, route := range routes {
 			t.Run(name+" "+route, func(t *testing.T) {
@@ -380,6 +383,21 @@ func TestEachFrame(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("cut into %d: %d frames", step, len(got))
+		}
+	}
+}
+
+func TestEachEvent(t *testing.T) {
+	const stream = "retry: 1000\n\ndata: one\n\n:\n\ndata: two\nid: e30\n\n: 1012 bye\n\ndata: \n\n"
+	for _, step := range []int{1, 7, len(stream)} { // however it is cut
+		var got []string
+		part := ""
+		for at := 0; at < len(stream); at += step {
+			part += stream[at:min(at+step, len(stream))]
+			part = string(eachEvent([]byte(part), func(_ byte, p []byte) { got = append(got, string(p)) }))
+		}
+		if want := []string{"one", "two", ""}; !slices.Equal(got, want) || part != "" {
+			t.Errorf("cut into %d: %q, %q is left", step, got, part)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Crowd is many WebSocket clients that one goroutine serves.
+// Crowd is many clients, of WebSockets or event streams, that one goroutine serves.
 type Crowd struct {
 	epoll   int
 	members []*member
@@ -28,16 +28,18 @@ type Crowd struct {
 
 // member is one client.
 type member struct {
-	fd   int
-	part []byte // the beginning of a frame that has not come whole
-	gone bool
+	fd     int
+	stream bool   // it has an event stream
+	part   []byte // the beginning of a frame or an event that has not come whole
+	gone   bool
 }
 
 // Target is where a client connects.
 type Target struct {
-	Addr  string // host:port
-	Path  string
-	First string // a text that it sends at once; "": none
+	Addr   string // host:port
+	Path   string
+	First  string // a text that it sends at once; "": none
+	Stream bool   // an event stream, else a WebSocket
 }
 
 // NewCrowd makes a crowd without members.
@@ -92,8 +94,8 @@ func (c *Crowd) Join(ctx context.Context, n, inflight int, target func(i int) Ta
 		}
 		return err
 	}
-	for _, fd := range fds {
-		if err := c.add(fd); err != nil {
+	for i, fd := range fds {
+		if err := c.add(fd, target(first+i).Stream); err != nil {
 			return err
 		}
 	}
@@ -138,12 +140,12 @@ func (c *Crowd) JoinAll(n int, target func(i int) Target, frame func(i int, payl
 }
 
 // add takes a connected socket in.
-func (c *Crowd) add(fd int) error {
+func (c *Crowd) add(fd int, stream bool) error {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return fmt.Errorf("take a client in: %w", err)
 	}
 	c.byFD[int32(fd)] = len(c.members)
-	c.members = append(c.members, &member{fd: fd})
+	c.members = append(c.members, &member{fd: fd, stream: stream})
 	e := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}
 	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &e); err != nil {
 		return fmt.Errorf("take a client in: %w", err)
@@ -151,7 +153,7 @@ func (c *Crowd) add(fd int) error {
 	return nil
 }
 
-// dial makes the handshake.
+// dial makes the handshake, or asks for the stream.
 func dial(t Target, i int) (fd int, err error) {
 	addr, err := netip.ParseAddrPort(t.Addr)
 	if err != nil {
@@ -173,8 +175,13 @@ func dial(t Target, i int) (fd int, err error) {
 	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}); err != nil {
 		return 0, fmt.Errorf("connect: %w", err)
 	}
-	request := "GET " + t.Path + " HTTP/1.1\r\nHost: " + t.Addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+	want := "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	status := "HTTP/1.1 101 "
+	if t.Stream {
+		want, status = "Accept: text/event-stream\r\n", "HTTP/1.1 200 "
+	}
+	request := "GET " + t.Path + " HTTP/1.1\r\nHost: " + t.Addr + "\r\n" + want + "\r\n"
 	if _, err := syscall.Write(fd, []byte(request)); err != nil {
 		return 0, fmt.Errorf("write handshake: %w", err)
 	}
@@ -189,7 +196,7 @@ func dial(t Target, i int) (fd int, err error) {
 			return 0, fmt.Errorf("read handshake: %w", err)
 		}
 		if end := bytes.Index(head[:n], []byte("\r\n\r\n")); end >= 0 {
-			if !bytes.HasPrefix(head[:n], []byte("HTTP/1.1 101 ")) {
+			if !bytes.HasPrefix(head[:n], []byte(status)) {
 				return 0, fmt.Errorf("handshake refused: %.200s", head[:n])
 			}
 			if _, err := syscall.Read(fd, head[:end+4]); err != nil {
@@ -258,7 +265,11 @@ func (c *Crowd) Serve(wait time.Duration, frame func(i int, payload []byte)) err
 			m.part = append(m.part, data...)
 			data = m.part
 		}
-		rest := eachFrame(data, func(opcode byte, payload []byte) {
+		each := eachFrame
+		if m.stream {
+			each = eachEvent
+		}
+		rest := each(data, func(opcode byte, payload []byte) {
 			switch opcode {
 			case opText:
 				c.Frames++
@@ -308,6 +319,23 @@ func eachFrame(data []byte, f func(opcode byte, payload []byte)) (rest []byte) {
 		}
 		f(data[0]&0x0f, data[head:head+size])
 		data = data[head+size:]
+	}
+}
+
+// eachEvent calls f for the data of each whole event of a stream, which is one line here, as for a text, and gives back
+// the rest.
+func eachEvent(data []byte, f func(opcode byte, payload []byte)) (rest []byte) {
+	for {
+		event, rest, whole := bytes.Cut(data, []byte("\n\n"))
+		if !whole {
+			return data
+		}
+		for line := range bytes.SplitSeq(event, []byte("\n")) {
+			if payload, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
+				f(opText, payload)
+			}
+		}
+		data = rest
 	}
 }
 

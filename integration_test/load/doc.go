@@ -1,6 +1,6 @@
 // Package load measures what a cluster costs: CPU seconds for each million deliveries, memory for each connection,
 // frames for each join. It starts two nodes and a Redis of its own for every run, on Linux. It drives them with a crowd
-// of WebSocket clients on one goroutine and one epoll. So clients cost little more than the kernel's share.
+// of clients on one goroutine and one epoll. So clients cost little more than the kernel's share.
 //
 //	go test ./integration_test/load -run '^$' -bench . -benchtime 1x -timeout 2h        five runs of each, the medians
 //	go test ./integration_test/load -run '^$' -bench Fanout -benchtime 1x -runs 1 -size 0.1

@@ -40,7 +40,7 @@ func floor(members int, d time.Duration) (float64, error) {
 			return 0, err
 		}
 		conns = append(conns, conn)
-		if err := crowd.add(fd); err != nil {
+		if err := crowd.add(fd, false); err != nil {
 			return 0, err
 		}
 	}

@@ -94,7 +94,7 @@ func (f figures) report(b *testing.B) {
 
 // 10,000 connections with presence in 100 rooms; nothing happens.
 func BenchmarkIdle(b *testing.B) {
-	for _, route := range []string{"plain", "script", "phoenix"} {
+	for _, route := range []string{"plain", "script", "phoenix", "sse"} {
 		b.Run(route, func(b *testing.B) {
 			measure(b, route, 0, func(s *stage) result {
 				return idle(s, scaled(10000), 100, 0, lasting(10*time.Second), lasting(50*time.Second))

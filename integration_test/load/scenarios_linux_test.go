@@ -23,8 +23,11 @@ func TestScenarios(t *testing.T) {
 		"crash":    func(s *stage) result { return crash(s, 4) },
 	} {
 		routes := []string{"plain", "script"}
-		if name == "broadcasts" {
+		switch name {
+		case "broadcasts":
 			routes = []string{"plain", "resume", "json", "state", "script", "phoenix"}
+		case "idle", "apart", "storm": // whose clients say nothing
+			routes = append(routes, "sse")
 		}
 		for _, route := range routes {
 			t.Run(name+" "+route, func(t *testing.T) {
@@ -125,6 +128,21 @@ func TestEachFrame(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("cut into %d: %d frames", step, len(got))
+		}
+	}
+}
+
+func TestEachEvent(t *testing.T) {
+	const stream = "retry: 1000\n\ndata: one\n\n:\n\ndata: two\nid: e30\n\n: 1012 bye\n\ndata: \n\n"
+	for _, step := range []int{1, 7, len(stream)} { // however it is cut
+		var got []string
+		part := ""
+		for at := 0; at < len(stream); at += step {
+			part += stream[at:min(at+step, len(stream))]
+			part = string(eachEvent([]byte(part), func(_ byte, p []byte) { got = append(got, string(p)) }))
+		}
+		if want := []string{"one", "two", ""}; !slices.Equal(got, want) || part != "" {
+			t.Errorf("cut into %d: %q, %q is left", step, got, part)
 		}
 	}
 }

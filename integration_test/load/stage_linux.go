@@ -23,7 +23,7 @@ type stage struct {
 	redis *redistest.Redis
 	nodes []*nodetest.Node
 	crowd *Crowd
-	route string // of the handler under load: "plain", "script", …
+	route string // of the handler under load: "plain", "script", …; "sse" is plain, to event streams
 
 	children []int // pids of the processes that have a part of the crowd (apart_linux.go)
 }
@@ -73,6 +73,10 @@ func targets(addrs []string, route string, channels int, present bool) func(i in
 	return func(i int) Target {
 		addr, route := addrs[i%len(addrs)], route
 		channel, user := fmt.Sprintf("c%d", i/len(addrs)%channels), userName(i)
+		stream := route == "sse"
+		if stream {
+			route = "plain"
+		}
 		if present && route == "plain" {
 			route = "present"
 		}
@@ -85,7 +89,7 @@ func targets(addrs []string, route string, channels int, present bool) func(i in
 			return Target{Addr: addr, Path: "/phoenix/websocket?vsn=2.0.0",
 				First: fmt.Sprintf(`["1","1",%q,"phx_join",{"user":%q,"present":%v}]`, channel, user, present)}
 		default:
-			return Target{Addr: addr, Path: "/" + route + "/" + channel + "?user=" + user}
+			return Target{Addr: addr, Path: "/" + route + "/" + channel + "?user=" + user, Stream: stream}
 		}
 		path := "/api/custom/bench/room?channel=" + channel + "&user=" + user
 		if present {

@@ -8,6 +8,8 @@ router_websocket("/state/:channel", "load#state")
 router_websocket("/fetch", "load#fetch")
 router_websocket("/echo", "load#echo")
 router_websocket("/other", "other#echo")
+router_sse("/plain/:channel", "load#plain")
+router_sse("/present/:channel", "load#present")
 router_channel("/phoenix", "*", "phoenix#topic")
 
 history("kept-*", { size = 100, ttl = 300 })

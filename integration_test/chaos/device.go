@@ -91,10 +91,17 @@ func (d *device) call(function string, args ...any) {
 	d.sendLocked(map[string]any{"call": function, "args": args})
 }
 
-// enter tracks its user in all its rooms; one without a user only listens.
+// enter tells whose connection it is and tracks its user in all its rooms; one without a user only listens.
 func (d *device) enter() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	switch {
+	case d.over || d.hist.User == "":
+	case d.hist.Route == history.Script:
+		d.call("solidb.ws.identify", d.hist.User)
+	default:
+		d.sendLocked(map[string]any{"raw": map[string]any{"identify": d.hist.User}})
+	}
 	for _, room := range d.rooms {
 		d.enterLocked(room)
 	}

@@ -4,6 +4,7 @@
 //	run.go       one run: the rounds of unrest, fault, rest
 //	site.go      Redis, the nodes, and the proxies between them
 //	device.go    one WebSocket client that writes its history; hear.go reads what comes
+//	users.go     what nodes say of the people: who is online, and who was there last and when
 //	crowd.go     the people: what they do with their devices
 //	follower.go  clients of channels with a history, who go and come back to where they were
 //	nemesis.go   chooses the faults from a seed; node_faults.go, redis_faults.go, net_faults.go do them

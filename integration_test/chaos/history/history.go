@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Kind says what an event is.
 type Kind byte
@@ -91,6 +94,17 @@ type Times struct{ Lease, Grace, Heartbeat, Ping, Restart time.Duration }
 // Gone is how long the users of a killed node may be shown: SPEC 5.1, "lease + grace + one heartbeat + 1 s".
 func (t Times) Gone() time.Duration { return t.Lease + t.Grace + t.Heartbeat + time.Second }
 
+// Sighting is what a node answered at a point of rest when it was asked for a user.
+type Sighting struct {
+	At       time.Duration
+	User     string
+	Online   bool
+	LastSeen time.Duration // Never: not known
+}
+
+// Never is before all.
+const Never = time.Duration(math.MinInt64)
+
 // Record is a whole run.
 type Record struct {
 	Times   Times
@@ -99,6 +113,8 @@ type Record struct {
 	Points  []Point
 	Stalls  []Span
 	Hooks   []Violation // what back ends were told wrongly, as the run itself judged
+
+	Sightings []Sighting
 
 	Began     time.Time // by the clock that Redis has too
 	Followers []*Follower

@@ -267,6 +267,7 @@ func (w *world) execute(n *node, cmd redis.Cmder, late bool) {
 	if late {
 		run = redis.NewCmd(context.Background(), cmd.Args()...) // its caller has taken the command back
 	}
+	had := w.oracle.inventoryOf(run)
 	w.redis.Process(run)
 	if err := run.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		w.fail("the model of Redis cannot run %s: %v", w.describe(cmd, false), err)
@@ -280,6 +281,7 @@ func (w *world) execute(n *node, cmd redis.Cmder, late bool) {
 		w.story.add("n%d: %s%s = %s", n.number, w.describe(cmd, false), mark, w.answer(run))
 	}
 	w.oracle.ran(run)
+	w.oracle.took(run, had)
 }
 
 // reply brings the answers back.
@@ -408,7 +410,7 @@ func (w *world) describe(cmd redis.Cmder, bare bool) string {
 		return line
 	case "reap":
 		var who []string
-		for i := 6; 3+keys+i < len(args); i++ {
+		for i := reaped; 3+keys+i < len(args); i++ {
 			who = append(who, arg(i))
 		}
 		return fmt.Sprintf("reap %s %s %s %v", channel, arg(3), arg(5), who)

@@ -116,6 +116,10 @@ func TestTransitionCauses(t *testing.T) {
 			r.Reset(snapshot("", 0), 100)
 			return r.Expire(100)
 		}, "ann=node_lost bob=node_lost"},
+		{"missed while a connection to Redis broke", func(r *Replica) []Transition {
+			r.Reset(snapshot("e", 7), 100)
+			return r.Expire(100)
+		}, "ann= bob="},
 	}
 	for _, test := range tests {
 		r := &Replica{}

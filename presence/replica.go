@@ -19,6 +19,7 @@ type Replica struct {
 	// held are metas that Redis lost, user id to connection id to the time (ms) until which their nodes may write them
 	// again; 0: their node said meanwhile that they left.
 	held       map[string]map[string]int64
+	lost       bool        // the epoch has changed since something is held: it was not only missed that it left
 	tombstones *tombstones // nil: none
 }
 
@@ -139,6 +140,7 @@ func (r *Replica) Reset(s *Snapshot, holdUntil int64) (ts []Transition) {
 			}
 		}
 	}
+	r.lost = r.epoch != s.Epoch || r.lost && len(r.held) > 0
 	r.epoch, r.seq, r.base = s.Epoch, s.Seq, s.Seq
 	for conn := range s.gone {
 		r.release(conn)
@@ -194,6 +196,10 @@ func (h *hold) excepts(conn string) bool {
 
 // Expire ends the holds that are over.
 func (r *Replica) Expire(now int64) (ts []Transition) {
+	why := CauseUnknown
+	if r.lost {
+		why = CauseNodeLost // which did not write it again
+	}
 	for id, conns := range r.held {
 		old := r.users.get(id)
 		stay := make([]Meta, 0, len(old.Metas))
@@ -209,7 +215,7 @@ func (r *Replica) Expire(now int64) (ts []Transition) {
 		}
 		if len(stay) < len(old.Metas) {
 			t := r.set(id, old, stay, old.Seq)
-			t.Cause = t.cause(func(string) Cause { return CauseNodeLost }) // which did not write it again
+			t.Cause = t.cause(func(string) Cause { return why })
 			ts = append(ts, t)
 		}
 	}

@@ -18,7 +18,8 @@ type Status struct {
 	LastSeen int64 // ms of the Redis clock; 0: online, or not known
 }
 
-// Statuses reads users in the order asked, all in one pipeline. Ids have channels (naming.UserChannel).
+// Statuses reads users in the order asked, all in one pipeline. Ids have channels (naming.UserChannel). A head is read
+// after its user, where UsersAt reads it before: who is not there any more has left the time that is read then.
 func (s *Store) Statuses(ctx context.Context, ids []string) ([]Status, error) {
 	cmds := make([]redis.Cmder, 0, 2*len(ids))
 	for _, id := range ids {

@@ -30,7 +30,9 @@ createServer(async (req, res) => {
   } else {
     res.writeHead(404).end();
   }
-}).listen(process.env.PORT, "127.0.0.1", () => console.log("the back end listens"));
+}).listen(process.env.PORT, "127.0.0.1", function () {
+  console.log(`the back end listens on port ${this.address().port}`);
+});
 
 function signed(headers, body) {
   const content = Buffer.concat([Buffer.from(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`), body]);

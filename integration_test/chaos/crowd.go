@@ -84,13 +84,15 @@ type person struct {
 func (c *crowd) invite(ctx context.Context, n int, rooms []string, seed uint64) {
 	for i := range n {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		p := &person{run: c.run, name: fmt.Sprintf("u%d", i), rng: rng}
+		p := &person{run: c.run, name: personName(i), rng: rng}
 		for _, j := range rng.Perm(len(rooms))[:1+rng.IntN(min(3, len(rooms)))] {
 			p.rooms = append(p.rooms, rooms[j])
 		}
 		c.running.Go(func() { p.live(ctx) })
 	}
 }
+
+func personName(i int) string { return fmt.Sprint("u", i) }
 
 // live does one thing after another until ctx ends.
 func (p *person) live(ctx context.Context) {

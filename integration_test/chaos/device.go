@@ -88,10 +88,13 @@ func (d *device) sendLocked(message any) {
 	_ = d.conn.Conn.WriteMessage(websocket.TextMessage, b)
 }
 
-// enter tracks its user in all its rooms; one without a user only listens.
+// enter tells whose connection it is and tracks its user in all its rooms; one without a user only listens.
 func (d *device) enter() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.over && d.hist.User != "" {
+		d.wire.identify()
+	}
 	for _, room := range d.rooms {
 		d.enterLocked(room)
 	}

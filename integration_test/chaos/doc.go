@@ -5,6 +5,7 @@
 //	site.go      Redis, the nodes, and the proxies between them
 //	device.go    one WebSocket client that writes its history; hear.go reads what comes
 //	wire.go      how it speaks to an event handler or a connection script; topics.go: as a client of Phoenix
+//	users.go     what nodes say of the people: who is online, and who was there last and when
 //	crowd.go     the people: what they do with their devices
 //	follower.go  clients of channels with a history, who go and come back to where they were
 //	nemesis.go   chooses the faults from a seed; node_faults.go, redis_faults.go, net_faults.go do them

@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -44,6 +42,7 @@ type run struct {
 	sinks *sinks
 
 	followers []*follower
+	sightings []history.Sighting // the last answer
 
 	rec   *history.Record // Clients is guarded by mu
 	lists map[string]*history.Client
@@ -180,6 +179,9 @@ func (r *run) rest(over time.Duration) bool {
 			why = r.followersDiffer(nudged < 0)
 		}
 		if why == "" {
+			why = r.usersDiffer()
+		}
+		if why == "" {
 			exact++
 		} else {
 			exact = 0
@@ -191,6 +193,7 @@ func (r *run) rest(over time.Duration) bool {
 		time.Sleep(50 * time.Millisecond)
 	}
 	r.rec.Points = append(r.rec.Points, history.Point{Quiet: quiet, At: r.clock.now()})
+	r.rec.Sightings = append(r.rec.Sightings, r.sightings...)
 	if exact < steady {
 		r.t.Logf("no rest after %v: %s", r.clock.now()-quiet, why)
 	}
@@ -259,26 +262,18 @@ func (r *run) listsDiffer(truth map[string]map[string]string) string {
 
 // list asks one node for one list.
 func (r *run) list(h *host, room string) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	status, answer, _ := nodetest.Request(ctx, http.MethodPost, h.node.Addr(), "/call",
-		nodetest.JSON(map[string]any{"call": "ws_list_presence", "args": []string{room}}), "Content-Type: application/json")
-	var reply struct {
-		Error   string
-		Results [][]struct {
-			UserID string `json:"user_id"`
-			Metas  []struct {
-				C     string `json:"c"`
-				State string `json:"state"`
-			} `json:"metas"`
-		}
-	}
-	if status != http.StatusOK || json.Unmarshal([]byte(answer), &reply) != nil || reply.Error != "" ||
-		len(reply.Results) != 1 {
-		return nil, fmt.Errorf("%d %s", status, answer)
+	present, err := ask[[]struct {
+		UserID string `json:"user_id"`
+		Metas  []struct {
+			C     string `json:"c"`
+			State string `json:"state"`
+		} `json:"metas"`
+	}](h, "ws_list_presence", room)
+	if err != nil {
+		return nil, err
 	}
 	users := map[string][]string{}
-	for _, u := range reply.Results[0] {
+	for _, u := range present {
 		for _, m := range u.Metas {
 			users[u.UserID] = append(users[u.UserID], m.C+"="+m.State)
 		}

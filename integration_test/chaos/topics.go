@@ -16,6 +16,9 @@ type topics struct {
 	joined map[string]string // room to that of the join that was answered; none: nothing of the room may come
 }
 
+// identify does nothing: clients of Phoenix are no user's (docs/phoenix.md).
+func (w *topics) identify() {}
+
 func (w *topics) enter(room string) {
 	returns := map[string]any{"send_presence": true}
 	if w.d.hist.User != "" {

@@ -7,6 +7,8 @@ import (
 
 // wire is how a device says what it does. Its methods are called with the device's mu held.
 type wire interface {
+	// identify tells whose connection it is.
+	identify()
 	// enter listens to a room, and tracks there unless the device has no user.
 	enter(room string)
 	change(room, state string)
@@ -44,6 +46,8 @@ func (d *device) command(fields map[string]any) {
 // handler speaks to an event handler.
 type handler struct{ d *device }
 
+func (w handler) identify() { w.raw("identify", w.d.hist.User) }
+
 func (w handler) enter(room string) {
 	actions := map[string]any{"join": room}
 	if w.d.hist.User == "" {
@@ -72,6 +76,8 @@ func (w handler) raw(action string, value any) {
 
 // script speaks to a connection script.
 type script struct{ d *device }
+
+func (w script) identify() { w.call("identify", w.d.hist.User) }
 
 func (w script) enter(room string) {
 	w.call("channel.subscribe", room)

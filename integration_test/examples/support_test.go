@@ -16,10 +16,17 @@ import (
 // The desk with its back end: what is written to a customer who has gone is mailed, and unread when she is back.
 func TestSupport(t *testing.T) {
 	const secret = "the secret of this test"
-	backend := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
 	program := exec.Command(redistest.Program(t, "node"), filepath.Join(dir, "support/backend.mjs"))
-	program.Env = append(os.Environ(), "HOOK_SECRET="+secret, "PORT="+backend[len("127.0.0.1:"):])
+	program.Env = append(os.Environ(), "HOOK_SECRET="+secret, "PORT=0")
+	out := &nodetest.Log{}
+	program.Stdout = out
 	nodetest.StartProgram(t, "the back end", program)
+	port := 0
+	testkit.Within(t, "the back end says where it listens", nodetest.Timeout, func() bool {
+		_, err := fmt.Sscanf(out.Text(), "the back end listens on port %d", &port)
+		return err == nil
+	})
+	backend := fmt.Sprint("127.0.0.1:", port)
 	n := nodetest.Start(t, nodetest.Options{App: filepath.Join(dir, "support"),
 		Flags: []string{"--dev", "--http-allow", backend},
 		Env:   []string{"ROLLCALL_APP_BACKEND=http://" + backend, "ROLLCALL_APP_HOOK_SECRET=" + secret}})

@@ -14,7 +14,8 @@
 //	follower.go  a client of history: what it is told, and what it makes of it
 //	publish.go   what clients of history do
 //	faults.go    what goes wrong
-//	oracle.go    what must be true (SPEC 5); oracle_look.go compares it with Redis, nodes and clients
+//	oracle.go    what must be true (SPEC 5); oracle_look.go compares it with Redis, nodes and clients, oracle_gone.go
+//	             sees why users left, and when they were there last (SPEC 9 and 10)
 //	archive.go   what Redis kept, and what those who follow may be told (SPEC 7)
 //	story.go     what happened, for people and as a hash
 //	shrink.go    pure: a smaller plan that fails too

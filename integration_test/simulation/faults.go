@@ -10,7 +10,7 @@ func (w *world) strike(i int, f Fault) {
 	}
 	n := live[f.Node%len(live)]
 	until := time.Now().Add(f.For)
-	w.trouble = later(w.trouble, until)
+	w.trouble, w.oracle.troubled = later(w.trouble, until), true
 	switch f.Kind {
 	case Crash, Stop, Freeze, Cut, Deaf, Unplug, Slow, Straggle, Mute, Drop:
 		w.story.add("FAULT %d: %s of n%d for %v", i, f.Kind, n.number, f.For)

@@ -44,6 +44,13 @@ var mutants = []mutant{
 		"time.AfterFunc(stay, func() { c.lingered(ref, o) })", "time.AfterFunc(1000*time.Hour, func() {})"},
 	{"an entry that went instead of lingering is written again", "presence/settle.go",
 		"o.gone, err = true, nil", "m := *o.meta\n\t\tm.Ref, o.meta, o.lingers, err = newRef(), &m, nil, nil"},
+	{"a leave is told for another cause", "presence/own.go",
+		"o.cause = cause", "o.cause = CauseClosed"},
+	{"a view does not tell why somebody left", "presence/replica.go",
+		"t.Cause = t.cause(c.cause)", ""},
+	{"a reaper does not know until when a node lived", "presence/store.go",
+		"s.remove(ctx, channel, inc, removeDue, lived, sortedRefs(refs))",
+		"s.remove(ctx, channel, inc, removeDue, 0*lived, sortedRefs(refs))"},
 	{"nobody reaps", "cluster/cluster.go",
 		"c.reaper.kick()", ""},
 }

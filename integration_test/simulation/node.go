@@ -67,6 +67,7 @@ func (w *world) start(number int) *node {
 	}
 	log := slog.New(journal{n})
 	store := presence.NewStore(n.wire, w.keys)
+	store.KeepLastSeen(time.Hour)
 	n.cluster = cluster.New(cluster.Config{Redis: n.wire, Broker: n.wire, Process: n.process, TTL: ttl,
 		Heartbeat: heartbeat, Remover: store, Log: log})
 	n.tracker = presence.NewTracker(presence.Config{Store: store, Lease: n.cluster, TTL: ttl,
@@ -145,6 +146,7 @@ func (w *world) stop(n *node, stay time.Duration) {
 			continue
 		}
 		conns = append(conns, c)
+		w.ends(c, presence.CauseDrained)
 		if stay == 0 {
 			w.oracle.leaves(c)
 			continue
@@ -158,9 +160,8 @@ func (w *world) stop(n *node, stay time.Duration) {
 		ctx, cancel := context.WithTimeout(n.ctx, redisTimeout)
 		defer cancel()
 		for _, c := range conns {
-			if stay == 0 {
-				c.room.ch.Untrack(ctx, c.id, c.user)
-			} else if c.room.ch.Exit(ctx, c.id, c.user, presence.CauseLost, stay) {
+			pending := c.room.ch.Exit(ctx, c.id, c.user, presence.CauseDrained, stay)
+			if pending && stay > 0 {
 				w.post(n, "lingers "+c.id+" "+c.user, func() { w.oracle.leaves(c) }) // the end of the node finds it as it was
 			}
 		}

@@ -19,8 +19,10 @@ type conn struct {
 	n                 int // its metadata
 	script            bool
 
-	until  time.Time // it has gone, and lingers until then; zero: it is there
-	marked bool      // Redis knows that it lingers
+	until  time.Time      // it has gone, and lingers until then; zero: it is there
+	why    presence.Cause // it left last
+	last   time.Time      // its last sign of life then, by the clock of Redis; zero: it is there
+	marked bool           // Redis knows that it lingers
 
 	wanted  bool // the client wants it, or it lingers: the truth
 	known   bool // Redis has had it, and nobody had a right to take it away since
@@ -30,7 +32,7 @@ type conn struct {
 
 // act is one act of a client, chosen when its time comes.
 func (w *world) act(rng *rand.Rand) {
-	user, channel := fmt.Sprint("u", rng.IntN(w.plan.Users)), fmt.Sprint("c", rng.IntN(w.plan.Channels))
+	user, channel := fmt.Sprint("u", rng.IntN(w.plan.Users)), w.plan.channel(rng.IntN(w.plan.Channels))
 	c, any := pick(rng, w.oracle.idle())
 	n, up := pick(rng, w.live())
 	if !up {
@@ -38,7 +40,7 @@ func (w *world) act(rng *rand.Rand) {
 	}
 	crowded := len(w.oracle.conns) > 4*w.plan.Users
 	switch k := rng.IntN(100); {
-	case k < 10 && n.rooms["c0"] == nil, k < 4:
+	case k < 10 && n.rooms[w.plan.channel(0)] == nil, k < 4:
 		w.observe(n, channel, rng)
 	case k < 10:
 		w.unobserve(n, rng)
@@ -148,6 +150,7 @@ func (w *world) rename(c *conn, user string) {
 	if user == c.user {
 		return
 	}
+	w.ends(c, presence.CauseUntracked)
 	w.oracle.leaves(c)
 	next := &conn{id: c.id, user: user, channel: c.channel, node: c.node, room: c.room, n: c.n, script: c.script}
 	w.oracle.comes(next)
@@ -169,11 +172,19 @@ func (w *world) trackAs(ctx context.Context, c *conn, user string, e presence.En
 	return pending
 }
 
+// endings are causes of connections that end at once.
+var endings = []presence.Cause{presence.CauseClosed, presence.CauseUntracked, presence.CauseKicked,
+	presence.CauseExpired, presence.CauseSlow, presence.CauseError}
+
+// ends notes the end of a connection, or that it is not tracked any more.
+func (w *world) ends(c *conn, why presence.Cause) { c.why, c.last = why, w.clock() }
+
 // untrack ends a connection.
 func (w *world) untrack(c *conn) {
+	w.ends(c, endings[c.n%len(endings)])
 	w.oracle.leaves(c)
 	delete(c.room.clients, c.id)
-	w.call(c, "untracks", func(ctx context.Context) bool { return c.room.ch.Untrack(ctx, c.id, c.user) },
+	w.call(c, "untracks", func(ctx context.Context) bool { return c.room.ch.Exit(ctx, c.id, c.user, c.why, 0) },
 		func(pending bool, took time.Duration) {
 			sure := !pending && took < time.Second && !c.node.shaken()
 			if sure && c.room.ready() && c.room.shows(c, c.id) {
@@ -190,16 +201,17 @@ func lingerFor(rng *rand.Rand) time.Duration {
 
 // drop lets a connection go whose presence stays for a while (SPEC 3, --presence-linger).
 func (w *world) drop(c *conn, stay time.Duration) {
+	w.ends(c, presence.CauseLost)
 	w.oracle.lingers(c, stay)
 	delete(c.room.clients, c.id)
-	w.call(c, "drops",
-		func(ctx context.Context) bool { return c.room.ch.Exit(ctx, c.id, c.user, presence.CauseLost, stay) },
+	w.call(c, "drops", func(ctx context.Context) bool { return c.room.ch.Exit(ctx, c.id, c.user, c.why, stay) },
 		func(bool, time.Duration) { c.node.leave(c.room) })
 }
 
 // untrackAndStay untracks a connection that stays in the channel. If it is still owed a state, that must not be
 // forgotten: it was sent no diffs meanwhile.
 func (w *world) untrackAndStay(c *conn) {
+	w.ends(c, presence.CauseUntracked)
 	w.oracle.leaves(c)
 	stays := &conn{id: c.id, channel: c.channel, node: c.node, room: c.room}
 	c.node.observers = append(c.node.observers, stays)

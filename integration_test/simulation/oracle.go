@@ -25,6 +25,10 @@ type oracle struct {
 	who   map[string]*presenceOf
 	beats map[string]time.Time // when Redis, by its clock, last renewed each incarnation
 
+	departures map[string][]departure // by channel and user, as Redis wrote them
+	seen       map[string]int64       // last_seen of channels that are empty, as it was written
+	troubled   bool                   // a fault has struck since all was exact
+
 	// of the time since Redis last lost data
 	lossy   bool
 	unaware map[*room]map[string]bool // users of whom the room had not heard all; "" all users
@@ -37,7 +41,7 @@ type presenceOf struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{w: w, all: map[string]*conn{}, who: map[string]*presenceOf{}, beats: map[string]time.Time{},
-		unaware: map[*room]map[string]bool{}}
+		departures: map[string][]departure{}, seen: map[string]int64{}, unaware: map[*room]map[string]bool{}}
 }
 
 func remove[T comparable](list []T, v T) []T {
@@ -48,6 +52,9 @@ func remove[T comparable](list []T, v T) []T {
 func (o *oracle) comes(c *conn) {
 	c.wanted = true
 	o.conns = append(o.conns, c)
+	if old := o.all[c.id+" "+c.user]; old != nil {
+		c.why, c.last = old.why, old.last // it was this user's before, and that may be told late
+	}
 	o.all[c.id+" "+c.user] = c
 }
 
@@ -177,7 +184,7 @@ func (o *oracle) ran(cmd redis.Cmder) {
 			o.beats[arg(0)] = o.w.clock()
 		}
 	case "reap":
-		for i := 6; 3+keys+i+1 < len(args); i += 2 {
+		for i := reaped; 3+keys+i+1 < len(args); i += 2 {
 			if c := o.all[arg(i)+" "+arg(i+1)]; c != nil && o.mayReap(c, arg(3)) {
 				c.known = false
 				o.count(c.channel, c.user)
@@ -289,6 +296,7 @@ func (o *oracle) opened(r *room) {
 // a leave that was lost is told again when it is made again.
 func (o *oracle) loses(do func()) {
 	o.lossy = true
+	clear(o.seen)
 	for _, n := range o.w.live() {
 		for _, name := range slices.Sorted(maps.Keys(n.rooms)) {
 			r := n.rooms[name]
@@ -314,7 +322,7 @@ func (o *oracle) loses(do func()) {
 		}
 	}
 	for channel := range o.w.plan.Channels {
-		name := fmt.Sprint("c", channel)
+		name := o.w.plan.channel(channel)
 		for user := range o.inRedis(name) {
 			if p := o.get(name, user); !p.present {
 				p.absences++

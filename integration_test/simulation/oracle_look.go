@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -88,7 +87,8 @@ func (r *room) agrees() {
 func (o *oracle) exact() {
 	o.w.story.add("CHECK")
 	for i := range o.w.plan.Channels {
-		channel := fmt.Sprint("c", i)
+		channel := o.w.plan.channel(i)
+		o.keepsSeen(channel)
 		want := o.truth(channel)
 		if got := sortWords(o.inRedis(channel)); !maps.Equal(got, want) {
 			o.w.fail("Redis holds %v of %s, want %v", got, channel, want)
@@ -99,7 +99,7 @@ func (o *oracle) exact() {
 			}
 		}
 	}
-	o.lossy = false
+	o.lossy, o.troubled = false, false
 	clear(o.unaware)
 	for _, n := range o.w.live() {
 		for _, r := range n.rooms {

@@ -104,6 +104,7 @@ func (w *world) execute(n *node, cmd redis.Cmder, late bool) {
 	if late {
 		run = redis.NewCmd(context.Background(), cmd.Args()...) // its caller has taken the command back
 	}
+	had := w.oracle.inventoryOf(run)
 	w.redis.Process(run)
 	if err := run.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		w.fail("the model of Redis cannot run %s: %v", w.describe(cmd, false), err)
@@ -117,6 +118,7 @@ func (w *world) execute(n *node, cmd redis.Cmder, late bool) {
 		w.story.add("n%d: %s%s = %s", n.number, w.describe(cmd, false), mark, w.answer(run))
 	}
 	w.oracle.ran(run)
+	w.oracle.took(run, had)
 }
 
 // reply brings the answers back.

@@ -180,6 +180,14 @@ func (p *Plan) storm(rng *rand.Rand, begin time.Duration) (end, bound time.Durat
 	return end, bound
 }
 
+// channel names one of the plan's channels. Clients of a hub cannot join those of users, of which last_seen is kept.
+func (p *Plan) channel(i int) string {
+	if p.Keep.Size > 0 {
+		return fmt.Sprint("c", i)
+	}
+	return fmt.Sprint("@c", i)
+}
+
 func (p *Plan) runsFault(i int) bool { return !slices.Contains(p.WithoutFaults, i) }
 
 func (p *Plan) runsOp(i int) bool {

@@ -29,6 +29,7 @@ type room struct {
 	confirmed bool            // the topic was subscribed to once
 	present   map[string]bool // what the script knows
 	clients   map[string]*client
+	caused    map[string]int // of each user's departures, those before the first that may still be told
 	ledger
 }
 
@@ -64,7 +65,7 @@ func (n *node) enter(channel string) *room {
 	if r == nil {
 		r = &room{n: n, name: channel, present: map[string]bool{}, clients: map[string]*client{}}
 		r.opening, r.cancel = context.WithTimeout(n.ctx, redisTimeout-1) // not together with that of a call
-		r.ledger = n.w.oracle.ledger(channel)
+		r.ledger, r.caused = n.w.oracle.ledger(channel), n.w.oracle.departed(channel)
 		r.ch = n.tracker.Open(channel, r)
 		n.rooms[channel] = r
 		n.w.oracle.opened(r)
@@ -148,7 +149,7 @@ func (r *room) fail(format string, args ...any) {
 func (r *room) hear(es []presence.Event) {
 	w := r.n.w
 	for _, e := range es {
-		w.story.add("n%d tells %s: %s %s", r.n.number, r.name, e.Type, e.UserID)
+		w.story.add("n%d tells %s: %s %s %s", r.n.number, r.name, e.Type, e.UserID, e.Cause)
 		switch here := r.present[e.UserID]; {
 		case e.Type == "join" && here:
 			r.fail("a script is told that %s joins, who is there", e.UserID)
@@ -159,6 +160,7 @@ func (r *room) hear(es []presence.Event) {
 		case e.Type == "leave":
 			delete(r.present, e.UserID)
 			r.gone(r, e.UserID, "a script")
+			r.because(e)
 		}
 	}
 }

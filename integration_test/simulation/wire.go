@@ -240,7 +240,7 @@ func (w *world) describe(cmd redis.Cmder, bare bool) string {
 		return line
 	case "reap":
 		var who []string
-		for i := 6; 3+keys+i < len(args); i++ {
+		for i := reaped; 3+keys+i < len(args); i++ {
 			who = append(who, arg(i))
 		}
 		return fmt.Sprintf("reap %s %s %s %v", channel, arg(3), arg(5), who)

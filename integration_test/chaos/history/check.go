@@ -24,7 +24,10 @@ const (
 	Cut      Rule = "cut off" // 5.2: "its clients stay connected"
 	Recovery Rule = "history" // 7, Promise 7
 	Told     Rule = "hook"    // 8: "the set it has folded equals presence"; 10: joins and leaves in turn
-	Unknown  Rule = "record"  // the record itself is at odds: a fault of the driver
+	// 9: "`last_seen` after a node's death is the time of its last heartbeat at the earliest, its lease's end at the
+	// latest"
+	Seen    Rule = "last_seen"
+	Unknown Rule = "record" // the record itself is at odds: a fault of the driver
 )
 
 // Violation is one broken promise.
@@ -91,6 +94,7 @@ func Check(r *Record) *Verdict {
 	c.shown()
 	c.order()
 	c.exact()
+	c.seen()
 	slices.SortStableFunc(c.verdict.Violations, func(a, b Violation) int { return int(a.At - b.At) })
 	for i := range c.verdict.Violations {
 		v := &c.verdict.Violations[i]

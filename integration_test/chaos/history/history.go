@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Kind says what an event is.
 type Kind byte
@@ -63,6 +66,9 @@ func (r Route) String() string {
 // SeesDevices tells whether clients of the route are told of each device, not of users alone.
 func (r Route) SeesDevices() bool { return r == Devices || r == Phoenix || r == List }
 
+// Identifies tells whether clients say whose connection they are.
+func (r Route) Identifies() bool { return r != Phoenix && r != List }
+
 // Client is one connection and all it lived through.
 type Client struct {
 	Name   string
@@ -97,6 +103,17 @@ type Times struct{ Lease, Grace, Heartbeat, Ping, Restart time.Duration }
 // Gone is how long the users of a killed node may be shown: SPEC 5.1, "lease + grace + one heartbeat + 1 s".
 func (t Times) Gone() time.Duration { return t.Lease + t.Grace + t.Heartbeat + time.Second }
 
+// Sighting is what a node answered at a point of rest when it was asked for a user.
+type Sighting struct {
+	At       time.Duration
+	User     string
+	Online   bool
+	LastSeen time.Duration // Never: not known
+}
+
+// Never is before all.
+const Never = time.Duration(math.MinInt64)
+
 // Record is a whole run.
 type Record struct {
 	Times   Times
@@ -105,6 +122,8 @@ type Record struct {
 	Points  []Point
 	Stalls  []Span
 	Hooks   []Violation // what back ends were told wrongly, as the run itself judged
+
+	Sightings []Sighting
 
 	Began     time.Time // by the clock that Redis has too
 	Followers []*Follower

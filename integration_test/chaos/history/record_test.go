@@ -14,7 +14,7 @@ var times = Times{Lease: 1500 * time.Millisecond, Grace: time.Second, Heartbeat:
 
 // record reads a history as the tests write it: one event a line, "<ms> <client> <what> …". A client is declared by
 // "client <name> <user or -> <route> <node>"; a fault is "fault <name> <from> <to> <nodes…>"; a point of rest "rest
-// <ms>".
+// <ms>"; what a node says at it "seen <ms> <user> <online, never or the ms>".
 func record(t *testing.T, text string) *Record {
 	t.Helper()
 	r := &Record{Times: times}
@@ -47,6 +47,13 @@ func record(t *testing.T, text string) *Record {
 			continue
 		case "rest":
 			r.Points = append(r.Points, Point{Quiet: ms(f[1]), At: ms(f[1])})
+			continue
+		case "seen":
+			s := Sighting{At: ms(f[1]), User: f[2], Online: f[3] == "online", LastSeen: Never}
+			if !s.Online && f[3] != "never" {
+				s.LastSeen = ms(f[3])
+			}
+			r.Sightings = append(r.Sightings, s)
 			continue
 		case "stall":
 			r.Stalls = append(r.Stalls, Span{ms(f[1]), ms(f[2])})

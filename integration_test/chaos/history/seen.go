@@ -60,8 +60,8 @@ func (c *checker) lastSeen(s Sighting, from time.Duration) (least, most time.Dur
 	return least, most, true
 }
 
-// identified gives when a client's connection ended, as of at, and whether the cluster surely knew then whose it was: it
-// was shown itself by the point of rest, from, or before the first fault since.
+// identified gives when a client's connection ended, as of at, and whether the cluster surely knew then whose it was:
+// it was shown itself by the point of rest, from, or before the first fault since.
 func identified(client *Client, at, from, first time.Duration) (ended time.Duration, sure bool) {
 	ended = Never
 	for _, e := range client.Events {

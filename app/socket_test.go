@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// router_socket is "only for a handler or options; else leave it out" (docs/phoenix.md); it may be before topics or after.
+// router_socket is "only for a handler or options; else leave it out" (docs/phoenix.md); it may be before its topics or
+// after.
 func TestRegisterSockets(t *testing.T) {
 	r := register(t, `
 router_channel("/socket", "room:*", "rooms#room", { permissions = "claims" })

@@ -11,8 +11,8 @@ import (
 	"rollcall/testkit/redistest"
 )
 
-// The page of examples/phoenix, with phoenix.js as npm has it: two people on two nodes see each other come, write, speak
-// and go. It is readable wide and narrow.
+// The page of examples/phoenix, with phoenix.js as npm has it: two people on two nodes see each other come, write,
+// speak and go. It is readable wide and narrow.
 func TestPhoenixPage(t *testing.T) {
 	const app = "../../examples/phoenix"
 	if _, err := os.Stat(app + "/public/phoenix.mjs"); err != nil {

@@ -51,10 +51,11 @@ func (c *checker) lastSeen(s Sighting, from time.Duration) (least, most time.Dur
 		return 0, 0, false
 	}
 	stalled := c.stalled(from, s.At)
-	if most = min(max(most, over)+bound+stalled, s.At) + beat; loses {
-		least = Never
-	}
-	if least != Never {
+	most = min(max(most, over)+bound+stalled, s.At) + beat
+	switch {
+	case loses: // then it may also be when the user was removed: the lease is not known any more
+		least, most = Never, s.At+beat
+	case least != Never:
 		least = min(least, first-c.rec.Times.Heartbeat) - stalled - beat
 	}
 	return least, most, true

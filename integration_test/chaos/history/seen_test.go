@@ -49,6 +49,8 @@ func TestSeen(t *testing.T) {
 			seen 10500 u 2001`, ""},
 		"Redis has lost it": {left + `fault redis-flush 5500 5500
 			seen 9000 u never`, ""},
+		"Redis has lost the lease": {killed + `fault redis-restart-empty 5500 5900
+			seen 10500 u 10400`, ""},
 		"Redis was lost before": {`fault redis-flush 2000 2000
 			rest 3000
 			` + left + `seen 9000 u never`, "last_seen"},

@@ -44,6 +44,7 @@ type runner struct {
 	round  string           // of synchronisation; "": none is known
 	seen   bool             // this node has known a round
 	until  time.Time        // how long the claims last, at least
+	ends   int64            // the same by the clock of Redis, in ms
 	own    map[string]*part // by name; syncPart too while this node synchronises
 	owed   int64
 	oldest time.Time // when what is owed longest changed; zero: nothing is
@@ -159,6 +160,7 @@ func (r *runner) claim(ctx context.Context, first bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.state
+	r.ends = c.now + r.h.cfg.Lease.Milliseconds()
 	switch c.state {
 	case "ok":
 		r.followLocked(ctx, &c, sent)
@@ -195,17 +197,17 @@ func (r *runner) busy() []string {
 	return slices.Collect(maps.Keys(r.flying))
 }
 
-// lift notes that a request begins; false: the part is not this node's any more.
-func (r *runner) lift(p *part) bool {
+// lift notes that a request begins, and gives the claim that it is made by; false: the part is not this node's any more.
+func (r *runner) lift(p *part) (c claim, ok bool) {
 	r.claiming.RLock()
 	defer r.claiming.RUnlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.own[p.name] != p || r.flying[p.name] || !time.Now().Before(r.until) {
-		return false
+		return claim{}, false
 	}
 	r.flying[p.name] = true
-	return true
+	return claim{p.name, r.ends}, true
 }
 
 // land notes that it has ended.

@@ -19,14 +19,23 @@ import (
 
 // sink takes requests.
 type sink interface {
-	// deliver returns nil once the sink has acknowledged the request; errGone: it wants no more. part is the part of the
-	// hook's channels that it is about.
-	deliver(ctx context.Context, part string, r *request) error
+	// deliver returns nil once the sink has acknowledged the request; errGone: it wants no more; errLost: the claim is
+	// over.
+	deliver(ctx context.Context, c claim, r *request) error
 	close()
+}
+
+// claim is what a node has to a part of the hook's channels, for a while.
+type claim struct {
+	part string
+	ends int64 // ms of Redis, at the earliest
 }
 
 // errGone says that the sink has answered 410.
 var errGone = errors.New("the sink answered 410 Gone")
+
+// appendTimeout is how long an append to a stream may take.
+const appendTimeout = time.Second
 
 // Bounds of an exchange with an HTTP sink.
 const (
@@ -70,7 +79,7 @@ func newHTTPSink(h *Hook, agent string, roots *x509.CertPool) (*httpSink, error)
 	return s, nil
 }
 
-func (s *httpSink) deliver(ctx context.Context, _ string, r *request) error {
+func (s *httpSink) deliver(ctx context.Context, _ claim, r *request) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(r.Body))
 	if err != nil {
 		return fmt.Errorf("make a request: %w", err)
@@ -117,17 +126,25 @@ type streamSink struct {
 	keys  []string
 }
 
-func (s *streamSink) deliver(ctx context.Context, part string, r *request) error {
+// deliver appends what r tells. It is not cut off when the node ends: another node goes on with the part then, and what
+// arrived behind that would be told twice.
+func (s *streamSink) deliver(ctx context.Context, c claim, r *request) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+	defer cancel()
 	events, err := r.list()
 	if err != nil {
 		return err
 	}
-	args := []any{s.hook + " " + part, r.ID}
+	args := []any{s.hook + " " + c.part, r.ID, c.ends}
 	for _, e := range events {
 		args = append(args, string(e))
 	}
-	if _, err := s.redis.Run(ctx, appendScript, s.keys, args...); err != nil {
+	res, err := s.redis.Run(ctx, appendScript, s.keys, args...)
+	switch {
+	case err != nil:
 		return fmt.Errorf("append to the stream: %w", err)
+	case res != int64(1):
+		return errLost
 	}
 	return nil
 }

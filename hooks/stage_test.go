@@ -298,7 +298,7 @@ type fakeSink struct {
 	asked  []string                        // ids
 }
 
-func (f *fakeSink) deliver(ctx context.Context, _ string, r *request) error {
+func (f *fakeSink) deliver(ctx context.Context, _ claim, r *request) error {
 	f.mu.Lock()
 	f.tries++
 	try, answer := f.tries, f.answer

@@ -158,7 +158,7 @@ func (s *store) wake(ctx context.Context, changes []Change) error {
 type claimed struct {
 	state  string // "ok", "sync", "paused", "other"
 	round  string // "ok"
-	now    int64  // "ok": ms of Redis
+	now    int64  // ms of Redis; 0 when nothing was claimed
 	parts  []claimedPart
 	known  bool  // "sync": Redis knew of the hook
 	mine   bool  // "sync": this node has all parts, once left is 0
@@ -191,7 +191,7 @@ func (s *store) claim(ctx context.Context, definition string, first bool, marks 
 			c.parts = append(c.parts, claimedPart{int(a.num(i)), a.num(i + 1), a.num(i+2) == 1, a.num(i + 3), a.num(i + 4)})
 		}
 	case "sync":
-		c.known, c.mine, c.left, c.unsync = a.num(1) == 1, a.num(2) == 1, a.num(3), a.num(4)
+		c.known, c.mine, c.left, c.unsync, c.now = a.num(1) == 1, a.num(2) == 1, a.num(3), a.num(4), a.num(5)
 	}
 	return c, nil
 }

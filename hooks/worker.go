@@ -165,14 +165,15 @@ func (r *runner) deliver(p *part, round string, q *request) error {
 
 // try makes a request once, while the claim stands.
 func (r *runner) try(p *part, q *request) error {
-	if !r.lift(p) {
+	c, ok := r.lift(p)
+	if !ok {
 		return errLost
 	}
 	defer r.land(p)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), requestTimeout) // its answer is of use in any case
 	defer cancel()
 	defer context.AfterFunc(r.h.ctx, cancel)()
-	err := r.sink.deliver(ctx, p.name, q)
+	err := r.sink.deliver(ctx, c, q)
 	r.stats.tried(err, q.Events)
 	if err != nil {
 		r.h.cfg.Log.Debug("a request of a hook failed", "hook", r.hook.Name, "id", q.ID, "error", err)

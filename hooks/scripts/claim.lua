@@ -4,7 +4,7 @@
 --         5 marks that this node has made  6 number of parts  then the parts ('sync' too) with a request under way
 -- RETURNS {'other'}: the definition of a node that started later is in force
 --         {'paused'}
---         {'sync', known before '0' or '1', mine '0' or '1', parts that are not given back yet, ms since it is due}
+--         {'sync', known before '0' or '1', mine '0' or '1', parts that are not given back yet, ms since it is due, ms of Redis}
 --         {'ok', round, ms of Redis, then five each: part, when it is due in ms ('' not), '1' with a request, changes that are owed,
 --          ms of the oldest ('' none)}
 local process, t, parts = ARGV[1], now(), tonumber(ARGV[6])
@@ -68,7 +68,8 @@ if not round then
   local mine = not who or ends < t or who == process
   if mine then redis.call('HSET', claims, 'sync', till) end
   redis.call('HSETNX', hook, 'unsynced', t)
-  return {'sync', definition and '1' or '0', mine and '1' or '0', taken, t - tonumber(redis.call('HGET', hook, 'unsynced'))}
+  return {'sync', definition and '1' or '0', mine and '1' or '0', taken,
+    t - tonumber(redis.call('HGET', hook, 'unsynced')), whole(t)}
 end
 local share, out = math.ceil(parts / redis.call('ZCOUNT', nodes, t, '+inf')), {'ok', round, whole(t)}
 local have = #own

@@ -1,6 +1,9 @@
 package history
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // SPEC 5.1 and 5.2: what each kind of fault leaves open, and what not.
 func TestFaults(t *testing.T) {
@@ -272,5 +275,48 @@ func TestFaults(t *testing.T) {
 			rest 5200`, "told gone, view"},
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, people+tt.story, tt.want) })
+	}
+}
+
+func TestForgotten(t *testing.T) {
+	fault := func(name string, began, ended time.Duration) Fault {
+		return Fault{Name: name, Began: began * time.Second, Ended: ended * time.Second}
+	}
+	for name, tt := range map[string]struct {
+		faults []Fault
+		want   bool
+	}{
+		"both":            {[]Fault{fault("redis-failover-lossy", 4, 5), fault("node-kill", 6, 6)}, true},
+		"no node died":    {[]Fault{fault("redis-failover-lossy", 4, 5), fault("node-roll", 6, 6)}, false},
+		"Redis kept all":  {[]Fault{fault("redis-freeze", 4, 5), fault("node-kill", 6, 6)}, false},
+		"not between two": {[]Fault{fault("redis-failover", 1, 2), fault("node-kill", 6, 6)}, false},
+	} {
+		if got := Forgotten(tt.faults, 3*time.Second, 9*time.Second); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A killed node is there until its lease and the grace are over, counted from its last heartbeat. A fault that began
+// before may have kept heartbeats from Redis.
+func TestHeldAfter(t *testing.T) {
+	const ms = time.Millisecond
+	times := Times{Lease: 2 * time.Second, Grace: time.Second, Heartbeat: 500 * ms}
+	killed := Fault{Name: "node-kill", Nodes: []string{"n2"}, Began: 1000 * ms, Ended: 1000 * ms}
+	for name, tt := range map[string]struct {
+		also Fault
+		want time.Duration
+	}{
+		"nothing else":        {Fault{Name: "calm"}, 3000 * ms},
+		"Redis stood still":   {Fault{Name: "redis-freeze", Began: 500 * ms, Ended: 1500 * ms}, 2500 * ms},
+		"long before":         {Fault{Name: "redis-freeze", Began: -2000 * ms, Ended: -1000 * ms}, 3000 * ms},
+		"only afterwards":     {Fault{Name: "redis-freeze", Began: 1100 * ms, Ended: 1500 * ms}, 3000 * ms},
+		"of another node":     {Fault{Name: "node-cut", Nodes: []string{"n1"}, Began: 500 * ms, Ended: 1500 * ms}, 3000 * ms},
+		"its own, it was cut": {Fault{Name: "node-cut", Nodes: []string{"n2"}, Began: 500 * ms, Ended: 1500 * ms}, 2500 * ms},
+	} {
+		r := &truth{rec: &Record{Times: times, Faults: []Fault{killed, tt.also}}}
+		if got := r.heldAfter("n2", 10*ms, 1001*ms); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
 	}
 }

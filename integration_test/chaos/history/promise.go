@@ -31,6 +31,8 @@ type Promise struct {
 	// Loses: Redis may have lost what was written, or the way to it broke, so removals are held back for a lease time:
 	// users who really went may be shown until Times.Gone.
 	Loses bool
+	// Forgets: Redis may have lost what it had acknowledged, of the last moment before.
+	Forgets bool
 	// Wipes: Redis has lost everything at Began. Nothing is left of dead nodes then: their users may go at once.
 	Wipes bool
 }
@@ -57,17 +59,30 @@ var Promises = map[string]Promise{
 	"node-slow":      {Disturbs: true, Loses: true},
 
 	"redis-restart-empty":  {Misses: true, Disturbs: true, Loses: true, Wipes: true},
-	"redis-restart-data":   {Misses: true, Disturbs: true, Loses: true},
+	"redis-restart-data":   {Misses: true, Disturbs: true, Loses: true, Forgets: true},
 	"redis-flush":          {Misses: true, Disturbs: true, Loses: true, Wipes: true},
 	"redis-freeze":         {Misses: true, Disturbs: true, Loses: true},
 	"redis-kill-pubsub":    {Misses: true, Disturbs: true, Loses: true},
 	"redis-kill-normal":    {Disturbs: true, Loses: true},
 	"redis-overflow":       {Misses: true, Disturbs: true, Loses: true},
-	"redis-failover":       {Misses: true, Disturbs: true, Loses: true},
-	"redis-failover-lossy": {Misses: true, Disturbs: true, Loses: true},
+	"redis-failover":       {Misses: true, Disturbs: true, Loses: true, Forgets: true},
+	"redis-failover-lossy": {Misses: true, Disturbs: true, Loses: true, Forgets: true},
 
 	"client-cut":       {Ends: true},
 	"client-half-open": {Ends: true, Silent: true},
+}
+
+// Forgotten tells whether between two times a node died while Redis may have lost what that node wrote last. Then nobody
+// knows what it had told the sinks of hooks.
+func Forgotten(faults []Fault, from, to time.Duration) bool {
+	died, forgets := false, false
+	for _, f := range faults {
+		if f.Ended >= from && f.Began <= to {
+			died = died || Promises[f.Name].Dies
+			forgets = forgets || Promises[f.Name].Forgets
+		}
+	}
+	return died && forgets
 }
 
 // strikes tells whether a fault is done to a node.

@@ -165,8 +165,15 @@ func (t *truth) heldAfter(node string, asked, at time.Duration) time.Duration {
 		return t.cutAt(node, asked, at)
 	}
 	times := t.rec.Times
-	// The last heartbeat was at most a heartbeat ago, and a little: it takes its time.
-	until := died.Ended + times.Lease + times.Grace - times.Heartbeat - 500*time.Millisecond
+	// The last heartbeat was at most a heartbeat before, and a little: it takes its time. It was before a fault that began
+	// earlier and may have kept heartbeats from Redis.
+	last := died.Ended
+	for _, f := range t.rec.Faults {
+		if Promises[f.Name].Disturbs && f.strikes(node) && f.Began < last && f.Ended+notice > died.Began {
+			last = f.Began
+		}
+	}
+	until := last + times.Lease + times.Grace - times.Heartbeat - 500*time.Millisecond
 	for _, f := range t.rec.Faults {
 		if Promises[f.Name].Wipes && f.Ended >= at-times.Gone() && f.Began < until {
 			until = at // nobody is left who would write it again

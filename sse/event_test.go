@@ -55,8 +55,8 @@ func TestEventIsReadAsSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := []string{"\n", "\r", "\r\n", "data", ": ", "id: 1", "", " ", "ü", `{"a":1}`}
 		text := strings.Join(rapid.SliceOf(rapid.SampledFrom(parts)).Draw(t, "text"), "")
-		place := &outbox.Place{Channel: rapid.StringN(1, 20, 80).Draw(t, "channel"), Position: "1700000000000-17"}
-		s := &stream{heard: func(p *outbox.Place) string { return strings.Repeat("i", len(p.Channel)+len(p.Position)) }}
+		place := &outbox.ResumePoint{Channel: rapid.StringN(1, 20, 80).Draw(t, "channel"), Position: "1700000000000-17"}
+		s := &stream{heard: func(p *outbox.ResumePoint) string { return strings.Repeat("i", len(p.Channel)+len(p.Position)) }}
 		f := outbox.NewFrame(text, 0)
 		placed := rapid.Bool().Draw(t, "placed")
 		if placed {
@@ -77,11 +77,11 @@ func TestEventIsReadAsSent(t *testing.T) {
 // Streams whose clients stand at one place share the event; where they stand at others, each gets its own id. A frame
 // without a place has no id, and on a route without resume none has.
 func TestIDs(t *testing.T) {
-	at := &outbox.Place{Channel: "room:1", Position: "1-1"}
+	at := &outbox.ResumePoint{Channel: "room:1", Position: "1-1"}
 	placed, plain := outbox.NewFrame("x", 0).At(at), outbox.NewFrame("x", 0)
 	calls := 0
 	with := func(id string) *stream {
-		return &stream{heard: func(p *outbox.Place) string {
+		return &stream{heard: func(p *outbox.ResumePoint) string {
 			if calls++; p != at {
 				t.Errorf("heard %+v", p)
 			}

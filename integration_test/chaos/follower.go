@@ -25,23 +25,37 @@ const (
 
 func logName(i int) string { return fmt.Sprint("log:", i) }
 
-// follower is a client of a route with resume = true, or a connection script, that publishes, goes, and comes back to
-// where it was. A goroutine owns it; its reader takes what comes.
+// way is how a follower listens.
+type way byte
+
+const (
+	bySocket way = iota // a WebSocket of a route with resume = true
+	byScript            // a connection script
+	byStream            // an event stream, as an EventSource has it (follower_stream.go)
+)
+
+// ways of followers in turn.
+var ways = []way{bySocket, byStream, byScript, byStream, bySocket, byScript}
+
+// follower is a client of channels with a history that publishes, goes, and comes back to where it was. A goroutine
+// owns it; its reader takes what comes.
 type follower struct {
 	// static
 	run      *run
 	rng      *rand.Rand
-	script   bool
+	way      way
 	channels []string
 
-	conn *nodetest.Client // nil: it is away
+	link interface{ Drop() } // nil: it is away; else a *nodetest.Client, or byStream a *nodetest.Stream
 
 	mu    sync.Mutex // guards hist.Steps too
 	hist  *history.Follower
 	life  int // counts connections
 	over  bool
 	in    map[string]bool // channels that it joined; true: it was answered
+	gave  map[string]bool // channels of which it said where it was when it joined them
 	at    map[string]string
+	id    string // of the last event of a stream that had one
 	asked map[int]func(results []json.RawMessage, failed bool)
 	calls int
 	said  int
@@ -50,7 +64,7 @@ type follower struct {
 // follow lets all followers live.
 func (r *run) follow(ctx context.Context) {
 	for i := range r.plan.Followers {
-		f := &follower{run: r, rng: rand.New(rand.NewPCG(r.plan.Seed, 1<<32+uint64(i))), script: i%3 == 2,
+		f := &follower{run: r, rng: rand.New(rand.NewPCG(r.plan.Seed, 1<<32+uint64(i))), way: ways[i%len(ways)],
 			hist: &history.Follower{Name: fmt.Sprint("f", i)}, at: map[string]string{}}
 		for j := range logs {
 			if j != i%logs {
@@ -67,12 +81,12 @@ func (r *run) follow(ctx context.Context) {
 func (f *follower) live(ctx context.Context) {
 	for f.run.crowd.may(ctx) {
 		switch dice := f.rng.IntN(100); {
-		case f.conn == nil && dice < 25:
+		case f.link == nil && dice < 25:
 			f.comes(ctx)
-		case f.conn == nil:
+		case f.link == nil:
 		case f.gone(), dice < 3:
 			f.goes()
-		case dice < 6:
+		case dice < 6 && f.way == bySocket:
 			f.joins(f.channels[f.rng.IntN(len(f.channels))], true) // again
 		default:
 			f.says(f.channels[f.rng.IntN(len(f.channels))])
@@ -84,8 +98,8 @@ func (f *follower) live(ctx context.Context) {
 			timer.Stop()
 		}
 	}
-	if f.conn != nil {
-		f.conn.Drop()
+	if f.link != nil {
+		f.link.Drop()
 	}
 }
 
@@ -100,12 +114,12 @@ func (f *follower) goes() {
 	f.mu.Lock()
 	f.over = true
 	f.mu.Unlock()
-	if f.rng.IntN(2) == 0 {
-		f.conn.Drop()
+	if c, ok := f.link.(*nodetest.Client); ok && f.rng.IntN(2) == 0 {
+		c.Close(websocket.CloseNormalClosure, 500*time.Millisecond)
 	} else {
-		f.conn.Close(websocket.CloseNormalClosure, 500*time.Millisecond)
+		f.link.Drop()
 	}
-	f.conn = nil
+	f.link = nil
 }
 
 // comes connects to some node and joins its channels from where it was: it says so in the URL, or with each join.
@@ -114,26 +128,38 @@ func (f *follower) comes(ctx context.Context) {
 	if h == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	if f.way == byStream {
+		f.listens(ctx, h)
+		return
+	}
 	path, said := "/api/custom/test/do", false
-	if !f.script {
+	if f.way == bySocket {
 		if path, said = "/ws/resume", f.rng.IntN(2) == 0; said {
 			path += "?resume=" + url.QueryEscape(f.resume())
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialWithin)
-	defer cancel()
 	f.mu.Lock() // nothing is heard before it knows that it is connected
 	defer f.mu.Unlock()
 	f.life++
 	life := f.life
-	conn, err := nodetest.Record(ctx, h.front.Addr(), path, func(frame nodetest.Frame) { f.hear(life, frame) })
+	conn, err := nodetest.Record(ctx, h.front.Addr(), path, func(frame nodetest.Frame) { f.hear(life, frame, "") })
 	if err != nil {
 		return
 	}
-	f.conn, f.over, f.in = conn, false, map[string]bool{}
+	f.beginLocked(conn)
 	f.asked = map[int]func([]json.RawMessage, bool){}
 	for _, channel := range f.channels {
 		f.joinLocked(channel, said)
+	}
+}
+
+// beginLocked notes that it is connected. It comes back to wherever it was.
+func (f *follower) beginLocked(link interface{ Drop() }) {
+	f.link, f.over, f.in, f.gave = link, false, map[string]bool{}, map[string]bool{}
+	for _, channel := range f.channels {
+		f.gave[channel] = f.at[channel] != ""
 	}
 }
 
@@ -157,7 +183,7 @@ func (f *follower) resume() string {
 func (f *follower) joins(channel string, again bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.over && (!again || !f.script && f.in[channel]) {
+	if !f.over && (!again || f.in[channel]) {
 		f.joinLocked(channel, again)
 	}
 }
@@ -169,9 +195,9 @@ func (f *follower) joinLocked(channel string, said bool) {
 	}
 	since := f.at[channel]
 	switch {
-	case f.script && since == "":
+	case f.way == byScript && since == "":
 		f.callLocked("solidb.ws.channel.subscribe", func([]json.RawMessage, bool) { f.in[channel] = true }, channel)
-	case f.script:
+	case f.way == byScript:
 		f.callLocked("solidb.ws.channel.subscribe", func(results []json.RawMessage, failed bool) {
 			var rec struct{ Recovered bool }
 			f.in[channel] = true
@@ -192,6 +218,10 @@ func (f *follower) joinLocked(channel string, said bool) {
 
 // says publishes the follower's next message.
 func (f *follower) says(channel string) {
+	if f.way == byStream {
+		f.posts(channel)
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
@@ -201,7 +231,7 @@ func (f *follower) says(channel string) {
 	s := &history.Saying{Channel: channel, Text: fmt.Sprint(f.hist.Name, ".", f.said), Sent: f.run.clock.now()}
 	f.run.say(s)
 	function := "ws_broadcast_room"
-	if f.script {
+	if f.way == byScript {
 		function = "solidb.ws.channel.broadcast"
 	}
 	f.callLocked(function, func(_ []json.RawMessage, failed bool) {
@@ -228,8 +258,9 @@ func (f *follower) sendLocked(fields map[string]any) {
 	if err != nil {
 		panic(err) // only maps of texts are sent
 	}
-	_ = f.conn.Conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_ = f.conn.Conn.WriteMessage(websocket.TextMessage, b)
+	conn := f.link.(*nodetest.Client).Conn
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = conn.WriteMessage(websocket.TextMessage, b)
 }
 
 // told is what a follower is sent.
@@ -246,8 +277,8 @@ type told struct {
 	Data              struct{ M string }
 }
 
-// hear takes a frame; the client's reader calls it.
-func (f *follower) hear(life int, frame nodetest.Frame) {
+// hear takes a frame, or an event with its id; the client's reader calls it.
+func (f *follower) hear(life int, frame nodetest.Frame, id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over || f.life != life {
@@ -255,6 +286,9 @@ func (f *follower) hear(life int, frame nodetest.Frame) {
 	}
 	if f.over = frame.Over; f.over {
 		return
+	}
+	if id != "" {
+		f.id = id
 	}
 	var m told
 	if json.Unmarshal([]byte(frame.Text), &m) != nil {
@@ -280,7 +314,8 @@ func (f *follower) hear(life int, frame nodetest.Frame) {
 	case event == "joined" && m.Recovered != nil && *m.Recovered:
 		f.in[m.Channel] = true
 		f.stepLocked(history.GoesOn, m.Channel, m.Position, "")
-	case event == "joined" && f.in[m.Channel]: // again
+	case event == "joined" && (f.in[m.Channel] || f.gave[m.Channel] && m.Recovered == nil): // again, or not heeded
+		f.in[m.Channel] = true
 		f.stepLocked(history.GoesOn, m.Channel, m.Position, "")
 	case event == "joined", event == "lost":
 		f.in[m.Channel] = true
@@ -337,15 +372,23 @@ func (r *run) nudge() {
 		s := &history.Saying{Channel: logName(i), Text: fmt.Sprint("nudge ", r.name()), Sent: r.clock.now()}
 		r.say(s)
 		for _, h := range hosts {
-			if h.node.Exited() {
-				continue
+			if !h.node.Exited() {
+				r.post(h, s)
+				break
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			_, _, _ = nodetest.Request(ctx, http.MethodPost, h.node.Addr(), "/call", nodetest.JSON(map[string]any{
-				"call": "ws_broadcast_room", "args": []any{s.Channel, map[string]any{"m": s.Text}}}),
-				"Content-Type: application/json")
-			cancel()
-			break
 		}
+	}
+}
+
+// post publishes by HTTP.
+func (r *run) post(h *host, s *history.Saying) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	status, text, _ := nodetest.Request(ctx, http.MethodPost, h.node.Addr(), "/call", nodetest.JSON(map[string]any{
+		"call": "ws_broadcast_room", "args": []any{s.Channel, map[string]any{"m": s.Text}}}),
+		"Content-Type: application/json")
+	var answer struct{ Error *string }
+	if status == http.StatusOK && json.Unmarshal([]byte(text), &answer) == nil && answer.Error == nil {
+		s.Acked = r.clock.now()
 	}
 }

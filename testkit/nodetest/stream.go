@@ -2,6 +2,8 @@ package nodetest
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -64,8 +66,54 @@ func StreamBy(t testing.TB, addr, request string) (*Stream, *http.Response) {
 		t.Fatalf("%.200q: %v", request, err)
 	}
 	_ = nc.SetDeadline(time.Time{})
+	return streamOf(t, nc, resp), resp
+}
+
+// RecordStream opens an event stream whose events go to take, on the reader's goroutine; at its end take gets none, and
+// over. lastID is that of Last-Event-ID; "": none. Nothing fails a test, and the caller Drops it. It is for crowds, as
+// Record is.
+func RecordStream(ctx context.Context, addr, path, lastID string, take func(e Event, over bool)) (*Stream, error) {
+	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", path, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nAccept: text/event-stream\r\n"
+	if lastID != "" {
+		request += "Last-Event-ID: " + lastID + "\r\n"
+	}
+	_, err = io.WriteString(nc, request+"\r\n")
+	var resp *http.Response
+	if err == nil {
+		resp, err = http.ReadResponse(bufio.NewReader(nc), nil)
+	}
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = nc.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	s := streamOf(nil, nc, resp)
+	go func() {
+		for {
+			e, err := s.read()
+			take(e, err != nil)
+			if err != nil {
+				_ = nc.Close()
+				return
+			}
+		}
+	}()
+	return s, nil
+}
+
+func streamOf(t testing.TB, nc net.Conn, resp *http.Response) *Stream {
 	return &Stream{t: t, Conn: nc, Header: resp.Header, Node: resp.Header.Get("X-Rollcall-Node"),
-		lines: bufio.NewReader(resp.Body)}, resp
+		lines: bufio.NewReader(resp.Body)}
 }
 
 // Drop breaks the connection.

@@ -138,13 +138,15 @@ func (h *Hooks) Close(ctx context.Context) {
 	}
 }
 
-// Suspect says that Redis may have lost data: for a while nobody counts as gone who is only missing.
+// Suspect says that Redis may have lost data: for a while nothing is told, and nobody counts as gone who is only
+// missing.
 func (h *Hooks) Suspect() {
 	h.mu.Lock()
 	h.suspect = time.Now().Add(h.cfg.Hold)
 	h.mu.Unlock()
 	for _, r := range h.runners {
 		r.auditSoon()
+		r.beatSoon()
 	}
 }
 

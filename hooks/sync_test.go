@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -88,6 +89,30 @@ func TestMarksAreLost(t *testing.T) {
 		a.join("room", "bob", "")
 		time.Sleep(10 * time.Second)
 		s.equal(0)
+	})
+}
+
+// With the marks a failover may lose the claims too. Another node that has them then waits until the one that had told
+// says so.
+func TestMarksAndClaimsAreLost(t *testing.T) {
+	onStage(t, 2, Hook{}, func(_ *testing.T, s *stage) {
+		s.after(5*time.Second, "reset")
+		s.nodes[0].join("room", "ann", "")
+		s.after(time.Second, "occupied room", "join room ann")
+		teller, other := s.nodes[0], s.nodes[1]
+		if other.hooks.runners[0].marks.Load() > 0 {
+			teller, other = other, teller
+		}
+		base := teller.client.Keys().Hook("h")
+		s.redis.Del(base + ":t:room")
+		s.redis.Del(base + ":claims")
+		s.redis.HSet(base+":marks", teller.hooks.cfg.Process, "0")
+		other.hooks.Suspect()
+		synctest.Wait()
+		other.hooks.Changed(Change{Channel: "room", User: "ann"})
+		time.Sleep(time.Second)
+		teller.hooks.Suspect()
+		s.after(2*hold, "reset", "sync room ann")
 	})
 }
 

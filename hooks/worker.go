@@ -10,10 +10,14 @@ import (
 	"rollcall/presence"
 )
 
-// tell works in a part until nothing is due: it finishes the request that is under way, looks at users who may have
+// tell works in a part until nothing is due, or while Redis may have lost what was told. It finishes the request that is under way, looks at users who may have
 // changed, and tells the sink of the difference.
 func (r *runner) tell(p *part) error {
 	for p.ctx.Err() == nil {
+		if wait := r.h.doubt(); wait > 0 { // until then each node has said how much it had marked
+			r.arm(p, wait)
+			return nil
+		}
 		round, held := r.claims()
 		if !held {
 			return errLost

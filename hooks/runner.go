@@ -30,7 +30,7 @@ type runner struct {
 	beats   chan struct{} // asks for a claim now
 	due     chan string   // parts, by the topic or a timer
 
-	marks atomic.Int64 // acknowledgements that this node has noted
+	marks atomic.Int64 // requests and acknowledgements that this node has noted
 	stats stats
 
 	work sync.WaitGroup // parts and a synchronisation at work

@@ -242,15 +242,20 @@ func (s *store) take(ctx context.Context, part, round string, marks int64) (take
 	return taken{}, errLost
 }
 
-func (s *store) keep(ctx context.Context, part, round string, marks int64, r *request) error {
-	res, err := s.redis.Run(ctx, keepScript, s.keys, s.process, part, round, marks, r.text())
-	if err == nil && res != int64(1) {
-		err = errLost
+// keep keeps a request; marks and errLost are as in mark.
+func (s *store) keep(ctx context.Context, part, round string, had int64, r *request) (marks int64, err error) {
+	res, err := s.redis.Run(ctx, keepScript, s.keys, s.process, part, round, had, r.text())
+	if err != nil {
+		return 0, err
 	}
-	return err
+	if marks, _ = res.(int64); marks == 0 {
+		return 0, errLost
+	}
+	return marks, nil
 }
 
-// mark notes what was acknowledged or looked at; marks is how many acknowledgements this node has noted. errLost: the
+// mark notes what was acknowledged or looked at; marks is how many requests and acknowledgements this node
+// has noted. errLost: the
 // part is another node's now, or all begins anew.
 func (s *store) mark(ctx context.Context, part, round string, r *request, ops []op) (marks int64, err error) {
 	args := []any{s.process, part, round, "", 0}

@@ -10,8 +10,8 @@ import (
 	"rollcall/presence"
 )
 
-// tell works in a part until nothing is due, or while Redis may have lost what was told. It finishes the request that is under way, looks at users who may have
-// changed, and tells the sink of the difference.
+// tell works in a part until nothing is due; not while Redis may have lost what was told. It finishes the request that is
+// under way, looks at users who may have changed, and tells the sink of the difference.
 func (r *runner) tell(p *part) error {
 	for p.ctx.Err() == nil {
 		if wait := r.h.doubt(); wait > 0 { // until then each node has said how much it had marked
@@ -50,9 +50,11 @@ func (r *runner) tell(p *part) error {
 			continue
 		}
 		q := newRequest(b.events, b.acked)
-		if err := r.store.keep(p.ctx, p.name, round, r.marks.Load(), q); err != nil {
+		marks, err := r.store.keep(p.ctx, p.name, round, r.marks.Load(), q)
+		if err != nil {
 			return fmt.Errorf("keep a request: %w", err)
 		}
+		r.marked(marks)
 		if err := r.deliver(p, round, q); err != nil {
 			return err
 		}
@@ -208,7 +210,7 @@ func (r *runner) acked(p *part, round string, q *request) error {
 	}
 }
 
-// marked notes how many acknowledgements this node has noted.
+// marked notes how many requests and acknowledgements this node has noted.
 func (r *runner) marked(marks int64) {
 	for {
 		had := r.marks.Load()

@@ -12,7 +12,7 @@ import * as interop from "./scenarios/interop.mjs";
 
 const o = args({
   url: "ws://127.0.0.1:6745/socket", url2: "", pid: "", "kill-cmd": "", clients: "phoenix-1-5,phoenix-1-7,phoenix-1-8", scenarios: "all",
-  "proxy-port": "0", seed: "1", rounds: "1", ops: "30", parallel: "", lax: "", seedws: "", api: "", "api-key": "", token: "", authurl: "",
+  "proxy-port": "0", seed: "1", rounds: "1", ops: "30", parallel: "", lax: "", first: "", seedws: "", api: "", "api-key": "", token: "", authurl: "",
 });
 o.url2 ||= o.url;
 const target = (u) => { const x = new URL(u); return { host: x.hostname, port: +x.port }; };
@@ -40,7 +40,7 @@ process.on("uncaughtException", (e) => {
   if (!running) { console.error(e); process.exit(2); }
   uncaught.push(String(e?.stack ?? e));
 });
-for (const name of o.clients.split(",")) {
+all: for (const name of o.clients.split(",")) {
   const [, load, scenarios] = suites.find(([names]) => names.includes(name)) ?? [];
   if (!load) { console.error(`no such client: ${name}`); process.exit(2); }
   const lib = { ...load(name), lax: !!o.lax };
@@ -66,6 +66,7 @@ for (const name of o.clients.split(",")) {
       if (notes.length) r.notes = Object.fromEntries(notes.map((c) => [c.name, c.note]));
       results.push(r);
       console.error(`${r.ok ? "ok  " : "FAIL"} ${r.client} ${scenario}${scenario === "random" ? ` seed ${ctx.seed + round}` : ""} ${r.ms} ms`);
+      if (o.first && !r.ok) break all;
     }
   }
 }

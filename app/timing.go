@@ -124,14 +124,7 @@ func (c *eventClient) setTimer(t hub.Timer) error {
 }
 
 // isClosing tells that the connection gets no events any more but its end.
-func (c *eventClient) isClosing() bool {
-	select {
-	case <-c.ws.Done():
-		return true
-	default:
-		return c.ended
-	}
-}
+func (c *eventClient) isClosing() bool { return c.ended || c.ws.IsDone() }
 
 // timer runs the handler for a timer that is due.
 func (c *handling) timer(t timer) {

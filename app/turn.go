@@ -176,13 +176,11 @@ func (c *eventClient) goneSince(now time.Time, look bool) time.Time {
 	if look {
 		c.ws.CheckPeer()
 	}
-	select {
-	case <-c.ws.Done():
-		c.gone.CompareAndSwap(0, now.UnixNano())
-		return time.Unix(0, c.gone.Load())
-	default:
+	if !c.ws.IsDone() {
 		return time.Time{}
 	}
+	c.gone.CompareAndSwap(0, now.UnixNano())
+	return time.Unix(0, c.gone.Load())
 }
 
 // longGone tells that no turn for what the client has sent may begin any more.

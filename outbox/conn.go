@@ -125,6 +125,13 @@ func (c *Conn) Done() <-chan struct{} {
 	return c.done
 }
 
+// IsDone tells whether Done is closed, and makes none.
+func (c *Conn) IsDone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shut
+}
+
 // Protect calls f. A panic in it is dealt with as one in the Handler: so the connection's owner may do elsewhere what
 // else it does for the connection.
 func (c *Conn) Protect(f func()) {

@@ -110,7 +110,7 @@ func (c *Channel) Receive(payload string) {
 }
 
 // shareLocked has a change use the strings that this node's own entries have already: those of the change are parts of
-// its message, and would keep all of it.
+// its message, and would keep all of it. The entries then use the metas of the change, which the view keeps.
 func (c *Channel) shareLocked(change *Change) {
 	for i := range change.Users {
 		u := &change.Users[i]
@@ -127,6 +127,7 @@ func (c *Channel) shareLocked(change *Change) {
 			if m.Inc == c.reg.inc {
 				m.Inc = c.reg.inc
 			}
+			o.shareLocked(m)
 		}
 	}
 }
@@ -211,12 +212,7 @@ func (c *Channel) tick(a *alarm) {
 
 // read reads a snapshot for the view, after a while, if it still wants one then.
 func (c *Channel) read(ctx context.Context, r read) {
-	select {
-	case <-time.After(r.after):
-	case <-ctx.Done():
-		return
-	}
-	if !c.begin(r.number) {
+	if r.after > 0 && !c.t.pause(r.after) || !c.begin(r.number) {
 		return
 	}
 	snap, err := c.t.store.Snapshot(ctx, c.name())

@@ -69,6 +69,16 @@ func (o *own) settled(inc string) bool {
 	return o.written == o.version && (o.gone || o.inc == inc)
 }
 
+// shareLocked uses a meta in place of own ones that are the same but for the incarnation.
+func (o *own) shareLocked(m *Meta) {
+	if o.stored != nil && o.stored.same(m) {
+		o.stored = m
+	}
+	if o.meta.same(m) {
+		o.meta = m
+	}
+}
+
 // newRef draws a phx_ref, unique in the cluster.
 func newRef() string {
 	var b [9]byte          // 72 bits: among a hundred million trackings two are alike once in a million times

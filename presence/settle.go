@@ -96,6 +96,9 @@ func (c *Channel) endWrite(ref entryRef, o *own, w *write, at Position, err erro
 	switch {
 	case err == nil:
 		o.written, o.inc, o.at, o.stored = w.version, w.lease.Inc, at, w.meta
+		if o.stored.same(o.meta) {
+			o.stored = o.meta
+		}
 	case isRefusal(err) && o.version == w.version:
 		c.takeBackLocked(ref, o)
 	}

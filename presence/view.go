@@ -285,6 +285,8 @@ func (v *view) check() string {
 		len(v.states.text) != len(renderState(v.channel, &v.replica)),
 		v.states != nil && v.states.byRefs != nil && len(v.states.byRefs) != len(renderByRefs(&v.replica)):
 		return "the shared presence_state is not that of now"
+	case v.waiters != nil && len(v.waiters) == 0:
+		return "nobody waits, and a map for waiters is kept"
 	case v.stepping != nil:
 		return "a step is still under way"
 	}

@@ -39,14 +39,21 @@ func (v *view) release(at Position, over func(waiter) bool) {
 	if left := slices.DeleteFunc(v.waiters[at], over); len(left) > 0 {
 		v.waiters[at] = left
 	} else {
-		delete(v.waiters, at)
+		v.noneWaitsFor(at)
+	}
+}
+
+// noneWaitsFor forgets a position; of the last also the map, which costs more than most channels.
+func (v *view) noneWaitsFor(at Position) {
+	if delete(v.waiters, at); len(v.waiters) == 0 {
+		v.waiters = nil
 	}
 }
 
 // seen wakes those who wait for the change just applied, once the audience has been told what it may hear at once.
 func (v *view) seen(at Position) {
 	if ws := v.waiters[at]; len(ws) > 0 {
-		delete(v.waiters, at)
+		v.noneWaitsFor(at)
 		v.do(woken(ws))
 	}
 	v.callStates()

@@ -116,7 +116,7 @@ func BenchmarkIdleMany(b *testing.B) {
 }
 
 // What a channel costs that nothing happens in, on each node with a member and beside its connections: in rooms of two,
-// one on each node, and in channels of one user each. B/channel is how much more memory 20,000 connections take with
+// one on each node, in channels of one user each, and in those of users by whom connections are identified. B/channel is how much more memory 20,000 connections take with
 // their channels than 20,000 without. Audits are at their rarest after a quarter of an hour (-settle).
 func BenchmarkIdleChannels(b *testing.B) {
 	n := scaled(20_000)
@@ -124,7 +124,7 @@ func BenchmarkIdleChannels(b *testing.B) {
 	for _, of := range []struct {
 		name, route string
 		channels    int
-	}{{"rooms", "plain", n / 2}, {"users", "user", n}} {
+	}{{"rooms", "plain", n / 2}, {"users", "user", n}, {"identified", "identified", n}} {
 		b.Run(of.name, func(b *testing.B) {
 			measure(b, of.route, 0, func(s *stage) result {
 				none := newStage(s.t, "alone")

@@ -23,7 +23,8 @@ var mark = []byte("~T")
 // traffic publishes in every channel at a rate and counts what arrives.
 type traffic struct {
 	members, channels int
-	rate              float64 // messages a second in each channel
+	rate              float64           // messages a second in each channel
+	by                func(nth int) int // who publishes the nth; nil: members of its channel in turn
 	published         int
 	delivered         int64
 	late              latencies
@@ -77,8 +78,11 @@ func (tr *traffic) run(s *stage, d time.Duration) {
 
 func (tr *traffic) expected() int64 { return int64(tr.published) * int64(tr.members) }
 
-// publisher is a member of the channel whose turn it is (see stage.target).
+// publisher is whose turn it is, a member of the channel (see targets) unless by says otherwise.
 func (tr *traffic) publisher(s *stage) int {
+	if tr.by != nil {
+		return tr.by(tr.published)
+	}
 	nodes := len(s.nodes)
 	channel, turn := tr.published%tr.channels, tr.published/tr.channels%min(10, tr.members)
 	return (turn/nodes*tr.channels+channel)*nodes + turn%nodes
@@ -88,15 +92,16 @@ func (tr *traffic) publisher(s *stage) int {
 func broadcasts(s *stage, channels, members int, rate float64, d time.Duration) result {
 	s.t.Helper()
 	s.join(channels*members, channels, false, ignore)
-	return stretch(s, channels, members, rate, d, time.Second)
+	return stretch(s, traffic{members: members, channels: channels, rate: rate}, d, time.Second)
 }
 
-func stretch(s *stage, channels, members int, rate float64, d, warm time.Duration) result {
+func stretch(s *stage, of traffic, d, warm time.Duration) result {
 	s.t.Helper()
 	if warm > 0 {
-		(&traffic{members: members, channels: channels, rate: rate}).run(s, warm)
+		before := of
+		before.run(s, warm)
 	}
-	tr := &traffic{members: members, channels: channels, rate: rate}
+	tr := &of
 	m := s.meter()
 	tr.run(s, d)
 	took := time.Since(m.began)
@@ -120,12 +125,13 @@ func stretch(s *stage, channels, members int, rate float64, d, warm time.Duratio
 func highest(s *stage, channels, members int, from float64, d time.Duration) result {
 	s.t.Helper()
 	s.join(channels*members, channels, false, ignore)
-	stretch(s, channels, members, from, time.Second, time.Second)
+	at := func(rate float64) traffic { return traffic{members: members, channels: channels, rate: rate} }
+	stretch(s, at(from), time.Second, time.Second)
 	holds := func(r result) bool { return r["missing"] == 0 && r["p99-ms"] < 100 && r["lost"] == 0 }
 	var best result
 	rate, factor := from, 1.5
 	for refined := 0; refined < 3; {
-		r := stretch(s, channels, members, rate, d, 0)
+		r := stretch(s, at(rate), d, 0)
 		if holds(r) {
 			best = r
 			rate *= factor
@@ -235,7 +241,7 @@ func crash(s *stage, n int) result {
 		if seen == 0 && r.all(total-n, stay) {
 			seen = time.Since(began)
 		}
-		if listed == 0 && presentCount(s.nodes[0].Addr()) == total-n {
+		if listed == 0 && presentCount(s.nodes[0].Addr(), "c0") == total-n {
 			listed = time.Since(began)
 		}
 		return seen > 0 && listed > 0
@@ -243,9 +249,9 @@ func crash(s *stage, n int) result {
 	return result{"first-leave-s": first.Seconds(), "all-leaves-s": seen.Seconds(), "list-right-s": listed.Seconds()}
 }
 
-// presentCount asks a node for the number of users in channel c0.
-func presentCount(addr string) int {
-	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr, "/_api/channels/c0/presence/count", "",
+// presentCount asks a node for the number of users in a channel.
+func presentCount(addr, channel string) int {
+	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr, "/_api/channels/"+channel+"/presence/count", "",
 		"X-API-Key: "+apiKey)
 	var answer struct{ Count int }
 	if json.Unmarshal([]byte(body), &answer) != nil {

@@ -27,6 +27,27 @@ function user(event)
   end
 end
 
+-- Nothing but an identity.
+function identified(event)
+  if event.type == "connect" then
+    return { identify = event.query.user, send = "in" }
+  end
+end
+
+-- One of so many users, each of whom sees the next ones and changes with each message.
+function watcher(event)
+  local function user(i) return string.format("user-%06d", i % event.query.of) end
+  if event.type == "connect" then
+    local friends = {}
+    for i = 1, tonumber(event.query.friends) do
+      friends[i] = "@" .. user(event.query.me + i)
+    end
+    return { identify = user(event.query.me), watch = friends, send = "in" }
+  elseif event.type == "message" then
+    return { set_presence = { channel = "@" .. user(event.query.me), said = event.message } }
+  end
+end
+
 -- No channel at all.
 function alone(event)
   return { send = "in" }

@@ -1,0 +1,38 @@
+package presence
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// What waits for its turn has no goroutine, and is run in the end; but not after Close.
+func TestSpawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Tracker{ctx: t.Context()}
+		var begun atomic.Int64
+		release := make(chan struct{})
+		load := func(context.Context) { begun.Add(1); <-release }
+		for range 10 * maxLoads {
+			tr.spawn(load)
+		}
+		synctest.Wait()
+		if n := begun.Load(); n != maxLoads || tr.loading != maxLoads {
+			t.Errorf("%d run at once on %d goroutines", n, tr.loading)
+		}
+		close(release)
+		tr.done.Wait()
+		if n := begun.Load(); n != 10*maxLoads || tr.loading != 0 {
+			t.Errorf("%d have run, %d goroutines are left", n, tr.loading)
+		}
+		tr.spawn(load)
+		tr.done.Wait()
+		tr.closed = true
+		tr.spawn(load)
+		tr.done.Wait()
+		if n := begun.Load(); n != 10*maxLoads+1 {
+			t.Errorf("after Close: %d", n-10*maxLoads)
+		}
+	})
+}

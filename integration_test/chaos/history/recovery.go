@@ -127,13 +127,13 @@ func (c *checker) next(a *archive, f *Follower, s Step, was Position) {
 	case s.Seq == was.Seq+1:
 		a.before[s.Channel][s.Position] = was.MS
 		for _, other := range a.bySeq[s.Channel][s.Seq] {
-			if other.MS < s.MS && a.before[s.Channel][other] == was.MS && !c.failedOver(other.MS, s.MS) {
+			if other.MS < s.MS && a.before[s.Channel][other] == was.MS && !c.forgot(other.MS, s.MS) {
 				c.missed(f, s, "gets %v after %v, but not %v", s.Position, was, other)
 			}
 		}
 	case s.Seq == 1 && c.lostAll(was.MS, s.MS): // a new counting, all of which came
 		for p := range a.at[s.Channel] {
-			if p.MS >= was.MS && p.MS < s.MS && p.Seq > was.Seq && !c.failedOver(p.MS, s.MS) {
+			if p.MS >= was.MS && p.MS < s.MS && p.Seq > was.Seq && !c.forgot(p.MS, s.MS) {
 				c.missed(f, s, "gets %v after %v, but not %v", s.Position, was, p)
 			}
 		}
@@ -155,22 +155,20 @@ func (c *checker) between(from, to int64, is func(Fault) bool) bool {
 // wall is a time of the record as unix time in ms.
 func (c *checker) wall(at time.Duration) int64 { return c.rec.Began.Add(at).UnixMilli() }
 
-// failedOver tells whether a failover may have lost a message: the one exception of Promise 7.
-func (c *checker) failedOver(from, to int64) bool {
-	return c.between(from, to, func(f Fault) bool {
-		return f.Name == "redis-failover" || f.Name == "redis-failover-lossy"
-	})
+// forgot tells whether Redis may have lost a message that it had acknowledged: the one exception of Promise 7.
+func (c *checker) forgot(from, to int64) bool {
+	return c.between(from, to, func(f Fault) bool { return Promises[f.Name].Forgets })
 }
 
 // lostAll tells whether a channel may have begun to count anew.
 func (c *checker) lostAll(from, to int64) bool {
-	return c.between(from, to, func(f Fault) bool { return Promises[f.Name].Wipes }) || c.failedOver(from, to)
+	return c.between(from, to, func(f Fault) bool { return Promises[f.Name].Wipes }) || c.forgot(from, to)
 }
 
 // unseen checks a message that was acknowledged and that nobody got: who was there before and after it was not told.
 func (c *checker) unseen(said *Saying) {
 	from, to := c.wall(said.Sent)-slack, c.wall(said.Acked)+slack
-	if c.failedOver(from, to) {
+	if c.forgot(from, to) {
 		return
 	}
 	for _, f := range c.rec.Followers {

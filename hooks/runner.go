@@ -197,7 +197,8 @@ func (r *runner) busy() []string {
 	return slices.Collect(maps.Keys(r.flying))
 }
 
-// lift notes that a request begins, and gives the claim that it is made by; false: the part is not this node's any more.
+// lift notes that a request begins, and gives the claim that it is made by; false: the part is not this node's any
+// more.
 func (r *runner) lift(p *part) (c claim, ok bool) {
 	r.claiming.RLock()
 	defer r.claiming.RUnlock()

@@ -120,8 +120,8 @@ func TestMarksAndClaimsAreLost(t *testing.T) {
 	})
 }
 
-// A failover may lose a request that was kept, before its acknowledgement was noted: then too nobody knows what the sink
-// was told.
+// A failover may lose a request that was kept, before its acknowledgement was noted. Then too nobody knows what the
+// sink was told.
 func TestKeptRequestIsLost(t *testing.T) {
 	onStage(t, 2, Hook{}, func(_ *testing.T, s *stage) {
 		s.after(5*time.Second, "reset")

@@ -10,8 +10,8 @@ import (
 	"rollcall/presence"
 )
 
-// tell works in a part until nothing is due; not while Redis may have lost what was told. It finishes the request that is
-// under way, looks at users who may have changed, and tells the sink of the difference.
+// tell works in a part until nothing is due; not while Redis may have lost what was told. It finishes the request that
+// is under way, looks at users who may have changed, and tells the sink of the difference.
 func (r *runner) tell(p *part) error {
 	for p.ctx.Err() == nil {
 		if wait := r.h.doubt(); wait > 0 { // until then each node has said how much it had marked

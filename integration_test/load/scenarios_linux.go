@@ -251,8 +251,8 @@ func crash(s *stage, n int) result {
 
 // presentCount asks a node for the number of users in a channel.
 func presentCount(addr, channel string) int {
-	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr, "/_api/channels/"+channel+"/presence/count", "",
-		"X-API-Key: "+apiKey)
+	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr,
+		"/_api/channels/"+channel+"/presence/count", "", "X-API-Key: "+apiKey)
 	var answer struct{ Count int }
 	if json.Unmarshal([]byte(body), &answer) != nil {
 		return -1

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// 5,000 clients connect and identify, each as another user; x-present compares with as many who connect with presence, in
-// 100 rooms.
+// 5,000 clients connect and identify, each as another user; x-present compares with as many who connect with presence,
+// in 100 rooms.
 func BenchmarkConnectIdentified(b *testing.B) {
 	measure(b, "identified", 0, func(s *stage) result {
 		n := scaled(5000)

@@ -72,8 +72,8 @@ var Promises = map[string]Promise{
 	"client-half-open": {Ends: true, Silent: true},
 }
 
-// Forgotten tells whether between two times a node died while Redis may have lost what that node wrote last. Then nobody
-// knows what it had told the sinks of hooks.
+// Forgotten tells whether between two times a node died while Redis may have lost what that node wrote last. Then
+// nobody knows what it had told the sinks of hooks.
 func Forgotten(faults []Fault, from, to time.Duration) bool {
 	died, forgets := false, false
 	for _, f := range faults {

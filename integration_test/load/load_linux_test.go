@@ -116,8 +116,9 @@ func BenchmarkIdleMany(b *testing.B) {
 }
 
 // What a channel costs that nothing happens in, on each node with a member and beside its connections: in rooms of two,
-// one on each node, in channels of one user each, and in those of users by whom connections are identified. B/channel
-// is how much more memory 20,000 connections take with their channels than 20,000 without. Audits are at their rarest after a quarter of an hour (-settle).
+// one on each node, in channels of one user each, and in those of users by whom connections are identified.
+// B/channel is how much more memory 20,000 connections take with their channels than 20,000 without. Audits are at
+// their rarest after a quarter of an hour (-settle).
 func BenchmarkIdleChannels(b *testing.B) {
 	n := scaled(20_000)
 	needFiles(b, n/2+1000)

@@ -13,9 +13,8 @@ const (
 	// times as long as that took.
 	scavengeEvery = time.Minute
 	scavengeShare = 500
-	// scavengeLeast is what is worth the work, in bytes, and scavengePart which part of what is live.
+	// scavengeLeast is what is worth the work, in bytes.
 	scavengeLeast = 4 << 20
-	scavengePart  = 16
 )
 
 // Scavenge returns memory to the system when the node has become quiet, until ctx ends. The collector keeps room for as
@@ -62,5 +61,5 @@ func (s *scavenger) look(now time.Time) {
 func worthReturning(before, now footprint) bool {
 	quiet := now.allocated-before.allocated <= now.live/4
 	spare := now.free + now.objects - min(now.live, now.objects)
-	return quiet && spare >= scavengeLeast && spare >= now.live/scavengePart
+	return quiet && spare >= scavengeLeast && spare >= now.live/4
 }

@@ -20,7 +20,7 @@ func TestWorthReturning(t *testing.T) {
 		"quiet, with much garbage": {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 70 * mib}, true},
 		"a crowd comes": {footprint{allocated: 480 * mib},
 			footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 20 * mib}, false},
-		"little free": {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 2 * mib},
+		"little free": {crowd, footprint{allocated: 501 * mib, live: 40 * mib, objects: 41 * mib, free: 8 * mib},
 			false},
 		"a small heap":        {footprint{}, footprint{live: 2 * mib, objects: 2 * mib, free: 3 * mib}, false},
 		"collected meanwhile": {footprint{}, footprint{live: 40 * mib, objects: 39 * mib}, false},
@@ -48,7 +48,7 @@ func TestScavenger(t *testing.T) {
 	look("it sits", scavengeTick, 1, 80, 1)
 	look("a short while later", scavengeTick, 1, 80, 0)
 	look("a minute later", scavengeEvery, 1, 80, 1)
-	look("little is free", scavengeEvery, 1, 6, 0)
+	look("nothing is free", scavengeEvery, 1, 10, 0)
 }
 
 // What is returned is free to others, and the figures are those of the runtime.

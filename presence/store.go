@@ -129,8 +129,8 @@ func (s *Store) writeMeta(ctx context.Context, script *redisconn.Script, l Lease
 	k, topic := s.keys, s.keys.Topic(channel)
 	return s.write(ctx, script,
 		[]string{k.Head(channel), k.Users(channel), k.User(channel, userID), k.Entries(channel, l.Inc)},
-		append(append(make([]any, 0, 12), l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc,
-			m.body(), k.Entries(channel, ""), known), more...)...)
+		append([]any{l.Deadline, epoch, k.PublishCommand(topic), topic, m.ConnID, userID, l.Inc, m.body(),
+			k.Entries(channel, ""), known}, more...)...)
 }
 
 // Leave removes a connection of a user.

@@ -59,6 +59,7 @@ type Tracker struct {
 	ctx    context.Context // ends with Close; loads and writes run under it
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	loads  chan struct{}
 	wake   chan struct{} // entries wait to be written
 	known  chan struct{} // is closed: of channels that are known
 	joins  joinLimits
@@ -74,12 +75,10 @@ type Tracker struct {
 
 	lists   sync.Mutex // taken after a channel's
 	closed  bool
-	loading int                         // goroutines that read snapshots, at most maxLoads
-	loads   []func(ctx context.Context) // wait for one of them
-	pending map[*Channel]bool           // with unsettled entries
-	idle    map[*Channel]time.Time      // without entries since then: to be unregistered or forgotten
-	owners  map[orphan]bool             // to be looked up
-	look    bool                        // at once
+	pending map[*Channel]bool      // with unsettled entries
+	idle    map[*Channel]time.Time // without entries since then: to be unregistered or forgotten
+	owners  map[orphan]bool        // to be looked up
+	look    bool                   // at once
 }
 
 // NewTracker makes a tracker and starts its upkeep.
@@ -89,7 +88,7 @@ func NewTracker(cfg Config) *Tracker {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel, began: time.Now(),
-		wake:     make(chan struct{}, 1),
+		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
 		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}, known: make(chan struct{}),
 		audits: newAudits(cfg.AuditQuiet)}
@@ -193,37 +192,21 @@ func (t *Tracker) all() []*Channel {
 	return chans
 }
 
-// spawn runs fn on one of at most maxLoads goroutines, which Close waits for; not after Close. What waits for one of
-// them has none of its own: after a crowd their stacks would be holes between those that stay.
+// spawn runs fn on a goroutine that Close waits for, at most maxLoads at once; not after Close.
 func (t *Tracker) spawn(fn func(ctx context.Context)) {
 	t.lists.Lock()
 	defer t.lists.Unlock()
 	if t.closed {
 		return
 	}
-	if t.loads = append(t.loads, fn); t.loading == maxLoads {
-		return
-	}
-	t.loading++
 	t.done.Go(func() {
-		for fn := t.nextLoad(); fn != nil; fn = t.nextLoad() {
+		select {
+		case t.loads <- struct{}{}:
+			defer func() { <-t.loads }()
 			fn(t.ctx)
+		case <-t.ctx.Done():
 		}
 	})
-}
-
-// nextLoad takes what waits longest; nil: the goroutine ends.
-func (t *Tracker) nextLoad() (fn func(ctx context.Context)) {
-	t.lists.Lock()
-	defer t.lists.Unlock()
-	if t.closed || len(t.loads) == 0 {
-		t.loading--
-		return nil
-	}
-	fn = t.loads[0]
-	t.loads[0] = nil
-	t.loads = t.loads[1:]
-	return fn
 }
 
 // unsettled notes a channel with entries that wait to be written.

@@ -11,8 +11,6 @@ import (
 func TestAuditFindsLostMessage(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		quiet := n2.open("D")
 		n2.set(func() { n2.lossy = true })
@@ -37,7 +35,6 @@ func TestAuditFindsLostMessage(t *testing.T) {
 func TestAuditsGrowRarer(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		audits := func(d time.Duration) int64 {
 			before := n.t.stats.Audits.Load()
 			stay(d, n)
@@ -107,8 +104,6 @@ func TestAuditsMayStayClose(t *testing.T) {
 func TestAuditRepairsOwnEntries(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		a.track("c2", "bob")
@@ -139,7 +134,6 @@ func TestAuditRepairsOwnEntries(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1 := s.actor("n1")
-		defer n1.close()
 		lost := device("c9")
 		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost,
 			false, "", "e"); err != nil {
@@ -163,7 +157,6 @@ func TestOrphans(t *testing.T) {
 func TestOrphanInAListing(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1 := s.actor("n1")
-		defer n1.close()
 		lost := device("c9")
 		if _, err := n1.store.Join(t.Context(), Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}, "C", "ghost", &lost,
 			false, "", "e"); err != nil {
@@ -190,8 +183,6 @@ func TestOrphanInAListing(t *testing.T) {
 func TestMovedEntryIsNoOrphan(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		b.want(stageWindow, "join ann c1", "diff +ann[c1]")
@@ -220,7 +211,6 @@ func TestMovedEntryIsNoOrphan(t *testing.T) {
 func TestTidy(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		list := func() string {
 			return fmt.Sprint(s.client.SMembers(t.Context(), s.keys.NodeChannels("n1-1")).Val())
 		}

@@ -12,8 +12,6 @@ import (
 func TestChannelGap(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		a.track("c2", "bob")
@@ -44,7 +42,6 @@ func TestChannelGap(t *testing.T) {
 func TestChannelDamagedMessage(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		before := n.t.stats.Loads.Load()
 		a.c.Receive("p1:e1:1")
@@ -59,7 +56,6 @@ func TestChannelDamagedMessage(t *testing.T) {
 func TestChannelMessageFromBeforeTheSnapshot(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		other := newSeat(n)
 		other.c = n.t.Open("C", other)
 		m := device("c1")
@@ -81,7 +77,6 @@ func TestChannelMessageFromBeforeTheSnapshot(t *testing.T) {
 func TestChannelOwnMessageLost(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		n.set(func() { n.lossy = true })
 		began := time.Now()
@@ -103,7 +98,6 @@ func TestChannelOwnMessageLost(t *testing.T) {
 func TestChannelStateWaitsForTheFirstReading(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := newSeat(n)
 		a.c = n.t.Open("C", a)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -124,8 +118,6 @@ func TestChannelStateWaitsForTheFirstReading(t *testing.T) {
 func TestChannelChangesWhileReading(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		a.track("c2", "bob")
@@ -157,8 +149,6 @@ func TestChannelChangesWhileReading(t *testing.T) {
 func TestChannelMessageLostWhileReading(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c0", "bob")
 		b.want(stageWindow, "join bob c0", "diff +bob[c0]")
@@ -183,8 +173,6 @@ func TestChannelMessageLostWhileReading(t *testing.T) {
 func TestOrderWhileReadingAgain(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.plain, b.plain = false, false
 		b.track("c1", "ann")

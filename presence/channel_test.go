@@ -15,8 +15,6 @@ import (
 func TestChannelTellsInWindows(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		b.want(49*time.Millisecond, "join ann c1")
@@ -34,7 +32,6 @@ func TestChannelTellsInWindows(t *testing.T) {
 func TestChannelWithoutWindow(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		n.t.cfg.Window = 0
 		a := n.open("C")
 		a.track("c1", "ann")
@@ -47,7 +44,6 @@ func TestChannelWithoutWindow(t *testing.T) {
 func TestChannelTellsOnlyWhoListens(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		a.plain = false
 		a.track("c1", "ann")
@@ -67,7 +63,6 @@ func TestChannelTellsOnlyWhoListens(t *testing.T) {
 func TestChannelState(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		a.trackAs(FromEvent, true, "c1", "ann")
 		a.want(0, "join ann c1", "state to c1: ann[c1]")
@@ -86,7 +81,6 @@ func TestChannelState(t *testing.T) {
 func TestChannelStatesAreShared(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		a.scripts = false
 		var wg sync.WaitGroup
@@ -124,8 +118,6 @@ func TestChannelStatesAreShared(t *testing.T) {
 func TestChannelDetach(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		synctest.Wait()
@@ -154,7 +146,6 @@ func TestChannelDetach(t *testing.T) {
 func TestChannelDetachFreesWriters(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		n.set(func() { n.lossy = true })
 		began := time.Now()
@@ -176,7 +167,6 @@ func TestChannelDetachFreesWriters(t *testing.T) {
 func TestChannelKeepsRef(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		meta := func() Meta { return a.list("")[0].Metas[0] }
 		a.track("c1", "ann", `{"a":1,"b":2}`)
@@ -208,8 +198,6 @@ func TestChannelKeepsRef(t *testing.T) {
 func TestListOfAChannelThatIsLeft(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		n1.open("C").track("c1", "ann")
 		seat := &seat{a: n2}
 		seat.c = n2.t.Open("C", seat)

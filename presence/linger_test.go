@@ -138,8 +138,6 @@ func testLingerAfterAWipe(b *bench) {
 func TestLingerEnds(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		a.track("c2", "bob")
@@ -172,8 +170,6 @@ func TestLingerEnds(t *testing.T) {
 func TestLingeringEntryTakenAway(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		a.c.Exit(t.Context(), "c1", "ann", CauseLost, time.Hour)

@@ -27,6 +27,7 @@ type stage struct {
 	m      *miniredis.Miniredis
 	client *redis.Client
 	keys   redisconn.Keys
+	actors []*actor
 }
 
 const (
@@ -48,15 +49,22 @@ func onStage(t *testing.T, run func(t *testing.T, s *stage)) {
 				t.Fatal(err)
 			}
 		}
+		defer s.close()
 		run(t, s)
-		if err := s.client.Close(); err != nil {
-			t.Error(err)
-		}
-		s.m.Close()
 	})
 }
 
-// actor is one node on the stage.
+func (s *stage) close() {
+	for _, a := range s.actors {
+		a.close()
+	}
+	if err := s.client.Close(); err != nil {
+		s.t.Error(err)
+	}
+	s.m.Close()
+}
+
+// actor is one node on the stage, which ends with it.
 type actor struct {
 	s      *stage
 	name   string
@@ -64,6 +72,7 @@ type actor struct {
 	store  *Store
 	topics []*redis.PubSub
 	done   sync.WaitGroup
+	closed bool
 
 	mu       sync.Mutex
 	gen      int
@@ -83,6 +92,7 @@ func (s *stage) actor(name string) *actor {
 	a.store = NewStore(a, s.keys)
 	a.t = NewTracker(Config{Store: a.store, Lease: a, TTL: stageTTL, Window: stageWindow,
 		Log: slog.New(slog.DiscardHandler)})
+	s.actors = append(s.actors, a)
 	return a
 }
 
@@ -206,7 +216,12 @@ func (a *actor) open(channel string) *seat {
 	return st
 }
 
+// close ends the node; only the first call counts.
 func (a *actor) close() {
+	if a.closed {
+		return
+	}
+	a.closed = true
 	for _, ps := range a.topics {
 		_ = ps.Close()
 	}

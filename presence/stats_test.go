@@ -13,7 +13,6 @@ import (
 func TestResyncsHaveLabels(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		for r := range resync(resyncs) {
 			n.t.stats.resyncs[r].Store(int64(r) + 1)
 		}

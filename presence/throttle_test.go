@@ -53,8 +53,6 @@ func testBounds(b *bench) {
 func TestChangesAreMerged(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		b.want(stageWindow, "join ann c1", "diff +ann[c1]")
@@ -94,8 +92,6 @@ func TestChangesAreMerged(t *testing.T) {
 func TestJoinsOfOneUserArePaced(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		var writes atomic.Int64
 		n1.failed = func(what string) {
@@ -128,7 +124,6 @@ func TestJoinsOfOneUserArePaced(t *testing.T) {
 func TestRefusedTracking(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		big, err := Encode(FromEvent, fields(t, `{"x":"`+strings.Repeat("x", MaxMeta-8)+`"}`))
 		if err != nil {

@@ -36,8 +36,6 @@ func stay(d time.Duration, actors ...*actor) {
 func TestTrackWhileRedisIsAway(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c0", "old")
 		b.want(stageWindow, "join old c0", "diff +old[c0]")
@@ -85,7 +83,6 @@ func TestTrackWhileRedisIsAway(t *testing.T) {
 func TestUnknownOutcome(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		a.track("c1", "ann")
 		a.want(stageWindow, "join ann c1", "diff +ann[c1]")
@@ -121,7 +118,6 @@ func TestUnknownOutcome(t *testing.T) {
 func TestFencedWriteRenews(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		time.Sleep(2 * stageTTL) // frozen
 		before := n.renewals
@@ -141,8 +137,6 @@ func TestFencedWriteRenews(t *testing.T) {
 func TestWipe(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2, n3 := s.actor("n1"), s.actor("n2"), s.actor("n3")
-		defer n1.close()
-		defer n2.close()
 		a, b, c := n1.open("C"), n2.open("C"), n3.open("C")
 		a.track("c1", "ann")
 		a.track("c2", "both")
@@ -189,8 +183,6 @@ func TestHoldFor(t *testing.T) {
 func TestHoldsOutlastADoubt(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		b.track("c2", "bob")
@@ -219,8 +211,6 @@ func TestHoldsOutlastADoubt(t *testing.T) {
 func TestUntrackAfterDetach(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		a.track("c1", "ann")
 		n1.set(func() { n1.fail = unavailable{} })
@@ -241,7 +231,6 @@ func TestUntrackAfterDetach(t *testing.T) {
 func TestIdleAsksNothing(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a := n.open("C")
 		a.track("c1", "ann")
 		stay(3*time.Second, n)
@@ -276,8 +265,6 @@ func TestCloseWhileRedisIsAway(t *testing.T) {
 func TestMessageOlderThanAWipe(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n1, n2 := s.actor("n1"), s.actor("n2")
-		defer n1.close()
-		defer n2.close()
 		a, b := n1.open("C"), n2.open("C")
 		old := s.client.Subscribe(t.Context(), s.keys.Topic("C"))
 		defer old.Close()

@@ -11,7 +11,6 @@ import (
 func TestWritesDoNotWaitForChecks(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		n := s.actor("n1")
-		defer n.close()
 		a, b := n.open("C"), n.open("D")
 		a.track("c1", "ann")
 		b.track("c1", "ann")
@@ -48,8 +47,6 @@ func TestWriteAfterAWipe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onStage(t, func(t *testing.T, s *stage) {
 				n1, n2 := s.actor("n1"), s.actor("n2")
-				defer n1.close()
-				defer n2.close()
 				a, b := n1.open("C"), n2.open("C")
 				a.track("c1", "ann")
 				s.m.FlushAll()

@@ -97,18 +97,6 @@ func (c *client) want(lines ...string) {
 	}
 }
 
-// receive takes from a channel what must come.
-func receive[T any](t testing.TB, ch <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(timeout):
-		t.Fatalf("%s did not come", what)
-		panic("unreachable")
-	}
-}
-
 // check checks the invariants of a connection or of all.
 func check(t testing.TB, what interface{ Check() error }) {
 	t.Helper()

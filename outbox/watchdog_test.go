@@ -3,6 +3,8 @@ package outbox
 import (
 	"testing"
 	"time"
+
+	"rollcall/testkit"
 )
 
 // TestWatchdogEnds: the watchdog is closed while it is on its way to a connection that needs nothing any more; what
@@ -18,5 +20,5 @@ func TestWatchdogEnds(t *testing.T) {
 		r.run(func() time.Duration { return 0 })
 		close(ended)
 	}()
-	receive(t, ended, "the watchdog's end")
+	testkit.Receive(t, ended, "the watchdog's end")
 }

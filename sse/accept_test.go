@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -67,7 +68,7 @@ func TestNotAccepted(t *testing.T) {
 				h.sockets.Close()
 			}
 			_, resp := nodetest.StreamBy(t, h.addr(), tt.request)
-			if err := receive(t, h.accepted, "Accept"); resp.StatusCode != tt.status || !errors.Is(err, tt.err) {
+			if err := testkit.Receive(t, h.accepted, "Accept"); resp.StatusCode != tt.status || !errors.Is(err, tt.err) {
 				t.Errorf("status %d, %v", resp.StatusCode, err)
 			}
 			if resp.Header.Get("X-From") != "the caller" || h.count.Load() != 0 || h.sockets.Opened() != 0 {
@@ -114,7 +115,7 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = resp.Body.Close() })
-		return resp, bufio.NewReader(resp.Body), receive(t, h.conns, "the server's side")
+		return resp, bufio.NewReader(resp.Body), testkit.Receive(t, h.conns, "the server's side")
 	}
 	until := func(r *bufio.Reader, want string) {
 		t.Helper()
@@ -138,14 +139,14 @@ func TestTLS(t *testing.T) {
 	if rest, err := io.ReadAll(body); err != nil || string(rest) != "\n" {
 		t.Errorf("after the end: %q %v", rest, err)
 	}
-	if got := receive(t, p.closed, "Closed"); got != (outbox.CloseInfo{Code: 1000, Reason: "done",
+	if got := testkit.Receive(t, p.closed, "Closed"); got != (outbox.CloseInfo{Code: 1000, Reason: "done",
 		Why: outbox.WhyServer}) {
 		t.Errorf("%+v", got)
 	}
 
 	resp, _, p := get()
 	_ = resp.Body.Close() // the client goes
-	if got := receive(t, p.closed, "Closed"); got.Code != 1006 || got.Why != outbox.WhyDropped {
+	if got := testkit.Receive(t, p.closed, "Closed"); got.Code != 1006 || got.Why != outbox.WhyDropped {
 		t.Errorf("%+v", got)
 	}
 }
@@ -163,11 +164,11 @@ func TestNeverStarted(t *testing.T) {
 		text, _ := io.ReadAll(resp.Body)
 		answered <- string(text)
 	}()
-	if err := receive(t, h.accepted, "Accept"); err != nil {
+	if err := testkit.Receive(t, h.accepted, "Accept"); err != nil {
 		t.Fatal(err)
 	}
 	h.sockets.Close()
-	if text := receive(t, answered, "the end"); !strings.HasSuffix(text, ": 1001\n\n") || h.sockets.Len() != 0 {
+	if text := testkit.Receive(t, answered, "the end"); !strings.HasSuffix(text, ": 1001\n\n") || h.sockets.Len() != 0 {
 		t.Errorf("%q, %d connections", text, h.sockets.Len())
 	}
 	h.count.Store(0) // what is never started is not counted off

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -58,16 +59,16 @@ func TestEnds(t *testing.T) {
 			h := newHost(t, outbox.Config{})
 			s, p := h.open(t)
 			tt.end(t, s, p)
-			receive(t, p.c.Done(), "Done")
-			if got := receive(t, p.closed, "Closed"); got != tt.want {
+			testkit.Receive(t, p.c.Done(), "Done")
+			if got := testkit.Receive(t, p.closed, "Closed"); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
 			if err := p.c.Send(outbox.NewFrame("x", 0)); !errors.Is(err, outbox.ErrClosed) {
 				t.Errorf("Send after the end: %v", err)
 			}
 			h.sockets.Close()
-			if len(h.ends) != 1 || len(p.closed) != 0 || p.noted() != "open closed" {
-				t.Errorf("ends %v, %d more Closed, calls %s", h.ends, len(p.closed), p.noted())
+			if len(h.ends) != 1 || len(p.closed) != 0 || p.Noted() != "open closed" {
+				t.Errorf("ends %v, %d more Closed, calls %s", h.ends, len(p.closed), p.Noted())
 			}
 		})
 	}
@@ -113,10 +114,10 @@ func TestOpen(t *testing.T) {
 				resp.ContentLength != int64(len(text)) || resp.Header.Get("X-From") == "") {
 				t.Errorf("header %v, length %d", resp.Header, resp.ContentLength)
 			}
-			p := receive(t, h.conns, "the server's side")
-			receive(t, p.closed, "Closed")
-			if p.noted() != "open closed" || h.panics != tt.panics {
-				t.Errorf("calls %q, %d panics", p.noted(), h.panics)
+			p := testkit.Receive(t, h.conns, "the server's side")
+			testkit.Receive(t, p.closed, "Closed")
+			if p.Noted() != "open closed" || h.panics != tt.panics {
+				t.Errorf("calls %q, %d panics", p.Noted(), h.panics)
 			}
 		})
 	}
@@ -157,7 +158,7 @@ func (h *host) openDeaf(t *testing.T) *probe {
 	if _, err := io.WriteString(nc, request+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	return receive(t, h.conns, "the server's side")
+	return testkit.Receive(t, h.conns, "the server's side")
 }
 
 // SPEC 5.5: "Bounded queues everywhere; the slow consumer is closed (1013)", and SPEC 4: "sent if it can be written
@@ -179,7 +180,7 @@ func TestSlow(t *testing.T) {
 		h := newHost(t, outbox.Config{SendQueue: 64 << 10})
 		p := h.openDeaf(t)
 		at := fill(t, p)
-		if got := receive(t, p.closed, "Closed"); got != slow || time.Since(at) > 1500*time.Millisecond {
+		if got := testkit.Receive(t, p.closed, "Closed"); got != slow || time.Since(at) > 1500*time.Millisecond {
 			t.Errorf("%+v after %s", got, time.Since(at))
 		}
 	})
@@ -194,7 +195,7 @@ func TestSlow(t *testing.T) {
 		if !strings.HasSuffix(string(text), "\n\n: 1013 too slow\n\n") || err != nil {
 			t.Errorf("%d bytes, the last are %q, %v", len(text), text[max(0, len(text)-40):], err)
 		}
-		if got := receive(t, p.closed, "Closed"); got != slow {
+		if got := testkit.Receive(t, p.closed, "Closed"); got != slow {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -211,7 +212,7 @@ func TestDeadPeer(t *testing.T) {
 			p := h.openDeaf(t)
 			p.send(t, strings.Repeat("x", 64<<10)) // more than it takes, less than the server's system keeps
 			want := outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDead}
-			if got := receive(t, p.closed, "Closed"); got != want {
+			if got := testkit.Receive(t, p.closed, "Closed"); got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		})
@@ -230,7 +231,7 @@ func TestServerClose(t *testing.T) {
 		text, _ := io.ReadAll(resp.Body)
 		opening <- string(text)
 	}()
-	p3 := receive(t, h.conns, "the third one")
+	p3 := testkit.Receive(t, h.conns, "the third one")
 	at := time.Now()
 	h.sockets.Close()
 	if d := time.Since(at); d > 2*time.Second {
@@ -239,12 +240,12 @@ func TestServerClose(t *testing.T) {
 	if end := s1.End(); end != "1001" {
 		t.Errorf("the last comment is %q", end)
 	}
-	if text := receive(t, opening, "the third answer"); !strings.HasSuffix(text, "\n\n: 1001\n\n") {
+	if text := testkit.Receive(t, opening, "the third answer"); !strings.HasSuffix(text, "\n\n: 1001\n\n") {
 		t.Errorf("the third got %q", text)
 	}
 	for i, p := range []*probe{p1, p2, p3} {
 		want := outbox.CloseInfo{Code: 1001, Why: outbox.WhyShutdown}
-		if got := receive(t, p.closed, "Closed"); got != want {
+		if got := testkit.Receive(t, p.closed, "Closed"); got != want {
 			t.Errorf("stream %d: %+v, want %+v", i+1, got, want)
 		}
 	}
@@ -258,8 +259,8 @@ func TestStartAfterServerClose(t *testing.T) {
 	if resp.StatusCode != 200 { // so that a browser comes back
 		t.Errorf("status %d", resp.StatusCode)
 	}
-	p := receive(t, h.conns, "the server's side")
-	if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyShutdown || p.noted() != "open closed" {
-		t.Errorf("%+v, calls %q", got, p.noted())
+	p := testkit.Receive(t, h.conns, "the server's side")
+	if got := testkit.Receive(t, p.closed, "Closed"); got.Why != outbox.WhyShutdown || p.Noted() != "open closed" {
+		t.Errorf("%+v, calls %q", got, p.Noted())
 	}
 }

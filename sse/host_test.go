@@ -3,7 +3,6 @@ package sse
 import (
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
 )
 
@@ -83,7 +83,7 @@ func (h *host) addr() string { return h.http.Listener.Addr().String() }
 // open opens a stream, and gives it with the server's side.
 func (h *host) open(t testing.TB) (*nodetest.Stream, *probe) {
 	t.Helper()
-	return nodetest.OpenStream(t, h.addr(), "/feed"), receive(t, h.conns, "the server's side")
+	return nodetest.OpenStream(t, h.addr(), "/feed"), testkit.Receive(t, h.conns, "the server's side")
 }
 
 // probe is a Handler that notes its calls.
@@ -92,33 +92,20 @@ type probe struct {
 	closed chan outbox.CloseInfo
 	onOpen func(*probe)
 
-	mu    sync.Mutex
-	calls []string
-}
-
-func (p *probe) note(s string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.calls = append(p.calls, s)
-}
-
-func (p *probe) noted() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Join(p.calls, " ")
+	testkit.Calls
 }
 
 func (p *probe) Open() {
-	p.note("open")
+	p.Note("open")
 	if p.onOpen != nil {
 		p.onOpen(p)
 	}
 }
 
-func (p *probe) Message(bool, []byte) { p.note("message") }
+func (p *probe) Message(bool, []byte) { p.Note("message") }
 
 func (p *probe) Closed(info outbox.CloseInfo) {
-	p.note("closed")
+	p.Note("closed")
 	p.closed <- info
 }
 
@@ -150,16 +137,4 @@ func (w *witness) Panicked(*outbox.Conn, any, []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.panics++
-}
-
-// receive takes from a channel what must come.
-func receive[T any](t testing.TB, ch <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(timeout):
-		t.Fatalf("%s did not come", what)
-		panic("unreachable")
-	}
 }

@@ -23,3 +23,15 @@ func Within(t testing.TB, what string, limit time.Duration, holds func() bool) {
 		}
 	}
 }
+
+// Receive takes from a channel what must come.
+func Receive[T any](t testing.TB, ch <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%s did not come", what)
+		panic("unreachable")
+	}
+}

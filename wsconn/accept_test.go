@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // TestHandshakes: RFC 6455, section 4.
@@ -58,7 +59,7 @@ func TestHandshakes(t *testing.T) {
 				t.Fatalf("status %d, want %d", resp.StatusCode, tt.status)
 			}
 			if tt.status == 101 {
-				receive(t, h.conns, "the server's side")
+				testkit.Receive(t, h.conns, "the server's side")
 				if resp.Header.Get("X-From") != "the caller" {
 					t.Error("the caller's header field was lost")
 				}
@@ -123,7 +124,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("id %q, address %s", p.c.ID(), p.c.RemoteAddr())
 	}
 	c.text(strings.Repeat("x", 20))
-	receive(t, p.messages, "a message of the connection's own limit")
+	testkit.Receive(t, p.messages, "a message of the connection's own limit")
 	n := 0
 	h.sockets.Each(func(got *outbox.Conn) {
 		if got == &p.c.Conn {
@@ -190,7 +191,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	if _, err := io.WriteString(client, upgradeRequest); err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, accepted, "Accept"); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := testkit.Receive(t, accepted, "Accept"); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Accept: %v", err)
 	}
 	if n := s.sockets.Len(); n != 0 {
@@ -219,7 +220,7 @@ func TestNeverStarted(t *testing.T) {
 	if _, err := io.WriteString(nc, upgradeRequest); err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, accepted, "Accept"); err != nil {
+	if err := testkit.Receive(t, accepted, "Accept"); err != nil {
 		t.Fatal(err)
 	}
 	s.sockets.Close()

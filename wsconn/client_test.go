@@ -9,12 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // timeout is how long a test waits for what must happen; it is never waited for in a test that passes.
@@ -46,24 +46,11 @@ type probe struct {
 	onMessage func(*probe, string)
 	onClosed  func(*probe)
 
-	mu    sync.Mutex
-	calls []string
-}
-
-func (p *probe) note(s string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.calls = append(p.calls, s)
-}
-
-func (p *probe) noted() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Join(p.calls, " ")
+	testkit.Calls
 }
 
 func (p *probe) Open() {
-	p.note("open")
+	p.Note("open")
 	close(p.opened)
 	if p.onOpen != nil {
 		p.onOpen(p)
@@ -71,7 +58,7 @@ func (p *probe) Open() {
 }
 
 func (p *probe) Message(binary bool, data []byte) {
-	p.note("message")
+	p.Note("message")
 	s := "text:" + string(data)
 	if binary {
 		s = "binary:" + string(data)
@@ -86,7 +73,7 @@ func (p *probe) Message(binary bool, data []byte) {
 }
 
 func (p *probe) Closed(info outbox.CloseInfo) {
-	p.note("closed")
+	p.Note("closed")
 	p.closed <- info
 	if p.onClosed != nil {
 		p.onClosed(p)
@@ -181,19 +168,7 @@ func (h *host) upgrade(t testing.TB, nc net.Conn) (*client, *probe) {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("upgrade: %v %v", resp, err)
 	}
-	return c, receive(t, h.conns, "the server's side")
-}
-
-// receive takes from a channel what must come.
-func receive[T any](t testing.TB, ch <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(timeout):
-		t.Fatalf("%s did not come", what)
-		panic("unreachable")
-	}
+	return c, testkit.Receive(t, h.conns, "the server's side")
 }
 
 // frame returns a masked client frame; b0 is its whole first byte.

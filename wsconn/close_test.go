@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // TestEnds: SPEC 3, linger of presence: "a connection that dropped without a close handshake, or closed with
@@ -79,8 +80,8 @@ func TestEnds(t *testing.T) {
 			c, p := h.dial(t)
 			<-p.opened
 			tt.end(c, p)
-			receive(t, p.c.Done(), "Done")
-			if got := receive(t, p.closed, "Closed"); got != tt.want {
+			testkit.Receive(t, p.c.Done(), "Done")
+			if got := testkit.Receive(t, p.closed, "Closed"); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
 			if err := p.c.Send(TextString("x")); !errors.Is(err, outbox.ErrClosed) {
@@ -88,8 +89,8 @@ func TestEnds(t *testing.T) {
 			}
 			p.c.Close(1000, "")
 			h.sockets.Close()
-			if h.sockets.Len() != 0 || len(h.log.closed) != 1 || len(p.closed) != 0 || !strings.HasSuffix(p.noted(), "closed") {
-				t.Errorf("%d connections, %v, %d more Closed, calls %s", h.sockets.Len(), h.log.closed, len(p.closed), p.noted())
+			if h.sockets.Len() != 0 || len(h.log.closed) != 1 || len(p.closed) != 0 || !strings.HasSuffix(p.Noted(), "closed") {
+				t.Errorf("%d connections, %v, %d more Closed, calls %s", h.sockets.Len(), h.log.closed, len(p.closed), p.Noted())
 			}
 			check(t, &p.c.Conn)
 			check(t, h.sockets)
@@ -118,7 +119,7 @@ func TestCloseAfterQueued(t *testing.T) {
 	}
 	c.wantClose(1000)
 	c.write(frame(0x88, closeBody(1000, "")))
-	if got := receive(t, p.closed, "Closed"); !got.Clean {
+	if got := testkit.Receive(t, p.closed, "Closed"); !got.Clean {
 		t.Errorf("%+v", got)
 	}
 }
@@ -133,10 +134,10 @@ func TestNoMessageAfterClose(t *testing.T) {
 	c.write([]byte(strings.Repeat(string(frame(0x81, "m")), 3)))
 	c.wantClose(1000)
 	c.write(frame(0x88, closeBody(1000, "")))
-	if got := receive(t, p.closed, "Closed"); !got.Clean {
+	if got := testkit.Receive(t, p.closed, "Closed"); !got.Clean {
 		t.Errorf("%+v", got)
 	}
-	if got := p.noted(); got != "open message closed" {
+	if got := p.Noted(); got != "open message closed" {
 		t.Errorf("calls %q", got)
 	}
 }
@@ -161,8 +162,8 @@ func TestSlow(t *testing.T) {
 		h := newHost(t, setup{Config: outbox.Config{SendQueue: queue}})
 		_, p := h.dial(t)
 		at := fill(t, p, TextString(strings.Repeat("x", 1000)))
-		receive(t, p.c.Done(), "Done")
-		if got, want := receive(t, p.closed,
+		testkit.Receive(t, p.c.Done(), "Done")
+		if got, want := testkit.Receive(t, p.closed,
 			"Closed"), (outbox.CloseInfo{Code: 1013, Reason: "too slow", Why: outbox.WhySlow}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -183,7 +184,7 @@ func TestSlow(t *testing.T) {
 		}
 		c, p := h.dial(t)
 		c.text("go")
-		if got := receive(t, p.closed, "Closed"); got.Code != 1013 {
+		if got := testkit.Receive(t, p.closed, "Closed"); got.Code != 1013 {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -193,7 +194,7 @@ func TestSlow(t *testing.T) {
 		fill(t, p, TextString(strings.Repeat("x", 1000)))
 		c.wantClose(1013)
 		c.write(frame(0x88, closeBody(1013, "")))
-		if got := receive(t, p.closed, "Closed"); got.Code != 1013 || !got.Clean || got.Why != outbox.WhySlow {
+		if got := testkit.Receive(t, p.closed, "Closed"); got.Code != 1013 || !got.Clean || got.Why != outbox.WhySlow {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -251,7 +252,7 @@ func TestServerClose(t *testing.T) {
 	}
 	for i, p := range []*probe{p1, p2, p3} {
 		want := outbox.CloseInfo{Code: 1001, Clean: i == 0, Why: outbox.WhyShutdown}
-		if got := receive(t, p.closed, "Closed"); got != want {
+		if got := testkit.Receive(t, p.closed, "Closed"); got != want {
 			t.Errorf("connection %d: %+v, want %+v", i+1, got, want)
 		}
 	}
@@ -267,10 +268,10 @@ func TestStartAfterServerClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, p := h.upgrade(t, nc)
-	if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyShutdown {
+	if got := testkit.Receive(t, p.closed, "Closed"); got.Why != outbox.WhyShutdown {
 		t.Errorf("%+v", got)
 	}
-	if p.noted() != "open closed" || h.sockets.Len() != 0 {
-		t.Errorf("calls %q, %d connections", p.noted(), h.sockets.Len())
+	if p.Noted() != "open closed" || h.sockets.Len() != 0 {
+		t.Errorf("calls %q, %d connections", p.Noted(), h.sockets.Len())
 	}
 }

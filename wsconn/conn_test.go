@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 func TestEcho(t *testing.T) {
@@ -26,7 +27,7 @@ func TestEcho(t *testing.T) {
 		t.Errorf("reason %q", got)
 	}
 	c.wantEOF()
-	if got, want := receive(t, p.closed,
+	if got, want := testkit.Receive(t, p.closed,
 		"Closed"), (outbox.CloseInfo{Code: 1000, Reason: "bye", Clean: true, ByPeer: true,
 		Why: outbox.WhyPeer}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
@@ -49,7 +50,7 @@ func TestOrder(t *testing.T) {
 	c.wantClose(1000)
 	c.write(frame(final|opClose, closeBody(1000, "")))
 	c.wantEOF()
-	if got, want := receive(t, p.closed,
+	if got, want := testkit.Receive(t, p.closed,
 		"Closed"), (outbox.CloseInfo{Code: 1000, Reason: "done", Clean: true, Why: outbox.WhyServer}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // quick is a ping interval for tests.
@@ -18,7 +19,7 @@ func TestDeadPeer(t *testing.T) {
 		h := newHost(t, setup{Config: outbox.Config{Ping: quick}})
 		c, p := h.dial(t)
 		want := outbox.CloseInfo{Code: 1006, ByPeer: true, Why: outbox.WhyDead}
-		if got := receive(t, p.closed, "Closed"); got != want {
+		if got := testkit.Receive(t, p.closed, "Closed"); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		for i := range 2 {
@@ -29,7 +30,7 @@ func TestDeadPeer(t *testing.T) {
 		if op, _, err := c.next(); err == nil {
 			t.Errorf("frame %d after two pings", op)
 		}
-		receive(t, p.c.Done(), "Done")
+		testkit.Receive(t, p.c.Done(), "Done")
 	})
 	for name, answer := range map[string][]byte{
 		"answers":                                  frame(0x8a, ""),
@@ -57,7 +58,7 @@ func TestDeadPeer(t *testing.T) {
 		h := newHost(t, setup{Config: outbox.Config{Ping: -1}})
 		c, p := h.dial(t)
 		c.text("x")
-		receive(t, p.messages, "the message")
+		testkit.Receive(t, p.messages, "the message")
 		_ = p.c.Send(TextString("last"))
 		c.wantText("last") // and no ping before it
 	})
@@ -84,7 +85,7 @@ func TestHandlerAtWork(t *testing.T) {
 	}
 	close(release)
 	for range 7 {
-		receive(t, p.messages, "message")
+		testkit.Receive(t, p.messages, "message")
 	}
 	if len(p.closed) > 0 {
 		t.Errorf("%+v", <-p.closed)
@@ -109,9 +110,9 @@ func TestHandlerLearnsOfEnd(t *testing.T) {
 			}
 			c, p := h.dial(t)
 			c.text("block")
-			receive(t, entered, "Message")
+			testkit.Receive(t, entered, "Message")
 			end(c, p)
-			receive(t, p.closed, "Closed")
+			testkit.Receive(t, p.closed, "Closed")
 		})
 	}
 }
@@ -143,13 +144,13 @@ func TestPanics(t *testing.T) {
 			c.text("x")
 			c.wantClose(tt.code)
 			c.write(frame(0x88, closeBody(tt.code, "")))
-			info := receive(t, p.closed, "Closed")
+			info := testkit.Receive(t, p.closed, "Closed")
 			if info.Code != tt.code || (tt.code == 1011) != (info.Why == outbox.WhyPanic) {
 				t.Errorf("%+v", info)
 			}
 			h.sockets.Close()
-			if p.noted() != tt.calls {
-				t.Errorf("calls %q, want %q", p.noted(), tt.calls)
+			if p.Noted() != tt.calls {
+				t.Errorf("calls %q, want %q", p.Noted(), tt.calls)
 			}
 			if len(h.log.panics) != 1 || !strings.Contains(h.log.panics[0], "handler_test.go") {
 				t.Errorf("told of %q", h.log.panics)
@@ -177,8 +178,8 @@ func TestOpenSendsAndCloses(t *testing.T) {
 		t.Errorf("reason %q", r)
 	}
 	c.write(frame(0x88, closeBody(4403, "")))
-	receive(t, p.closed, "Closed")
-	if p.noted() != "open closed" {
-		t.Errorf("calls %q", p.noted())
+	testkit.Receive(t, p.closed, "Closed")
+	if p.Noted() != "open closed" {
+		t.Errorf("calls %q", p.Noted())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // TestInput sends raw frames. SPEC 4: "1002 and 1007 protocol error and text that is not UTF-8; … 1008 policy,
@@ -52,7 +53,7 @@ func TestInput(t *testing.T) {
 				_, _ = c.Write(tt.send)
 			}()
 			if tt.code == 0 {
-				if got := receive(t, p.messages, "the message"); got != tt.want {
+				if got := testkit.Receive(t, p.messages, "the message"); got != tt.want {
 					t.Errorf("got %.80q, want %.80q", got, tt.want)
 				}
 				c.Close()
@@ -63,7 +64,7 @@ func TestInput(t *testing.T) {
 			<-written
 			c.write(frame(0x88, closeBody(tt.code, "")))
 			c.Close()
-			info := receive(t, p.closed, "Closed")
+			info := testkit.Receive(t, p.closed, "Closed")
 			if info.Code != tt.code || info.Why != tt.why || info.ByPeer {
 				t.Errorf("%+v, want %d %s", info, tt.code, tt.why)
 			}
@@ -89,7 +90,7 @@ func FuzzInput(f *testing.F) {
 		c, p := h.dial(t)
 		_, _ = c.Write(data)
 		c.Close()
-		if info := receive(t, p.closed, "Closed"); info.Why == "" || info.Code == 0 {
+		if info := testkit.Receive(t, p.closed, "Closed"); info.Why == "" || info.Code == 0 {
 			t.Errorf("no cause: %+v", info)
 		}
 		check(t, &p.c.Conn)
@@ -152,7 +153,7 @@ func TestRate(t *testing.T) {
 			if tt.code != 0 {
 				c.wantClose(tt.code)
 				c.write(frame(0x88, closeBody(tt.code, "")))
-				if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyRate || !got.Clean {
+				if got := testkit.Receive(t, p.closed, "Closed"); got.Why != outbox.WhyRate || !got.Clean {
 					t.Errorf("%+v", got)
 				}
 				return

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // TestSenders: many goroutines send at once to a client that reads in fits and starts; every frame comes whole,
@@ -59,7 +60,7 @@ func TestSenders(t *testing.T) {
 			}
 			c.wantClose(1000)
 			c.write(frame(0x88, closeBody(1000, "")))
-			if got := receive(t, p.closed, "Closed"); !got.Clean {
+			if got := testkit.Receive(t, p.closed, "Closed"); !got.Clean {
 				t.Errorf("%+v", got)
 			}
 			check(t, &p.c.Conn)
@@ -102,13 +103,13 @@ func TestTLS(t *testing.T) {
 		}
 		c.write(frame(0x88, closeBody(1001, "")))
 		c.wantClose(1001)
-		if got := receive(t, p.closed, "Closed"); got.Code != 1001 || !got.Clean {
+		if got := testkit.Receive(t, p.closed, "Closed"); got.Code != 1001 || !got.Clean {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("dead", func(t *testing.T) {
 		_, p := dialTLS(t, h)
-		if got := receive(t, p.closed, "Closed"); got.Why != outbox.WhyDead {
+		if got := testkit.Receive(t, p.closed, "Closed"); got.Why != outbox.WhyDead {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -119,7 +120,7 @@ func TestTLS(t *testing.T) {
 			err = p.c.Send(f)
 		}
 		at := time.Now()
-		if got := receive(t, p.closed, "Closed"); !errors.Is(err, outbox.ErrSlow) || got.Code != 1013 ||
+		if got := testkit.Receive(t, p.closed, "Closed"); !errors.Is(err, outbox.ErrSlow) || got.Code != 1013 ||
 			time.Since(at) > 1500*time.Millisecond {
 			t.Errorf("%v, %+v after %s", err, got, time.Since(at))
 		}
@@ -178,8 +179,8 @@ func TestCommotion(t *testing.T) {
 	n := 0
 	for p := range h.conns {
 		n++
-		info := receive(t, p.closed, "Closed")
-		if calls := p.noted(); !strings.HasPrefix(calls, "open") || strings.Count(calls, "closed") != 1 ||
+		info := testkit.Receive(t, p.closed, "Closed")
+		if calls := p.Noted(); !strings.HasPrefix(calls, "open") || strings.Count(calls, "closed") != 1 ||
 			!strings.HasSuffix(calls, "closed") || info.Why == "" {
 			t.Errorf("%+v, calls %s", info, calls)
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rollcall/outbox"
+	"rollcall/testkit"
 )
 
 // Each frame that Send took is in the end told to the Observer as sent, or counted as dropped, however its connection
@@ -47,7 +48,7 @@ func TestDropped(t *testing.T) {
 			h := newHost(t, setup{Config: outbox.Config{SendQueue: 16 << 20}})
 			c, p := h.dial(t)
 			taken := tt.run(c, p)
-			receive(t, p.closed, "Closed")
+			testkit.Receive(t, p.closed, "Closed")
 			h.http.Close()
 			h.sockets.Close() // after it nobody writes any more
 			h.log.mu.Lock()

@@ -5,9 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"rollcall/testkit"
 	"rollcall/testkit/nodetest"
@@ -16,23 +14,11 @@ import (
 // SPEC 8: "The same … limits". A status would keep a browser away for good. So one that a limit stops gets a stream
 // that ends, and is asked to come back when Retry-After says.
 func TestAdmitStream(t *testing.T) {
-	var mu sync.Mutex
-	open := 0
+	admit, free := admitOne()
 	n := startNode(t, map[string]string{
 		"config/routes.lua": `router_sse("/feed", "feed#open")`,
 		"handlers/feed.lua": `function open(e) return e.type == "connect" and { send = "in" } or nil end`,
-	}, nodeOptions{config: func(c *Config) {
-		c.Admit = func(*http.Request, string) (func(), *Refusal) {
-			mu.Lock()
-			defer mu.Unlock()
-			if open == 1 {
-				return nil, &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: 7 * time.Second, Detail: "full"}
-			}
-			open++
-			return func() { mu.Lock(); open--; mu.Unlock() }, nil
-		}
-	}})
-	free := func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 }
+	}, nodeOptions{config: func(c *Config) { c.Admit = admit }})
 	addr := strings.TrimPrefix(n.http.URL, "http://")
 	page := nodetest.OpenStream(t, addr, "/feed")
 	page.Expect("in")

@@ -3,7 +3,7 @@ package app
 import (
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,21 +83,22 @@ router_post("/post", "chat#get")`,
 	}
 }
 
+// admitOne is Config.Admit for one client at a time; free tells whether none is there.
+func admitOne() (admit func(*http.Request, string) (func(), *Refusal), free func() bool) {
+	var there atomic.Int32
+	admit = func(*http.Request, string) (func(), *Refusal) {
+		if !there.CompareAndSwap(0, 1) {
+			return nil, &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: 7 * time.Second, Detail: "full"}
+		}
+		return func() { there.Add(-1) }, nil
+	}
+	return admit, func() bool { return there.Load() == 0 }
+}
+
 // SPEC 3: connection limits are asked before the upgrade, and given back at the end.
 func TestAdmit(t *testing.T) {
-	var mu sync.Mutex
-	open := 0
-	n := startNode(t, handler(chat), nodeOptions{config: func(c *Config) {
-		c.Admit = func(*http.Request, string) (func(), *Refusal) {
-			mu.Lock()
-			defer mu.Unlock()
-			if open == 1 {
-				return nil, &Refusal{Status: http.StatusServiceUnavailable, RetryAfter: 7 * time.Second, Detail: "full"}
-			}
-			open++
-			return func() { mu.Lock(); open--; mu.Unlock() }, nil
-		}
-	}})
+	admit, free := admitOne()
+	n := startNode(t, handler(chat), nodeOptions{config: func(c *Config) { c.Admit = admit }})
 	c := n.dial("/ws/a")
 	c.expect("ready")
 	_, resp, err := n.tryDial("/ws/a")
@@ -106,7 +107,7 @@ func TestAdmit(t *testing.T) {
 		t.Fatalf("a second connection was admitted, or not told why: %v", resp)
 	}
 	c.leave(1000)
-	testkit.Eventually(t, "release", func() bool { mu.Lock(); defer mu.Unlock(); return open == 0 })
+	testkit.Eventually(t, "release", free)
 	n.dial("/ws/a").expect("ready")
 }
 

@@ -45,56 +45,59 @@ func OpenStream(t testing.TB, addr, path string, header ...string) *Stream {
 // TryStream is OpenStream for requests that may be answered otherwise.
 func TryStream(t testing.TB, addr, path string, header ...string) (*Stream, *http.Response) {
 	t.Helper()
-	request := strings.Join(append([]string{"GET " + path + " HTTP/1.1", "Host: " + addr}, header...), "\r\n")
-	return StreamBy(t, addr, request+"\r\n\r\n")
+	return StreamBy(t, addr, streamRequest(addr, path, header...))
+}
+
+func streamRequest(addr, path string, header ...string) string {
+	return strings.Join(append([]string{"GET " + path + " HTTP/1.1", "Host: " + addr}, header...), "\r\n") + "\r\n\r\n"
 }
 
 // StreamBy sends a request as it is, and reads the header of the answer.
 func StreamBy(t testing.TB, addr, request string) (*Stream, *http.Response) {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(Timeout))
-	if _, err := io.WriteString(nc, request); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	ctx, cancel := context.WithTimeout(t.Context(), Timeout)
+	defer cancel()
+	nc, resp, err := dialStream(ctx, addr, request)
 	if err != nil {
 		t.Fatalf("%.200q: %v", request, err)
 	}
-	_ = nc.SetDeadline(time.Time{})
+	t.Cleanup(func() { _ = nc.Close() })
 	return streamOf(t, nc, resp), resp
 }
 
-// RecordStream opens an event stream whose events go to take, on the reader's goroutine; at its end take gets none, and
-// over. lastID is that of Last-Event-ID; "": none. Nothing fails a test, and the caller Drops it. It is for crowds, as
-// Record is.
-func RecordStream(ctx context.Context, addr, path, lastID string, take func(e Event, over bool)) (*Stream, error) {
-	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+// dialStream sends a request on a connection of its own, and reads the header of the answer before ctx ends.
+func dialStream(ctx context.Context, addr, request string) (nc net.Conn, resp *http.Response, err error) {
+	nc, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", path, err)
+		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nAccept: text/event-stream\r\n"
-	if lastID != "" {
-		request += "Last-Event-ID: " + lastID + "\r\n"
-	}
-	_, err = io.WriteString(nc, request+"\r\n")
-	var resp *http.Response
-	if err == nil {
+	if _, err = io.WriteString(nc, request); err == nil {
 		resp, err = http.ReadResponse(bufio.NewReader(nc), nil)
-	}
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
 	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		_ = nc.Close()
+	}
+	return nc, resp, err
+}
+
+// RecordStream opens an event stream whose events go to take, on the reader's goroutine; at its end take gets none, and
+// over. lastID is that of Last-Event-ID; "": none. Nothing fails a test, and the caller Drops it. It is for crowds, as
+// Record is.
+func RecordStream(ctx context.Context, addr, path, lastID string, take func(e Event, over bool)) (*Stream, error) {
+	header := []string{"Accept: text/event-stream"}
+	if lastID != "" {
+		header = append(header, "Last-Event-ID: "+lastID)
+	}
+	nc, resp, err := dialStream(ctx, addr, streamRequest(addr, path, header...))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		_ = nc.Close()
+		err = errors.New(resp.Status)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	s := streamOf(nil, nc, resp)

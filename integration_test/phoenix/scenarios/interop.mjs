@@ -42,6 +42,7 @@ export async function interop(t, { lib, url, seedws, api, apiKey }) {
 
   await a.push("say", { text: "hi" });
   t.ok("a Phoenix broadcast reaches the plain client as {event, payload}", await until(() => plain.got.some((m) => canon(m) === canon({ event: "said", payload: { from: "ann", text: "hi" } }))), plain.got);
+  t.ok("… and its sender", await until(() => canon(a.got) === canon([["said", { from: "ann", text: "hi" }]])), a.got); // perhaps later
   a.got.length = 0;
   plain.send({ event: "note", payload: { x: 1 } });
   t.ok("{event, payload} of a plain client is that event", await until(() => canon(a.got) === canon([["note", { x: 1 }]])), a.got);

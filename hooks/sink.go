@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,10 @@ import (
 // sink takes requests.
 type sink interface {
 	// deliver returns nil once the sink has acknowledged the request; errGone: it wants no more; errLost: the claim is
-	// over.
+	// over; errForgotten: what was delivered before is lost.
 	deliver(ctx context.Context, c claim, r *request) error
+	// look returns errLost or errForgotten as deliver does.
+	look(ctx context.Context, c claim) error
 	close()
 }
 
@@ -29,10 +32,20 @@ type sink interface {
 type claim struct {
 	part string
 	ends int64 // ms of Redis, at the earliest
+	last last
+}
+
+// last are the ids of the requests that were acknowledged last; "": none is known.
+type last struct {
+	part string // of the part
+	sync string // of the synchronisation before; "" during one
 }
 
 // errGone says that the sink has answered 410.
 var errGone = errors.New("the sink answered 410 Gone")
+
+// errForgotten says that a stream has lost entries: on a Redis Cluster it may lie on another master than the hook.
+var errForgotten = errors.New("the stream has lost what was appended to it")
 
 // appendTimeout is how long an append to a stream may take.
 const appendTimeout = time.Second
@@ -117,6 +130,8 @@ func withoutURL(err error) error {
 	return err
 }
 
+func (s *httpSink) look(context.Context, claim) error { return nil } // what was acknowledged is the sink's to keep
+
 func (s *httpSink) close() { s.client.CloseIdleConnections() }
 
 // streamSink is a Redis stream.
@@ -129,13 +144,20 @@ type streamSink struct {
 // deliver appends what r tells. It is not cut off when the node ends: another node goes on with the part then, and what
 // arrived behind that would be told twice.
 func (s *streamSink) deliver(ctx context.Context, c claim, r *request) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
-	defer cancel()
 	events, err := r.list()
 	if err != nil {
 		return err
 	}
-	args := []any{s.hook + " " + c.part, r.ID, c.ends}
+	return s.append(context.WithoutCancel(ctx), c, r.ID, events)
+}
+
+func (s *streamSink) look(ctx context.Context, c claim) error { return s.append(ctx, c, "", nil) }
+
+// append only looks when id is "".
+func (s *streamSink) append(ctx context.Context, c claim, id string, events []json.RawMessage) error {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	args := []any{s.hook, c.part, c.ends, c.last.part, c.last.sync, id}
 	for _, e := range events {
 		args = append(args, string(e))
 	}
@@ -143,10 +165,12 @@ func (s *streamSink) deliver(ctx context.Context, c claim, r *request) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("append to the stream: %w", err)
-	case res != int64(1):
-		return errLost
+	case res == int64(1):
+		return nil
+	case res == int64(-1):
+		return errForgotten
 	}
-	return nil
+	return errLost
 }
 
 func (s *streamSink) close() {}

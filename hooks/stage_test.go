@@ -313,6 +313,8 @@ func (f *fakeSink) deliver(ctx context.Context, _ claim, r *request) error {
 	return f.fold.Take(r.Body)
 }
 
+func (f *fakeSink) look(context.Context, claim) error { return nil }
+
 func (f *fakeSink) close() {}
 
 func (f *fakeSink) set(answer func(try int, r *request) error) {

@@ -210,6 +210,7 @@ func (s *store) release(ctx context.Context) error {
 
 // taken is what there is to do in a part.
 type taken struct {
+	last    last
 	request *request // repeat it
 	looks   []look   // the user "" is whoever is in the channel
 	now     int64    // ms of Redis
@@ -224,11 +225,11 @@ func (s *store) take(ctx context.Context, part, round string, marks int64) (take
 	}
 	switch a.text(0) {
 	case "request":
-		r, err := requestFrom(a.text(1))
-		return taken{request: r}, err
+		r, err := requestFrom(a.text(3))
+		return taken{last: last{a.text(1), a.text(2)}, request: r}, err
 	case "ok":
-		t := taken{now: a.num(1), next: a.num(2)}
-		for i := 3; i+5 < len(a); i += 6 {
+		t := taken{last: last{a.text(1), a.text(2)}, now: a.num(3), next: a.num(4)}
+		for i := 5; i+5 < len(a); i += 6 {
 			l := look{channel: a.text(i), user: a.text(i + 1), wakes: a.text(i + 2), told: a.text(i + 3),
 				users: int(a.num(i + 4)), position: a.text(i + 5)}
 			if w := strings.SplitN(l.wakes, " ", 3); len(w) == 3 {
@@ -240,6 +241,12 @@ func (s *store) take(ctx context.Context, part, round string, marks int64) (take
 		return t, nil
 	}
 	return taken{}, errLost
+}
+
+// anew begins anew: the sink has lost what it was told.
+func (s *store) anew(ctx context.Context, part, round string) error {
+	_, err := s.mark(ctx, part, round, nil, []op{{Do: "anew"}})
+	return err
 }
 
 // keep keeps a request; marks and errLost are as in mark.
@@ -254,9 +261,8 @@ func (s *store) keep(ctx context.Context, part, round string, had int64, r *requ
 	return marks, nil
 }
 
-// mark notes what was acknowledged or looked at; marks is how many requests and acknowledgements this node
-// has noted. errLost: the
-// part is another node's now, or all begins anew.
+// mark notes what was acknowledged or looked at; marks is how many requests and acknowledgements this node has noted.
+// errLost: the part is another node's now, or all begins anew.
 func (s *store) mark(ctx context.Context, part, round string, r *request, ops []op) (marks int64, err error) {
 	args := []any{s.process, part, round, "", 0}
 	if r != nil {

@@ -31,7 +31,15 @@ func (r *runner) synchronise(p *part) error {
 	}
 	channels = slices.DeleteFunc(channels, func(c string) bool { return !r.hook.Matches(c) })
 	slices.Sort(channels)
-	next := &pending{events: []Event{{Type: reset, At: time.Now().UnixMilli()}}}
+	next, before := &pending{events: []Event{{Type: reset, At: time.Now().UnixMilli()}}}, last{}
+	deliver := func() error {
+		q := newRequest(next.events, next.acked)
+		if err := r.deliver(p, round, before, q); err != nil {
+			return err
+		}
+		next, before = &pending{}, last{part: q.ID}
+		return nil
+	}
 	for _, channel := range channels {
 		told, err := r.everybody(p.ctx, channel)
 		if err != nil {
@@ -41,14 +49,13 @@ func (r *runner) synchronise(p *part) error {
 			if next.add(&told[i]) {
 				continue
 			}
-			if err := r.deliver(p, round, newRequest(next.events, next.acked)); err != nil {
+			if err := deliver(); err != nil {
 				return err
 			}
-			next = &pending{}
 			next.add(&told[i])
 		}
 	}
-	if err := r.deliver(p, round, newRequest(next.events, next.acked)); err != nil {
+	if err := deliver(); err != nil {
 		return err
 	}
 	if r.h.doubt() > 0 {

@@ -27,7 +27,12 @@ func (r *runner) tell(p *part) error {
 		case err != nil:
 			return fmt.Errorf("read what is due: %w", err)
 		case t.request != nil:
-			if err := r.deliver(p, round, t.request); err != nil {
+			if err := r.deliver(p, round, t.last, t.request); err != nil {
+				return err
+			}
+			continue
+		case len(t.looks) == 0 && p.look.CompareAndSwap(true, false):
+			if err := r.look(p, round, t.last); err != nil {
 				return err
 			}
 			continue
@@ -55,7 +60,7 @@ func (r *runner) tell(p *part) error {
 			return fmt.Errorf("keep a request: %w", err)
 		}
 		r.marked(marks)
-		if err := r.deliver(p, round, q); err != nil {
+		if err := r.deliver(p, round, t.last, q); err != nil {
 			return err
 		}
 	}
@@ -146,12 +151,14 @@ func positionFrom(text string) (at presence.Position) {
 var errPaused = errors.New("the hook is paused")
 
 // deliver repeats a request until it is acknowledged, and notes that.
-func (r *runner) deliver(p *part, round string, q *request) error {
+func (r *runner) deliver(p *part, round string, last last, q *request) error {
 	for {
-		err := r.backoff.pass(p.ctx, func() error { return r.try(p, q) })
+		err := r.backoff.pass(p.ctx, func() error { return r.try(p, last, q) })
 		switch {
 		case err == nil:
 			return r.acked(p, round, q)
+		case errors.Is(err, errForgotten):
+			return r.anew(p, round)
 		case errors.Is(err, errLost), p.ctx.Err() != nil:
 			return errLost
 		}
@@ -169,9 +176,34 @@ func (r *runner) deliver(p *part, round string, q *request) error {
 	}
 }
 
+// look asks the sink whether it has what it was told last.
+func (r *runner) look(p *part, round string, last last) error {
+	c, ok := r.lift(p, last)
+	if !ok {
+		return errLost
+	}
+	defer r.land(p)
+	err := r.sink.look(p.ctx, c)
+	if errors.Is(err, errForgotten) {
+		return r.anew(p, round)
+	}
+	return err
+}
+
+// anew lets all begin anew, since the sink has lost what it was told. A synchronisation begins again by itself.
+func (r *runner) anew(p *part, round string) error {
+	r.h.cfg.Log.Warn("a hook is synchronised anew", "hook", r.hook.Name, "error", errForgotten)
+	if p.name != syncPart {
+		if err := r.store.anew(p.ctx, p.name, round); err != nil {
+			return fmt.Errorf("ask for a synchronisation: %w", err)
+		}
+	}
+	return errLost
+}
+
 // try makes a request once, while the claim stands.
-func (r *runner) try(p *part, q *request) error {
-	c, ok := r.lift(p)
+func (r *runner) try(p *part, last last, q *request) error {
+	c, ok := r.lift(p, last)
 	if !ok {
 		return errLost
 	}

@@ -7,6 +7,7 @@
 --         'done', part, channel, user, wakes     nothing is owed, unless it was woken since
 --         'later', part, channel, user, wakes    likewise, but is looked at in `ms`: wakes is '<ms> <wakes>'
 --         'unused', part, channel, '', ''        nobody is in the channel: it is forgotten, unless the sink was told of somebody
+--         'anew', '', '', '', ''                 the sink has lost what it was told: all begins anew
 -- RETURNS {'ok', marks of this process}
 --         {'lost'}: the claim, or the round, is over   {'missing'}: the request has gone: Redis has lost writes; all begins anew
 local process, part, id = ARGV[1], ARGV[2], ARGV[4]
@@ -21,8 +22,8 @@ if id ~= '' and part ~= 'sync' then
     return {'missing'}
   end
   redis.call('DEL', key('request', part))
-  redis.call('HSET', hook, 'last:' .. part, id)
 end
+if id ~= '' then redis.call('HSET', hook, 'last:' .. part, id) end
 for i = 6, #ARGV, 5 do
   local op, p, channel, user, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local member, wakes = channel .. '\n' .. user, key('wakes', p)
@@ -48,6 +49,8 @@ for i = 6, #ARGV, 5 do
     if redis.call('HGET', wakes, member) == was then redis.call('ZADD', key('due', p), now() + tonumber(ms), member) end
   elseif op == 'unused' and redis.call('EXISTS', told(channel)) == 0 then
     redis.call('SREM', key('known', p), channel)
+  elseif op == 'anew' then
+    redis.call('HDEL', hook, 'synced')
   end
 end
 if id == '' then return {'ok', tonumber(redis.call('HGET', marks, process) or '0')} end

@@ -64,4 +64,5 @@ end
 -- drop removes the rest of a part.
 local function drop(part)
   for _, name in ipairs({'due', 'since', 'wakes', 'known', 'request'}) do redis.call('DEL', key(name, part)) end
+  redis.call('HDEL', hook, 'last:' .. part)
 end

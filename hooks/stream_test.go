@@ -47,8 +47,8 @@ func TestLateAppend(t *testing.T) {
 	})
 }
 
-// A failover of the master that a stream lies on, on a Redis Cluster, may lose entries whose requests the hook has noted
-// as acknowledged. It sees that, and begins anew.
+// On a Redis Cluster a stream may lie on another master than its hook. Its failover may lose entries that the hook has
+// noted as acknowledged. It sees that, and begins anew.
 func TestStreamLosesEntries(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lost  func(t *testing.T, s *stage, ann string) // writes what is lost

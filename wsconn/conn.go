@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"syscall"
+	"time"
 
 	"rollcall/outbox"
 )
@@ -19,8 +20,9 @@ type Conn struct {
 	waits syscall.RawConn
 
 	// Owned by the goroutine that has the connection in hand; see serve.go.
-	in     input
-	opened bool
+	in      input
+	opened  bool
+	replace time.Duration // when live is replaced; 0: it has been
 }
 
 // kind is what WebSockets write (outbox.Kind).

@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"bufio"
+	"time"
 
 	"rollcall/rawsock"
 )
@@ -18,7 +19,12 @@ import (
 // Waiting holds no buffer but that of a message that has begun. A connection that cannot be waited for without reading
 // (TLS) is served all the time.
 
-// live is the connection's goroutine. It uses little stack.
+// crowded is how long after its start a connection's goroutine is replaced at the earliest.
+const crowded = 10 * time.Second
+
+// live is the connection's goroutine. It uses little stack. With the first input after a while another one takes its
+// place: Go begins goroutines with as much stack as the others have on average, which is more than it needs while many
+// connections are being accepted.
 func (c *Conn) live() {
 	if c.waits == nil {
 		c.serve()
@@ -26,6 +32,12 @@ func (c *Conn) live() {
 	}
 	for c.s.stacks.serve(c) {
 		rawsock.AwaitInput(c.waits)
+		if c.replace != 0 && c.s.sockets.Now() >= c.replace {
+			c.replace = 0
+			if c.s.sockets.Go(c.live) {
+				return
+			}
+		}
 	}
 }
 

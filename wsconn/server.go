@@ -35,6 +35,7 @@ type Server struct {
 	cfg      Config
 	sockets  *outbox.Sockets
 	upgrader websocket.Upgrader
+	crowded  time.Duration
 
 	stacks stackPool
 }
@@ -42,7 +43,7 @@ type Server struct {
 // NewServer makes a server whose connections are among sockets.
 func NewServer(cfg Config, sockets *outbox.Sockets) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, sockets: sockets, upgrader: newUpgrader(cfg)}
+	s := &Server{cfg: cfg, sockets: sockets, upgrader: newUpgrader(cfg), crowded: crowded}
 	sockets.OnTick(s.stacks.trim)
 	return s
 }

@@ -43,7 +43,7 @@ func (c *checker) lastSeen(s Sighting, from time.Duration) (least, most time.Dur
 		}
 		ended, sure := identified(client, s.At, from, first)
 		most = max(most, ended)
-		if sure {
+		if sure && ended > from { // what ended before was judged then; Redis may have lost it since
 			least = max(least, ended)
 		}
 	}

@@ -54,6 +54,14 @@ func TestSeen(t *testing.T) {
 		"Redis was lost before": {`fault redis-flush 2000 2000
 			rest 3000
 			` + left + `seen 9000 u never`, "last_seen"},
+		"lost since, and back too short to be known": {left + `seen 9000 u 5002
+			fault redis-flush 9500 9500
+			rest 20000
+			20900 b asked
+			fault node-freeze-short 20000 21000 n1 n2
+			21001 b ended left
+			rest 22000
+			seen 22000 u never`, ""},
 		"late because the machine stood still": {left + `stall 5000 7000
 			seen 9000 u 7400`, ""},
 	} {

@@ -155,8 +155,8 @@ func (r *run) rounds(ctx context.Context, n *nemesis) {
 	}
 	for done := 0; done < r.plan.Faults; {
 		r.crowd.stir()
+		r.sinks.fail() // so the fault comes while requests are under way
 		time.Sleep(r.plan.Calm)
-		r.sinks.fail()
 		done += n.strike(ctx)
 		r.sinks.answer()
 		if !r.rest(r.clock.now()) || !r.sinks.rest() || r.t.Failed() {

@@ -7,6 +7,7 @@
 //	memory.go        pure: whether memory is short; the guard that looks
 //	footprint.go     what the process uses, and what it may
 //	scavenger.go     returns memory that a quiet node has no use for
+//	gcpercent.go     lets a small heap's garbage gather
 //	limiter.go       pure: how often something may happen
 //
 // It starts no goroutine (Scavenge is its caller's), closes nothing and answers nobody: it says why, its callers act.

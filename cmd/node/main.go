@@ -96,5 +96,6 @@ func (s *serveCmd) Run(ctx context.Context, k *kong.Kong, env app.Env) error {
 	process := cluster.NewProcess()
 	log := newLog(&s.Config, process, k.Stderr)
 	overload.LimitMemory(log)
+	overload.TuneGC()
 	return serve(ctx, &s.Config, process, log)
 }

@@ -14,7 +14,7 @@ const (
 	maxGCPercent = 400
 )
 
-// TuneGC lets the garbage of a small heap gather longer than Go does, unless GOGC is set. From 16 MiB on it is Go's rule.
+// TuneGC lets the garbage of a heap below 16 MiB gather longer than Go does, unless GOGC is set.
 func TuneGC() {
 	if os.Getenv("GOGC") == "" {
 		(&gcTuner{read: newReader().read, set: debug.SetGCPercent}).collected()

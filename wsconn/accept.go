@@ -116,7 +116,6 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
 // the caller's goroutine instead, so that h gets its Open and Closed.
 func (c *Conn) Start(h outbox.Handler) {
 	c.h = h
-	c.replace = c.s.sockets.Now() + c.s.crowded
 	if !c.s.sockets.Go(c.live) {
 		c.waits = nil
 		c.serve()

@@ -114,9 +114,6 @@ func newHost(t testing.TB, cfg setup) *host {
 	}
 	h := &host{log: &witness{}, conns: make(chan *probe, 2000)}
 	h.Server = NewServer(cfg.limits, outbox.New(cfg.Config, h.log))
-	if _, test := t.(*testing.T); test {
-		h.Server.crowded = 1 // with the first input
-	}
 	h.http = httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(func() {
 		h.http.Close()

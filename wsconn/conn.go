@@ -2,7 +2,6 @@ package wsconn
 
 import (
 	"syscall"
-	"time"
 
 	"rollcall/outbox"
 )
@@ -20,9 +19,8 @@ type Conn struct {
 	waits syscall.RawConn
 
 	// Owned by the goroutine that has the connection in hand; see serve.go.
-	in      input
-	opened  bool
-	replace time.Duration // when live is replaced; 0: it has been
+	in     input
+	opened bool
 }
 
 // kind is what WebSockets write (outbox.Kind).

@@ -2,7 +2,6 @@ package wsconn
 
 import (
 	"bufio"
-	"time"
 
 	"rollcall/rawsock"
 )
@@ -19,12 +18,7 @@ import (
 // Waiting holds no buffer but that of a message that has begun. A connection that cannot be waited for without reading
 // (TLS) is served all the time.
 
-// crowded is how long after its start a connection's goroutine is replaced at the earliest.
-const crowded = 10 * time.Second
-
-// live is the connection's goroutine. It uses little stack. With the first input after a while another one takes its
-// place: Go begins goroutines with as much stack as the others have on average, which is more than it needs while many
-// connections are being accepted.
+// live is the connection's goroutine. It uses little stack.
 func (c *Conn) live() {
 	if c.waits == nil {
 		c.serve()
@@ -32,12 +26,6 @@ func (c *Conn) live() {
 	}
 	for c.s.stacks.serve(c) {
 		rawsock.AwaitInput(c.waits)
-		if c.replace != 0 && c.s.sockets.Now() >= c.replace {
-			c.replace = 0
-			if c.s.sockets.Go(c.live) {
-				return
-			}
-		}
 	}
 }
 

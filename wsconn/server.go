@@ -35,7 +35,6 @@ type Server struct {
 	cfg      Config
 	sockets  *outbox.Sockets
 	upgrader websocket.Upgrader
-	crowded  time.Duration
 
 	stacks stackPool
 }
@@ -43,7 +42,7 @@ type Server struct {
 // NewServer makes a server whose connections are among sockets.
 func NewServer(cfg Config, sockets *outbox.Sockets) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, sockets: sockets, upgrader: newUpgrader(cfg), crowded: crowded}
+	s := &Server{cfg: cfg, sockets: sockets, upgrader: newUpgrader(cfg)}
 	sockets.OnTick(s.stacks.trim)
 	return s
 }

@@ -23,7 +23,7 @@ func (r *runner) auditSoon() { r.auditAll.Store(true) }
 
 // audit compares of whom the sink was told with who is present, in all channels of this node's parts whose presence has
 // changed since the last audit; a waking may have been lost. One that stays as it is is looked at more and more rarely.
-// It also lets each part's worker ask the sink whether it still has what it was told.
+// It also lets each part's worker ask a keeper whether it still has what it was told.
 func (r *runner) audit(ctx context.Context) {
 	all := r.h.doubt() == 0 && r.auditAll.Swap(false)
 	r.mu.Lock()
@@ -34,9 +34,12 @@ func (r *runner) audit(ctx context.Context) {
 		}
 	}
 	r.mu.Unlock()
+	_, keeps := r.sink.(keeper)
 	for _, p := range own {
-		p.look.Store(true)
-		r.start(p.name)
+		if keeps {
+			p.look.Store(true)
+			r.start(p.name)
+		}
 		if all {
 			clear(p.audited)
 		}

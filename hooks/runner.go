@@ -58,7 +58,7 @@ type part struct {
 	cancel  context.CancelFunc
 	differ  differ               // owned by the worker
 	audited map[string]auditMark // owned by the auditor
-	look    atomic.Bool          // the worker asks the sink whether it has what it was told
+	look    atomic.Bool          // the worker asks the sink whether it has what it was told; of a keeper
 	timer   *time.Timer          // when something is due; guarded by mu of the runner, like the rest
 	working bool
 	again   bool // something became due meanwhile
@@ -200,7 +200,7 @@ func (r *runner) busy() []string {
 
 // lift notes that a request begins, and gives the claim that it is made by; false: the part is not this node's any
 // more.
-func (r *runner) lift(p *part, last last) (c claim, ok bool) {
+func (r *runner) lift(p *part, last acknowledged) (c claim, ok bool) {
 	r.claiming.RLock()
 	defer r.claiming.RUnlock()
 	r.mu.Lock()

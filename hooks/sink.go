@@ -23,20 +23,24 @@ type sink interface {
 	// deliver returns nil once the sink has acknowledged the request; errGone: it wants no more; errLost: the claim is
 	// over; errForgotten: what was delivered before is lost.
 	deliver(ctx context.Context, c claim, r *request) error
+	close()
+}
+
+// keeper is a sink that can tell whether it still has what it was told.
+type keeper interface {
 	// look returns errLost or errForgotten as deliver does.
 	look(ctx context.Context, c claim) error
-	close()
 }
 
 // claim is what a node has to a part of the hook's channels, for a while.
 type claim struct {
 	part string
 	ends int64 // ms of Redis, at the earliest
-	last last
+	last acknowledged
 }
 
-// last are the ids of the requests that were acknowledged last; "": none is known.
-type last struct {
+// acknowledged are the ids of the requests that were acknowledged last; "": none is known.
+type acknowledged struct {
 	part string // of the part
 	sync string // of the synchronisation before; "" during one
 }
@@ -129,8 +133,6 @@ func withoutURL(err error) error {
 	}
 	return err
 }
-
-func (s *httpSink) look(context.Context, claim) error { return nil } // what was acknowledged is the sink's to keep
 
 func (s *httpSink) close() { s.client.CloseIdleConnections() }
 

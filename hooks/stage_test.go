@@ -276,13 +276,19 @@ func (s *stage) equal(d time.Duration) {
 	s.t.Helper()
 	time.Sleep(d)
 	synctest.Wait()
+	s.compare(&s.sink.fold)
+}
+
+// compare checks that a fold is who is present.
+func (s *stage) compare(fold *backend.Fold) {
+	s.t.Helper()
 	live := s.nodes[slices.IndexFunc(s.nodes, func(m *member) bool { return !m.closed })]
 	for channel := range s.channels {
 		ids, err := live.store.UserIDs(s.t.Context(), channel)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if got, want := s.sink.fold.Users(channel), slices.Sorted(maps.Keys(ids)); !slices.Equal(got, want) {
+		if got, want := fold.Users(channel), slices.Sorted(maps.Keys(ids)); !slices.Equal(got, want) {
 			s.t.Errorf("the sink knows %v in %s, present are %v", got, channel, want)
 		}
 	}
@@ -312,8 +318,6 @@ func (f *fakeSink) deliver(ctx context.Context, _ claim, r *request) error {
 	}
 	return f.fold.Take(r.Body)
 }
-
-func (f *fakeSink) look(context.Context, claim) error { return nil }
 
 func (f *fakeSink) close() {}
 

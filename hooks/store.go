@@ -210,7 +210,7 @@ func (s *store) release(ctx context.Context) error {
 
 // taken is what there is to do in a part.
 type taken struct {
-	last    last
+	last    acknowledged
 	request *request // repeat it
 	looks   []look   // the user "" is whoever is in the channel
 	now     int64    // ms of Redis
@@ -226,9 +226,9 @@ func (s *store) take(ctx context.Context, part, round string, marks int64) (take
 	switch a.text(0) {
 	case "request":
 		r, err := requestFrom(a.text(3))
-		return taken{last: last{a.text(1), a.text(2)}, request: r}, err
+		return taken{last: acknowledged{a.text(1), a.text(2)}, request: r}, err
 	case "ok":
-		t := taken{last: last{a.text(1), a.text(2)}, now: a.num(3), next: a.num(4)}
+		t := taken{last: acknowledged{a.text(1), a.text(2)}, now: a.num(3), next: a.num(4)}
 		for i := 5; i+5 < len(a); i += 6 {
 			l := look{channel: a.text(i), user: a.text(i + 1), wakes: a.text(i + 2), told: a.text(i + 3),
 				users: int(a.num(i + 4)), position: a.text(i + 5)}

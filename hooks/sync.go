@@ -31,13 +31,13 @@ func (r *runner) synchronise(p *part) error {
 	}
 	channels = slices.DeleteFunc(channels, func(c string) bool { return !r.hook.Matches(c) })
 	slices.Sort(channels)
-	next, before := &pending{events: []Event{{Type: reset, At: time.Now().UnixMilli()}}}, last{}
+	next, before := &pending{events: []Event{{Type: reset, At: time.Now().UnixMilli()}}}, acknowledged{}
 	deliver := func() error {
 		q := newRequest(next.events, next.acked)
 		if err := r.deliver(p, round, before, q); err != nil {
 			return err
 		}
-		next, before = &pending{}, last{part: q.ID}
+		next, before = &pending{}, acknowledged{part: q.ID}
 		return nil
 	}
 	for _, channel := range channels {

@@ -31,12 +31,10 @@ func (r *runner) tell(p *part) error {
 				return err
 			}
 			continue
-		case len(t.looks) == 0 && p.look.CompareAndSwap(true, false):
+		case len(t.looks) == 0:
 			if err := r.look(p, round, t.last); err != nil {
 				return err
 			}
-			continue
-		case len(t.looks) == 0:
 			if t.next != 0 {
 				r.arm(p, time.Duration(t.next-t.now)*time.Millisecond)
 			}
@@ -151,7 +149,7 @@ func positionFrom(text string) (at presence.Position) {
 var errPaused = errors.New("the hook is paused")
 
 // deliver repeats a request until it is acknowledged, and notes that.
-func (r *runner) deliver(p *part, round string, last last, q *request) error {
+func (r *runner) deliver(p *part, round string, last acknowledged, q *request) error {
 	for {
 		err := r.backoff.pass(p.ctx, func() error { return r.try(p, last, q) })
 		switch {
@@ -176,14 +174,17 @@ func (r *runner) deliver(p *part, round string, last last, q *request) error {
 	}
 }
 
-// look asks the sink whether it has what it was told last.
-func (r *runner) look(p *part, round string, last last) error {
+// look asks the sink whether it has what it was told last, once after each audit.
+func (r *runner) look(p *part, round string, last acknowledged) error {
+	if !p.look.Swap(false) {
+		return nil
+	}
 	c, ok := r.lift(p, last)
 	if !ok {
 		return errLost
 	}
 	defer r.land(p)
-	err := r.sink.look(p.ctx, c)
+	err := r.sink.(keeper).look(p.ctx, c)
 	if errors.Is(err, errForgotten) {
 		return r.anew(p, round)
 	}
@@ -202,7 +203,7 @@ func (r *runner) anew(p *part, round string) error {
 }
 
 // try makes a request once, while the claim stands.
-func (r *runner) try(p *part, last last, q *request) error {
+func (r *runner) try(p *part, last acknowledged, q *request) error {
 	c, ok := r.lift(p, last)
 	if !ok {
 		return errLost

@@ -4,7 +4,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
-	"time"
+
+	"rollcall/testkit"
 )
 
 // After each collection GOGC is set for the heap as it is then, but not for a small difference.
@@ -25,30 +26,18 @@ func TestTuneGC(t *testing.T) {
 	go tuner.collected()
 	for _, live := range []uint64{0, mib, 4 * mib, 8 * mib, 8*mib + 200<<10, 16 * mib, 64 * mib, 10_000 * mib, 5 * mib,
 		5 * mib} { // once more: then what was done for the first is over
-		if !eachCollection(func() bool {
+		testkit.Eventually(t, "a collection is noticed", func() bool {
+			runtime.GC()
 			select {
 			case feed <- live:
 				return true
-			case <-time.After(10 * time.Millisecond):
+			default:
 				return false
 			}
-		}) {
-			t.Fatal("no collection was noticed")
-		}
+		})
 	}
 	close(feed)
 	if want := []int{400, 200, 100, 320}; !slices.Equal(percents, want) {
 		t.Errorf("GOGC was set to %v, want %v", percents, want)
 	}
-}
-
-// eachCollection collects garbage until done says so; false: it never does.
-func eachCollection(done func() bool) bool {
-	for range 1000 {
-		runtime.GC()
-		if done() {
-			return true
-		}
-	}
-	return false
 }

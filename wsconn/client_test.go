@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ const timeout = 10 * time.Second
 type setup struct {
 	outbox.Config
 	limits Config
+	// buffers bounds what the kernel holds of a socket, in bytes at each end, so that little data fills it. Zero: it may
+	// be megabytes.
+	buffers int
 }
 
 // host is a Server behind an HTTP server on loopback.
@@ -34,6 +38,8 @@ type host struct {
 	opt   Options
 	setup func(*probe) // before Start
 	log   *witness
+
+	buffers int
 }
 
 // probe is a Handler that notes its calls.
@@ -112,14 +118,33 @@ func newHost(t testing.TB, cfg setup) *host {
 	if cfg.Ping == 0 {
 		cfg.Ping = -1
 	}
-	h := &host{log: &witness{}, conns: make(chan *probe, 2000)}
+	h := &host{log: &witness{}, conns: make(chan *probe, 2000), buffers: cfg.buffers}
 	h.Server = NewServer(cfg.limits, outbox.New(cfg.Config, h.log))
-	h.http = httptest.NewServer(http.HandlerFunc(h.serve))
+	h.http = h.newHTTP()
+	h.http.Start()
 	t.Cleanup(func() {
 		h.http.Close()
 		h.sockets.Close()
 	})
 	return h
+}
+
+// newHTTP returns a server to be started, plain or with TLS.
+func (h *host) newHTTP() *httptest.Server {
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(h.serve))
+	ts.Config.ConnState = func(nc net.Conn, state http.ConnState) {
+		if state == http.StateNew && h.buffers > 0 {
+			_ = tcpOf(nc).SetWriteBuffer(h.buffers)
+		}
+	}
+	return ts
+}
+
+func tcpOf(nc net.Conn) *net.TCPConn {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	return nc.(*net.TCPConn)
 }
 
 func (h *host) serve(w http.ResponseWriter, r *http.Request) {
@@ -160,6 +185,11 @@ func (h *host) dial(t testing.TB) (*client, *probe) {
 func (h *host) upgrade(t testing.TB, nc net.Conn) (*client, *probe) {
 	t.Helper()
 	t.Cleanup(func() { nc.Close() })
+	if h.buffers > 0 {
+		if err := tcpOf(nc).SetReadBuffer(h.buffers); err != nil {
+			t.Fatal(err)
+		}
+	}
 	c := &client{t: t, Conn: nc, r: bufio.NewReader(nc)}
 	if _, err := io.WriteString(nc, upgradeRequest); err != nil {
 		t.Fatal(err)

@@ -101,9 +101,9 @@ func TestEnds(t *testing.T) {
 // TestCloseAfterQueued: the close frame leaves after everything queued, also when that takes the client longer
 // than the second it has for its answer.
 func TestCloseAfterQueued(t *testing.T) {
-	h := newHost(t, setup{Config: outbox.Config{SendQueue: 64 << 20}})
+	h := newHost(t, setup{Config: outbox.Config{SendQueue: 64 << 20}, buffers: 512 << 10})
 	c, p := h.dial(t)
-	big := strings.Repeat("x", 1<<20)
+	big := strings.Repeat("x", 256<<10)
 	const n = 20 // more than the kernel's buffers take
 	for range n {
 		if err := p.c.Send(TextString(big)); err != nil {

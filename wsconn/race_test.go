@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -20,10 +19,10 @@ import (
 // TestSenders: many goroutines send at once to a client that reads in fits and starts; every frame comes whole,
 // each sender's in order, and the close frame last.
 func TestSenders(t *testing.T) {
-	const senders, each = 8, 400
+	const senders, each = 8, 100
 	for _, name := range []string{"tcp", "tls"} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, setup{Config: outbox.Config{SendQueue: 256 << 20}})
+			h := newHost(t, setup{Config: outbox.Config{SendQueue: 256 << 20}, buffers: 64 << 10})
 			c, p := h.dial(t)
 			if name == "tls" {
 				c, p = dialTLS(t, h)
@@ -45,7 +44,7 @@ func TestSenders(t *testing.T) {
 			}()
 			next := make([]int, senders)
 			for n := range senders * each {
-				if n%300 == 0 {
+				if n%75 == 0 {
 					time.Sleep(20 * time.Millisecond) // the socket fills meanwhile
 				}
 				op, payload, err := c.next()
@@ -71,7 +70,8 @@ func TestSenders(t *testing.T) {
 // dialTLS connects a client to h's server through a TLS listener.
 func dialTLS(t *testing.T, h *host) (*client, *probe) {
 	t.Helper()
-	ts := httptest.NewTLSServer(http.HandlerFunc(h.serve))
+	ts := h.newHTTP()
+	ts.StartTLS()
 	t.Cleanup(ts.Close)
 	pool := ts.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	nc, err := tls.Dial("tcp", ts.Listener.Addr().String(), &tls.Config{RootCAs: pool, ServerName: "example.com"})

@@ -46,7 +46,7 @@ func (t *Tracker) compare(chans []*Channel) error {
 		if at, _, ok := c.standing(); ok {
 			live, had = append(live, c), append(had, at)
 			c.mu.Lock()
-			t.noteOwners(c.name(), c.view.replica.users.all(), false)
+			c.noteOwnersLocked(false)
 			c.mu.Unlock()
 		}
 	}
@@ -217,22 +217,41 @@ func (o orphan) compare(p orphan) int {
 	return cmp.Or(strings.Compare(o.channel, p.channel), strings.Compare(o.inc, p.inc))
 }
 
-// noteOwners notes the owners of entries, to be looked up, at once when they were just read: whoever may read users
-// calls it. This node knows of its own incarnation.
-func (t *Tracker) noteOwners(channel string, users iter.Seq[*User], read bool) {
+// noteOwners notes the incarnations that own entries, to be looked up, at once when they were just read: whoever may
+// read users calls it. This node knows of its own incarnation.
+func (t *Tracker) noteOwners(channel string, incs iter.Seq[string], read bool) {
 	own, _, _ := t.lease.Lease()
 	t.lists.Lock()
 	defer t.lists.Unlock()
 	t.look = t.look || read
 	last := ""
-	for u := range users {
-		for i := range u.Metas {
-			if inc := u.Metas[i].Inc; inc != last && inc != own {
-				last = inc
-				t.owners[orphan{channel, inc}] = true
+	for inc := range incs {
+		if inc != last && inc != own {
+			last = inc
+			t.owners[orphan{channel, inc}] = true
+		}
+	}
+}
+
+// ownersOf gives the incarnations of users' metas.
+func ownersOf(users iter.Seq[*User]) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for u := range users {
+			for i := range u.Metas {
+				if !yield(u.Metas[i].Inc) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// noteOwnersLocked notes the owners of all entries that the view knows of: also of those that it does not show, since
+// they are known to have left.
+func (c *Channel) noteOwnersLocked(read bool) {
+	r := &c.view.replica
+	c.t.noteOwners(c.name(), ownersOf(r.users.all()), read)
+	c.t.noteOwners(c.name(), slices.Values(r.tombstones.takeReturned()), read)
 }
 
 // checkOrphans looks up the owners (those that audits noted not more often than every Audit), and removes entries whose

@@ -153,6 +153,42 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
+// So does one that the view does not show: a write that came too late has brought back who is known to have left.
+func TestOrphanThatHadLeft(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1 := s.actor("n1")
+		a := n1.open("C")
+		m := device("c9")
+		write := func(inc string, do func(l Lease) error) {
+			if err := do(Lease{inc, time.Now().Add(time.Minute).UnixMilli()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		join := func(l Lease) error {
+			_, err := n1.store.Join(t.Context(), l, "C", "ghost", &m, false, "", "")
+			return err
+		}
+		write("lost-2", join)
+		write("lost-2", func(l Lease) error {
+			_, err := n1.store.Leave(t.Context(), l, "C", "ghost", "c9", "", CauseUntracked)
+			return err
+		})
+		write("lost-1", join)
+		a.want(2*stageWindow, "join ghost c9", "leave ghost c9")
+		stay(Audit+stageTTL+3*upkeep, n1)
+		a.want(0)
+		entries, err := n1.store.Entries(t.Context(), "C", "lost-1")
+		if n := n1.t.stats.Orphans.Load(); err != nil || len(entries) != 0 || n != 1 {
+			t.Errorf("Redis holds %v, %v; %d orphans", entries, err, n)
+		}
+		loads := n1.t.stats.Loads.Load()
+		stay(3*Audit, n1) // it is settled now
+		if n := n1.t.stats.Loads.Load(); n != loads {
+			t.Errorf("read %d times more", n-loads)
+		}
+	})
+}
+
 // So does one in a channel that nobody has open, once it has been listed.
 func TestOrphanInAListing(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {

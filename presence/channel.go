@@ -166,7 +166,7 @@ func (c *Channel) stepLocked(e event) {
 				close(c.ready)
 				c.ready = nil
 			}
-			c.t.noteOwners(c.name(), c.view.replica.users.all(), true)
+			c.noteOwnersLocked(true)
 			c.t.audits.changed(c)
 			continue
 		case state:

@@ -53,7 +53,7 @@ func (t *Tracker) Statuses(ctx context.Context, ids []string) ([]Status, error) 
 	for _, st := range list {
 		if st.User != nil {
 			channel, _ := naming.UserChannel(st.ID)
-			t.noteOwners(channel, slices.Values([]*User{st.User}), true)
+			t.noteOwners(channel, ownersOf(slices.Values([]*User{st.User})), true)
 		}
 	}
 	return list, err

@@ -1,6 +1,9 @@
 package presence
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxTombstones is how many a channel keeps.
 const maxTombstones = 256
@@ -15,6 +18,10 @@ type tombstones struct {
 	refs map[string]struct{}
 	ring []string // the oldest is at next once it is full
 	next int
+
+	// returned are the incarnations of metas that came back nevertheless, until they are looked up. The view does not show
+	// those metas, so nothing else tells that they may be orphans.
+	returned []string
 }
 
 func (t *tombstones) add(refs []string) {
@@ -36,7 +43,7 @@ func (t *tombstones) add(refs []string) {
 	}
 }
 
-// without gives metas but those that have departet. It copies only when there are any.
+// without gives metas but those that have departed. It copies only when there are any.
 func (t *tombstones) without(metas []Meta) []Meta {
 	if t == nil {
 		return metas
@@ -45,5 +52,20 @@ func (t *tombstones) without(metas []Meta) []Meta {
 	if !slices.ContainsFunc(metas, has) {
 		return metas
 	}
+	for _, m := range metas {
+		if has(m) && !slices.Contains(t.returned, m.Inc) {
+			t.returned = append(t.returned, strings.Clone(m.Inc))
+		}
+	}
 	return slices.DeleteFunc(slices.Clone(metas), has)
+}
+
+// takeReturned gives the incarnations of metas that came back, once.
+func (t *tombstones) takeReturned() []string {
+	if t == nil {
+		return nil
+	}
+	incs := t.returned
+	t.returned = nil
+	return incs
 }

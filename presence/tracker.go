@@ -400,7 +400,7 @@ func (t *Tracker) Users(ctx context.Context, channel string) ([]*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.noteOwners(channel, maps.Values(snap.Users), true)
+	t.noteOwners(channel, ownersOf(maps.Values(snap.Users)), true)
 	us := make([]*User, 0, len(snap.Users))
 	for _, u := range snap.Users {
 		us = append(us, u)

@@ -81,7 +81,7 @@ inline join(c, g, d, late) {
 			assert(!(STRICT && late && alive[HOME(c)] && want[c] != 1));
 			owner[c] = (g)+1;
 			gone = 0;
-			if :: late && alive[HOME(c)] && want[c] != 1 -> glimpsed(c) :: else -> arrived(c) fi;
+			if :: late && want[c] != 1 -> glimpsed(c) :: else -> arrived(c) fi;
 			for (u : 0 .. C-1) {
 				if
 				:: OTHER1(u, c) && !IS(KEEP_DEVICES) -> owner[u] = 0; lin[u] = 0; gone = gone | BIT(u); departed(u)

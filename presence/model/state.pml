@@ -116,6 +116,7 @@
 #define REAP_LINGERING   24    /* reap.lua: does not wait for the deadline */
 #define FORGET_LINGERING 25    /* reaper.go reap: ends the incarnation although something lingers */
 #define LINGER_AGAIN     26    /* linger.lua: writes an entry again that somebody took away */
+#define ORPHANS_SEEN     27    /* tombstones.go: metas that come back are not noted for checkOrphans */
 #ifndef MUTANT
 #define MUTANT 0
 #endif
@@ -136,7 +137,9 @@
 #define SKEW  1                /* how far the clock of the channel's Redis is behind that of {nodes} */
 #define FULL  (TTL+GRACE+1)
 #define ENDED (GRACE+1)        /* less: past the deadline by the clock of {nodes} */
+#ifndef QL
 #define QL    6                /* messages on their way to one node */
+#endif
 #define NONE  255
 
 /* Redis: {nodes} with what is left of each lease, {nodes}:reaping, {nodes}:<inc>:channels (this channel is listed),

@@ -183,16 +183,17 @@ inline expire(n) {
 	forgetseq(n)
 }
 
-/* audit.go: an entry in the view whose incarnation is unknown to the cluster. */
+/* audit.go: an entry that the view shows, or hides since it left, whose incarnation is unknown to the cluster. */
+#define NOTED(n)    (IS(ORPHANS_SEEN) -> vm[n] : vm[n] | left[n])
 #define UNKNOWN(c)  (owner[c] != 0 && !inN[INC(HOME(c), owner[c]-1)] && !inR[INC(HOME(c), owner[c]-1)])
-#define SUSPECT(n)  (vp[n] == LIVE && ((UNKNOWN(0) && (vm[n] & 1)) || (UNKNOWN(1) && (vm[n] & 2)) || (UNKNOWN(2) && (vm[n] & 4))))
+#define SUSPECT(n)  (vp[n] == LIVE && ((UNKNOWN(0) && (NOTED(n) & 1)) || (UNKNOWN(1) && (NOTED(n) & 2)) || (UNKNOWN(2) && (NOTED(n) & 4))))
 
 /* audit.go checkOrphans, after one lease time: one unknown incarnation. */
 inline removeorphan(n) {
 	pick = NONE;
 	for (u : 0 .. C-1) {
 		if
-		:: pick == NONE && owner[u] != 0 && (vm[n] & BIT(u)) != 0 ->
+		:: pick == NONE && owner[u] != 0 && (NOTED(n) & BIT(u)) != 0 ->
 			pick = INC(HOME(u), owner[u]-1);
 			if :: inN[pick] || inR[pick] -> pick = NONE :: else fi
 		:: else

@@ -7,14 +7,19 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"rollcall/history"
 	"rollcall/redisconn"
 	"rollcall/testkit/redistest"
 )
 
-// perPipeline is how many publications travel together: what a node's batcher sends at a high rate.
-const perPipeline = 16
+const (
+	// perPipeline is how many publications travel together: what a node's batcher sends at a high rate.
+	perPipeline = 16
+	// publishers is how many connections send such pipelines at once, as redis-benchmark -c 20 -P 16 does.
+	publishers = 20
+)
 
 // keeping measures what a publication of 150 bytes costs Redis, in a channel with a history and in one without: in µs
 // of its CPU.
@@ -32,6 +37,7 @@ func keeping(r *redistest.Redis, count int) (result, error) {
 	}
 	topic := c.Keys().Topic("room")
 	figures := result{}
+	rounds := max(1, count/(publishers*perPipeline))
 	for name, command := range map[string]func() redis.Cmder{
 		"kept-µs": func() redis.Cmder {
 			return store.PublishCommand(ctx, "room", policy, nil, history.Outgoing{Broadcast: b})
@@ -42,20 +48,29 @@ func keeping(r *redistest.Redis, count int) (result, error) {
 		if err != nil {
 			return nil, err
 		}
-		for sent := 0; sent < count; sent += perPipeline {
-			pipe := c.GoRedis().Pipeline()
-			for range perPipeline {
-				_ = pipe.Process(ctx, command()) // Exec tells
-			}
-			if _, err := pipe.Exec(ctx); err != nil {
-				return nil, fmt.Errorf("publish: %w", err)
-			}
+		var all errgroup.Group
+		for range publishers {
+			all.Go(func() error {
+				for range rounds {
+					pipe := c.GoRedis().Pipeline()
+					for range perPipeline {
+						_ = pipe.Process(ctx, command()) // Exec tells
+					}
+					if _, err := pipe.Exec(ctx); err != nil {
+						return fmt.Errorf("publish: %w", err)
+					}
+				}
+				return nil
+			})
+		}
+		if err := all.Wait(); err != nil {
+			return nil, err
 		}
 		after, err := cpuOf(r.Nodes()[0].Pid())
 		if err != nil {
 			return nil, err
 		}
-		figures[name] = float64((after - before).Microseconds()) / float64(count)
+		figures[name] = float64((after - before).Microseconds()) / float64(rounds*publishers*perPipeline)
 	}
 	return figures, nil
 }

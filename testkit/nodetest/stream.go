@@ -25,7 +25,7 @@ type Stream struct {
 	Conn   net.Conn
 	Header http.Header
 	Retry  string // what the stream asked for, in ms
-	Node   string // the process id of its node
+	Node   string // X-Rollcall-Node: which node it is
 
 	Comments []string // that have come so far
 	lines    *bufio.Reader

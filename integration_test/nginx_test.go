@@ -19,15 +19,13 @@ func TestNginx(t *testing.T) {
 	addr := nodetest.StartNginx(t, "../docs/operating.md", nodes...)
 	publish := func(news string) {
 		t.Helper()
-		r, err := http.Post("http://"+addr+"/feed/sports", "application/json", strings.NewReader(`{"text":"`+news+`"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _ = r.Body.Close(); r.StatusCode != http.StatusAccepted {
-			t.Fatalf("publish: %s", r.Status)
+		status, answer, _ := nodetest.Request(t.Context(), http.MethodPost, addr, "/feed/sports", `{"text":"`+news+`"}`,
+			"Content-Type: application/json")
+		if status != http.StatusAccepted {
+			t.Fatalf("publish: %d %s", status, answer)
 		}
 	}
-	want := func(got string, part string) {
+	want := func(got, part string) {
 		t.Helper()
 		if !strings.Contains(got, part) {
 			t.Fatalf("got %s, want %s", got, part)

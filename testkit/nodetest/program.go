@@ -35,35 +35,56 @@ func StartProgram(t testing.TB, name string, cmd *exec.Cmd) {
 	})
 }
 
-// StartHAProxy starts HAProxy with a file like deploy/haproxy.cfg, in front of these nodes in place of node1, node2 and
-// so on. It gives its address; HAProxy may not have found the nodes yet. Without the program the test is skipped.
-func StartHAProxy(t testing.TB, config string, nodes ...*Node) (addr string) {
+// config is a program's configuration that users get, as a test changes it.
+type config struct {
+	t    testing.TB
+	from string // file
+	text string
+}
+
+func readConfig(t testing.TB, file string) *config {
 	t.Helper()
-	bin := redistest.Program(t, "haproxy")
-	text, err := os.ReadFile(config)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &config{t, file, string(text)}
+}
+
+// change replaces what matches a pattern, which must be there.
+func (c *config) change(pattern, by string) {
+	c.t.Helper()
+	expr := regexp.MustCompile(pattern)
+	if !expr.MatchString(c.text) {
+		c.t.Fatalf("%s has no %s", c.from, pattern)
+	}
+	c.text = expr.ReplaceAllString(c.text, by)
+}
+
+// write writes it to a file in a folder.
+func (c *config) write(dir string) (file string) {
+	c.t.Helper()
+	file = filepath.Join(dir, "config")
+	if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return file
+}
+
+// StartHAProxy starts HAProxy with a file like deploy/haproxy.cfg, in front of these nodes in place of node1, node2 and
+// so on. It gives its address; HAProxy may not have found the nodes yet. Without the program the test is skipped.
+func StartHAProxy(t testing.TB, file string, nodes ...*Node) (addr string) {
+	t.Helper()
+	bin := redistest.Program(t, "haproxy")
+	c := readConfig(t, file)
 	addr = fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	change := func(old, new string) {
-		t.Helper()
-		expr := regexp.MustCompile(old)
-		if !expr.Match(text) {
-			t.Fatalf("%s has no %s", config, old)
-		}
-		text = expr.ReplaceAll(text, []byte(new))
-	}
-	change(`(?m)^(\s+bind) :6745$`, "${1} "+addr)
-	change(`check port 6746 `, "check ") // without --health-listen
+	c.change(`(?m)^(\s+bind) :6745$`, "${1} "+addr)
+	c.change(`check port 6746 `, "check ") // without --health-listen
 	for i, n := range nodes {
-		change(fmt.Sprintf(`(?m)^(\s+server node%d) node%[1]d:6745$`, i+1), "${1} "+n.Addr())
+		c.change(fmt.Sprintf(`(?m)^(\s+server node%d) node%[1]d:6745$`, i+1), "${1} "+n.Addr())
 	}
-	text = regexp.MustCompile(`(?m)^\s+server node\d+ node\d+:6745$`).ReplaceAll(text, nil)
-	file := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	StartProgram(t, "HAProxy", exec.Command(bin, "-db", "-f", file))
+	c.text = regexp.MustCompile(`(?m)^\s+server node\d+ node\d+:6745$`).ReplaceAllString(c.text, "")
+	StartProgram(t, "HAProxy", exec.Command(bin, "-db", "-f", c.write(t.TempDir())))
 	return addr
 }
 
@@ -85,40 +106,27 @@ http {
 `
 
 // StartNginx starts nginx with the first block of nginx's language in a Markdown page, without TLS, in front of these
-// nodes in place of 10.0.0.1, 10.0.0.2 and so on. It gives its address, where it does listen. Without the program the
-// test is skipped.
+// nodes in place of 10.0.0.1, 10.0.0.2 and so on. It returns when nginx listens, and gives its address. Without the
+// program the test is skipped.
 func StartNginx(t testing.TB, page string, nodes ...*Node) (addr string) {
 	t.Helper()
 	bin := redistest.Program(t, "nginx")
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "```nginx\n")
-	config, _, ok := strings.Cut(rest, "```\n")
+	c := readConfig(t, page)
+	_, rest, _ := strings.Cut(c.text, "```nginx\n")
+	block, _, ok := strings.Cut(rest, "```\n")
 	if !ok {
 		t.Fatalf("%s has no block for nginx", page)
 	}
 	addr, dir := fmt.Sprint("127.0.0.1:", redistest.FreePort(t)), t.TempDir()
-	change := func(old, new string) {
-		t.Helper()
-		expr := regexp.MustCompile(old)
-		if !expr.MatchString(config) {
-			t.Fatalf("%s has no %s for nginx", page, old)
-		}
-		config = expr.ReplaceAllLiteralString(config, new)
-	}
-	change(`listen 443 ssl;`, "listen "+addr+";")
-	change(`(?m)^\s+ssl_.*$`, "")
-	change(`access_log \S+`, "access_log "+dir+"/access.log")
+	c.text = block
+	c.change(`listen 443 ssl;`, "listen "+addr+";")
+	c.change(`(?m)^\s+ssl_.*$`, "")
+	c.change(`access_log \S+`, "access_log "+dir+"/access.log")
 	for i, n := range nodes {
-		change(fmt.Sprintf(`10\.0\.0\.%d:6745`, i+1), n.Addr())
+		c.change(fmt.Sprintf(`10\.0\.0\.%d:6745`, i+1), n.Addr())
 	}
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, nginxMain, dir, config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	StartProgram(t, "nginx", exec.Command(bin, "-p", dir, "-e", "stderr", "-c", file))
+	c.text = fmt.Sprintf(nginxMain, dir, c.text)
+	StartProgram(t, "nginx", exec.Command(bin, "-p", dir, "-e", "stderr", "-c", c.write(dir)))
 	testkit.Within(t, "nginx to listen", Timeout, func() bool { return Status(addr, "/") != 0 })
 	return addr
 }

@@ -235,8 +235,9 @@ type seat struct {
 	c              *Channel
 	plain, scripts bool
 
-	mu   sync.Mutex
-	told []string
+	mu     sync.Mutex
+	told   []string
+	states [][]byte // the encodings of presence_state that it was sent, each once
 }
 
 func newSeat(a *actor) *seat { return &seat{a: a, plain: true, scripts: true} }
@@ -267,6 +268,11 @@ func (st *seat) PresenceDiff(d *Diff) {
 }
 
 func (st *seat) PresenceState(s State) {
+	st.mu.Lock()
+	if !slices.ContainsFunc(st.states, func(b []byte) bool { return &b[0] == &s.Frame[0] }) {
+		st.states = append(st.states, s.Frame)
+	}
+	st.mu.Unlock()
 	conns := s.Conns
 	slices.Sort(conns)
 	state := parseState(st.a.s.t, s.Frame)

@@ -128,7 +128,7 @@ func newBatcher(c *Client) *batcher {
 func (w *batcher) sendNow(cmd *redis.Cmd) (sent bool, err error) {
 	now := w.c.now()
 	w.mu.Lock()
-	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now) > 0 {
+	if w.sending || w.closed || len(w.queue) > 0 || w.gathering.wait(now, 1) > 0 {
 		w.mu.Unlock()
 		return false, nil
 	}
@@ -203,7 +203,7 @@ func (w *batcher) push(r *request) error {
 	}
 	w.queue = append(w.queue, r)
 	w.bytes += r.cost
-	wake := len(w.queue) == 1 && !w.sending
+	wake := len(w.queue) == 1 && !w.sending || len(w.queue) == gatherEnough
 	w.mu.Unlock()
 	if wake {
 		w.more.Signal()
@@ -275,14 +275,22 @@ func (w *batcher) next() bool {
 
 // gatherLocked waits, without the lock, for more commands.
 func (w *batcher) gatherLocked() {
-	wait := w.gathering.wait(w.c.now())
+	wait := w.gathering.wait(w.c.now(), len(w.queue))
 	if wait == 0 || w.closed {
 		return
 	}
 	w.sending = true
-	w.mu.Unlock()
-	time.Sleep(wait)
-	w.mu.Lock()
+	over := false
+	timer := time.AfterFunc(wait, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		over = true
+		w.more.Signal()
+	})
+	defer timer.Stop()
+	for !over && len(w.queue) < gatherEnough && !w.closed {
+		w.more.Wait()
+	}
 }
 
 // choose drops from the batch what nobody waits for any more, and fills cmds.

@@ -23,8 +23,8 @@ type Config struct {
 	// Default 1, in a Cluster 8 (so that a dead master holds up few others).
 	Batchers int
 	// Gather bounds the pipelines of a batcher: one may begin in each Gather, and those that did not begin in the last
-	// second may begin at once. So commands wait for others only under a load that lasts, and then for Gather at most.
-	// Default 1 ms; negative: commands never wait.
+	// second may begin at once, and so does one of four commands or more. So commands wait for others only under a load
+	// that lasts, and then for Gather at most. Default 1 ms; negative: commands never wait.
 	Gather time.Duration
 	// WatchEvery is the interval at which the client looks whether the same Redis processes answer, and at which pub/sub
 	// connections are checked. Default 1 s.

@@ -29,16 +29,20 @@ func (r *row) run(end time.Duration) {
 	now := time.Duration(0)
 	for len(r.arrive) > 0 && now < end {
 		now = max(now, r.arrive[0])
-		wait := r.g.wait(now)
+		wait := r.g.wait(now, 1)
 		if wait > testGather {
 			r.t.Fatalf("a wait of %v", wait)
 		}
-		now += wait
+		over, n := now+wait, r.waiting(now)
+		for r.g.wait(now, n) > 0 && now < over {
+			if now = over; n < len(r.arrive) {
+				now = min(over, r.arrive[n])
+			}
+			n = r.waiting(now)
+		}
 		r.g = r.g.begins(now)
-		n := 0
-		for n < len(r.arrive) && r.arrive[n] <= now {
-			r.delays = append(r.delays, now-r.arrive[n])
-			n++
+		for _, at := range r.arrive[:n] {
+			r.delays = append(r.delays, now-at)
 		}
 		r.began = append(r.began, now)
 		r.arrive = r.arrive[n:]
@@ -48,6 +52,12 @@ func (r *row) run(end time.Duration) {
 			slices.Sort(r.arrive)
 		}
 	}
+}
+
+// waiting is how many commands have come.
+func (r *row) waiting(now time.Duration) int {
+	n, _ := slices.BinarySearch(r.arrive, now+1)
+	return n
 }
 
 // arrivals are random ones, so many a second.
@@ -73,8 +83,8 @@ func TestGatherOpen(t *testing.T) {
 		{400, 1, 1.1, 0},
 		{800, 1, 1.2, 0},
 		{2500, 2, 2.7, testGather},
-		{10_000, 8, 11, testGather},
-		{100_000, 80, 110, testGather},
+		{10_000, gatherEnough - 0.5, gatherEnough + 0.5, testGather / 4},
+		{100_000, 8, 12, testGather / 4},
 	} {
 		const end = 10 * time.Second
 		r := &row{t: t, g: gathering{every: testGather}, arrive: arrivals(rand.New(rand.NewPCG(1, 2)), tt.perSecond, end)}
@@ -90,11 +100,12 @@ func TestGatherOpen(t *testing.T) {
 	}
 }
 
-// Senders who wait for their answers are not held up in their first thousand pipelines, and then share one in each
-// Gather.
+// Senders who wait for their answers are not held up in their first thousand pipelines. Then few of them share one in
+// each Gather, and many, whose commands make a pipeline each time, are not held up at all.
 func TestGatherClosed(t *testing.T) {
 	const end = 10 * time.Second
-	for _, senders := range []int{1, 2, 10, 50} {
+	const slowest = answerTime + 20*time.Microsecond
+	for _, senders := range []int{1, 2, 3, 5, 10, 50} {
 		rng := rand.New(rand.NewPCG(3, 4))
 		soon := func(at time.Duration, n int) (next []time.Duration) {
 			for range n {
@@ -105,14 +116,17 @@ func TestGatherClosed(t *testing.T) {
 		}
 		r := &row{t: t, g: gathering{every: testGather}, arrive: soon(0, senders), answers: soon}
 		r.run(end)
-		if free := r.began[1000]; free > 1000*(answerTime+20*time.Microsecond) {
+		if free := r.began[1000]; free > 1000*slowest {
 			t.Errorf("%d senders: a thousand pipelines take %v", senders, free)
 		}
-		if n, most := len(r.began), int((end+gatherOver)/testGather); n < most-1 || n > most+1 {
+		n, most, commands := len(r.began), int((end+gatherOver)/testGather), len(r.delays)
+		switch {
+		case senders < gatherEnough && (n < most-1 || n > most+1):
 			t.Errorf("%d senders: %d pipelines in %v, want %d", senders, n, end, most)
-		}
-		if got := len(r.delays); senders > 1 && got < (senders-1)*int(end/testGather) {
-			t.Errorf("%d senders: %d commands in %v: they do not share", senders, got, end)
+		case senders < gatherEnough && commands < (senders-1)*int(end/testGather):
+			t.Errorf("%d senders: %d commands in %v: they do not share", senders, commands, end)
+		case senders > gatherEnough && commands < (senders-1)*int(end/slowest)/2:
+			t.Errorf("%d senders: %d commands in %v: they are held up", senders, commands, end)
 		}
 	}
 }
@@ -122,13 +136,13 @@ func TestGatherPause(t *testing.T) {
 	for _, pause := range []time.Duration{time.Second, time.Hour} {
 		g, now := gathering{every: testGather}, pause
 		for range gatherOver / testGather {
-			if wait := g.wait(now); wait != 0 {
+			if wait := g.wait(now, 1); wait != 0 {
 				t.Fatalf("after %v one of the first waits for %v", pause, wait)
 			}
 			g = g.begins(now)
 		}
 		g = g.begins(now)
-		if wait := g.wait(now); wait != testGather {
+		if wait := g.wait(now, 1); wait != testGather {
 			t.Errorf("after %v and all that was saved one waits for %v, want %v", pause, wait, testGather)
 		}
 	}
@@ -137,18 +151,22 @@ func TestGatherPause(t *testing.T) {
 func TestGatherWait(t *testing.T) {
 	const full = time.Minute + gatherOver // nothing is saved at a minute
 	for _, tt := range []struct {
-		name string
-		g    gathering
-		want time.Duration
+		name     string
+		g        gathering
+		commands int
+		want     time.Duration
 	}{
-		{"the first of all", gathering{every: testGather}, 0},
-		{"after a long pause", gathering{every: testGather, end: time.Second}, 0},
-		{"something is saved", gathering{every: testGather, end: full - testGather}, 0},
-		{"just in time", gathering{every: testGather, end: full}, 0},
-		{"too early", gathering{every: testGather, end: full + testGather/4}, testGather / 4},
-		{"at once after the last", gathering{every: testGather, end: full}.begins(time.Minute), testGather},
+		{"the first of all", gathering{every: testGather}, 1, 0},
+		{"after a long pause", gathering{every: testGather, end: time.Second}, 1, 0},
+		{"something is saved", gathering{every: testGather, end: full - testGather}, 1, 0},
+		{"just in time", gathering{every: testGather, end: full}, 1, 0},
+		{"too early", gathering{every: testGather, end: full + testGather/4}, 1, testGather / 4},
+		{"at once after the last", gathering{every: testGather, end: full}.begins(time.Minute), 1, testGather},
+		{"too few", gathering{every: testGather, end: full + testGather/4}, gatherEnough - 1, testGather / 4},
+		{"enough", gathering{every: testGather, end: full + testGather/4}, gatherEnough, 0},
+		{"after many that were enough", gathering{every: testGather, end: 2 * full}.begins(time.Minute), 1, testGather},
 	} {
-		if got := tt.g.wait(time.Minute); got != tt.want {
+		if got := tt.g.wait(time.Minute, tt.commands); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -158,7 +176,7 @@ func TestGatherWait(t *testing.T) {
 func TestGatherNever(t *testing.T) {
 	g := gathering{every: Config{Gather: -1}.defaults().Gather}
 	for range 1_000_000 {
-		if g = g.begins(time.Second); g.wait(time.Second) != 0 {
+		if g = g.begins(time.Second); g.wait(time.Second, 1) != 0 {
 			t.Fatalf("%+v", g)
 		}
 	}

@@ -29,7 +29,7 @@ func (c *Conn) Check() error {
 	if c.finished && !c.gone {
 		return errors.New("finished but not gone")
 	}
-	if n := len(c.out.pieces); c.closing && n > 0 && c.out.pieces[n-1].data {
+	if n := len(c.out.pieces); c.closing && n > 0 && c.kind.IsData(string(c.out.pieces[n-1])) {
 		return errors.New("something waits behind the farewell")
 	}
 	return c.out.check(&c.s.cfg)

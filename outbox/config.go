@@ -16,7 +16,7 @@ type Config struct {
 	// Flushers is the number of goroutines that write. Default: GOMAXPROCS less one, so that what is to be written next
 	// goes on to be made.
 	Flushers int
-	// Rest is the longest pause between two rounds of writes, in which frames gather once writing takes a third of
+	// Rest is the longest pause between two rounds of writes, in which frames gather once writing takes a quarter of
 	// the time: it is latency under load that buys CPU. Default 32 ms. Negative: none.
 	Rest time.Duration
 }

@@ -24,8 +24,8 @@ type Handler interface {
 	Closed(CloseInfo)
 }
 
-// Kind is what parts one kind of connection from others: what its frames are on the wire. All calls are made under the
-// connection's lock, in the order of what is sent.
+// Kind is what parts one kind of connection from others: what its frames are on the wire. Calls are made under the
+// connection's lock, in the order of what is sent; those of IsData also without it.
 type Kind interface {
 	// Encode gives a frame as it leaves.
 	Encode(Frame) string
@@ -35,6 +35,8 @@ type Kind interface {
 	Ping() string
 	// Farewell is what leaves last; never "".
 	Farewell(CloseInfo) string
+	// IsData tells whether what leaves carries something for the client's user.
+	IsData(wire string) bool
 }
 
 // Options are what a connection begins with.
@@ -185,7 +187,7 @@ func (c *Conn) IsClosing() bool {
 // been closed meanwhile. first is called under the connection's lock.
 func (c *Conn) Begin(first func() string) {
 	c.mu.Lock()
-	ready := !c.shut && c.out.release(piece{wire: first()}, c.s.cfg.mostOfFrame())
+	ready := !c.shut && c.out.release(piece(first()), c.s.cfg.mostOfFrame())
 	c.mu.Unlock()
 	if ready {
 		c.s.ready.add(c)
@@ -206,9 +208,9 @@ func (c *Conn) BeginClose(info CloseInfo) {
 	c.shutLocked()
 	held := c.out.state == held
 	if held || info.Why == WhySlow { // so that the farewell has a chance
-		c.s.dropped(c.out.drop(most))
+		c.dropped(c.out.drop(most))
 	}
-	last := piece{wire: c.kind.Farewell(info)}
+	last := piece(c.kind.Farewell(info))
 	ready := false
 	if held {
 		ready = c.out.release(last, most)
@@ -286,11 +288,24 @@ func (c *Conn) lost() {
 	}
 }
 
+// dropped counts pieces that will not be written; pings and farewells do not count.
+func (c *Conn) dropped(ps []piece) {
+	n := uint64(0)
+	for _, p := range ps {
+		if c.kind.IsData(string(p)) {
+			n++
+		}
+	}
+	if n > 0 {
+		c.s.stats.Dropped.Add(n)
+	}
+}
+
 // goneLocked drops the outbox for good. A writer that is at work finds out by its next lock.
 func (c *Conn) goneLocked() {
 	c.shutLocked()
 	c.gone = true
-	c.s.dropped(c.out.pieces)
+	c.dropped(c.out.pieces)
 	c.out.pieces, c.out.bytes = nil, 0
 	c.wakeLocked()
 }

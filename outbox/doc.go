@@ -33,8 +33,8 @@
 // bounded by Config.SendQueue; a Send beyond it closes the connection with 1013.
 //
 // One pacing (pacing.go) tells when. As long as little is written a sender uses a writer itself, which spares waking a
-// flusher. When writing takes a third of the time, senders leave it to the flushers. Those rest between two rounds, so
-// that more frames leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
+// flusher. When writing takes a quarter of the time, senders leave it to the flushers. Those rest between two rounds,
+// so that more frames leave in one write. Frames that somebody waits for (SendAll, prompt) do not wait for that.
 //
 // # The end of a connection
 //

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func (lines) Encode(f Frame) string {
 func (lines) Size(f Frame) int            { return len(f.Text()) + 1 }
 func (lines) Ping() string                { return "ping\n" }
 func (lines) Farewell(i CloseInfo) string { return "end: " + i.Reason + "\n" }
+func (lines) IsData(wire string) bool     { return wire != "ping\n" && !strings.HasPrefix(wire, "end: ") }
 
 // text is a frame of a text.
 func text(s string) Frame { return NewFrame(s, 0) }

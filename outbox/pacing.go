@@ -3,8 +3,8 @@ package outbox
 import "time"
 
 const (
-	// writeShare is the part of the time that writing may take before it is made to rest: a third.
-	writeShare = 3
+	// writeShare is the part of the time that writing may take before it is made to rest: a quarter.
+	writeShare = 4
 	// freeWriting is how long may be written at a stretch, after a pause, without a rest: some 500 frames. A sender
 	// writes no longer by itself.
 	freeWriting = 3 * time.Millisecond
@@ -12,7 +12,7 @@ const (
 	freeDebt = (writeShare - 1) * freeWriting
 )
 
-// pacing tells when the next frames may be written. While writing takes less than a third of the time, they leave at
+// pacing tells when the next frames may be written. While writing takes less than a quarter of the time, they leave at
 // once. When it takes more, there are rests, in which frames gather, so that several leave in one write: latency that
 // buys CPU. It is a pure value.
 type pacing struct {

@@ -120,7 +120,7 @@ func (c *Conn) put(f Frame) (ready bool, err error) {
 	case f.wire == "":
 		return false, nil
 	}
-	p := piece{wire: c.kind.Encode(f), data: f.more != nil}
+	p := piece(c.kind.Encode(f))
 	if c.out.bytes > 0 && c.out.bytes+p.cost(most) > c.s.cfg.SendQueue {
 		return false, ErrSlow
 	}

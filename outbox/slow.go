@@ -28,7 +28,7 @@ func (w *writer) tookSlowly(c *Conn, cur *cursor) (cost int) {
 	}
 	w.wrote = true
 	if c.isSlow() {
-		w.s.dropped(cur.untouched())
+		c.dropped(cur.untouched())
 		cost = cur.cut()
 	}
 	return cost

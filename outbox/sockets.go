@@ -129,19 +129,6 @@ func (s *Sockets) Go(reader func()) bool {
 	return !s.closed
 }
 
-// dropped counts pieces that will not be written; pings and farewells do not count.
-func (s *Sockets) dropped(ps []piece) {
-	n := uint64(0)
-	for _, p := range ps {
-		if p.data {
-			n++
-		}
-	}
-	if n > 0 {
-		s.stats.Dropped.Add(n)
-	}
-}
-
 // Each calls fn for each connection that was open when it was called.
 func (s *Sockets) Each(fn func(*Conn)) {
 	for _, c := range s.all() {

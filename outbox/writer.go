@@ -54,7 +54,7 @@ func (w *writer) write(c *Conn, cur cursor) {
 		w.sentFrames += done
 		w.sentBytes += n
 		if err != nil {
-			w.s.dropped(cur.unfinished())
+			c.dropped(cur.unfinished())
 			c.lost()
 			c.wrote(0, true)
 			return

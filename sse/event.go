@@ -32,7 +32,7 @@ func (s *stream) Encode(f outbox.Frame) string {
 
 // Size counts on an id that grows by the frame's channel at most.
 func (s *stream) Size(f outbox.Frame) int {
-	n := len(f.Text()) + len("data: ")*(1+lineEnds(f.Text())) + 2
+	n := len(f.Text()) + len(dataLine)*(1+lineEnds(f.Text())) + 2
 	if p := f.ResumePoint(); p != nil && s.heard != nil {
 		n += len("id: \n") + s.lastID + 2*(len(p.Channel)+len(p.Position)+8)
 	}
@@ -56,15 +56,21 @@ func (s *stream) Farewell(info outbox.CloseInfo) string {
 	return s.header + comment(info)
 }
 
+// IsData: all else are comments, and the header.
+func (s *stream) IsData(wire string) bool { return strings.HasPrefix(wire, dataLine) }
+
+// dataLine begins each line of a payload; every event begins with one.
+const dataLine = "data: "
+
 // event writes a payload as an unnamed event. Line ends of all kinds become those that the client makes of lines of
 // data: "\n".
 func event(text, id string) string {
 	var b strings.Builder
-	b.Grow(len(text) + len(id) + 16 + len("data: ")*lineEnds(text))
+	b.Grow(len(text) + len(id) + 16 + len(dataLine)*lineEnds(text))
 	for rest, more := text, true; more; {
 		var line string
 		line, rest, more = cutLine(rest)
-		b.WriteString("data: ")
+		b.WriteString(dataLine)
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}

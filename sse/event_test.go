@@ -74,6 +74,24 @@ func TestEventIsReadAsSent(t *testing.T) {
 	})
 }
 
+// What is dropped counts when it would have carried something.
+func TestEventsAreData(t *testing.T) {
+	s := &stream{header: "HTTP/1.1 200 OK\r\n\r\n", refuse: func(int, string) string { return "HTTP/1.1 503 …\r\n\r\n" }}
+	for _, text := range []string{"x", "", "\n", ":"} {
+		if wire := s.Encode(outbox.NewFrame(text, 0)); !s.IsData(wire) {
+			t.Errorf("%q is no data", wire)
+		}
+	}
+	refused := s.Farewell(outbox.CloseInfo{Status: 503})
+	early := s.Farewell(outbox.CloseInfo{Code: 1013, Reason: "data: "})
+	s.begun = true
+	for _, wire := range []string{s.header, s.Ping(), refused, early, s.Farewell(outbox.CloseInfo{Code: 1013})} {
+		if s.IsData(wire) {
+			t.Errorf("%q is data", wire)
+		}
+	}
+}
+
 // Streams whose clients stand at one place share the event; where they stand at others, each gets its own id. A frame
 // without a place has no id, and on a route without resume none has.
 func TestIDs(t *testing.T) {

@@ -35,3 +35,5 @@ func (kind) Size(f outbox.Frame) int { return f.Len() }
 func (kind) Ping() string { return string([]byte{final | opPing, 0}) }
 
 func (kind) Farewell(info outbox.CloseInfo) string { return closeFrame(info.Code, info.Reason) }
+
+func (kind) IsData(wire string) bool { return wire[0]&control == 0 }

@@ -61,6 +61,19 @@ func TestBucket(t *testing.T) {
 	}
 }
 
+// TestDataFrames: what is dropped counts when it would have carried something.
+func TestDataFrames(t *testing.T) {
+	var k kind
+	for wire, want := range map[string]bool{
+		Text(nil).Wire(): true, Binary([]byte{opPing}).Wire(): true,
+		k.Ping(): false, encode(opPong, "x"): false, k.Farewell(outbox.CloseInfo{Code: 1000}): false,
+	} {
+		if k.IsData(wire) != want {
+			t.Errorf("% x: %v", wire, !want)
+		}
+	}
+}
+
 // TestThawed: SPEC 3, "Time in which the node did not run does not count"; what clients sent meanwhile is no flood.
 func TestThawed(t *testing.T) {
 	const rate, now = 10, time.Hour

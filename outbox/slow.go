@@ -15,14 +15,14 @@ func (s *Sockets) writeSlowly(c *Conn, cur cursor) {
 			w.left = w.left[:0]
 			w.flush(c)
 		}
+		w.report() // what the write took that failed
 	})
 }
 
 // tookSlowly sees to a client that took something, though slowly. It returns the cost of what need not be written any
 // more.
 func (w *writer) tookSlowly(c *Conn, cur *cursor) (cost int) {
-	w.s.obs.Sent(w.sentFrames, w.sentBytes)
-	w.sentFrames, w.sentBytes = 0, 0
+	w.report()
 	if w.wrote { // the first may just have gone into the kernel's buffer
 		c.heard.Store(true)
 	}

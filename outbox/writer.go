@@ -88,12 +88,17 @@ func (w *writer) writeSome(c *Conn, cur *cursor) (n, asked int, err error) {
 	return n, len(p), err
 }
 
-// settle reports what was written and gives the flushers what is left.
-func (w *writer) settle() {
+// report tells the Observer what was written.
+func (w *writer) report() {
 	if w.sentBytes > 0 {
 		w.s.obs.Sent(w.sentFrames, w.sentBytes)
 		w.sentFrames, w.sentBytes = 0, 0
 	}
+}
+
+// settle reports what was written and gives the flushers what is left.
+func (w *writer) settle() {
+	w.report()
 	if len(w.left) > 0 {
 		w.s.ready.add(w.left...)
 		clear(w.left)

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,14 +11,18 @@ import (
 // What waits for its turn is run in the end; but not after Close.
 func TestSpawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := &Tracker{ctx: t.Context(), loads: make(chan struct{}, maxLoads)}
+		tr := &Tracker{ctx: t.Context()}
 		var begun atomic.Int64
 		release := make(chan struct{})
 		load := func(context.Context) { begun.Add(1); <-release }
+		goroutines := runtime.NumGoroutine()
 		for range 10 * maxLoads {
 			tr.spawn(load)
 		}
 		synctest.Wait()
+		if n := runtime.NumGoroutine() - goroutines; n != maxLoads {
+			t.Errorf("%d goroutines for %d at once", n, maxLoads)
+		}
 		if n := begun.Load(); n != maxLoads {
 			t.Errorf("%d run at once", n)
 		}

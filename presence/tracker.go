@@ -59,7 +59,6 @@ type Tracker struct {
 	ctx    context.Context // ends with Close; loads and writes run under it
 	cancel context.CancelFunc
 	done   sync.WaitGroup
-	loads  chan struct{}
 	wake   chan struct{} // entries wait to be written
 	known  chan struct{} // is closed: of channels that are known
 	joins  joinLimits
@@ -75,10 +74,12 @@ type Tracker struct {
 
 	lists   sync.Mutex // taken after a channel's
 	closed  bool
-	pending map[*Channel]bool      // with unsettled entries
-	idle    map[*Channel]time.Time // without entries since then: to be unregistered or forgotten
-	owners  map[orphan]bool        // to be looked up
-	look    bool                   // at once
+	loads   []func(context.Context) // wait for one of the goroutines that load
+	loading int                     // these
+	pending map[*Channel]bool       // with unsettled entries
+	idle    map[*Channel]time.Time  // without entries since then: to be unregistered or forgotten
+	owners  map[orphan]bool         // to be looked up
+	look    bool                    // at once
 }
 
 // NewTracker makes a tracker and starts its upkeep.
@@ -88,7 +89,7 @@ func NewTracker(cfg Config) *Tracker {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tracker{cfg: cfg, store: cfg.Store, lease: cfg.Lease, ctx: ctx, cancel: cancel, began: time.Now(),
-		loads: make(chan struct{}, maxLoads), wake: make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
 		channels: map[string]*Channel{}, pending: map[*Channel]bool{}, idle: map[*Channel]time.Time{},
 		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}, known: make(chan struct{}),
 		audits: newAudits(cfg.AuditQuiet)}
@@ -192,21 +193,45 @@ func (t *Tracker) all() []*Channel {
 	return chans
 }
 
-// spawn runs fn on a goroutine that Close waits for, at most maxLoads at once; not after Close.
+// spawn runs fn on a goroutine that Close waits for, at most maxLoads at once; not after Close. What waits is no
+// goroutine: the stacks of a crowd would leave holes among those that stay.
 func (t *Tracker) spawn(fn func(ctx context.Context)) {
 	t.lists.Lock()
 	defer t.lists.Unlock()
 	if t.closed {
 		return
 	}
-	t.done.Go(func() {
-		select {
-		case t.loads <- struct{}{}:
-			defer func() { <-t.loads }()
-			fn(t.ctx)
-		case <-t.ctx.Done():
+	t.loads = append(t.loads, fn)
+	if t.loading < maxLoads {
+		t.loading++
+		t.done.Go(t.load)
+	}
+}
+
+// load runs what waits, until nothing does.
+func (t *Tracker) load() {
+	for {
+		fn := t.nextLoad()
+		if fn == nil {
+			return
 		}
-	})
+		fn(t.ctx)
+	}
+}
+
+// nextLoad takes one; nil: none is left, and the caller ends.
+func (t *Tracker) nextLoad() func(context.Context) {
+	t.lists.Lock()
+	defer t.lists.Unlock()
+	if t.closed || len(t.loads) == 0 {
+		t.loads = nil
+		t.loading--
+		return nil
+	}
+	fn := t.loads[0]
+	t.loads[0] = nil
+	t.loads = t.loads[1:]
+	return fn
 }
 
 // unsettled notes a channel with entries that wait to be written.

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"net/http"
+	"regexp"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -31,10 +32,14 @@ type Metrics struct {
 	fanOut   prometheus.Histogram
 }
 
+// liveHeap is what was reachable when garbage was collected last: what connections and channels take.
+var liveHeap = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
+
 // New makes the metrics of a node, all 0.
 func New(cfg Config) *Metrics {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(liveHeap)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	make := promauto.With(r)
 	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_build_info",
 		Help:        "Always 1; the label is the version of the node.",

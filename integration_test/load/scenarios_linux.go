@@ -169,7 +169,8 @@ func idle(s *stage, n, channels, most int, settle, d time.Duration) result {
 	took := time.Since(m.began).Seconds()
 	after, err := memoryOf(s.pids()...)
 	s.check(err)
-	return result{"KiB/conn": float64(after-before) / 1024 / float64(n), "cpu-%": 100 * nodes.Seconds() / took,
+	return result{"KiB/conn": float64(after-before) / 1024 / float64(n), "live-KiB/conn": s.live() / 1024 / float64(n),
+		"cpu-%":            100 * nodes.Seconds() / took,
 		"redis-commands/s": float64(s.commands()-commands) / took, "others-core": others, "lost": float64(lost())}
 }
 

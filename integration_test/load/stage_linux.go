@@ -152,6 +152,15 @@ func (s *stage) pids() (pids []int) {
 	return pids
 }
 
+// live is the heap of all nodes that was reachable when garbage was last collected, in bytes.
+func (s *stage) live() (sum float64) {
+	s.t.Helper()
+	for _, n := range s.nodes {
+		sum += nodetest.Metric(s.t, n, "go_gc_heap_live_bytes")
+	}
+	return sum
+}
+
 // commands counts what Redis has been asked so far, but for these questions.
 func (s *stage) commands() (n int64) {
 	s.t.Helper()

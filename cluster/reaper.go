@@ -14,8 +14,9 @@ import (
 )
 
 // Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of
-// connections that its node sent away linger: later is the earliest deadline of those that stay (ms of the Redis
-// clock), math.MaxInt64 when none does. lived is until when its lease was good, 0 not known.
+// connections that its node sent away linger, and those of an earlier incarnation of this node may have to be written
+// again: later is the earliest deadline of those that stay (ms of the Redis clock), 0 when they may go soon,
+// math.MaxInt64 when none stays. lived is until when its lease was good, 0 not known.
 type Remover interface {
 	RemoveIncarnation(ctx context.Context, channel, inc string, lived int64) (later int64, err error)
 }
@@ -24,8 +25,9 @@ type Remover interface {
 // only saves double work.
 const claimFor = 3 * time.Second
 
-// reaper removes what dead nodes left. It runs after a heartbeat of this node, and only while this node has held its
-// own lease for a whole ttl: when Redis stalls for all, all recover together and nobody's users leave (DESIGN 3).
+// reaper removes what dead nodes left, and earlier incarnations of this one. It runs after a heartbeat of this node,
+// and only while this node has held its own lease for a whole ttl: when Redis stalls for all, all recover together and
+// nobody's users leave (DESIGN 3).
 type reaper struct {
 	c    *Cluster
 	want chan struct{}

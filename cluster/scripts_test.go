@@ -116,6 +116,20 @@ func testDeclare(t *testing.T, c *Cluster, b *redisconn.Client) {
 	if got := declare("ee-1"); !slices.Equal(got, []string{"bb-1", "cc-1"}) {
 		t.Errorf("what is still to be removed: %v", got)
 	}
+	for _, inc := range []string{"bb-2", "cc-0", "ee-0"} {
+		do(t, b, "zadd", c.keys.Reaping(), now-1000, inc)
+	}
+	do(t, b, "zadd", c.keys.Nodes(), now+60000, "bb-3")
+	do(t, b, "zadd", c.keys.Nodes(), now+60000, "ff-1")
+	for own, want := range map[string][]string{
+		"ee-1": {"cc-0", "cc-1", "ee-0"},
+		"bb-3": {"bb-1", "bb-2", "cc-0", "cc-1"},
+		"ff-1": {"cc-0", "cc-1"},
+	} {
+		if got := declare(own); !slices.Equal(got, want) {
+			t.Errorf("%s may reap %v, want %v: what nodes that live have left is theirs", own, got, want)
+		}
+	}
 	for inc, want := range map[string]bool{"bb-1": true, "dd-1": true, "ee-1": true, "zz-1": false} {
 		if alive, err := c.IncarnationAlive(ctx, inc); alive != want || err != nil {
 			t.Errorf("%s known: %v, %v", inc, alive, err)

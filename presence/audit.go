@@ -308,7 +308,8 @@ func (t *Tracker) checkOrphans() {
 	}
 }
 
-// removeOrphan removes what Redis lists of an unknown incarnation, and what this node's view shows of it.
+// removeOrphan removes what Redis lists of an unknown incarnation, and what this node's view shows of it, but not what
+// this node holds: that is about to be written again.
 func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 	refs, err := t.store.Entries(t.ctx, o.channel, o.inc)
 	if err != nil {
@@ -325,6 +326,6 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, sortedRefs(refs))
+	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, t.store.others(o.channel, refs))
 	return n, err
 }

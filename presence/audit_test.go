@@ -2,9 +2,12 @@ package presence
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"rollcall/redisconn"
 )
 
 // DESIGN 3, audit: what is lost without a sign an audit finds, within 30 s of the last change that was not.
@@ -239,6 +242,38 @@ func TestMovedEntryIsNoOrphan(t *testing.T) {
 		if n := n2.t.stats.Orphans.Load(); n != 0 {
 			t.Errorf("%d orphans", n)
 		}
+	})
+}
+
+// A node that reaps an earlier incarnation of its own leaves what it is about to write again: one part of Redis may
+// have been away until now.
+func TestOwnEntriesAreNotReaped(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1, n2 := s.actor("n1"), s.actor("n2")
+		a, b := n1.open("C"), n2.open("C")
+		a.track("c1", "ann")
+		// The join of one more had no answer, and it went.
+		left := Meta{ConnID: "c2", Ref: "r", JoinedAt: 1, Source: FromEvent, Info: "{}"}
+		_, deadline, _ := n1.Lease()
+		if _, err := n1.store.Join(t.Context(), Lease{"n1-1", deadline}, "C", "bob", &left, true, "", "e"); err != nil {
+			t.Fatal(err)
+		}
+		b.want(stageWindow, "join ann c1", "join bob c2", "diff +ann[c1] +bob[c2]")
+
+		n1.set(func() { n1.fail = redisconn.ErrUnavailable })
+		n1.next()
+		stay(stageTTL, n1, n2)
+		n1.set(func() { n1.fail = nil })
+		if later, err := n1.store.RemoveIncarnation(t.Context(), "C", "n1-1", 0); later != 0 || err != nil {
+			t.Errorf("the rest may go at %d, %v", later, err)
+		}
+		b.want(stageWindow, "leave bob c2", "diff -bob[c2]")
+		stay(2*time.Second, n1, n2)
+		if later, err := n1.store.RemoveIncarnation(t.Context(), "C", "n1-1", 0); later != math.MaxInt64 || err != nil {
+			t.Errorf("a rest may go at %d, %v", later, err)
+		}
+		b.want(stageWindow)
+		b.wantView("ann[c1]")
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,7 @@ type Store struct {
 	keys  redisconn.Keys
 
 	changed func(channel, user string, cause Cause) // see OnChange
+	tracks  func(channel string, ref entryRef) bool // what this node holds, as its Tracker knows
 
 	lastSeen time.Duration // static after KeepLastSeen
 
@@ -85,7 +87,8 @@ type Store struct {
 
 // NewStore makes a store on a Redis.
 func NewStore(r Redis, keys redisconn.Keys) *Store {
-	return &Store{redis: r, keys: keys, changed: func(string, string, Cause) {}}
+	return &Store{redis: r, keys: keys, changed: func(string, string, Cause) {},
+		tracks: func(string, entryRef) bool { return false }}
 }
 
 // KeepLastSeen says how long it is kept when a user was there last (SPEC 9, --last-seen). It is called before the store
@@ -267,16 +270,26 @@ func (s *Store) removed(channel string, refs []entryRef, out []any) {
 	}
 }
 
-// RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger: later is the
-// earliest deadline (ms of the Redis clock) of these, math.MaxInt64 none. lived is until when its lease was good (ms
-// likewise), 0 not known: its users were there then.
+// RemoveIncarnation removes the entries of a dead incarnation in a channel, but those that linger, and those that this
+// node holds itself, which are about to be written again: later is the earliest deadline (ms of the Redis clock) of
+// these, 0 when that is soon, math.MaxInt64 none. lived is until when its lease was good (ms likewise), 0 not known:
+// its users were there then.
 func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string, lived int64) (later int64, err error) {
 	refs, err := s.Entries(ctx, channel, inc)
 	if err != nil {
 		return 0, err
 	}
-	n, later, err := s.remove(ctx, channel, inc, removeDue, lived, sortedRefs(refs))
+	others := s.others(channel, refs)
+	n, later, err := s.remove(ctx, channel, inc, removeDue, lived, others)
 	s.changed(channel, "", CauseUnknown) // the dead node may have changed more, and told nobody
 	s.reaped.Add(n)
+	if len(others) < len(refs) {
+		later = 0
+	}
 	return later, err
+}
+
+// others are the entries that this node does not hold, in order.
+func (s *Store) others(channel string, refs map[entryRef]bool) []entryRef {
+	return slices.DeleteFunc(sortedRefs(refs), func(ref entryRef) bool { return s.tracks(channel, ref) })
 }

@@ -94,6 +94,7 @@ func NewTracker(cfg Config) *Tracker {
 		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}, known: make(chan struct{}),
 		audits: newAudits(cfg.AuditQuiet)}
 	close(t.known)
+	t.store.tracks = t.tracks
 	t.done.Go(t.writer)
 	t.done.Go(t.checker)
 	return t
@@ -232,6 +233,17 @@ func (t *Tracker) nextLoad() func(context.Context) {
 	t.loads[0] = nil
 	t.loads = t.loads[1:]
 	return fn
+}
+
+// tracks tells whether an entry is one of this node's connections', settled or not.
+func (t *Tracker) tracks(channel string, ref entryRef) bool {
+	c := t.channel(channel)
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own.get(ref) != nil
 }
 
 // unsettled notes a channel with entries that wait to be written.

@@ -3,7 +3,8 @@
 -- a declaration that waited while Redis stood still says nothing about the others.
 -- KEYS    1 nodes  2 reaping
 -- ARGV    1 incarnation of the node that declares  2 grace in ms
--- RETURNS all incarnations of which entries are to be removed now: what lingers longer is put off (reaper.go)
+-- RETURNS all incarnations of which entries are to be removed now: what lingers longer is put off (reaper.go). Earlier ones
+--         of a node that lives are left to it: it may not have been able yet to write its entries again
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local own = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -12,4 +13,14 @@ for _, inc in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.
   redis.call('ZREM', KEYS[1], inc)
   redis.call('ZADD', KEYS[2], now, inc)
 end
-return redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%d', now))
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%d', now))
+if #due == 0 then return due end
+local function process(inc) return string.match(inc, '^(.*)%-') or inc end
+local theirs = {}
+for _, inc in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%d', now), '+inf')) do theirs[process(inc)] = true end
+theirs[process(ARGV[1])] = nil
+local out = {}
+for _, inc in ipairs(due) do
+  if not theirs[process(inc)] then out[#out + 1] = inc end
+end
+return out

@@ -54,8 +54,8 @@ func plansFrom(t *testing.T) (plans []Plan, full bool) {
 			p.Kinds = []string{"redis-failover", "redis-failover-lossy", "redis-kill-pubsub", "node-kill"}
 		})
 		with(func(p *Plan) {
-			p.Redis, p.Faults = "cluster", 5
-			p.Kinds = []string{"redis-restart-empty", "redis-freeze", "redis-flush", "node-kill"}
+			p.Redis, p.Faults = "cluster", 6
+			p.Kinds = []string{"redis-restart-empty", "redis-restart-data", "redis-freeze", "redis-flush", "node-kill"}
 		})
 	case "full":
 		full = true

@@ -11,10 +11,10 @@ import (
 
 // redisFaults are what can become of Redis.
 func redisFaults() []kind {
-	one, sentinel, many := []string{"standalone"}, []string{"sentinel"}, []string{"standalone", "cluster"}
+	sentinel, many := []string{"sentinel"}, []string{"standalone", "cluster"}
 	return []kind{
 		{"redis-restart-empty", many, func(n *nemesis) *blow { return restart(n, (*redistest.Process).RestartEmpty) }},
-		{"redis-restart-data", one, func(n *nemesis) *blow { return restart(n, (*redistest.Process).Restart) }},
+		{"redis-restart-data", many, func(n *nemesis) *blow { return restart(n, (*redistest.Process).Restart) }},
 		{"redis-flush", everywhere, func(n *nemesis) *blow { n.run.site.redis.FlushAll(); return &blow{} }},
 		{"redis-freeze", everywhere, freezeRedis},
 		{"redis-kill-pubsub", everywhere, func(n *nemesis) *blow { return killClients(n, "pubsub") }},

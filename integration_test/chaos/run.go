@@ -95,7 +95,7 @@ func startRedis(t testing.TB, kind string) *redistest.Redis {
 	case "sentinel":
 		return redistest.Sentinel(t)
 	case "cluster":
-		return redistest.Cluster(t)
+		return redistest.ClusterOf(t, redistest.Shape{Args: []string{"--appendonly", "yes"}})
 	}
 	t.Fatalf("no Redis of the kind %q: standalone, sentinel or cluster", kind)
 	return nil

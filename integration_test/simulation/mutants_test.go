@@ -49,8 +49,8 @@ var mutants = []mutant{
 	{"a view does not tell why somebody left", "presence/replica.go",
 		"t.Cause = t.cause(c.cause)", ""},
 	{"a reaper does not know until when a node lived", "presence/store.go",
-		"s.remove(ctx, channel, inc, removeDue, lived, sortedRefs(refs))",
-		"s.remove(ctx, channel, inc, removeDue, 0*lived, sortedRefs(refs))"},
+		"s.remove(ctx, channel, inc, removeDue, lived, others)",
+		"s.remove(ctx, channel, inc, removeDue, 0*lived, others)"},
 	{"nobody reaps", "cluster/cluster.go",
 		"c.reaper.kick()", ""},
 }

@@ -236,15 +236,21 @@ func zadd(s *Server, a []string) (any, error) {
 	return count(!was), nil
 }
 
-// zrangebyscore is key, -inf, a score or "(" and a score, and perhaps LIMIT 0 and a number.
+// zrangebyscore is key, a score, a score or "(" and a score, and perhaps LIMIT 0 and a number.
 func zrangebyscore(s *Server, a []string) (any, error) {
 	text, below := strings.CutPrefix(a[2], "(")
 	most, err := strconv.ParseFloat(text, 64)
-	if err != nil || a[1] != "-inf" {
+	if err != nil {
+		return nil, errSyntax
+	}
+	least, err := strconv.ParseFloat(a[1], 64)
+	if err != nil {
 		return nil, errSyntax
 	}
 	z := s.zset(a[0])
-	names := slices.DeleteFunc(s.byScore(a[0]), func(n string) bool { return z[n] > most || below && z[n] == most })
+	names := slices.DeleteFunc(s.byScore(a[0]), func(n string) bool {
+		return z[n] < least || z[n] > most || below && z[n] == most
+	})
 	if len(a) > 3 {
 		limit, err := strconv.Atoi(a[len(a)-1])
 		if err != nil || len(a) != 6 || a[3] != "LIMIT" || a[4] != "0" {

@@ -35,7 +35,7 @@ type Kind interface {
 	Ping() string
 	// Farewell is what leaves last; never "".
 	Farewell(CloseInfo) string
-	// IsData tells whether what leaves carries something for the client's user.
+	// IsData tells of what leaves what Frame.IsControl denies of a frame: that it carries something for the client's user.
 	IsData(wire string) bool
 }
 

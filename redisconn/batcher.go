@@ -280,15 +280,13 @@ func (w *batcher) gatherLocked() {
 		return
 	}
 	w.sending = true
-	over := false
 	timer := time.AfterFunc(wait, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		over = true
 		w.more.Signal()
 	})
 	defer timer.Stop()
-	for !over && len(w.queue) < gatherEnough && !w.closed {
+	for w.gathering.wait(w.c.now(), len(w.queue)) > 0 && !w.closed {
 		w.more.Wait()
 	}
 }

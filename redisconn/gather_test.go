@@ -105,7 +105,7 @@ func TestGatherOpen(t *testing.T) {
 func TestGatherClosed(t *testing.T) {
 	const end = 10 * time.Second
 	const slowest = answerTime + 20*time.Microsecond
-	for _, senders := range []int{1, 2, 3, 5, 10, 50} {
+	for _, senders := range []int{1, 2, 3, 4, 5, 10, 50} {
 		rng := rand.New(rand.NewPCG(3, 4))
 		soon := func(at time.Duration, n int) (next []time.Duration) {
 			for range n {
@@ -125,7 +125,7 @@ func TestGatherClosed(t *testing.T) {
 			t.Errorf("%d senders: %d pipelines in %v, want %d", senders, n, end, most)
 		case senders < gatherEnough && commands < (senders-1)*int(end/testGather):
 			t.Errorf("%d senders: %d commands in %v: they do not share", senders, commands, end)
-		case senders > gatherEnough && commands < (senders-1)*int(end/slowest)/2:
+		case senders >= gatherEnough && commands < (senders-1)*int(end/slowest)/2:
 			t.Errorf("%d senders: %d commands in %v: they are held up", senders, commands, end)
 		}
 	}

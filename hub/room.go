@@ -25,9 +25,9 @@ type room struct {
 	h         *Hub
 	name      string
 	presence  *presence.Channel
-	ofUser    bool          // it is the channel of a user
 	feed      *feed         // nil: the channel has no history
 	opened    time.Duration // since the hub began
+	ofUser    bool          // it is the channel of a user
 	confirmed atomic.Bool   // Redis has confirmed the topic once
 
 	refs int32 // guarded by the hub's roomsMu

@@ -172,7 +172,7 @@ func (t *Tracker) repair(c *Channel, inc string) error {
 	for o := range c.own.all() {
 		if !found[o.ref] && o.busy == nil && o.settled(inc) && !o.gone {
 			o.inc = "" // write it again
-			if o.lingers == nil {
+			if !o.lingers() {
 				missing++
 			} else {
 				back++

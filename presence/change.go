@@ -51,7 +51,7 @@ var errBadMessage = errors.New("presence message is damaged")
 // maxList bounds counts in a message before they are believed.
 const maxList = 1 << 16
 
-// parseChange reads a message; the strings in the result are parts of it.
+// parseChange reads a message. The strings in the result are parts of it, but those of users.
 func parseChange(msg string) (Change, error) {
 	r := reader{rest: msg}
 	if !r.prefix(MessagePrefix) {
@@ -102,6 +102,7 @@ func parseChange(msg string) (Change, error) {
 			u.Metas = append(u.Metas, m)
 		}
 		sortMetas(u.Metas)
+		u.pack()
 		c.Users = append(c.Users, u)
 	}
 	if r.bad || r.rest != "" {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // netstring writes what the scripts' ns does.
@@ -94,6 +95,48 @@ func TestParseChangeSortsMetas(t *testing.T) {
 	if want := []string{"a-of-two", "b-of-two", "young"}; !reflect.DeepEqual(order, want) {
 		t.Errorf("metas are %v, want %v", order, want)
 	}
+}
+
+// A user lives longer than the message or the answer that tells of it, and keeps nothing of it.
+func TestUsersKeepNoMessages(t *testing.T) {
+	u := User{ID: "anna", Metas: []Meta{
+		{ConnID: "c1", Inc: "i-1", Ref: "r1", JoinedAt: 1, Source: FromEvent, Info: "{}"},
+		{ConnID: "c2", Inc: "i-2", Ref: "r2", JoinedAt: 2, Source: FromEvent, Info: `{"a":1}`},
+	}}
+	texts := []string{message(Change{Epoch: "e", Seq: 1, Op: OpJoin, Users: []User{u}}), u.ID}
+	c, err := parseChange(texts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range u.Metas {
+		texts = append(texts, m.ConnID, m.Inc+" "+m.body())
+	}
+	read, err := userFrom(texts[1], texts[2:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []*User{&c.Users[0], read} {
+		if got.ID != u.ID || !reflect.DeepEqual(got.Metas, u.Metas) {
+			t.Fatalf("got %+v, want %+v", got, u)
+		}
+		ss := []string{got.ID}
+		for _, m := range got.Metas {
+			ss = append(ss, m.ConnID, m.Inc, m.Ref, m.Info)
+		}
+		for _, s := range ss {
+			for _, whole := range texts {
+				if within(s, whole) {
+					t.Errorf("%q is a part of %q", s, whole)
+				}
+			}
+		}
+	}
+}
+
+// within tells whether a string is a part of another one's memory.
+func within(s, whole string) bool {
+	at, from := uintptr(unsafe.Pointer(unsafe.StringData(s))), uintptr(unsafe.Pointer(unsafe.StringData(whole)))
+	return at >= from && at < from+uintptr(len(whole))
 }
 
 func TestParseChangeDamaged(t *testing.T) {

@@ -109,8 +109,8 @@ func (c *Channel) Receive(payload string) {
 	}
 }
 
-// shareLocked has a change use the strings that this node's own entries have already: those of the change are parts of
-// its message, and would keep all of it. The entries then use the metas of the change, which the view keeps.
+// shareLocked has a change use the strings that this node's own entries have already. The entries then use the metas of
+// the change, which the view keeps.
 func (c *Channel) shareLocked(change *Change) {
 	for i := range change.Users {
 		u := &change.Users[i]
@@ -143,7 +143,7 @@ func (c *Channel) step(e event) {
 }
 
 func (c *Channel) stepLocked(e event) {
-	now := moment{Time: time.Now()}
+	now := moment{Time: time.Now(), window: c.t.cfg.Window, holdFor: c.t.holdFor()}
 	now.doubt = c.t.suspicion(now.Time)
 	if c.aud != nil {
 		now.Viewers = c.aud.Viewers()

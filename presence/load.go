@@ -78,7 +78,7 @@ func (v *view) follow(c *Change) { v.load.inStep = v.load.inStep && v.apply(c) }
 // backlog is the changes that wait while a snapshot is read.
 type backlog struct {
 	changes []*Change
-	bytes   int // of their messages, of which they are parts
+	bytes   int // of their messages
 }
 
 // add takes one more; false: there are too many.
@@ -130,7 +130,7 @@ func (v *view) holdUntil(snap *Snapshot) int64 {
 		return 0
 	}
 	if epoch != snap.Epoch || snap.Seq < seq {
-		return v.now.Add(v.holdFor).UnixMilli() // others may find it out later
+		return v.now.Add(v.now.holdFor).UnixMilli() // others may find it out later
 	}
 	return v.now.doubt
 }

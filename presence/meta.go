@@ -71,6 +71,28 @@ type User struct {
 
 func (u *User) key() string { return u.ID }
 
+// pack puts the user's strings into one of their own: those of a message or an answer are parts of it, and keep all of
+// it.
+func (u *User) pack() {
+	each := func(do func(s *string)) {
+		do(&u.ID)
+		for i := range u.Metas {
+			m := &u.Metas[i]
+			do(&m.ConnID)
+			do(&m.Inc)
+			do(&m.Ref)
+			do(&m.Info)
+		}
+	}
+	size := 0
+	each(func(s *string) { size += len(*s) })
+	var b strings.Builder
+	b.Grow(size)
+	each(func(s *string) { b.WriteString(*s) })
+	rest := b.String()
+	each(func(s *string) { *s, rest = rest[:len(*s)], rest[len(*s):] })
+}
+
 // meta finds the meta with a connection id.
 func (u *User) meta(connID string) *Meta {
 	if u == nil {

@@ -140,6 +140,7 @@ type world struct {
 	truth   map[string]map[string]Meta // user id to connection id to meta: what connections track
 	went    map[string]int             // how often a user's last connection went
 	nodes   []*node
+	window  time.Duration
 	now     time.Time
 	lastRef int
 	lost    bool // the index lost data and was not written again yet
@@ -149,7 +150,7 @@ const holdFor = 10 * time.Second
 
 // step lets an event happen at a node, and tells those who listen there what follows of it.
 func (w *world) step(t *rapid.T, n *node, e event) {
-	now := moment{Time: w.now, Viewers: Viewers{Plain: true, Scripts: true}}
+	now := moment{Time: w.now, Viewers: Viewers{Plain: true, Scripts: true}, window: w.window, holdFor: holdFor}
 	if w.now.Before(n.doubt) {
 		now.doubt = n.doubt.UnixMilli()
 	}

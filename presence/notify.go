@@ -81,10 +81,10 @@ func (v *view) note(ts []Transition) {
 		return
 	}
 	if v.changes == nil {
-		v.changes = &Window{flushAt: v.now.Add(v.window)}
+		v.changes = &Window{flushAt: v.now.Add(v.now.window)}
 	}
 	v.changes.Note(ts)
-	if v.window <= 0 {
+	if v.now.window <= 0 {
 		v.flush()
 	}
 }

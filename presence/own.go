@@ -37,24 +37,33 @@ type own struct {
 func (o *own) key() entryRef { return o.ref }
 
 // leaves tells whether the connection is not there any more.
-func (w *wanted) leaves() bool { return w.gone || w.lingers != nil }
+func (w *wanted) leaves() bool { return w.gone || w.end != nil }
+
+// lingers tells whether the entry stays without its connection.
+func (w *wanted) lingers() bool { return !w.gone && w.end != nil }
+
+func (w *wanted) stopLingering() {
+	if w.end != nil && w.end.timer != nil {
+		w.end.timer.Stop()
+	}
+}
 
 // wanted is what Redis shall hold of an entry.
 //
 //	live ── Exit, to stay ──▶ lingering ── its time is over, or its user is back ──▶ gone
 //	  └──────────────── Untrack, Exit ────────────────▶ gone
 type wanted struct {
-	meta    *Meta      // unless gone
-	lingers *lingering // its connection has gone; nil: it is there
+	meta    *Meta // unless gone
+	end     *end  // nil: the connection is there, or never was
 	version int32
-	gone    bool  // no entry
-	cause   Cause // why, or why it lingers
+	gone    bool // no entry
 }
 
-// lingering is an entry's time after its connection.
-type lingering struct {
+// end is why a connection is not there any more, and how long its entry lingers.
+type end struct {
+	cause Cause
 	until time.Time
-	timer *time.Timer // ends it
+	timer *time.Timer // then ends it; nil: it does not linger
 }
 
 // registration is the channel's place on the list {nodes}:<inc>:channels, by which a reaper finds its entries.
@@ -105,7 +114,8 @@ func (c *Channel) Track(ctx context.Context, connID, userID string, e Encoded, a
 		m.Ref, m.JoinedAt = o.meta.Ref, o.meta.JoinedAt
 	}
 	m.Source, m.NoState, m.Info = e.source, e.noState, e.info
-	o.gone, o.meta = false, &m
+	o.stopLingering()
+	o.gone, o.end, o.meta = false, nil, &m
 	o.version++
 	o.announce = o.announce || announce
 	c.mu.Unlock()
@@ -159,9 +169,10 @@ func (c *Channel) endLocked(ref entryRef, cause Cause, stay time.Duration) *own 
 	if o == nil || o.gone {
 		return nil
 	}
-	o.cause = cause
+	o.stopLingering()
+	o.end = &end{cause: cause}
 	if o.gone = stay <= 0; !o.gone {
-		o.lingers = &lingering{time.Now().Add(stay), time.AfterFunc(stay, func() { c.lingered(ref, o) })}
+		o.end.until, o.end.timer = time.Now().Add(stay), time.AfterFunc(stay, func() { c.lingered(ref, o) })
 	}
 	o.announce = false
 	o.version++
@@ -171,7 +182,7 @@ func (c *Channel) endLocked(ref entryRef, cause Cause, stay time.Duration) *own 
 // lingered ends a lingering whose time is over.
 func (c *Channel) lingered(ref entryRef, o *own) {
 	c.mu.Lock()
-	over := c.own.get(ref) == o && c.endLocked(ref, o.cause, 0) != nil
+	over := c.own.get(ref) == o && o.lingers() && c.endLocked(ref, o.end.cause, 0) != nil
 	c.mu.Unlock()
 	if over {
 		c.t.unsettled(c)

@@ -148,6 +148,7 @@ func userFrom(id string, pairs []string) (*User, error) {
 		return nil, nil
 	}
 	sortMetas(u.Metas)
+	u.pack()
 	return u, nil
 }
 

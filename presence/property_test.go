@@ -29,9 +29,9 @@ func testModel(t *rapid.T) {
 	w := &world{truth: map[string]map[string]Meta{}, went: map[string]int{}, now: time.UnixMilli(1000)}
 	w.x.users = map[string]*User{}
 	count := rapid.IntRange(1, 3).Draw(t, "nodes")
-	window := rapid.SampledFrom([]time.Duration{0, 50 * time.Millisecond}).Draw(t, "window")
+	w.window = rapid.SampledFrom([]time.Duration{0, 50 * time.Millisecond}).Draw(t, "window")
 	for i := range count {
-		n := &node{view: newView("C", window, holdFor), blind: map[string]bool{}, waiting: map[chan struct{}]waiter{}}
+		n := &node{view: view{channel: "C"}, blind: map[string]bool{}, waiting: map[chan struct{}]waiter{}}
 		n.listen(i, true)
 		w.nodes = append(w.nodes, n)
 		w.step(t, n, reread{resyncFirst})

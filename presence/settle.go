@@ -122,9 +122,7 @@ func (c *Channel) takeBackLocked(ref entryRef, o *own) {
 // dropLocked forgets an entry that has gone.
 func (c *Channel) dropLocked(ref entryRef) {
 	o := c.own.get(ref)
-	if o.lingers != nil {
-		o.lingers.timer.Stop()
-	}
+	o.stopLingering()
 	if o.delay != nil {
 		o.delay.Stop()
 	}
@@ -153,7 +151,7 @@ func (c *Channel) recover(ctx context.Context, inc string, err error) error {
 func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position, err error) {
 	inc := w.lease.Inc
 	if w.gone {
-		at, err := c.t.store.Leave(ctx, w.lease, c.name(), ref.user, ref.conn, newRef(), w.cause)
+		at, err := c.t.store.Leave(ctx, w.lease, c.name(), ref.user, ref.conn, newRef(), w.end.cause)
 		if err != nil {
 			return at, fmt.Errorf("write leave: %w", err)
 		}
@@ -164,12 +162,13 @@ func (c *Channel) put(ctx context.Context, ref entryRef, w *write) (at Position,
 		return Position{}, err
 	}
 	what := "join"
-	if w.lingers == nil {
+	if !w.lingers() {
 		at, err = c.t.store.Join(ctx, w.lease, c.name(), ref.user, w.meta, w.changed, known, newRef())
 	} else {
 		what = "linger"
-		stay := max(time.Until(w.lingers.until), 0)
-		at, err = c.t.store.Linger(ctx, w.lease, c.name(), ref.user, w.meta, known, newRef(), stay, w.last, w.cause)
+		stay := max(time.Until(w.end.until), 0)
+		at, err = c.t.store.Linger(ctx, w.lease, c.name(), ref.user, w.meta, known, newRef(), stay, w.last,
+			w.end.cause)
 	}
 	c.registered(inc, at.Epoch, err)
 	if err != nil && !isRefusal(err) { // whose text is for the handler's author

@@ -119,7 +119,7 @@ func (t *Tracker) Open(name string, aud Audience) *Channel {
 	defer t.mu.Unlock()
 	c := t.channels[name]
 	if c == nil {
-		c = &Channel{t: t, view: newView(name, t.cfg.Window, t.holdFor())}
+		c = &Channel{t: t, view: view{channel: name}}
 		t.channels[name] = c
 	}
 	c.mu.Lock()

@@ -23,17 +23,15 @@ import (
 type view struct {
 	// static
 	channel string
-	window  time.Duration // in which changes gather; 0: each is a frame
-	holdFor time.Duration // how long removals are held back when Redis has lost data
 
 	phase   phase
-	known   bool // it was live since it was opened: there is a list
-	replica Replica
-
+	known   bool   // it was live since it was opened: there is a list
 	reading uint32 // numbers readings; one of another number is of no use any more
 	begun   uint32 // the last that was begun
 	adopted uint32 // the last that was adopted
-	load    *load
+	replica Replica
+
+	load *load
 
 	changes *Window // nil: nothing has changed since the last flush
 	states  *states // nil: nobody is owed a presence_state, and none is kept
@@ -63,6 +61,8 @@ type moment struct {
 	time.Time
 	doubt int64 // until when (unix ms) Redis is suspected to have lost data; 0: it is not
 	Viewers
+	window  time.Duration // in which changes gather; 0: each is a frame
+	holdFor time.Duration // how long removals are held back when Redis has lost data
 }
 
 // event is one thing that happens to a view: reread, begins, readOver, *received, awaits, owes, gaveUp, overdue,
@@ -132,10 +132,6 @@ type (
 	// woken are waiters whose wait is over.
 	woken []waiter
 )
-
-func newView(channel string, window, holdFor time.Duration) view {
-	return view{channel: channel, window: window, holdFor: holdFor}
-}
 
 // step lets one event happen at a moment, and gives what is to be done, in order.
 func (v *view) step(e event, now moment) []effect {

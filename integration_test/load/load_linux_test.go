@@ -115,8 +115,9 @@ func BenchmarkIdleMany(b *testing.B) {
 	})
 }
 
-// collected is how long one waits until Go has collected the garbage of an idle process: it does so every two minutes.
-const collected = 150 * time.Second
+// collected is how long one waits until Go has collected the garbage of an idle process twice: it does so every two
+// minutes, and what a sync.Pool holds goes with the second.
+const collected = 260 * time.Second
 
 // What a channel costs that nothing happens in, on each node with a member and beside its connections: in rooms of two,
 // one on each node, in channels of one user each, and in those of users by whom connections are identified.

@@ -47,18 +47,20 @@ func restart(n *nemesis, again func(*redistest.Process)) *blow {
 }
 
 // freezeRedis stops Redis for a time. A master that is watched by Sentinel is only stopped for less than makes a
-// failover.
+// failover, and Sentinel waits longer meanwhile: a machine that is busy adds to the time.
 func freezeRedis(n *nemesis) *blow {
-	p := n.victim()
-	longest := n.run.plan.Freeze
-	if n.run.plan.Redis == "sentinel" {
-		longest = 700 * time.Millisecond
+	r, p := n.run.site.redis, n.victim()
+	longest, downAfter := n.run.plan.Freeze, func(time.Duration) {}
+	if r.Kind() == "sentinel" {
+		longest, downAfter = 700*time.Millisecond, r.SetDownAfter
 	}
 	lasts := n.between(200*time.Millisecond, longest)
+	downAfter(time.Minute)
 	p.Pause()
 	return &blow{note: note("for %v", lasts), lasts: lasts, end: func() {
 		p.Resume()
-		n.run.site.redis.WaitReady()
+		r.WaitReady()
+		downAfter(redistest.DownAfter)
 	}}
 }
 

@@ -77,7 +77,7 @@ fuzz: ## programs and calls of the library's functions at random, ten minutes of
 	$(GO) test -run '^$$' -fuzz FuzzLibrary -fuzztime 10m -fuzzminimizetime 1x ./luavm
 
 simulate: ## presence and history on many nodes in virtual time, STEPS steps of it, and whether its checks find mistakes
-	$(GO) test -v -count=1 -timeout 2h ./integration_test/simulation -steps $(STEPS) -mutants 1000000
+	$(GO) test -v -count=1 -timeout 2h ./integration_test/simulation -steps $(STEPS) -mutants 3000000
 
 chaos: ## faults of every kind for a quarter of an hour, judged by what clients were told; ROLLCALL_CHAOS says what else
 	ROLLCALL_CHAOS="$${ROLLCALL_CHAOS:-full}" $(GO) test -v -count=1 -timeout 2h -parallel 2 -run TestChaos ./integration_test/chaos

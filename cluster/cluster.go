@@ -362,12 +362,7 @@ func (c *Cluster) afterBeat(ctx context.Context) {
 		c.cfg.Log.Warn("read registry failed", "error", err)
 	}
 	c.calls.sendEcho(ctx)
-	c.mu.Lock()
-	held := c.lease.heldFor(time.Now())
-	c.mu.Unlock()
-	if held >= c.cfg.TTL {
-		c.reaper.kick()
-	}
+	c.reaper.kick()
 }
 
 // end takes an incarnation off the lists: "forget" when its entries are all removed, "retire" when its node stops; then

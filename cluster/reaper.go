@@ -25,9 +25,9 @@ type Remover interface {
 // only saves double work.
 const claimFor = 3 * time.Second
 
-// reaper removes what dead nodes left, and earlier incarnations of this one. It runs after a heartbeat of this node,
-// and only while this node has held its own lease for a whole ttl: when Redis stalls for all, all recover together and
-// nobody's users leave (DESIGN 3).
+// reaper removes what earlier incarnations of this node left, and dead nodes. It runs after a heartbeat of this node.
+// To others it turns only while this node has held its own lease for a whole ttl: when Redis stalls for all, all
+// recover together and nobody's users leave (DESIGN 3).
 type reaper struct {
 	c    *Cluster
 	want chan struct{}
@@ -58,12 +58,17 @@ func (r *reaper) loop(ctx context.Context) {
 func (r *reaper) round(ctx context.Context) error {
 	c := r.c
 	c.mu.Lock()
-	own, held := c.lease.inc(), c.lease.heldFor(time.Now()) >= c.cfg.TTL
+	own, held := c.lease.inc(), c.lease.heldFor(time.Now())
 	c.mu.Unlock()
-	if !held {
+	whose := "all"
+	switch {
+	case held <= 0:
 		return nil // the lease was given up since the heartbeat that asked for this
+	case held < c.cfg.TTL:
+		whose = "own"
 	}
-	res, err := c.cfg.Redis.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds())
+	res, err := c.cfg.Redis.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own,
+		Grace.Milliseconds(), whose)
 	if err != nil {
 		return fmt.Errorf("declare dead nodes: %w", err)
 	}

@@ -126,6 +126,26 @@ func TestReaperWaitsForItsOwnLease(t *testing.T) {
 	}
 }
 
+// What an earlier incarnation of its own has left it removes at once, also while it takes a new one again and again.
+func TestReapItsOwn(t *testing.T) {
+	r, forward := mini(t)
+	a, b := newMember(t, r.URL(), time.Hour), newMember(t, r.URL(), time.Hour)
+	old := a.inc()
+	a.register("C")
+	a.Renounce("a test")
+	testkit.Eventually(t, "it has a new one", func() bool { return a.Phase() == Held && a.inc() != old })
+	forward(time.Hour + Grace + time.Millisecond)
+	for _, m := range []*member{b, a} {
+		if err := m.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.Eventually(t, "it was reaped", func() bool { return a.removals() == "C "+old })
+	if got := b.removals(); got != "" {
+		t.Errorf("another node removed %s", got)
+	}
+}
+
 // A declaration that waited while Redis stood still says nothing about the others: they are as late as the one that
 // declares.
 func TestDeclareNeedsOwnLease(t *testing.T) {

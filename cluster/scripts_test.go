@@ -88,9 +88,9 @@ func testHeartbeat(t *testing.T, c *Cluster, b *redisconn.Client) {
 // DESIGN 3: declared dead "only `grace` (1 s) after its deadline".
 func testDeclare(t *testing.T, c *Cluster, b *redisconn.Client) {
 	ctx := t.Context()
-	declare := func(own string) []string {
+	declareOf := func(own, whose string) []string {
 		t.Helper()
-		res, err := b.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds())
+		res, err := b.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own, Grace.Milliseconds(), whose)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,6 +101,7 @@ func testDeclare(t *testing.T, c *Cluster, b *redisconn.Client) {
 		slices.Sort(incs)
 		return incs
 	}
+	declare := func(own string) []string { return declareOf(own, "all") }
 	now := redisNow(t, b)
 	for inc, ago := range map[string]int64{"bb-1": 5000, "cc-1": 1500, "dd-1": 100, "ee-1": -60000} {
 		do(t, b, "zadd", c.keys.Nodes(), now-ago, inc)
@@ -128,6 +129,16 @@ func testDeclare(t *testing.T, c *Cluster, b *redisconn.Client) {
 	} {
 		if got := declare(own); !slices.Equal(got, want) {
 			t.Errorf("%s may reap %v, want %v: what nodes that live have left is theirs", own, got, want)
+		}
+	}
+	do(t, b, "zadd", c.keys.Nodes(), now-1500, "ee-00")
+	do(t, b, "zadd", c.keys.Nodes(), now-1500, "gg-1")
+	if got := declareOf("ee-1", "own"); !slices.Equal(got, []string{"ee-0", "ee-00"}) {
+		t.Errorf("of its own it may reap %v", got)
+	}
+	for _, inc := range []string{"ee-00", "gg-1"} {
+		if score := do(t, b, "zscore", c.keys.Nodes(), inc); (score != nil) != (inc == "gg-1") {
+			t.Errorf("%s has a lease until %v", inc, score)
 		}
 	}
 	for inc, want := range map[string]bool{"bb-1": true, "dd-1": true, "ee-1": true, "zz-1": false} {

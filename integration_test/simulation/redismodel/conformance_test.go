@@ -247,7 +247,7 @@ func (p *pair) choose() (what string, make func() redis.Cmder) {
 		how := []string{"register", "renew"}[p.rng.IntN(2)]
 		return script("heartbeat", []string{k.Nodes(), k.Node(inc)}, inc, ms, how, "address", "here", "pid", p.rng.IntN(3))
 	case 14:
-		return script("declare", []string{k.Nodes(), k.Reaping()}, inc, 1000)
+		return script("declare", []string{k.Nodes(), k.Reaping()}, inc, 1000, []string{"all", "own"}[p.rng.IntN(2)])
 	case 15:
 		keys := []string{k.Nodes(), k.Reaping(), k.Node(inc), k.NodeChannels(inc)}
 		return script("end", keys, inc, []string{"forget", "retire"}[p.rng.IntN(2)])

@@ -326,6 +326,6 @@ func (t *Tracker) removeOrphan(o orphan) (n int64, err error) {
 		}
 		c.mu.Unlock()
 	}
-	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, t.store.others(o.channel, refs))
+	n, _, err = t.store.remove(t.ctx, o.channel, o.inc, removeAll, 0, t.others(o.channel, refs))
 	return n, err
 }

@@ -14,6 +14,7 @@ import (
 // own is what one connection of this node tracks in a channel: the truth of which Redis holds the index.
 //
 // Invariant: at most one write of an entry is under way (busy is set), so writes of one entry reach Redis in order.
+// Invariant: one that has gone has an end until Redis holds that: its leave has a cause.
 type own struct {
 	// static
 	ref entryRef

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -77,8 +76,8 @@ type Store struct {
 	redis Redis
 	keys  redisconn.Keys
 
-	changed func(channel, user string, cause Cause) // see OnChange
-	tracks  func(channel string, ref entryRef) bool // what this node holds, as its Tracker knows
+	changed func(channel, user string, cause Cause)                 // see OnChange
+	others  func(channel string, refs map[entryRef]bool) []entryRef // but those that this node holds; its Tracker's
 
 	lastSeen time.Duration // static after KeepLastSeen
 
@@ -88,7 +87,7 @@ type Store struct {
 // NewStore makes a store on a Redis.
 func NewStore(r Redis, keys redisconn.Keys) *Store {
 	return &Store{redis: r, keys: keys, changed: func(string, string, Cause) {},
-		tracks: func(string, entryRef) bool { return false }}
+		others: func(_ string, refs map[entryRef]bool) []entryRef { return sortedRefs(refs) }}
 }
 
 // KeepLastSeen says how long it is kept when a user was there last (SPEC 9, --last-seen). It is called before the store
@@ -287,9 +286,4 @@ func (s *Store) RemoveIncarnation(ctx context.Context, channel, inc string, live
 		later = 0
 	}
 	return later, err
-}
-
-// others are the entries that this node does not hold, in order.
-func (s *Store) others(channel string, refs map[entryRef]bool) []entryRef {
-	return slices.DeleteFunc(sortedRefs(refs), func(ref entryRef) bool { return s.tracks(channel, ref) })
 }

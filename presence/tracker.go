@@ -82,7 +82,7 @@ type Tracker struct {
 	look    bool                    // at once
 }
 
-// NewTracker makes a tracker and starts its upkeep.
+// NewTracker makes a tracker and starts its upkeep. From then on the store removes nothing that the tracker holds.
 func NewTracker(cfg Config) *Tracker {
 	if cfg.AuditQuiet == 0 {
 		cfg.AuditQuiet = 10 * time.Minute
@@ -94,7 +94,7 @@ func NewTracker(cfg Config) *Tracker {
 		owners: map[orphan]bool{}, orphans: map[orphan]time.Time{}, known: make(chan struct{}),
 		audits: newAudits(cfg.AuditQuiet)}
 	close(t.known)
-	t.store.tracks = t.tracks
+	t.store.others = t.others
 	t.done.Go(t.writer)
 	t.done.Go(t.checker)
 	return t
@@ -235,15 +235,16 @@ func (t *Tracker) nextLoad() func(context.Context) {
 	return fn
 }
 
-// tracks tells whether an entry is one of this node's connections', settled or not.
-func (t *Tracker) tracks(channel string, ref entryRef) bool {
+// others are the entries that are none of this node's connections', settled or not, in order.
+func (t *Tracker) others(channel string, refs map[entryRef]bool) []entryRef {
+	all := sortedRefs(refs)
 	c := t.channel(channel)
 	if c == nil {
-		return false
+		return all
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.own.get(ref) != nil
+	return slices.DeleteFunc(all, func(ref entryRef) bool { return c.own.get(ref) != nil })
 }
 
 // unsettled notes a channel with entries that wait to be written.

@@ -268,7 +268,7 @@ func (t *Tracker) checkOrphans() {
 	for o := range t.orphans {
 		owners[o] = true
 	}
-	alive := map[string]bool{}
+	alive, failed := map[string]bool{}, false
 	for _, o := range slices.SortedFunc(maps.Keys(owners), orphan.compare) {
 		known, asked := alive[o.inc]
 		if !asked {
@@ -290,10 +290,11 @@ func (t *Tracker) checkOrphans() {
 			delete(t.orphans, o)
 		case !seen:
 			t.orphans[o] = time.Now()
-		case time.Since(first) >= t.cfg.TTL:
+		case time.Since(first) >= t.cfg.TTL && !failed:
 			n, err := t.removeOrphan(o)
-			if err != nil {
-				return // later
+			if err != nil { // of a Cluster one master may be away: next time the others come first
+				t.orphans[o], failed = time.Now(), true
+				continue
 			}
 			delete(t.orphans, o)
 			if n == 0 { // they moved to another incarnation, which is not told: let the view know

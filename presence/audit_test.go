@@ -156,6 +156,30 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
+// One that cannot be removed holds up no other.
+func TestOrphanWhileAChannelIsAway(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		n1 := s.actor("n1")
+		lease := Lease{"lost-1", time.Now().Add(time.Minute).UnixMilli()}
+		seats := map[string]*seat{}
+		for _, channel := range []string{"A", "B"} {
+			lost := device("c9")
+			if _, err := n1.store.Join(t.Context(), lease, channel, "ghost", &lost, false, "", "e"); err != nil {
+				t.Fatal(err)
+			}
+			seats[channel] = n1.open(channel)
+			seats[channel].want(stageWindow, "join ghost c9", "diff +ghost[c9]")
+		}
+		n1.set(func() { n1.fail, n1.failsFor = redisconn.ErrUnavailable, "{A}" })
+		stay(stageTTL+3*upkeep, n1)
+		seats["A"].want(0)
+		seats["B"].want(0, "leave ghost c9", "diff -ghost[c9]")
+		n1.set(func() { n1.fail = nil })
+		stay(stageTTL+3*upkeep, n1)
+		seats["A"].want(0, "leave ghost c9", "diff -ghost[c9]")
+	})
+}
+
 // So does one that the view does not show: a write that came too late has brought back who is known to have left.
 func TestOrphanThatHadLeft(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {

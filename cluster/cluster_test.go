@@ -33,8 +33,12 @@ type member struct {
 	mu      sync.Mutex
 	incs    []string
 	removed []string // "channel incarnation"
+	failed  int64    // rounds of removing, when the last began
 	fail    error    // what removing answers
-	later   int64    // likewise
+	failsIn string   // in this channel alone; "": in all
+	awaits  string   // in other channels removing waits until it has begun in this one; "": it waits for none
+	remove  func()   // called first; nil: not
+	later   int64    // what removing answers
 	heard   []string // one-way messages
 	answer  func(ctx context.Context, kind, body string) (string, error)
 }
@@ -42,7 +46,20 @@ type member struct {
 func (m *member) RemoveIncarnation(_ context.Context, channel, inc string, _ int64) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.removed = append(m.removed, channel+" "+inc)
+	if remove := m.remove; remove != nil {
+		m.mu.Unlock()
+		remove()
+		m.mu.Lock()
+	}
+	m.removed, m.failed = append(m.removed, channel+" "+inc), m.stats.ReapErrors.Load()
+	for m.awaits != "" && !slices.Contains(m.removed, m.awaits+" "+inc) {
+		m.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		m.mu.Lock()
+	}
+	if m.failsIn != "" && m.failsIn != channel {
+		return m.later, nil
+	}
 	return m.later, m.fail
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,14 +17,19 @@ import (
 // Remover takes the presence entries of a dead incarnation out of one channel and tells the channel. Entries of
 // connections that its node sent away linger, and those of an earlier incarnation of this node may have to be written
 // again: later is the earliest deadline of those that stay (ms of the Redis clock), 0 when they may go soon,
-// math.MaxInt64 when none stays. lived is until when its lease was good, 0 not known.
+// math.MaxInt64 when none stays. lived is until when its lease was good, 0 not known. It is called for many
+// channels at once.
 type Remover interface {
 	RemoveIncarnation(ctx context.Context, channel, inc string, lived int64) (later int64, err error)
 }
 
-// claimFor is how long a node keeps others from reaping the same incarnation; it renews the claim as it goes. A claim
-// only saves double work.
-const claimFor = 3 * time.Second
+const (
+	// claimFor is how long a node keeps others from reaping the same incarnation; it renews the claim as it goes. A
+	// claim only saves double work.
+	claimFor = 3 * time.Second
+	// maxRemovals is how many channels of an incarnation are seen to at once.
+	maxRemovals = 64
+)
 
 // reaper removes what earlier incarnations of this node left, and dead nodes. It runs after a heartbeat of this node.
 // To others it turns only while this node has held its own lease for a whole ttl: when Redis stalls for all, all
@@ -57,15 +63,13 @@ func (r *reaper) loop(ctx context.Context) {
 // round declares the overdue dead and removes what is left of all that are dead.
 func (r *reaper) round(ctx context.Context) error {
 	c := r.c
-	c.mu.Lock()
-	own, held := c.lease.inc(), c.lease.heldFor(time.Now())
-	c.mu.Unlock()
-	whose := "all"
+	own, held := r.lease()
+	whose, least := "all", c.cfg.TTL
 	switch {
 	case held <= 0:
 		return nil // the lease was given up since the heartbeat that asked for this
 	case held < c.cfg.TTL:
-		whose = "own"
+		whose, least = "own", 1
 	}
 	res, err := c.cfg.Redis.Run(ctx, declareScript, []string{c.keys.Nodes(), c.keys.Reaping()}, own,
 		Grace.Milliseconds(), whose)
@@ -73,6 +77,7 @@ func (r *reaper) round(ctx context.Context) error {
 		return fmt.Errorf("declare dead nodes: %w", err)
 	}
 	incs, _ := res.([]any)
+	var failed []error
 	for _, v := range incs {
 		inc, _ := v.(string)
 		if inc == "" {
@@ -80,16 +85,23 @@ func (r *reaper) round(ctx context.Context) error {
 		}
 		mine, err := r.claim(ctx, inc)
 		if err != nil {
-			return err
+			return errors.Join(append(failed, err)...)
 		}
 		if !mine {
 			continue
 		}
-		if err := r.reap(ctx, inc); err != nil {
-			return fmt.Errorf("reap %s: %w", inc, err)
+		if err := r.reap(ctx, inc, least); err != nil {
+			failed = append(failed, fmt.Errorf("reap %s: %w", inc, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// lease gives this node's incarnation, and how long it has held its lease.
+func (r *reaper) lease() (inc string, held time.Duration) {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.c.lease.inc(), r.c.lease.heldFor(time.Now())
 }
 
 func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
@@ -111,10 +123,11 @@ func (r *reaper) claim(ctx context.Context, inc string) (bool, error) {
 	}
 }
 
-// reap goes through the channels of one incarnation, then forgets it, or puts off what lingers.
-func (r *reaper) reap(ctx context.Context, inc string) error {
+// reap goes through the channels of one incarnation, then forgets it, or puts off what lingers. It ends when this node
+// has held its lease for less than least.
+func (r *reaper) reap(ctx context.Context, inc string, least time.Duration) error {
 	c := r.c
-	began, claimed := time.Now(), time.Now()
+	began := time.Now()
 	channels, err := c.channelsOf(ctx, inc)
 	if err != nil {
 		return err
@@ -123,22 +136,11 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	if err != nil {
 		return err
 	}
-	later := int64(math.MaxInt64)
-	for _, ch := range channels {
-		till, err := c.cfg.Remover.RemoveIncarnation(ctx, ch, inc, lived)
-		if err != nil {
-			return fmt.Errorf("channel %q: %w", ch, err)
-		}
-		later = min(later, till)
-		if time.Since(claimed) > claimFor/3 {
-			claimed = time.Now()
-			cmd := redis.NewBoolCmd(ctx, "pexpire", c.keys.Claim(inc), claimFor.Milliseconds())
-			if err := c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd}); err != nil {
-				return fmt.Errorf("renew claim: %w", err)
-			}
-		}
-	}
-	if later != math.MaxInt64 {
+	later, err := r.removeFrom(ctx, channels, inc, lived, least)
+	switch {
+	case err != nil:
+		return err
+	case later != math.MaxInt64:
 		return r.putOff(ctx, inc, later)
 	}
 	if err := c.end(ctx, inc, "forget"); err != nil {
@@ -147,6 +149,65 @@ func (r *reaper) reap(ctx context.Context, inc string) error {
 	c.stats.Reaped.Add(1)
 	c.cfg.Log.Info("reaped", "incarnation", inc, "channels", len(channels), "took", time.Since(began))
 	return nil
+}
+
+// errLease: while Redis was away for this node, it may have been for the dead one too, which is back by now.
+var errLease = errors.New("the own lease was in doubt meanwhile")
+
+// removeFrom hands channels to the Remover, and gives the earliest deadline of what stays. One that fails holds up no
+// other: of a Cluster one master may be away.
+func (r *reaper) removeFrom(ctx context.Context, channels []string, inc string, lived int64, least time.Duration) (
+	later int64, err error,
+) {
+	later = math.MaxInt64
+	var (
+		mu     sync.Mutex
+		failed int
+		wg     sync.WaitGroup
+	)
+	note := func(till int64, e error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e == nil {
+			later = min(later, till)
+			return
+		}
+		if failed++; err == nil {
+			err = e
+		}
+	}
+	slots := make(chan struct{}, maxRemovals)
+	claimed := time.Now()
+	for _, ch := range channels {
+		slots <- struct{}{}
+		if _, held := r.lease(); held < least {
+			note(0, errLease)
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			till, err := r.c.cfg.Remover.RemoveIncarnation(ctx, ch, inc, lived)
+			if err != nil {
+				err = fmt.Errorf("channel %q: %w", ch, err)
+			}
+			note(till, err)
+		})
+		if time.Since(claimed) > claimFor/3 {
+			claimed = time.Now()
+			r.renewClaim(ctx, inc)
+		}
+	}
+	wg.Wait()
+	if err != nil {
+		err = fmt.Errorf("%d of %d channels failed, first %w", failed, len(channels), err)
+	}
+	return later, err
+}
+
+// renewClaim tries to; without it others may do the same, which is only work done twice.
+func (r *reaper) renewClaim(ctx context.Context, inc string) {
+	cmd := redis.NewBoolCmd(ctx, "pexpire", r.c.keys.Claim(inc), claimFor.Milliseconds())
+	_ = r.c.cfg.Redis.Batch(ctx, []redis.Cmder{cmd})
 }
 
 // lived reads until when the lease of an incarnation was good (ms of the Redis clock); 0: its node is of a version that

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +63,69 @@ func TestReapAgain(t *testing.T) {
 		alive, err := a.IncarnationAlive(t.Context(), dead)
 		return err == nil && !alive
 	})
+}
+
+// A channel that fails holds up no other, of none of the dead; nor does one that takes its time.
+func TestReapGoesOn(t *testing.T) {
+	r, forward := mini(t)
+	a := newMember(t, r.URL(), testTTL)
+	var want []string
+	for range 2 {
+		dead := newMember(t, r.URL(), testTTL)
+		dead.register("A", "B", "C")
+		for _, channel := range []string{"A", "B", "C"} {
+			want = append(want, channel+" "+dead.inc())
+		}
+		dead.kill()
+	}
+	slices.Sort(want)
+	a.mu.Lock()
+	a.failsIn, a.fail, a.awaits = "A", errors.New("no"), "C"
+	a.mu.Unlock()
+	forward(testTTL + Grace + time.Millisecond)
+	testkit.Eventually(t, "all channels were tried", func() bool { return a.removals() == strings.Join(want, ", ") })
+	a.mu.Lock()
+	if a.failed > 0 {
+		t.Error("the next of the dead waited for another round")
+	}
+	a.mu.Unlock()
+	testkit.Eventually(t, "the failure is told", func() bool { return a.stats.ReapErrors.Load() > 0 })
+	for _, inc := range []string{want[0][2:], want[1][2:]} {
+		if alive, err := a.IncarnationAlive(t.Context(), inc); !alive || err != nil {
+			t.Errorf("%s is forgotten though a channel failed: %v, %v", inc, alive, err)
+		}
+	}
+}
+
+// A node whose own lease gets into doubt ends what it has begun: the dead may be back, and write their entries again.
+func TestReapEndsWithoutLease(t *testing.T) {
+	r, forward := mini(t)
+	a, b := newMember(t, r.URL(), testTTL), newMember(t, r.URL(), testTTL)
+	dead := b.inc()
+	var channels []string
+	for i := range 2 * maxRemovals {
+		channels = append(channels, fmt.Sprint("C", i))
+	}
+	b.register(channels...)
+	b.kill()
+	a.mu.Lock()
+	a.remove = func() {
+		r.Mini().SetError("LOADING Redis is loading the dataset in memory")
+		a.Renounce("a test")
+	}
+	a.mu.Unlock()
+	forward(testTTL + Grace + time.Millisecond)
+	testkit.Eventually(t, "it has ended", func() bool { return a.stats.ReapErrors.Load() > 0 })
+	if n := strings.Count(a.removals(), dead); n == 0 || n > maxRemovals {
+		t.Errorf("it has removed from %d channels", n)
+	}
+	a.mu.Lock()
+	a.remove = nil
+	a.mu.Unlock()
+	r.Mini().SetError("")
+	testkit.Eventually(t, "it has a lease again", func() bool { return a.Phase() == Held })
+	forward(claimFor)
+	testkit.Eventually(t, "it is reaped", func() bool { return a.stats.Reaped.Load() == 1 })
 }
 
 // What lingers is put off until its deadline, whichever node comes by then.

@@ -122,7 +122,7 @@ const collected = 260 * time.Second
 // What a channel costs that nothing happens in, on each node with a member and beside its connections: in rooms of two,
 // one on each node, in channels of one user each, and in those of users by whom connections are identified.
 // live-B/channel is how much more memory is reachable with 20,000 connections and their channels than with 20,000
-// without, and B/channel how much more is resident: with garbage, holes, and stacks, of which a channel has none.
+// without, and B/channel how much more is resident: with garbage and holes.
 // Audits are at their rarest after a quarter of an hour (-settle).
 func BenchmarkIdleChannels(b *testing.B) {
 	n := scaled(20_000)
@@ -240,6 +240,13 @@ func BenchmarkCrash(b *testing.B) {
 			measure(b, route, 0, func(s *stage) result { return crash(s, scaled(500)) })
 		})
 	}
+}
+
+// A node with 10,000 users in as many channels is killed.
+func BenchmarkCrashChannels(b *testing.B) {
+	n := scaled(20_000)
+	needFiles(b, n/2+1000)
+	measure(b, "plain", 0, func(s *stage) result { return crashApart(s, n, n/2, n/2) })
 }
 
 // 5,000 clients connect to 100 rooms.

@@ -250,6 +250,34 @@ func crash(s *stage, n int) result {
 	return result{"first-leave-s": first.Seconds(), "all-leaves-s": seen.Seconds(), "list-right-s": listed.Seconds()}
 }
 
+// crashApart kills the last node (kill -9), which like the others had one of n users in each of many channels, and
+// measures until the rest of the cluster has removed the first and the last of its users. most is as in idle.
+func crashApart(s *stage, n, channels, most int) result {
+	s.t.Helper()
+	s.joinApart(n, most, channels, true)
+	last := len(s.nodes) - 1
+	rest := s.nodes[:last]
+	before, err := cpuOf(rest[0].Pid())
+	s.check(err)
+	s.nodes[last].Kill()
+	began := time.Now()
+	var first, all time.Duration
+	s.await("that its users are removed", time.Minute, func() bool {
+		removed := 0.0
+		for _, node := range rest {
+			removed += nodetest.Metric(s.t, node, "rollcall_reaped_entries_total")
+		}
+		if first == 0 && removed > 0 {
+			first = time.Since(began)
+		}
+		all = time.Since(began)
+		return removed == float64(n/len(s.nodes))
+	}, ignore)
+	after, err := cpuOf(rest[0].Pid())
+	s.check(err)
+	return result{"first-removal-s": first.Seconds(), "all-removals-s": all.Seconds(), "cpu-s": (after - before).Seconds()}
+}
+
 // presentCount asks a node for the number of users in a channel.
 func presentCount(addr, channel string) int {
 	_, body, _ := nodetest.Request(context.Background(), http.MethodGet, addr,

@@ -16,11 +16,12 @@ func TestScenarios(t *testing.T) {
 			from := map[string]float64{"plain": 4000, "script": 200}
 			return highest(s, 1, 4, from[s.route], 200*time.Millisecond)
 		},
-		"idle":     func(s *stage) result { return idle(s, 20, 2, 0, 0, 100*time.Millisecond) },
-		"apart":    func(s *stage) result { return idle(s, 20, 2, 7, 0, 100*time.Millisecond) },
-		"connects": func(s *stage) result { return connects(s, 20, 2, true) },
-		"storm":    func(s *stage) result { return storm(s, 20) },
-		"crash":    func(s *stage) result { return crash(s, 4) },
+		"idle":              func(s *stage) result { return idle(s, 20, 2, 0, 0, 100*time.Millisecond) },
+		"apart":             func(s *stage) result { return idle(s, 20, 2, 7, 0, 100*time.Millisecond) },
+		"connects":          func(s *stage) result { return connects(s, 20, 2, true) },
+		"storm":             func(s *stage) result { return storm(s, 20) },
+		"crash":             func(s *stage) result { return crash(s, 4) },
+		"crash of channels": func(s *stage) result { return crashApart(s, 20, 10, 7) },
 	} {
 		routes := []string{"plain", "script"}
 		switch name {

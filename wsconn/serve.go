@@ -18,6 +18,11 @@ import (
 // Waiting holds no buffer but that of a message that has begun. A connection that cannot be waited for without reading
 // (TLS) is served all the time.
 
+// freshAfter is how long a goroutine waits, in ticks of the Sockets, until another one goes on in its place. While many
+// Handlers are at work at once, as in a crowd, Go gives new goroutines twice the stack or more, and never takes that
+// back. It is less than the time between two pings.
+const freshAfter = 20
+
 // live is the connection's goroutine. It uses little stack.
 func (c *Conn) live() {
 	if c.waits == nil {
@@ -25,7 +30,11 @@ func (c *Conn) live() {
 		return
 	}
 	for c.s.stacks.serve(c) {
+		since := c.s.ticks.Load()
 		rawsock.AwaitInput(c.waits)
+		if c.s.ticks.Load()-since >= freshAfter && c.s.sockets.Go(c.live) {
+			return
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -37,12 +38,18 @@ type Server struct {
 	upgrader websocket.Upgrader
 
 	stacks stackPool
+	ticks  atomic.Uint32 // of the sockets: seconds, roughly
 }
 
 // NewServer makes a server whose connections are among sockets.
 func NewServer(cfg Config, sockets *outbox.Sockets) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{cfg: cfg, sockets: sockets, upgrader: newUpgrader(cfg)}
-	sockets.OnTick(s.stacks.trim)
+	sockets.OnTick(s.tick)
 	return s
+}
+
+func (s *Server) tick() {
+	s.ticks.Add(1)
+	s.stacks.trim()
 }
